@@ -1,0 +1,86 @@
+"""Batches of features and labels by grain, resumable at any step.
+
+The element of the grain source is a whole batch: gathering its rows from the memory
+map at once is ten times as fast as batching elements of one clip.
+"""
+
+from collections.abc import Iterator
+
+import grain
+import numpy as np
+
+from gcrnn_jax.data.sampling import Sampler
+from gcrnn_jax.data.store import Split
+
+Batch = dict[str, np.ndarray]
+
+# One source for all steps: a run that is longer than this would outlive its users.
+_ENDLESS = 1 << 40
+
+
+class BatchSource:
+    """A random-access source: element n is this process's part of global batch n."""
+
+    def __init__(self, split: Split, sampler: Sampler, rows: slice):
+        """Rows are this process's rows of every global batch."""
+        self.split, self.sampler, self.rows = split, sampler, rows
+
+    def __len__(self) -> int:
+        return _ENDLESS
+
+    def __getitem__(self, step: int) -> Batch:
+        return gather(self.split, self.sampler.batch(int(step))[self.rows])
+
+
+def gather(split: Split, indices: np.ndarray) -> Batch:
+    """Reads clips of a split as one batch.
+
+    Returns:
+        features float16 [B, T, F] (0 on padding), num_frames int32 [B], and
+        weak_label float32 [B, K].
+    """
+    return {
+        "features": split.rows(indices),
+        "num_frames": split.num_frames[indices].astype(np.int32),
+        "weak_label": split.weak_label[indices].astype(np.float32),
+    }
+
+
+def training_batches(
+    split: Split,
+    sampler: Sampler,
+    *,
+    start_step: int = 0,
+    process_index: int = 0,
+    process_count: int = 1,
+    num_threads: int = 2,
+) -> Iterator[Batch]:
+    """Yields this process's rows of global batches start_step, start_step + 1, ...
+
+    Raises:
+        ValueError: The batch does not divide among the processes.
+    """
+    size, remainder = divmod(sampler.batch_size, process_count)
+    if remainder:
+        raise ValueError(
+            f"a batch of {sampler.batch_size} does not divide among {process_count} "
+            "processes"
+        )
+    rows = slice(process_index * size, (process_index + 1) * size)
+    source = grain.MapDataset.source(BatchSource(split, sampler, rows))
+    options = grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=4)
+    iterator = iter(source.to_iter_dataset(options))
+    iterator.set_state({"next_index": start_step})
+    return iterator
+
+
+def evaluation_batches(split: Split, batch_size: int) -> Iterator[tuple[Batch, int]]:
+    """Yields all clips in order; the last batch is filled up by repeating its last clip.
+
+    Yields:
+        (batch, number of its rows that count).
+    """
+    for first in range(0, len(split), batch_size):
+        indices = np.arange(first, min(first + batch_size, len(split)))
+        filled = np.pad(indices, (0, batch_size - len(indices)), mode="edge")
+        yield gather(split, filled), len(indices)

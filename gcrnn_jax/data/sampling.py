@@ -1,0 +1,141 @@
+"""Which clips make batch number n: pure functions of (seed, step), nothing to store.
+
+So a checkpoint needs the step alone to resume exactly, and any number of devices,
+processes and workers sees the same global batches.
+"""
+
+import warnings
+from typing import Protocol
+
+import numpy as np
+
+_ORDER, _CLIPS = 0, 1  # streams of random numbers: of a cycle's order, of a class's clips
+
+
+class Sampler(Protocol):
+    """Anything that says which clips make a global batch."""
+
+    batch_size: int
+
+    def batch(self, step: int) -> np.ndarray:
+        """Returns int64 [batch_size], indices of the clips of batch number `step`."""
+        ...
+
+
+def class_weights(class_sizes, size_steps=(1000, 2000, 3000, 4000)) -> np.ndarray:
+    """Draws of each class in a cycle: one, and one more for each step it reaches.
+
+    Args:
+        class_sizes: [K] clips of each class.
+        size_steps: Increasing class sizes; the most frequent class is drawn at most
+            1 + len(size_steps) times as often as the rarest.
+
+    Returns:
+        int [K]; 0 for a class without clips.
+
+    Example:
+        >>> print(class_weights([180, 1000, 25077, 0]))
+        [1 2 5 0]
+
+    Source: Xu et al., ICASSP 2018, section 2.4; the steps are those of their code.
+    """
+    class_sizes = np.asarray(class_sizes)
+    steps = np.searchsorted(np.asarray(size_steps), class_sizes, side="right")
+    return np.where(class_sizes > 0, 1 + steps, 0)
+
+
+class BalancedSampler:
+    """Draws classes by weight, and within a class its clips without replacement.
+
+    Draws come in cycles: one cycle holds every class `weight` times in an order of
+    its own, so the shares are exact over every whole cycle. The clips of a class are
+    drawn in a new permutation each time all of them have been seen.
+
+    Differs: the authors cut a batch short where a class begins anew; all of ours are
+    full.
+    """
+
+    def __init__(self, weak_label: np.ndarray, weights, batch_size: int, seed: int):
+        """Weak_label is bool [N, K], weights int [K], 0 where a class is not drawn."""
+        self.batch_size, self.seed = batch_size, seed
+        self.weights = np.asarray(weights, np.int64)
+        self.clips = [np.flatnonzero(column) for column in np.asarray(weak_label).T]
+        empty = [k for k, clips in enumerate(self.clips) if not len(clips)]
+        if empty:
+            self.weights[empty] = 0
+            warnings.warn(f"no clip of class {empty}: never drawn", stacklevel=2)
+        if not self.weights.any():
+            raise ValueError("no class has both clips and a weight")
+        # one cycle: its classes, and which draw of its class each slot is
+        self.slot_class = np.repeat(np.arange(len(self.weights)), self.weights)
+        first = np.cumsum(self.weights) - self.weights
+        self.slot_draw = np.arange(len(self.slot_class)) - first[self.slot_class]
+        self._permutations: dict[tuple[int, int], np.ndarray] = {}
+
+    def batch(self, step: int) -> np.ndarray:
+        """Returns int64 [batch_size], indices of the clips of batch number `step`."""
+        draws = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
+        cycle, position = np.divmod(draws, len(self.slot_class))
+        slot = np.empty_like(draws)
+        for one in np.unique(cycle):
+            order = np.random.default_rng((self.seed, _ORDER, int(one)))
+            here = cycle == one
+            slot[here] = order.permutation(len(self.slot_class))[position[here]]
+        drawn = self.slot_class[slot]
+        count = cycle * self.weights[drawn] + self.slot_draw[slot]
+        clips = np.empty_like(draws)
+        for k in np.unique(drawn):
+            here = np.flatnonzero(drawn == k)
+            passes, places = np.divmod(count[here], len(self.clips[k]))
+            for one in np.unique(passes):
+                of_pass = here[passes == one]
+                permutation = self._permutation(int(k), int(one))
+                clips[of_pass] = permutation[places[passes == one]]
+        return clips
+
+    def _permutation(self, k: int, one_pass: int) -> np.ndarray:
+        """The order in which pass number `one_pass` goes through class k, cached."""
+        found = self._permutations.get((k, one_pass))
+        if found is None:
+            rng = np.random.default_rng((self.seed, _CLIPS, k, one_pass))
+            found = rng.permutation(self.clips[k])
+            self._permutations[k, one_pass] = found
+            for old in [key for key in self._permutations if key[0] == k]:
+                if old[1] < one_pass - 1:  # several threads may clean at once
+                    self._permutations.pop(old, None)
+        return found
+
+
+class ShuffledSampler:
+    """Every clip once an epoch, in a new order each epoch: no balancing."""
+
+    def __init__(self, num_clips: int, batch_size: int, seed: int):
+        """Num_clips is the size of the training set."""
+        if num_clips < 1:
+            raise ValueError("no clips to draw from")
+        self.num_clips, self.batch_size, self.seed = num_clips, batch_size, seed
+
+    def batch(self, step: int) -> np.ndarray:
+        """Returns int64 [batch_size], indices of the clips of batch number `step`."""
+        draws = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
+        epoch, position = np.divmod(draws, self.num_clips)
+        clips = np.empty_like(draws)
+        for one in np.unique(epoch):
+            rng = np.random.default_rng((self.seed, _CLIPS, int(one)))
+            clips[epoch == one] = rng.permutation(self.num_clips)[position[epoch == one]]
+        return clips
+
+
+def make_sampler(
+    weak_label: np.ndarray,
+    *,
+    seed: int,
+    batch_size: int,
+    balanced: bool,
+    size_steps: tuple[int, ...],
+) -> Sampler:
+    """The sampler that the config section `sampling` describes."""
+    if not balanced:
+        return ShuffledSampler(len(weak_label), batch_size, seed)
+    weights = class_weights(np.asarray(weak_label).sum(0), size_steps)
+    return BalancedSampler(weak_label, weights, batch_size, seed)

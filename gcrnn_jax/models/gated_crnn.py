@@ -1,0 +1,170 @@
+"""The gated convolutional recurrent network: log-mel in, clip and frame posteriors out.
+
+Source: Xu, Kong, Wang, Plumbley, "Large-scale weakly supervised audio classification
+using gated convolutional neural network", ICASSP 2018, and the authors' released code.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from gcrnn_jax.models.layers import (
+    BidirectionalGru,
+    Convolution,
+    GatedConv,
+    attention_pool,
+    max_pool,
+)
+
+
+class Posteriors(NamedTuple):
+    """What the network says of a batch: probabilities in [0, 1], float32."""
+
+    clip: jax.Array  # [B, K], class k is somewhere in the clip
+    frame: jax.Array  # [B, T, K], class k is active in frame t
+    attention: jax.Array  # [B, T, K], how much frame t counts for class k
+
+
+class GatedCrnn(nn.Module):
+    """Gated convolutions, a bidirectional GRU and attention over time.
+
+    One module serves tagging and detection, gated and ungated: `time_pooling` keeps
+    or coarsens the frames, `pooling` is "attention" or "mean", `gated=False` is the
+    baseline of the paper.
+
+    Differs: the defaults follow the text where it is definite. The text has one GRU,
+    the code the product of two with other candidate activations (`gru_candidates=
+    ("linear", "sigmoid")`, `gru_gate="hard_sigmoid"`). The text's attention picks
+    salient frames: a softmax over time of the GRU's output; the code's is a softmax
+    over classes of the detection (`attention_over="classes"`, `attention_reads=
+    "detection"`). The layers that bring frequency down to one bin, a fourth gated
+    block and a plain 256-filter convolution, are in the code only.
+    """
+
+    num_classes: int
+    blocks: tuple[int, ...] = (2, 2, 2, 1)  # gated units a block
+    filters: int = 64
+    time_pooling: tuple[int, ...] = (1, 1, 1, 1)  # frames a block merges
+    frequency_pooling: tuple[int, ...] = (2, 2, 2, 2)  # bins a block merges
+    last_filters: int = 256
+    last_frequency_pooling: int = 4
+    gated: bool = True
+    ungated_activation: str = "relu"
+    batch_norm_momentum: float = 0.99
+    rnn_units: int = 128
+    gru_gate: str = "sigmoid"
+    gru_candidates: tuple[str, ...] = ("tanh",)  # one GRU each; outputs multiplied
+    gru_reset_after: bool = False
+    gru_unroll: int = 1
+    pooling: str = "attention"  # or "mean"
+    attention_over: str = "time"  # or "classes"
+    attention_reads: str = "features"  # or "detection"
+    dtype: str = "float32"  # of the computation; parameters are float32
+    axis_name: str | None = None  # BatchNorm over all devices of this mapped axis
+
+    @nn.compact
+    def __call__(
+        self,
+        features: jax.Array,
+        frame_mask: jax.Array | None = None,
+        *,
+        train: bool = False,
+    ) -> Posteriors:
+        """Returns posteriors for standardized features.
+
+        Args:
+            features: [B, input frames, F], zero mean and unit variance per bin.
+            frame_mask: [B, input frames] bool, False on padding; None: all real.
+            train: Normalise by the batch and update the running statistics.
+
+        Returns:
+            Posteriors with T = input frames / product of `time_pooling`.
+
+        Raises:
+            ValueError: The poolings leave no frequency bin, or do not match `blocks`.
+        """
+        x = features[..., None].astype(self.dtype)  # [B, T, F, 1]
+        x, frame_mask = self._convolve(x, frame_mask, train)
+        x = x.reshape(x.shape[0], x.shape[1], -1)  # [B, T, F * C]
+        outputs = [
+            BidirectionalGru(
+                self.rnn_units,
+                gate=self.gru_gate,
+                candidate=candidate,
+                reset_after=self.gru_reset_after,
+                unroll=self.gru_unroll,
+                dtype=jnp.dtype(self.dtype),
+                name=f"gru_{i}",
+            )(x, frame_mask)
+            for i, candidate in enumerate(self.gru_candidates)
+        ]
+        x = outputs[0]
+        for other in outputs[1:]:
+            x = x * other
+        return self._pool(x.astype(_at_least_float32(x.dtype)), frame_mask)
+
+    def _convolve(self, x, frame_mask, train):
+        if (
+            not len(self.blocks)
+            == len(self.time_pooling)
+            == len(self.frequency_pooling)
+        ):
+            raise ValueError(
+                "blocks, time_pooling and frequency_pooling must be of one length, got "
+                f"{self.blocks}, {self.time_pooling} and {self.frequency_pooling}"
+            )
+        poolings = zip(self.time_pooling, self.frequency_pooling, strict=True)
+        for block, (time, frequency) in enumerate(poolings):
+            for unit in range(self.blocks[block]):
+                x = GatedConv(
+                    self.filters,
+                    gated=self.gated,
+                    activation=self.ungated_activation,
+                    momentum=self.batch_norm_momentum,
+                    dtype=jnp.dtype(self.dtype),
+                    axis_name=self.axis_name,
+                    name=f"block_{block}_unit_{unit}",
+                )(x, train=train, frame_mask=frame_mask)
+            x = max_pool(x, time, frequency)
+            frame_mask = _pool_mask(frame_mask, time)
+        x = nn.relu(
+            Convolution(self.last_filters, dtype=jnp.dtype(self.dtype), name="last")(x)
+        )
+        bins = x.shape[2]
+        if bins < self.last_frequency_pooling:
+            raise ValueError(
+                f"last_frequency_pooling merges {self.last_frequency_pooling} bins but "
+                f"frequency_pooling {self.frequency_pooling} leaves {bins}"
+            )
+        return max_pool(x, 1, self.last_frequency_pooling), frame_mask
+
+    def _pool(self, x: jax.Array, frame_mask: jax.Array | None) -> Posteriors:
+        dense = dict(features=self.num_classes, dtype=x.dtype)
+        detection = nn.sigmoid(nn.Dense(**dense, name="detection")(x))
+        if self.pooling == "mean":
+            attention = jnp.ones_like(detection)
+        else:
+            read = detection if self.attention_reads == "detection" else x
+            logits = nn.Dense(**dense, name="attention")(read)
+            if self.attention_over == "classes":
+                attention = nn.softmax(logits, axis=-1)
+            else:
+                mask = None if frame_mask is None else frame_mask[:, :, None]
+                attention = nn.softmax(logits, axis=1, where=mask)
+        clip = attention_pool(detection, attention, frame_mask)
+        return Posteriors(clip, detection, attention)
+
+
+def _pool_mask(frame_mask: jax.Array | None, time: int) -> jax.Array | None:
+    """A pooled frame is real where any frame that it merges is."""
+    if frame_mask is None or time == 1:
+        return frame_mask
+    num_clips, num_frames = frame_mask.shape
+    frames = num_frames // time
+    return frame_mask[:, : frames * time].reshape(num_clips, frames, time).any(-1)
+
+
+def _at_least_float32(dtype: jnp.dtype) -> jnp.dtype:
+    return jnp.promote_types(dtype, jnp.float32)

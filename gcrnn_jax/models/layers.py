@@ -1,0 +1,249 @@
+"""The three layers the paper is made of, and pooling: pure functions and modules.
+
+Axes: B clips, T frames, F frequency bins, C channels, D features, H units, K classes.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+
+from gcrnn_jax.models.convolution import convolution
+
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "linear": lambda x: x,
+    "relu": nn.relu,
+    "sigmoid": nn.sigmoid,
+    "tanh": jnp.tanh,
+    # Keras 2.0, in which the authors trained; jax's own has slope 1/6.
+    "hard_sigmoid": lambda x: jnp.clip(0.2 * x + 0.5, 0.0, 1.0),
+}
+
+
+class Convolution(nn.Module):
+    """A convolution [B, T, F, C] -> [B, T, F, filters], "same" padding, stride 1."""
+
+    filters: int
+    size: int = 3
+    use_bias: bool = True
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Returns the convolution of x, in `dtype`."""
+        shape = (self.size, self.size, x.shape[-1], self.filters)
+        kernel = self.param("kernel", nn.initializers.glorot_uniform(), shape)
+        x = convolution(x.astype(self.dtype), kernel.astype(self.dtype))
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros, (self.filters,))
+            x = x + bias.astype(self.dtype)[None, None, None]
+        return x
+
+
+class GatedConv(nn.Module):
+    """A convolution whose linear half is gated by the sigmoid of its other half.
+
+        y = BatchNorm(x * W)[..., :filters] * sigmoid(BatchNorm(x * W)[..., filters:])
+
+    Source: Xu et al., ICASSP 2018, eq. 2.
+    Differs: as in the authors' code, BatchNorm stands before the gate and its shift
+    is the bias of eq. 2; both halves are one convolution of twice the filters.
+    `gated=False` is the ungated unit of the paper's baseline: `activation` of the
+    normalised convolution ("linear" in the authors' code, "relu" in the text).
+    """
+
+    filters: int
+    gated: bool = True
+    activation: str = "relu"
+    momentum: float = 0.99
+    dtype: jnp.dtype = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, *, train: bool, frame_mask: jax.Array | None = None
+    ) -> jax.Array:
+        """Returns [B, T, F, filters] for x [B, T, F, C]; frame_mask is [B, T] bool."""
+        filters = 2 * self.filters if self.gated else self.filters
+        x = Convolution(filters, use_bias=False, dtype=self.dtype, name="conv")(x)
+        x = nn.BatchNorm(
+            use_running_average=not train,
+            momentum=self.momentum,
+            epsilon=1e-3,
+            dtype=self.dtype,
+            axis_name=self.axis_name if train else None,
+            name="norm",
+        )(x, mask=None if frame_mask is None else frame_mask[:, :, None, None])
+        if self.gated:
+            linear, gate = jnp.split(x, 2, axis=-1)
+            x = linear * nn.sigmoid(gate)
+        else:
+            x = ACTIVATIONS[self.activation](x)
+        if frame_mask is not None:  # or the next convolution would see the padding
+            x = jnp.where(frame_mask[:, :, None, None], x, jnp.zeros((), x.dtype))
+        return x
+
+
+class BidirectionalGru(nn.Module):
+    """A GRU over time in both directions, computed by one scan.
+
+        z, r = gate(x W + h U + b)
+        n    = candidate(x W + (r * h) U + b)          reset_after=False
+        n    = candidate(x W + r * (h U + c) + b)      reset_after=True
+        h    = z * h + (1 - z) * n
+
+    Masked frames leave the state as it is, so a clip padded at its end gives on its
+    real frames what it gives without padding, in both directions.
+
+    Source: Cho et al., 2014; the two positions of the reset gate are those of
+    Keras 2.0 (before) and cuDNN (after).
+    """
+
+    units: int
+    gate: str = "sigmoid"
+    candidate: str = "tanh"
+    reset_after: bool = False
+    unroll: int = 1
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, frame_mask: jax.Array | None = None) -> jax.Array:
+        """Returns [B, T, 2 * units], forward units first, for x [B, T, D]."""
+        num_clips, num_frames, num_features = x.shape
+        units = self.units
+        glorot, orthogonal = (
+            nn.initializers.glorot_uniform(),
+            nn.initializers.orthogonal(),
+        )
+        w = self.param(
+            "input_kernel", _per_direction(glorot), (num_features, 3 * units)
+        )
+        u = self.param(
+            "recurrent_kernel", _per_direction(orthogonal), (units, 3 * units)
+        )
+        b = self.param("bias", nn.initializers.zeros, (2, 3 * units))
+        c = (
+            self.param("recurrent_bias", nn.initializers.zeros, (2, units))
+            if self.reset_after
+            else None
+        )
+        w, u, b = (a.astype(self.dtype) for a in (w, u, b))
+        both = jnp.stack([x, jnp.flip(x, 1)]).astype(self.dtype)  # [2, B, T, D]
+        projected = jnp.einsum("ibtd,idg->tibg", both, w) + b[None, :, None]
+        mask = (
+            jnp.ones((num_clips, num_frames), bool)
+            if frame_mask is None
+            else frame_mask
+        )
+        masks = jnp.stack([mask, jnp.flip(mask, 1)]).transpose(2, 0, 1)[
+            ..., None
+        ]  # [T, 2, B, 1]
+
+        def step(state, inputs):
+            projection, real = inputs
+            new = self._cell(projection, state, u, c)
+            state = jnp.where(real, new, state)
+            return state, state
+
+        state = jnp.zeros((2, num_clips, units), self.dtype)
+        _, states = lax.scan(step, state, (projected, masks), unroll=self.unroll)
+        forward, backward = states[:, 0], jnp.flip(states[:, 1], 0)  # [T, B, H]
+        return jnp.concatenate([forward, backward], -1).transpose(1, 0, 2)
+
+    def _cell(self, projection, state, u, c):
+        """One step of both directions: [2, B, 3H] and [2, B, H] -> [2, B, H]."""
+        units = self.units
+        gate, candidate = ACTIVATIONS[self.gate], ACTIVATIONS[self.candidate]
+        if self.reset_after:
+            recurrent = jnp.einsum("ibh,ihg->ibg", state, u)
+            gates = gate(projection[..., : 2 * units] + recurrent[..., : 2 * units])
+            z, r = jnp.split(gates, 2, axis=-1)
+            new = r * (recurrent[..., 2 * units :] + c.astype(self.dtype)[:, None])
+        else:
+            recurrent = jnp.einsum("ibh,ihg->ibg", state, u[..., : 2 * units])
+            z, r = jnp.split(gate(projection[..., : 2 * units] + recurrent), 2, axis=-1)
+            new = jnp.einsum("ibh,ihg->ibg", r * state, u[..., 2 * units :])
+        new = candidate(projection[..., 2 * units :] + new)
+        return z * state + (1 - z) * new
+
+
+def _per_direction(initializer):
+    """Initializes [2, ...] one direction at a time, so that fans are those of one."""
+
+    def init(key, shape):
+        return jnp.stack([initializer(k, shape) for k in jax.random.split(key)])
+
+    return init
+
+
+def max_pool(x: jax.Array, time: int, frequency: int) -> jax.Array:
+    """Maximum over blocks of time x frequency; what does not fill a block is dropped.
+
+    By reshape and max, whose gradient is elementwise: the reduce-window's gradient,
+    select-and-scatter, is slow on every backend.
+
+    Args:
+        x: [B, T, F, C].
+        time: Frames per block.
+        frequency: Bins per block.
+
+    Returns:
+        [B, T // time, F // frequency, C].
+
+    Example:
+        >>> print(max_pool(jnp.arange(8.0).reshape(1, 2, 4, 1), 2, 2).ravel())
+        [5. 7.]
+    """
+    num_clips, num_frames, num_bins, channels = x.shape
+    frames, bins = num_frames // time, num_bins // frequency
+    x = x[:, : frames * time, : bins * frequency]
+    return x.reshape(num_clips, frames, time, bins, frequency, channels).max((2, 4))
+
+
+def attention_pool(
+    detection: jax.Array,
+    attention: jax.Array,
+    frame_mask: jax.Array | None = None,
+    *,
+    eps: float = 1e-7,
+) -> jax.Array:
+    """Pools frame posteriors into clip posteriors, frames weighted by attention.
+
+        clip[b, k] = sum_t attention[b, t, k] * detection[b, t, k]
+                     / sum_t attention[b, t, k]
+
+    A class is tagged when the frames that attend to it detect it: that is how labels
+    that name no time teach when a sound is there.
+
+    Args:
+        detection: [B, T, K] in [0, 1], posterior of class k in frame t.
+        attention: [B, T, K], >= 0, how much frame t counts for class k.
+        frame_mask: [B, T] bool, False on padding; None when every frame is real.
+        eps: Floor of the denominator: a wholly masked clip gives 0 and not NaN.
+
+    Returns:
+        [B, K] in [0, 1].
+
+    Raises:
+        ValueError: The two inputs are not of one shape [B, T, K].
+
+    Example:
+        >>> detection = jnp.array([[[1.0], [0.0]]])  # active in the first frame
+        >>> attention = jnp.array([[[3.0], [1.0]]])  # which counts three times
+        >>> print(attention_pool(detection, attention))
+        [[0.75]]
+
+    Source: Xu et al., ICASSP 2018, eq. 4.
+    Differs: the authors' code floors every weight in the denominator, we its sum.
+    """
+    if detection.ndim != 3 or detection.shape != attention.shape:
+        raise ValueError(
+            "detection and attention must be of one shape [B, T, K], "
+            f"got {detection.shape} and {attention.shape}"
+        )
+    if frame_mask is not None:
+        attention = jnp.where(frame_mask[:, :, None], attention, 0.0)
+    weighted = (attention * detection).sum(1)
+    return weighted / jnp.maximum(attention.sum(1), eps)

@@ -1,0 +1,144 @@
+"""Devices and processes: one per-replica step, mapped over all of them.
+
+On a CPU the cores are the devices: two devices of one core each train 1.3 to 1.5
+times as fast as one device of two threads.
+"""
+
+import ctypes
+import os
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+AXIS = "data"  # the mapped axis: the clips of a batch
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4  # of glibc's mallopt
+
+
+def initialize() -> None:
+    """Joins the processes of a run, if its launcher started several.
+
+    Understands launch/local.py (GCRNN_COORDINATOR, GCRNN_NUM_PROCESSES,
+    GCRNN_PROCESS_ID), Kubernetes Indexed Jobs (JOB_COMPLETION_INDEX and
+    GCRNN_COORDINATOR_HOST) and SLURM (`srun`, one task a GPU, or as many as
+    SLURM_GPUS_PER_TASK says). Must come before anything that touches a device.
+    """
+    env = os.environ
+    num_processes = int(env.get("GCRNN_NUM_PROCESSES", "1"))
+    if "GCRNN_COORDINATOR" in env:
+        process = int(env["GCRNN_PROCESS_ID"])
+        _join(env["GCRNN_COORDINATOR"], num_processes, process, _local_devices())
+    elif "JOB_COMPLETION_INDEX" in env and num_processes > 1:
+        port = env.get("JAX_COORDINATOR_PORT", "8476")
+        address = f"{env['GCRNN_COORDINATOR_HOST']}:{port}"
+        process = int(env["JOB_COMPLETION_INDEX"])
+        _join(address, num_processes, process, _local_devices())
+    elif "SLURM_STEP_NODELIST" in env and int(env.get("SLURM_NTASKS", "1")) > 1:
+        devices = _local_devices()
+        if devices is None and env.get("SLURM_GPUS_PER_TASK"):
+            devices = list(range(int(env["SLURM_GPUS_PER_TASK"])))
+        # a process that fails must not hold the others for the default 300 s
+        jax.distributed.initialize(local_device_ids=devices, shutdown_timeout_seconds=60)
+
+
+def _join(address, num_processes, process, local_devices) -> None:
+    jax.distributed.initialize(
+        address,
+        num_processes,
+        process,
+        local_device_ids=local_devices,
+        cluster_detection_method="deactivate",
+        shutdown_timeout_seconds=60,
+    )
+
+
+def _local_devices() -> list[int] | None:
+    ids = os.environ.get("GCRNN_LOCAL_DEVICE_IDS")
+    return [int(i) for i in ids.split(",")] if ids else None
+
+
+def use_cpu_cores(batch_size: int, num_devices: int = 0) -> None:
+    """Where there is no accelerator, makes the CPU's cores the devices.
+
+    Also tells glibc to keep the memory it has: giving the large temporaries of every
+    step back to the system costs as much as the elementwise work done in them.
+
+    Args:
+        batch_size: Of one process; the devices must divide it.
+        num_devices: Devices of this process; 0: as many as there are cores, less
+            what does not divide the batch.
+    """
+    if not num_devices:
+        cores = len(os.sched_getaffinity(0))
+        num_devices = max(n for n in range(1, cores + 1) if batch_size % n == 0)
+    jax.config.update("jax_num_cpu_devices", num_devices)
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # another C library: slower, not wrong
+        return
+    for option, value in (
+        (_M_MMAP_THRESHOLD, -1),
+        (_M_TRIM_THRESHOLD, -1),
+        (_M_MMAP_MAX, 0),
+    ):
+        mallopt(option, value)
+
+
+def make_mesh(devices=None) -> Mesh:
+    """All devices of all processes (or those given) on the one axis AXIS.
+
+    With Auto axes: `jax.make_mesh` has Explicit ones, under which plain `jit` of the
+    network would gather the batch.
+    """
+    return Mesh(np.asarray(jax.devices() if devices is None else devices), (AXIS,))
+
+
+def put_state(tree, mesh: Mesh):
+    """Copies a tree of arrays, equal on every process, to all devices of the mesh."""
+    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def put_batch(rows, mesh: Mesh):
+    """Makes global arrays of every process's rows, spread over all devices.
+
+    The arrays must not be written afterwards: on a CPU they are not copied.
+    """
+    sharding = NamedSharding(mesh, PartitionSpec(AXIS))
+    return jax.tree.map(
+        lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), rows
+    )
+
+
+def pmapped(step: Callable, mesh: Mesh, *, out_axes=None, donate: bool = False):
+    """Compiles a per-replica function for all devices, as `jax.pmap` does.
+
+    Args:
+        step: (state, batch) -> out, each replica with its own rows of the batch and
+            the whole state. Means over replicas are its own to take, by `lax.pmean`
+            over AXIS: nothing checks that replicas agree on what is not mapped.
+        mesh: The devices.
+        out_axes: None: every replica returns the same, which is returned once. AXIS:
+            the rows that replicas return are joined.
+        donate: The state's memory is reused for the result.
+
+    Differs: from literal `jax.pmap` in that states are global arrays, which orbax can
+    save from several processes.
+    """
+    mapped = jax.shard_map(
+        step,
+        mesh=mesh,
+        in_specs=(PartitionSpec(), PartitionSpec(AXIS)),
+        out_specs=PartitionSpec() if out_axes is None else PartitionSpec(out_axes),
+        check_vma=False,  # gradients of unmapped parameters would be summed unasked
+    )
+    return jax.jit(mapped, donate_argnums=(0,) if donate else ())
+
+
+def to_host(tree):
+    """Fetches a tree of global arrays, rows of all processes included, as NumPy."""
+    if jax.process_count() == 1:
+        return jax.device_get(tree)
+    return multihost_utils.process_allgather(tree, tiled=True)

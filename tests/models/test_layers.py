@@ -1,0 +1,195 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gcrnn_jax.models.convolution import kernel_gradient
+from gcrnn_jax.models.layers import (
+    BidirectionalGru,
+    GatedConv,
+    attention_pool,
+    max_pool,
+)
+
+
+def random(seed, *shape):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+@pytest.mark.parametrize(
+    ("frames", "bins", "channels"), [(7, 5, 3), (240, 64, 2), (41, 64, 1), (1, 1, 4)]
+)
+def test_the_tiled_kernel_gradient_is_that_of_autodiff(frames, bins, channels):
+    with jax.enable_x64(True):
+        x, grad = random(0, 2, frames, bins, channels), random(1, 2, frames, bins, 6)
+        kernel = random(2, 3, 3, channels, 6)
+
+        def convolve(w):
+            return jax.lax.conv_general_dilated(
+                x, w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+            )
+
+        expected = jax.vjp(convolve, jnp.asarray(kernel))[1](jnp.asarray(grad))[0]
+        actual = kernel_gradient(jnp.asarray(x), jnp.asarray(grad), kernel.shape)
+        np.testing.assert_allclose(actual, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_the_input_gradient_is_that_of_autodiff():
+    from gcrnn_jax.models.convolution import convolution
+
+    with jax.enable_x64(True):
+        x, kernel = (
+            jnp.asarray(random(0, 2, 9, 7, 3)),
+            jnp.asarray(random(1, 3, 5, 3, 4)),
+        )
+
+        def plain(x):
+            return jax.lax.conv_general_dilated(
+                x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+            )
+
+        grad = jnp.asarray(random(2, 2, 9, 7, 4))
+        expected = jax.vjp(plain, x)[1](grad)[0]
+        actual = jax.vjp(lambda x: convolution(x, kernel), x)[1](grad)[0]
+        np.testing.assert_allclose(actual, expected, rtol=1e-10, atol=1e-10)
+
+
+def gated_conv_by_loops(x, kernel, scale, shift):
+    """Convolution, BatchNorm over the batch, gate: one output value at a time."""
+    num_clips, frames, bins, _ = x.shape
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    y = np.empty((num_clips, frames, bins, kernel.shape[-1]))
+    for b, t, f in np.ndindex(num_clips, frames, bins):
+        window = padded[b, t : t + 3, f : f + 3]
+        y[b, t, f] = np.tensordot(window, kernel, 3)
+    y = (y - y.mean((0, 1, 2))) / np.sqrt(y.var((0, 1, 2)) + 1e-3) * scale + shift
+    half = y.shape[-1] // 2
+    return y[..., :half] * sigmoid(y[..., half:])
+
+
+def test_a_gated_convolution_is_its_numpy_version():
+    x = random(0, 2, 6, 5, 3).astype(np.float32)
+    layer = GatedConv(4)
+    variables = layer.init(jax.random.key(0), x, train=False)
+    scale, shift = random(1, 8), random(2, 8)
+    params = {
+        **variables["params"],
+        "norm": {"scale": jnp.asarray(scale, "f4"), "bias": jnp.asarray(shift, "f4")},
+    }
+    actual, _ = layer.apply(
+        {**variables, "params": params}, x, train=True, mutable=["batch_stats"]
+    )
+    kernel = np.asarray(params["conv"]["kernel"])
+    expected = gated_conv_by_loops(x, kernel, scale, shift)
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_padding_does_not_move_the_batch_statistics():
+    x = random(0, 2, 8, 4, 1).astype(np.float32)
+    layer = GatedConv(2)
+    variables = layer.init(jax.random.key(0), x, train=False)
+    mask = np.arange(8) < np.array([[8], [5]])
+
+    def statistics(x):
+        x = np.where(mask[:, :, None, None], x, 0)
+        return layer.apply(
+            variables, x, train=True, frame_mask=mask, mutable=["batch_stats"]
+        )[1]["batch_stats"]["norm"]
+
+    kernel = np.asarray(variables["params"]["conv"]["kernel"])
+    zeros = np.where(mask[:, :, None, None], x, 0)
+    y = jax.lax.conv_general_dilated(
+        zeros, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    real = np.concatenate([np.asarray(y[0]), np.asarray(y[1, :5])])
+    np.testing.assert_allclose(
+        statistics(x)["mean"], 0.01 * real.mean((0, 1)), rtol=1e-4, atol=1e-7
+    )
+
+
+def gru_by_loops(x, w, u, b, c, reset_after):
+    """One direction, one clip at a time; c is the candidate's recurrent bias."""
+    units = u.shape[0]
+    states = np.zeros((*x.shape[:2], units))
+    for clip, frames in enumerate(x):
+        h = np.zeros(units)
+        for t, frame in enumerate(frames):
+            p, q = frame @ w + b, h @ u
+            z = sigmoid(p[:units] + q[:units])
+            r = sigmoid(p[units : 2 * units] + q[units : 2 * units])
+            if reset_after:
+                n = np.tanh(p[2 * units :] + r * (q[2 * units :] + c))
+            else:
+                n = np.tanh(p[2 * units :] + (r * h) @ u[:, 2 * units :])
+            h = z * h + (1 - z) * n
+            states[clip, t] = h
+    return states
+
+
+@pytest.mark.parametrize("reset_after", [False, True])
+def test_the_gru_is_its_numpy_version_in_both_directions(reset_after):
+    x = random(0, 3, 7, 5)
+    layer = BidirectionalGru(4, reset_after=reset_after)
+    params = layer.init(jax.random.key(1), jnp.asarray(x, "f4"))["params"]
+    params = {**params, "bias": jnp.asarray(random(2, 2, 12), "f4")}
+    if reset_after:
+        params["recurrent_bias"] = jnp.asarray(random(3, 2, 4), "f4")
+    c = params.get("recurrent_bias", np.zeros((2, 4)))
+    w, u, b = (
+        np.asarray(params[k], "f8")
+        for k in ("input_kernel", "recurrent_kernel", "bias")
+    )
+    forward = gru_by_loops(x, w[0], u[0], b[0], np.asarray(c[0]), reset_after)
+    backward = gru_by_loops(x[:, ::-1], w[1], u[1], b[1], np.asarray(c[1]), reset_after)
+    expected = np.concatenate([forward, backward[:, ::-1]], -1)
+    actual = layer.apply({"params": params}, jnp.asarray(x, "f4"))
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_gru_gives_on_real_frames_what_it_gives_without_padding():
+    x = random(0, 1, 9, 5).astype(np.float32)
+    layer = BidirectionalGru(4)
+    variables = layer.init(jax.random.key(1), x)
+    mask = np.arange(9)[None] < 6
+    padded = layer.apply(variables, x, mask)[:, :6]
+    np.testing.assert_allclose(padded, layer.apply(variables, x[:, :6]), atol=1e-6)
+
+
+def test_attention_pooling_is_its_numpy_version_and_ignores_padding():
+    rng = np.random.default_rng(0)
+    detection, attention = rng.random((2, 4, 6, 3))
+    mask = np.arange(6) < np.array([6, 4, 1, 6])[:, None]
+    expected = np.empty((4, 3))
+    for b, k in np.ndindex(4, 3):
+        real = mask[b]
+        weight = attention[b, real, k]
+        expected[b, k] = (weight * detection[b, real, k]).sum() / weight.sum()
+    np.testing.assert_allclose(
+        attention_pool(jnp.asarray(detection), jnp.asarray(attention), mask),
+        expected,
+        rtol=1e-5,
+    )
+
+
+def test_a_wholly_masked_clip_is_silent_and_not_nan():
+    ones = jnp.ones((1, 3, 2))
+    pooled = attention_pool(ones, ones, jnp.zeros((1, 3), bool))
+    np.testing.assert_array_equal(pooled, np.zeros((1, 2)))
+
+
+def test_pooling_two_shapes_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"\(1, 2, 3\) and \(1, 2, 4\)"):
+        attention_pool(jnp.ones((1, 2, 3)), jnp.ones((1, 2, 4)))
+
+
+def test_max_pooling_drops_what_fills_no_block():
+    x = random(0, 2, 7, 5, 3).astype(np.float32)
+    pooled = max_pool(jnp.asarray(x), 2, 2)
+    assert pooled.shape == (2, 3, 2, 3)
+    for t, f in np.ndindex(3, 2):
+        block = x[:, 2 * t : 2 * t + 2, 2 * f : 2 * f + 2]
+        np.testing.assert_array_equal(pooled[:, t, f], block.max((1, 2)))
