@@ -1,7 +1,7 @@
 """The ways a command ends early, each with the exit code that tells a launcher why.
 
-    0 done · 2 bad flags or config · 65 bad data · 70 training diverged
-    73 workdir locked or not writable · 74 disk · 75 preempted, saved, run me again
+0 done · 2 bad flags or config · 65 bad data · 70 training diverged
+73 workdir locked or not writable · 74 disk · 75 preempted, saved, run me again
 """
 
 import sys

@@ -9,7 +9,10 @@ from typing import Protocol
 
 import numpy as np
 
-_ORDER, _CLIPS = 0, 1  # streams of random numbers: of a cycle's order, of a class's clips
+_ORDER, _CLIPS = (
+    0,
+    1,
+)  # streams of random numbers: of a cycle's order, of a class's clips
 
 
 class Sampler(Protocol):
@@ -122,7 +125,9 @@ class ShuffledSampler:
         clips = np.empty_like(draws)
         for one in np.unique(epoch):
             rng = np.random.default_rng((self.seed, _CLIPS, int(one)))
-            clips[epoch == one] = rng.permutation(self.num_clips)[position[epoch == one]]
+            clips[epoch == one] = rng.permutation(self.num_clips)[
+                position[epoch == one]
+            ]
         return clips
 
 

@@ -147,7 +147,9 @@ class GatedCrnn(nn.Module):
             attention = jnp.ones_like(detection)
         else:
             read = detection if self.attention_reads == "detection" else x
-            logits = nn.Dense(**dense, name="attention")(read)
+            # a bias would move all frames alike, which a softmax over them undoes
+            use_bias = self.attention_over == "classes"
+            logits = nn.Dense(**dense, use_bias=use_bias, name="attention")(read)
             if self.attention_over == "classes":
                 attention = nn.softmax(logits, axis=-1)
             else:

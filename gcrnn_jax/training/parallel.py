@@ -18,40 +18,42 @@ AXIS = "data"  # the mapped axis: the clips of a batch
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4  # of glibc's mallopt
 
 
+def num_processes() -> int:
+    """How many processes the launcher started, known before they are joined."""
+    env = os.environ
+    if "GCRNN_NUM_PROCESSES" in env:
+        return int(env["GCRNN_NUM_PROCESSES"])
+    return int(env.get("SLURM_NTASKS", "1")) if "SLURM_STEP_NODELIST" in env else 1
+
+
 def initialize() -> None:
     """Joins the processes of a run, if its launcher started several.
 
     Understands launch/local.py (GCRNN_COORDINATOR, GCRNN_NUM_PROCESSES,
-    GCRNN_PROCESS_ID), Kubernetes Indexed Jobs (JOB_COMPLETION_INDEX and
-    GCRNN_COORDINATOR_HOST) and SLURM (`srun`, one task a GPU, or as many as
-    SLURM_GPUS_PER_TASK says). Must come before anything that touches a device.
+    GCRNN_PROCESS_ID), Kubernetes Indexed Jobs (GCRNN_NUM_PROCESSES,
+    GCRNN_COORDINATOR_HOST, JOB_COMPLETION_INDEX) and SLURM (`srun`, one task a GPU,
+    or SLURM_GPUS_PER_TASK of them). Must come before anything that touches a device.
     """
-    env = os.environ
-    num_processes = int(env.get("GCRNN_NUM_PROCESSES", "1"))
-    if "GCRNN_COORDINATOR" in env:
-        process = int(env["GCRNN_PROCESS_ID"])
-        _join(env["GCRNN_COORDINATOR"], num_processes, process, _local_devices())
-    elif "JOB_COMPLETION_INDEX" in env and num_processes > 1:
-        port = env.get("JAX_COORDINATOR_PORT", "8476")
-        address = f"{env['GCRNN_COORDINATOR_HOST']}:{port}"
-        process = int(env["JOB_COMPLETION_INDEX"])
-        _join(address, num_processes, process, _local_devices())
-    elif "SLURM_STEP_NODELIST" in env and int(env.get("SLURM_NTASKS", "1")) > 1:
-        devices = _local_devices()
+    if num_processes() == 1:
+        return
+    env, devices = os.environ, _local_devices()
+    # a process that fails must not hold the others for the default 300 s
+    options = {"shutdown_timeout_seconds": 60}
+    if "GCRNN_NUM_PROCESSES" not in env:  # SLURM: jax reads the rest itself
         if devices is None and env.get("SLURM_GPUS_PER_TASK"):
             devices = list(range(int(env["SLURM_GPUS_PER_TASK"])))
-        # a process that fails must not hold the others for the default 300 s
-        jax.distributed.initialize(local_device_ids=devices, shutdown_timeout_seconds=60)
-
-
-def _join(address, num_processes, process, local_devices) -> None:
+        jax.distributed.initialize(local_device_ids=devices, **options)
+        return
+    port = env.get("JAX_COORDINATOR_PORT", "8476")
+    address = env.get("GCRNN_COORDINATOR") or f"{env['GCRNN_COORDINATOR_HOST']}:{port}"
+    process = env.get("GCRNN_PROCESS_ID") or env["JOB_COMPLETION_INDEX"]
     jax.distributed.initialize(
         address,
-        num_processes,
-        process,
-        local_device_ids=local_devices,
+        num_processes(),
+        int(process),
+        local_device_ids=devices,
         cluster_detection_method="deactivate",
-        shutdown_timeout_seconds=60,
+        **options,
     )
 
 

@@ -1,0 +1,18 @@
+"""The paper's audio tagging system: as configs/sed.py, with frames merged by eight.
+
+Source: Xu, Kong, Wang, Plumbley, ICASSP 2018; the mean over 30 frames is the clip's
+posterior. 893,073 parameters.
+
+    python -m gcrnn_jax.main --config=configs/at.py --config.data.root=FOLDER
+"""
+
+from ml_collections import ConfigDict
+
+from configs import sed
+
+
+def get_config() -> ConfigDict:
+    config = sed.get_config()
+    config.model.time_pooling = (2, 2, 2, 1)
+    config.model.pooling = "mean"
+    return config

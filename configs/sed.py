@@ -1,0 +1,95 @@
+"""The paper's sound event detection system: gated CRNN, log-mel, attention over time.
+
+Source: Xu, Kong, Wang, Plumbley, ICASSP 2018; 80 epochs of 100 batches of 44 clips.
+897,425 parameters (one GRU, as in the text; the authors' code multiplies two).
+Without `data.root` it trains on built-in soundscapes.
+
+    python -m gcrnn_jax.main --config=configs/sed.py --config.data.root=FOLDER
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    config = ConfigDict()
+    config.seed = 0  # of the weights, the batches and the augmentation
+
+    config.data = ConfigDict()
+    config.data.root = ""  # in the layout of DCASE 2017 task 4; "": soundscapes
+    config.data.store = ""  # where the features go; "": a folder in the user's cache
+    config.data.soundscapes = (4000, 400, 400)  # clips to train, validate, test on
+    config.data.num_workers = 0  # processes that compute features; 0: one a core
+    config.data.max_bad_fraction = 0.01  # more unreadable recordings stop the run
+
+    config.front_end = ConfigDict()
+    config.front_end.kind = "log_mel"  # or "mfcc"
+    config.front_end.sample_rate_hz = 16000
+    config.front_end.window_length = 1024  # samples
+    config.front_end.hop_length = 664  # samples; 240 frames in 10 s
+    config.front_end.num_mels = 64
+    config.front_end.min_hz = 0.0
+    config.front_end.max_hz = 8000.0
+    config.front_end.floor = 1e-8  # added before the log
+    config.front_end.num_coefficients = 40  # MFCC only, with two derivatives each
+    config.front_end.delta_width = 9  # MFCC only, frames
+    config.front_end.clip_s = 10.0  # longer recordings are cut, shorter ones padded
+
+    config.model = ConfigDict()
+    config.model.blocks = (2, 2, 2, 1)  # gated units a block
+    config.model.filters = 64
+    config.model.time_pooling = (1, 1, 1, 1)  # frames that a block merges
+    config.model.frequency_pooling = (2, 2, 2, 2)
+    config.model.last_filters = 256
+    config.model.last_frequency_pooling = 4
+    config.model.gated = True
+    config.model.ungated_activation = "relu"  # or "linear", as in the authors' code
+    config.model.batch_norm_momentum = 0.99
+    config.model.rnn_units = 128
+    config.model.gru_gate = "sigmoid"  # or "hard_sigmoid"
+    config.model.gru_candidates = ("tanh",)  # the authors' code: ("linear", "sigmoid")
+    config.model.gru_reset_after = False
+    config.model.gru_unroll = 1
+    config.model.pooling = "attention"  # or "mean"
+    config.model.attention_over = "time"  # or "classes"
+    config.model.attention_reads = "features"  # or "detection"
+    config.model.dtype = "float32"  # or "bfloat16"; parameters stay float32
+
+    config.sampling = ConfigDict()
+    config.sampling.batch_size = 44  # clips, over all devices
+    config.sampling.balanced = True
+    config.sampling.size_steps = (1000, 2000, 3000, 4000)  # +1 draw a cycle from each
+
+    config.augmentation = ConfigDict()  # the paper has none; 0 switches one off
+    config.augmentation.max_shift_frames = 0
+    config.augmentation.time_masks = 0
+    config.augmentation.max_time_mask_frames = 0
+    config.augmentation.frequency_masks = 0
+    config.augmentation.max_frequency_mask_bins = 0
+    config.augmentation.mixup_alpha = 0.0
+
+    config.optimizer = ConfigDict()  # Adam
+    config.optimizer.learning_rate = 1e-3
+    config.optimizer.schedule = "constant"  # or "cosine", to 0 at the end
+    config.optimizer.warmup_steps = 0
+    config.optimizer.weight_decay = 0.0
+    config.optimizer.eps = 1e-8
+
+    config.training = ConfigDict()
+    config.training.num_epochs = 80
+    config.training.steps_per_epoch = 100
+
+    config.parallel = ConfigDict()
+    config.parallel.cpu_devices = 0  # without an accelerator; 0: one a core
+    config.parallel.sync_batch_norm = True  # statistics of the whole batch
+
+    config.postprocessing = ConfigDict()
+    config.postprocessing.tag_threshold = 0.3
+    config.postprocessing.event_threshold = 0.3
+    config.postprocessing.gap_s = 0.4  # shorter silences are filled
+    config.postprocessing.min_event_s = 0.45  # shorter events are removed
+    config.postprocessing.gated = True  # no event of a class that is not tagged
+    config.postprocessing.at_least_one_tag = True
+
+    config.fusion = ConfigDict()
+    config.fusion.epochs = "20:80:10"  # first:last:step, whose posteriors are averaged
+    return config

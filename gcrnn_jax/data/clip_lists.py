@@ -1,0 +1,189 @@
+"""Clip lists: which classes occur in which clip, without saying when.
+
+DCASE 2017 Task 4 writes them in two ways, both read here:
+
+    training_set.csv                     ytid,start,end,"Label A,Label B","id a,id b"
+    groundtruth_weak_label_*_set.csv     file<TAB>start<TAB>end<TAB>label
+
+Two of its class names hold a comma, so the names of the first are never split: its
+ids say the same without ambiguity.
+"""
+
+import csv
+import math
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from gcrnn_jax.data.event_lists import Reject, read_event_rows
+from gcrnn_jax.data.labels import ClassList
+from gcrnn_jax.errors import DataError
+
+DUPLICATE = "DUPLICATE"  # the one code that loses nothing: labels are united
+
+
+class ClipRow(NamedTuple):
+    """One clip of a list.
+
+    Attributes:
+        clip_id: `{ytid}_{start}_{end}`, as in the names of the recordings.
+        labels: Indices into the class list, ascending.
+        line: Where the clip first occurs; 1 is the first line.
+    """
+
+    clip_id: str
+    labels: tuple[int, ...]
+    line: int
+
+
+class _BadRow(Exception):
+    def __init__(self, code: str, detail: str):
+        super().__init__(detail)
+        self.code, self.detail = code, detail
+
+
+def read_clip_list(
+    path: str | os.PathLike, classes: ClassList
+) -> tuple[list[ClipRow], list[Reject]]:
+    r"""Reads `ytid,start,end,"names","ids"` by the ids.
+
+    Windows, Unix and old Mac line ends, a byte order mark, blank lines and lines that
+    start with `#` are accepted. A clip that occurs again gets the labels of all its
+    rows and is noted with the code DUPLICATE.
+
+    Args:
+        path: As training_set.csv.
+        classes: Whose ids the last column holds.
+
+    Returns:
+        The clips in the order of the list, and (path, line, code, detail) of every
+        row that could not be used (BAD_ROW, BAD_TIME, UNKNOWN_LABEL) or was merged.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from None
+    merger = _Merger(str(path))
+    for line, raw in enumerate(content.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
+        if not raw.strip() or raw.startswith(b"#"):
+            continue
+        try:
+            merger.add(*_parse(raw, classes), line)
+        except _BadRow as bad:
+            merger.rejects.append((str(path), line, bad.code, bad.detail))
+    return merger.rows(), merger.rejects
+
+
+def read_weak_list(
+    path: str | os.PathLike, classes: ClassList
+) -> tuple[list[ClipRow], list[Reject]]:
+    """Reads `file<TAB>start<TAB>end<TAB>label`, one row a label, by name.
+
+    Args:
+        path: As groundtruth_weak_label_evaluation_set.csv.
+        classes: Whose names the last column holds.
+
+    Returns:
+        As `read_clip_list`. A bare file name is a clip without labels. DUPLICATE
+        notes a label that a clip has twice.
+
+    Raises:
+        DataError: The file cannot be read, or is not UTF-8.
+    """
+    rejects: list[Reject] = []
+    merger = _Merger(str(path))
+    for row in read_event_rows(Path(path), rejects):
+        clip_id = clip_id_of_file(row.file)
+        if row.event_label is None:
+            merger.labels.setdefault(clip_id, ((), row.line))
+        elif row.event_label not in classes.index_by_name:
+            detail = _unknown("name", row.event_label, classes)
+            rejects.append((str(path), row.line, "UNKNOWN_LABEL", detail))
+        else:
+            label = classes.index_by_name[row.event_label]
+            seen = merger.labels.get(clip_id)
+            if seen and label not in seen[0]:
+                merger.labels[clip_id] = (tuple(sorted((*seen[0], label))), seen[1])
+            else:
+                merger.add(clip_id, (label,), row.line)
+    rejects = sorted([*rejects, *merger.rejects], key=lambda reject: reject[1])
+    return merger.rows(), rejects
+
+
+def clip_id_of_file(name: str) -> str:
+    """Returns a file name of a list without its extension.
+
+    Example:
+        >>> clip_id_of_file("-5QrBL6MzLg_60.000_70.000.wav")
+        '-5QrBL6MzLg_60.000_70.000'
+        >>> clip_id_of_file("-5QrBL6MzLg_60.000_70.000")
+        '-5QrBL6MzLg_60.000_70.000'
+    """
+    stem, extension = os.path.splitext(name)
+    return name if extension[1:].isdigit() else stem
+
+
+class _Merger:
+    """Collects clips in order of first appearance, uniting rows of the same clip."""
+
+    def __init__(self, path: str):
+        self.path = path
+        self.labels: dict[str, tuple[tuple[int, ...], int]] = {}
+        self.rejects: list[Reject] = []
+
+    def add(self, clip_id: str, labels: tuple[int, ...], line: int) -> None:
+        if clip_id in self.labels:
+            known, first_line = self.labels[clip_id]
+            detail = f"{clip_id} is in line {first_line} too; labels united"
+            self.rejects.append((self.path, line, DUPLICATE, detail))
+            labels, line = tuple(sorted({*known, *labels})), first_line
+        self.labels[clip_id] = (labels, line)
+
+    def rows(self) -> list[ClipRow]:
+        return [ClipRow(clip_id, *rest) for clip_id, rest in self.labels.items()]
+
+
+def _parse(raw: bytes, classes: ClassList) -> tuple[str, tuple[int, ...]]:
+    """Returns clip id and labels of one line."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _BadRow("BAD_ROW", f"expected UTF-8 text, got {error.reason}") from None
+    if "\0" in text:
+        raise _BadRow("BAD_ROW", "holds a NUL")
+    try:
+        [columns] = csv.reader([text], strict=True)
+    except csv.Error as error:
+        raise _BadRow("BAD_ROW", f"not comma-separated: {error}") from None
+    if len(columns) != 5:
+        expected = 'expected `ytid,start,end,"names","ids"`'
+        raise _BadRow("BAD_ROW", f"{expected}, got {len(columns)} columns")
+    video_id, start, end, _, ids = (column.strip() for column in columns)
+    if not video_id or "/" in video_id or "\\" in video_id:
+        raise _BadRow("BAD_ROW", f"expected an id of a video, got {video_id!r}")
+    start_s, end_s = _seconds(start), _seconds(end)
+    if start_s >= end_s:
+        raise _BadRow("BAD_TIME", f"expected start < end, got {start} and {end}")
+    labels = set()
+    for class_id in ids.split(","):
+        if class_id.strip() not in classes.index_by_id:
+            raise _BadRow("UNKNOWN_LABEL", _unknown("id", class_id, classes))
+        labels.add(classes.index_by_id[class_id.strip()])
+    return f"{video_id}_{start_s:.3f}_{end_s:.3f}", tuple(sorted(labels))
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise _BadRow("BAD_TIME", f"expected a time in seconds, got {text!r}")
+    return seconds
+
+
+def _unknown(what: str, text: str, classes: ClassList) -> str:
+    return f"unknown class {what} {text!r}; the nearest is {classes.nearest(text)!r}"

@@ -1,0 +1,201 @@
+"""Event lists: which sound is where, as the DCASE tools read and write them.
+
+One row an event, tab-separated, no header: `file onset offset label`, times in
+seconds. A file name alone is a clip without events, so is a DESED row whose other
+columns are empty; DESED's header row is recognised. The weak lists have the same
+columns, but their times are those of the clip in its YouTube video.
+
+What onset and offset mean is said once, in `gcrnn_jax/detection/events.py`.
+
+Source: dcase.community/challenge2017, task 4; the lists of its development and
+evaluation sets.
+"""
+
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from gcrnn_jax.errors import DataError, StorageError
+
+Reject = tuple[str, int, str, str]  # path, line, code, detail
+
+
+class Event(NamedTuple):
+    """One sound, active in [onset, offset) seconds of its clip."""
+
+    onset: float
+    offset: float
+    event_label: str
+
+
+class EventRow(NamedTuple):
+    """One row of a list as it was written; a bare file name has no event."""
+
+    file: str
+    onset: float | None
+    offset: float | None
+    event_label: str | None
+    line: int  # 1 is the first
+
+
+class _BadRow(Exception):
+    """A row that cannot be used: its code, and what was expected and what came."""
+
+    def __init__(self, code: str, detail: str):
+        super().__init__(detail)
+        self.code, self.detail = code, detail
+
+
+def read_event_rows(
+    path: str | Path, rejects: list[Reject] | None = None
+) -> list[EventRow]:
+    """Reads every row of an event list, also the `0 0 label` rows without times.
+
+    Windows and Unix line ends, a byte order mark, blank lines and a missing last
+    line end are all accepted.
+
+    Args:
+        path: A tab-separated list.
+        rejects: None: the first bad row is an error. A list: bad rows are appended
+            to it as (path, line, code, detail) and skipped; the codes are BAD_ROW
+            (columns) and BAD_TIME (not a number, negative, onset after offset).
+
+    Returns:
+        The rows in the order of the list.
+
+    Raises:
+        DataError: The list cannot be read, or has a bad row and `rejects` is None.
+    """
+    rows: list[EventRow] = []
+    for line, text in enumerate(_lines(path), start=1):
+        columns = [column.strip() for column in text.split("\t")]
+        if not any(columns) or (not rows and _is_header(columns)):
+            continue
+        try:
+            rows.append(_row(columns, line))
+        except _BadRow as bad:
+            if rejects is None:
+                raise DataError(f"{path}:{line}: {bad.detail}") from None
+            rejects.append((str(path), line, bad.code, bad.detail))
+    return rows
+
+
+def events_by_file(rows: Iterable[EventRow]) -> dict[str, list[Event]]:
+    """Collects the events of every file, files in order of first appearance.
+
+    A row that ends at 0 s (`0 0 label`) says that the label is in the clip but not
+    where: it makes no event, yet its file stays in the result, perhaps with no event.
+
+    Example:
+        >>> rows = [EventRow("a.wav", 0.5, 2.0, "Car", 1),
+        ...         EventRow("b.wav", 0.0, 0.0, "Bus", 2)]
+        >>> events_by_file(rows)
+        {'a.wav': [Event(onset=0.5, offset=2.0, event_label='Car')], 'b.wav': []}
+    """
+    events: dict[str, list[Event]] = {}
+    for row in rows:
+        of_file = events.setdefault(row.file, [])
+        if row.onset is not None and row.offset and row.event_label:
+            of_file.append(Event(row.onset, row.offset, row.event_label))
+    return events
+
+
+def write_event_list(
+    path: str | Path, events_by_file: Mapping[str, Sequence[Event]]
+) -> None:
+    """Writes an event list with three decimals, whole or not at all.
+
+    A clip without events gets a line too, its bare name: the official tagging tool
+    leaves clips without a line out of the score, and their labels are no misses.
+    An event shorter than a millisecond is written as one millisecond.
+
+    Args:
+        path: Where to; folders on the way are made, an older list is replaced.
+        events_by_file: The events of every clip, `[]` for a clip without.
+
+    Raises:
+        DataError: A name with a tab or line end in it, or times that are no times.
+        StorageError: The disk refuses.
+    """
+    lines = []
+    for file, events in events_by_file.items():
+        lines += [_event_line(file, event) for event in events] or [_name(file)]
+    write_text(path, "".join(f"{line}\n" for line in lines))
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes a text file, whole or not at all: readers see the old or the new one.
+
+    Raises:
+        StorageError: The disk refuses.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(partial, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise StorageError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _lines(path: str | Path) -> list[str]:
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: expected UTF-8 text, got {error.reason}") from None
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from None
+    return text.split("\n")  # read_text has turned CRLF into LF
+
+
+def _is_header(columns: Sequence[str]) -> bool:
+    return [column.lower() for column in columns[1:3]] == ["onset", "offset"]
+
+
+def _row(columns: list[str], line: int) -> EventRow:
+    file, *others = columns
+    if file and not any(others):
+        return EventRow(file, None, None, None, line)
+    if len(columns) != 4 or not file or not columns[3]:
+        expected = "expected `file onset offset label` or `file`, separated by tabs"
+        came = " | ".join(columns)
+        raise _BadRow("BAD_ROW", f"{expected}, got {len(columns)} columns: {came!r}")
+    onset, offset = _seconds(columns[1]), _seconds(columns[2])
+    if onset > offset:
+        raise _BadRow(
+            "BAD_TIME", f"expected onset <= offset, got {onset:g} > {offset:g}"
+        )
+    return EventRow(file, onset, offset, columns[3], line)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise _BadRow("BAD_TIME", f"expected a time in seconds, got {text!r}")
+    return seconds
+
+
+def _event_line(file: str, event: Event) -> str:
+    if not 0 <= event.onset <= event.offset < math.inf:
+        raise DataError(f"{file}: expected 0 <= onset <= offset, got {event}")
+    onset, offset = round(event.onset, 3), round(event.offset, 3)
+    if event.onset < event.offset and onset == offset:
+        offset = onset + 0.001  # `0.000 0.000 label` would read back as no event
+    label = _name(event.event_label)
+    return f"{_name(file)}\t{onset:.3f}\t{offset:.3f}\t{label}"
+
+
+def _name(name: str) -> str:
+    if not name.strip() or any(mark in name for mark in "\t\r\n"):
+        raise DataError(f"a file or label cannot be named {name!r} in an event list")
+    return name

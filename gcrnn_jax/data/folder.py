@@ -1,0 +1,199 @@
+"""A folder in the layout of DCASE 2017 Task 4 -> its splits, clips and recordings.
+
+    ROOT/sound_event_list_17_classes.txt
+         training_set.csv, testing_set.csv ...      or, where there is none:
+         groundtruth_weak_label_evaluation_set.csv
+         groundtruth_strong_label_testing_set.csv   if the split has strong labels
+         audio/PART/Y<clip_id>.wav                  any PART, extension, with or
+                                                    without Y; audio/ or PART/ may lack
+
+Source: the lists and file names of DCASE 2017 Task 4.
+"""
+
+import dataclasses
+import os
+from pathlib import Path
+
+from gcrnn_jax.data.clip_lists import ClipRow, read_clip_list, read_weak_list
+from gcrnn_jax.data.event_lists import Reject
+from gcrnn_jax.data.labels import ClassList, read_class_list
+from gcrnn_jax.errors import DataError
+
+SPLITS = ("training", "validation", "testing", "evaluation")
+
+# Where one clip lies in several formats, the first of these is read.
+_PREFERRED = (".wav", ".flac", ".ogg", ".mp3")
+
+
+@dataclasses.dataclass(frozen=True)
+class FolderSplit:
+    """The clips of one split, as its list has them.
+
+    Attributes:
+        name: One of SPLITS.
+        list_path: Where `rows` come from.
+        rows: N clips.
+        recordings: N paths, None where the folder holds no recording of the clip.
+        strong_list: The list of its events; None if there is none.
+    """
+
+    name: str
+    list_path: Path
+    rows: tuple[ClipRow, ...]
+    recordings: tuple[Path | None, ...]
+    strong_list: Path | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """What a folder holds: classes, splits, and the rows that could not be used."""
+
+    root: Path
+    classes: ClassList
+    splits: dict[str, FolderSplit]
+    rejects: tuple[Reject, ...]
+
+
+def find_splits(root: str | os.PathLike) -> Dataset:
+    """Reads the lists of a folder and finds the recording of every clip.
+
+    Recordings are looked up by name among the files that are there, so no list can
+    make a path leave the folder. A symbolic link inside it is followed: it is how a
+    data set on another disk is put in place.
+
+    Args:
+        root: The folder; see the head of this file.
+
+    Returns:
+        Every split that has a list.
+
+    Raises:
+        DataError: No folder, no class list or several, no split, a list without a
+            usable row, no recordings at all, or a clip that is in two splits.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise DataError(f"{root}: expected a folder with a data set, found none")
+    classes = _find_classes(root)
+    recordings = _index_recordings(root)
+    rejects: list[Reject] = []
+    splits = {}
+    for name in SPLITS:
+        found = _find_list(root, name)
+        if found is None:
+            continue
+        list_path, read = found
+        rows, bad = read(list_path, classes)
+        rejects += bad
+        if not rows:
+            raise DataError(f"{list_path}: no usable row{_first(bad)}")
+        strong_list = root / f"groundtruth_strong_label_{name}_set.csv"
+        splits[name] = FolderSplit(
+            name=name,
+            list_path=list_path,
+            rows=tuple(rows),
+            recordings=tuple(_recording(recordings, row, name) for row in rows),
+            strong_list=strong_list if strong_list.is_file() else None,
+        )
+    if not splits:
+        raise DataError(
+            f"{root}: expected training_set.csv or another of "
+            f"{', '.join(f'{name}_set.csv' for name in SPLITS[1:])}; "
+            f"found {_listing(root)}"
+        )
+    _check_disjoint(root, splits)
+    if not any(path for split in splits.values() for path in split.recordings):
+        clip_id = next(iter(splits.values())).rows[0].clip_id
+        raise DataError(
+            f"{root}: none of the listed clips has a recording: expected files such as "
+            f"audio/training/Y{clip_id}.wav; found {len(recordings)} files in audio/"
+        )
+    return Dataset(root, classes, splits, tuple(rejects))
+
+
+def _find_classes(root: Path) -> ClassList:
+    candidates = sorted(root.glob("sound_event_list_*_classes.txt"))
+    if len(candidates) != 1:
+        raise DataError(
+            f"{root}: expected one class list sound_event_list_*_classes.txt, "
+            f"found {', '.join(path.name for path in candidates) or _listing(root)}"
+        )
+    return read_class_list(candidates[0])
+
+
+def _find_list(root: Path, name: str):
+    readers = (
+        (root / f"{name}_set.csv", read_clip_list),
+        (root / f"groundtruth_weak_label_{name}_set.csv", read_weak_list),
+    )
+    for path, read in readers:
+        if path.is_file():
+            return path, read
+    return None
+
+
+def _index_recordings(root: Path) -> dict[str, list[Path]]:
+    """Returns file name without extension -> its files, most preferred first."""
+    top = root / "audio" if (root / "audio").is_dir() else root
+    found: dict[str, list[Path]] = {}
+    folders = [top]
+    while folders:
+        folder = folders.pop()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir():
+                        if folder == top:  # parts have no parts
+                            folders.append(top / entry.name)
+                    else:
+                        stem = os.path.splitext(entry.name)[0]
+                        found.setdefault(stem, []).append(folder / entry.name)
+        except OSError as error:
+            raise DataError(f"{folder}: {error.strerror}") from None
+    for paths in found.values():
+        paths.sort(key=_preference)
+    return found
+
+
+def _preference(path: Path) -> tuple[int, str]:
+    extension = path.suffix.lower()
+    known = _PREFERRED.index(extension) if extension in _PREFERRED else len(_PREFERRED)
+    return known, str(path)
+
+
+def _recording(
+    recordings: dict[str, list[Path]], row: ClipRow, split: str
+) -> Path | None:
+    candidates = recordings.get("Y" + row.clip_id) or recordings.get(row.clip_id)
+    if not candidates:
+        return None
+    # "train" and "eval" are folders of "training" and "evaluation".
+    own = [path for path in candidates if split.startswith(path.parent.name.lower())]
+    return (own or candidates)[0]
+
+
+def _check_disjoint(root: Path, splits: dict[str, FolderSplit]) -> None:
+    split_of: dict[str, str] = {}
+    shared = []
+    for split in splits.values():
+        for row in split.rows:
+            other = split_of.setdefault(row.clip_id, split.name)
+            if other != split.name:
+                shared.append(f"{row.clip_id} ({other}, {split.name})")
+    if shared:
+        raise DataError(
+            f"{root}: {len(shared)} clips are in two splits, so that scores would be "
+            f"of clips trained on: {', '.join(shared[:3])}"
+        )
+
+
+def _first(rejects: list[Reject]) -> str:
+    return f": line {rejects[0][1]}: {rejects[0][3]}" if rejects else ": it is empty"
+
+
+def _listing(folder: Path, limit: int = 5) -> str:
+    names = sorted(entry.name for entry in os.scandir(folder))
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return (", ".join(names[:limit]) or "nothing") + more

@@ -1,0 +1,139 @@
+"""Class lists: which sounds a system knows, in which order."""
+
+import dataclasses
+import difflib
+import functools
+import os
+from pathlib import Path
+
+from gcrnn_jax.errors import DataError
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassList:
+    """The K classes of a task; class k is column k of labels and posteriors.
+
+    Attributes:
+        ids: One per class, unique, as AudioSet's "/m/07jdr".
+        names: One per class, unique, as "Air horn, truck horn".
+
+    Raises:
+        DataError: Ids and names differ in number, or one occurs twice or is empty.
+
+    Example:
+        >>> classes = ClassList(ids=("/m/0k4j", "/m/07jdr"), names=("Car", "Train"))
+        >>> len(classes), classes.index_by_id["/m/07jdr"], classes.nearest("train ")
+        (2, 1, 'Train')
+    """
+
+    ids: tuple[str, ...]
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ids", tuple(self.ids))
+        object.__setattr__(self, "names", tuple(self.names))
+        if len(self.ids) != len(self.names):
+            raise DataError(f"{len(self.ids)} class ids, {len(self.names)} class names")
+        for what, values in (("id", self.ids), ("name", self.names)):
+            for value in values:
+                if not value.strip() or values.count(value) > 1:
+                    raise DataError(f"class {what} {value!r} is empty or not unique")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @functools.cached_property
+    def index_by_id(self) -> dict[str, int]:
+        """Class id -> k."""
+        return {class_id: k for k, class_id in enumerate(self.ids)}
+
+    @functools.cached_property
+    def index_by_name(self) -> dict[str, int]:
+        """Class name -> k."""
+        return {name: k for k, name in enumerate(self.names)}
+
+    def nearest(self, text: str) -> str:
+        """Returns the name or id most like a misspelt one, for error messages."""
+        folded = {value.casefold(): value for value in (*self.ids, *self.names)}
+        text = text.strip().casefold()
+        matches = difflib.get_close_matches(text, folded, n=1, cutoff=0.0)
+        return folded[matches[0]] if matches else ""
+
+
+def read_class_list(path: str | os.PathLike) -> ClassList:
+    r"""Reads `id<TAB>name` a line; columns between the two and a header are skipped.
+
+    Args:
+        path: As sound_event_list_17_classes.txt of DCASE 2017 Task 4.
+
+    Returns:
+        The classes in the order of their lines.
+
+    Raises:
+        DataError: The file cannot be read, or a line is not such a row; names both.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise DataError(f"{path}: class list: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: class list is not UTF-8: {error}") from None
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        is_header = not rows and line.lower().startswith(("class_id", "id\t"))
+        if is_header or not line.strip():
+            continue
+        columns = [column.strip() for column in line.split("\t")]
+        if len(columns) < 2 or not columns[0] or not columns[-1]:
+            raise DataError(f"{path}:{number}: expected id<TAB>name, got {line!r}")
+        rows.append((columns[0], columns[-1]))
+    if not rows:
+        raise DataError(f"{path}: the class list holds no class")
+    try:
+        return ClassList(*zip(*rows, strict=True))
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+DCASE2017_CLASSES = ClassList(
+    ids=(
+        "/m/0284vy3",
+        "/m/05x_td",
+        "/m/02mfyn",
+        "/m/02rhddq",
+        "/m/0199g",
+        "/m/06_fw",
+        "/m/012n7d",
+        "/m/012ndj",
+        "/m/0dgbq",
+        "/m/04qvtq",
+        "/m/03qc9zr",
+        "/m/0k4j",
+        "/t/dd00134",
+        "/m/01bjv",
+        "/m/07r04",
+        "/m/04_sv",
+        "/m/07jdr",
+    ),
+    names=(
+        "Train horn",
+        "Air horn, truck horn",
+        "Car alarm",
+        "Reversing beeps",
+        "Bicycle",
+        "Skateboard",
+        "Ambulance (siren)",
+        "Fire engine, fire truck (siren)",
+        "Civil defense siren",
+        "Police car (siren)",
+        "Screaming",
+        "Car",
+        "Car passing by",
+        "Bus",
+        "Truck",
+        "Motorcycle",
+        "Train",
+    ),
+)
+"""The 17 classes of DCASE 2017 Task 4, in their official order."""

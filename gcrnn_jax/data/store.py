@@ -1,0 +1,262 @@
+"""Feature stores: memory-mapped features with a JSON card (written by build_store).
+
+    STORE/card.json                     everything about the store; written last
+          rejects.csv                   path, line, code, detail of what is not in it
+          SPLIT/shard-00000.npy ...     float16 [n, T, F], 0 after a clip's last frame
+                clip_ids.json           one id a line
+                num_frames.npy          int32 [N], frames before the padding
+                weak_label.npy          bool [N, K]
+                events.json             clip id -> [[onset, offset, class name], ...]
+
+A split without strong labels has no events.json.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gcrnn_jax.audio.features import FrontEnd
+from gcrnn_jax.data.labels import ClassList
+from gcrnn_jax.errors import ConfigError, DataError
+
+FORMAT = "gcrnn_jax feature store"
+VERSION = 1
+CARD = "card.json"
+
+EventTuple = tuple[float, float, str]
+
+
+class Shard(NamedTuple):
+    """One file of features."""
+
+    path: Path
+    num_rows: int
+
+
+class Split:
+    """One split of a store: labels in memory, features in memory-mapped shards.
+
+    Attributes:
+        name: As "training".
+        clip_ids: N ids.
+        num_frames: int32 [N], frames of each clip before its padding.
+        weak_label: bool [N, K].
+        events: Clip id -> its events (onset_s, offset_s, class name), an empty tuple
+            for a clip without; None if the split has no strong labels.
+        frame_shape: (T, F) of every clip, with padding.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        clip_ids: Sequence[str],
+        num_frames: np.ndarray,
+        weak_label: np.ndarray,
+        events: Mapping[str, tuple[EventTuple, ...]] | None,
+        shards: Sequence[Shard],
+        frame_shape: tuple[int, int],
+    ):
+        self.name = name
+        self.clip_ids = tuple(clip_ids)
+        self.num_frames = num_frames
+        self.weak_label = weak_label
+        self.events = events
+        self.frame_shape = frame_shape
+        self._shards = tuple(shards)
+        # Row r of the split is row r - ends[s - 1] of the first shard s with ends > r.
+        self._ends = np.cumsum([shard.num_rows for shard in shards], dtype=np.int64)
+        self._arrays: dict[int, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return len(self.clip_ids)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A worker process maps the files itself.
+        return {**self.__dict__, "_arrays": {}}
+
+    def rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Returns the features of some clips, float16 [n, T, F], 0 where padded.
+
+        Args:
+            indices: [n] in [0, N), in any order, repeats allowed.
+
+        Raises:
+            IndexError: An index is not in [0, N).
+            DataError: A shard is gone or damaged.
+        """
+        indices = np.asarray(indices, np.int64)
+        if indices.size and not 0 <= indices.min() <= indices.max() < len(self):
+            raise IndexError(
+                f"clips {indices.min()} to {indices.max()} of split {self.name!r}, "
+                f"which has {len(self)}"
+            )
+        if len(self._shards) == 1:
+            return self._array(0).take(indices, axis=0)
+        features = np.empty((len(indices), *self.frame_shape), np.float16)
+        shards = np.searchsorted(self._ends, indices, side="right")
+        starts = np.concatenate([[0], self._ends])[shards]
+        in_shard = indices - starts
+        for row, (shard, index) in enumerate(
+            zip(shards.tolist(), in_shard.tolist(), strict=True)
+        ):
+            features[row] = self._array(shard)[index]
+        return features
+
+    def _array(self, shard: int) -> np.ndarray:
+        if shard not in self._arrays:
+            path, num_rows = self._shards[shard]
+            try:
+                mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+            except (OSError, ValueError, EOFError) as error:
+                raise DataError(f"{path}: damaged shard: {error}") from None
+            shape = (num_rows, *self.frame_shape)
+            if mapped.shape != shape or mapped.dtype != np.float16:
+                raise DataError(
+                    f"{path}: damaged shard: expected float16 {shape}, "
+                    f"got {mapped.dtype} {mapped.shape}"
+                )
+            self._arrays[shard] = mapped.view(np.ndarray)  # plain: faster to index
+        return self._arrays[shard]
+
+
+class FeatureStore:
+    """A prepared data set; made by `open`, read-only.
+
+    Attributes:
+        path: Its folder.
+        front_end: How the features were computed.
+        classes: The K classes of the weak labels.
+        mean: float32 [F], per bin over the real frames of the training split.
+        std: float32 [F], > 0.
+        splits: Name -> Split.
+        card: The card as read.
+    """
+
+    def __init__(self, path: Path, card: dict[str, Any]):
+        self.path = path
+        self.card = card
+        self.front_end = FrontEnd.from_dict(card["front_end"])
+        self.classes = ClassList(card["classes"]["ids"], card["classes"]["names"])
+        self.mean = np.asarray(card["scaler"]["mean"], np.float32)
+        self.std = np.asarray(card["scaler"]["std"], np.float32)
+        self.splits: dict[str, Split] = {
+            name: self._open_split(name, entry)
+            for name, entry in card["splits"].items()
+        }
+
+    @classmethod
+    def open(cls, path: str | Path) -> "FeatureStore":
+        """Opens a finished store; checks the card and the size of every file.
+
+        Raises:
+            DataError: It is no store, not finished, of another version, or a file is
+                missing or has another size; names the file.
+        """
+        path = Path(path)
+        card_path = path / CARD
+        try:
+            card = json.loads(card_path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise DataError(
+                f"{card_path}: not found: no feature store, or one not finished"
+            ) from None
+        except (OSError, ValueError) as error:
+            raise DataError(f"{card_path}: cannot be read: {error}") from None
+        if not isinstance(card, dict) or card.get("format") != FORMAT:
+            raise DataError(f"{card_path}: not the card of a feature store")
+        if card.get("version") != VERSION:
+            raise DataError(
+                f"{card_path}: version {card.get('version')!r}, this program reads "
+                f"{VERSION}: prepare it again"
+            )
+        try:
+            for name, entry in card["files"].items():
+                _check_size(path / name, entry["bytes"])
+            return cls(path, card)
+        except (KeyError, TypeError, AttributeError, ConfigError) as error:
+            raise DataError(f"{card_path}: damaged card: {error!r}") from None
+
+    def verify(self) -> None:
+        """Reads every file and compares its SHA-256 with the card's.
+
+        Raises:
+            DataError: A file has changed; names it.
+        """
+        for name, entry in self.card["files"].items():
+            if file_sha256(self.path / name) != entry["sha256"]:
+                raise DataError(f"{self.path / name}: SHA-256 differs from the card's")
+
+    def _open_split(self, name: str, entry: dict[str, Any]) -> Split:
+        folder = self.path / name
+        num_clips, num_classes = entry["num_clips"], len(self.classes)
+        clip_ids = _read_json(folder / "clip_ids.json")
+        events = None
+        if entry["has_events"]:
+            events = {
+                clip_id: tuple((onset, offset, label) for onset, offset, label in rows)
+                for clip_id, rows in _read_json(folder / "events.json").items()
+            }
+        num_frames = _read_array(folder / "num_frames.npy", (num_clips,))
+        weak_label = _read_array(folder / "weak_label.npy", (num_clips, num_classes))
+        shards = [
+            Shard(folder / item["file"], item["rows"]) for item in entry["shards"]
+        ]
+        num_rows = sum(shard.num_rows for shard in shards)
+        if not len(clip_ids) == num_clips == num_rows:
+            raise DataError(
+                f"{folder}: {len(clip_ids)} clip ids and {num_rows} rows "
+                f"for {num_clips} clips"
+            )
+        return Split(
+            name,
+            clip_ids=clip_ids,
+            num_frames=num_frames,
+            weak_label=weak_label,
+            events=events,
+            shards=shards,
+            frame_shape=(self.front_end.num_frames, self.front_end.num_bins),
+        )
+
+
+def file_sha256(path: Path) -> str:
+    """Returns the SHA-256 of a file's bytes, in hex.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+
+
+def _check_size(path: Path, expected: int) -> None:
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+    if size != expected:
+        raise DataError(f"{path}: {size} bytes, the card says {expected}")
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
+
+
+def _read_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
+    if array.shape != shape:
+        raise DataError(f"{path}: expected shape {shape}, got {array.shape}")
+    return array

@@ -1,0 +1,166 @@
+"""The one convention of time: which frames an event covers, and back.
+
+Frame t covers [t, t + 1) * hop_s seconds. An event is active in [onset, offset):
+it includes its onset, not its offset. So frames 2 and 3 of 0.02 s each are the event
+[0.04, 0.08), which is 2 frames long, and the last frame of a clip ends with the clip.
+
+Segments, the units of segment-based scores (1 s), are looser: a segment is active
+when an event touches it at all, floor(onset) <= segment < ceil(offset).
+
+Source: Mesaros, Heittola, Virtanen, "Metrics for polyphonic sound event detection",
+2016, and sed_eval for the segments.
+Differs: the authors' vad.py ends an event where its last frame begins, one frame early.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.errors import DataError
+
+LIST_ROUNDING_S = 0.0006  # event lists have three decimals; a little over half of one
+
+
+def frame_roll(
+    events: Iterable[Event], num_frames: int, hop_s: float, class_names: Sequence[str]
+) -> np.ndarray:
+    """Marks the frames that events cover, wholly or in part.
+
+    A frame that an event only reaches by the rounding of an event list (0.6 ms, or a
+    quarter of a frame if that is less) stays silent. So decoding a roll, writing the
+    list and reading it back gives the same roll.
+
+    Args:
+        events: Of one clip; overlaps merge, what is after the last frame is dropped.
+        num_frames: T.
+        hop_s: Seconds a frame.
+        class_names: K names, the columns of the roll.
+
+    Returns:
+        bool [T, K].
+
+    Raises:
+        DataError: An event's label is not a class name.
+
+    Example:
+        >>> roll = frame_roll([Event(0.04, 0.08, "Car")], 5, 0.02, ["Car"])
+        >>> roll[:, 0].astype(int).tolist()
+        [0, 0, 1, 1, 0]
+    """
+    roll = np.zeros((num_frames, len(class_names)), bool)
+    column = {name: k for k, name in enumerate(class_names)}
+    slack = min(LIST_ROUNDING_S / hop_s, 0.25)  # in frames
+    for onset, offset, label in events:
+        first = int(np.floor(onset / hop_s + slack))
+        end = int(np.ceil(offset / hop_s - slack)) if offset > onset else first
+        roll[first:end, _column(column, label)] = True
+    return roll
+
+
+def decode_events(
+    roll: np.ndarray,
+    hop_s: float,
+    class_names: Sequence[str],
+    max_s: float | None = None,
+) -> list[Event]:
+    """Turns every run of active frames into an event.
+
+    Args:
+        roll: bool [T, K].
+        hop_s: Seconds a frame.
+        class_names: K names.
+        max_s: Length of the clip in seconds; no event ends after it. None: T frames.
+
+    Returns:
+        Events by onset, then by class; times rounded to a microsecond, so that 30
+        frames of 0.1 s end at 3.0 and not at 3.0000000000000004.
+
+    Example:
+        >>> roll = np.array([[0], [1], [1]], bool)
+        >>> decode_events(roll, 0.1, ["Car"], max_s=0.25)
+        [Event(onset=0.1, offset=0.25, event_label='Car')]
+    """
+    silent = np.zeros((1, roll.shape[1]), np.int8)
+    steps = np.diff(roll.astype(np.int8), axis=0, prepend=silent, append=silent)
+    classes, first = np.nonzero(steps.T == 1)
+    _, end = np.nonzero(steps.T == -1)  # pairs with first: both go class by class
+    onsets, offsets = _frame_times(first, hop_s), _frame_times(end, hop_s)
+    if max_s is not None:
+        offsets = np.minimum(offsets, max_s)
+    return [
+        Event(float(onsets[i]), float(offsets[i]), class_names[int(classes[i])])
+        for i in np.lexsort((classes, onsets))
+        if onsets[i] < offsets[i]
+    ]
+
+
+def segment_roll(
+    events: Iterable[Event],
+    num_segments: int,
+    class_names: Sequence[str],
+    segment_s: float = 1.0,
+) -> np.ndarray:
+    """Marks the segments that events touch, however little.
+
+    Args:
+        events: Of one clip; overlaps merge, what is after the last segment is dropped.
+        num_segments: S.
+        class_names: K names.
+        segment_s: Seconds a segment.
+
+    Returns:
+        bool [S, K].
+
+    Raises:
+        DataError: An event's label is not a class name.
+
+    Source: sed_eval, `event_list_to_event_roll`.
+
+    Example:
+        >>> roll = segment_roll([Event(0.9, 2.0, "Car")], 4, ["Car"])
+        >>> roll[:, 0].astype(int).tolist()
+        [1, 1, 0, 0]
+    """
+    roll = np.zeros((num_segments, len(class_names)), bool)
+    column = {name: k for k, name in enumerate(class_names)}
+    for onset, offset, label in events:
+        first, end = np.floor(onset / segment_s), np.ceil(offset / segment_s)
+        roll[int(first) : int(end), _column(column, label)] = True
+    return roll
+
+
+def segments_of_frames(
+    roll: np.ndarray, hop_s: float, num_segments: int, segment_s: float = 1.0
+) -> np.ndarray:
+    """Marks the segments that active frames touch: `segment_roll` without the events.
+
+    Args:
+        roll: bool [..., T, K].
+        hop_s: Seconds a frame.
+        num_segments: S; frames after the last segment are dropped.
+        segment_s: Seconds a segment.
+
+    Returns:
+        bool [..., S, K].
+    """
+    edges = _frame_times(np.arange(roll.shape[-2] + 1), hop_s) / segment_s
+    first, end = np.floor(edges[:-1]), np.ceil(edges[1:])  # segments of each frame
+    segments = np.zeros((*roll.shape[:-2], num_segments, roll.shape[-1]), bool)
+    for s in range(num_segments):
+        touching = np.flatnonzero((first <= s) & (s < end))  # neighbours, or none
+        if touching.size:
+            frames = roll[..., touching[0] : touching[-1] + 1, :]
+            segments[..., s, :] = frames.any(axis=-2)
+    return segments
+
+
+def _frame_times(frames: np.ndarray, hop_s: float) -> np.ndarray:
+    return np.round(frames * hop_s, 6)
+
+
+def _column(column: dict[str, int], label: str) -> int:
+    if label not in column:
+        names = ", ".join(map(repr, column))
+        raise DataError(f"expected one of the classes {names}, got {label!r}")
+    return column[label]

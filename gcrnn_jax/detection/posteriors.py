@@ -1,0 +1,163 @@
+"""Posteriors of one system on one set of clips: made, saved, loaded and fused."""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from gcrnn_jax.data.loader import evaluation_batches
+from gcrnn_jax.data.store import Split
+from gcrnn_jax.errors import DataError
+from gcrnn_jax.models.gated_crnn import GatedCrnn
+from gcrnn_jax.training.augment import Scaler, standardize
+from gcrnn_jax.training.parallel import AXIS, pmapped, put_batch, to_host
+
+
+@dataclasses.dataclass(frozen=True)
+class PosteriorSet:
+    """What a system says of every clip of a set."""
+
+    clip_ids: tuple[str, ...]
+    class_names: tuple[str, ...]
+    hop_s: float  # seconds a frame
+    clip: np.ndarray  # float32 [N, K]
+    frame: np.ndarray  # float32 [N, T, K]
+
+    def save(self, path: Path) -> None:
+        """Writes a NumPy archive, whole or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".tmp.npz")
+        np.savez(
+            unfinished,
+            allow_pickle=False,
+            clip_ids=np.array(self.clip_ids, dtype=np.str_),
+            class_names=np.array(self.class_names, dtype=np.str_),
+            hop_s=np.float64(self.hop_s),
+            clip=self.clip,
+            frame=self.frame,
+        )
+        os.replace(unfinished, path)
+
+    @classmethod
+    def load(cls, path: Path) -> "PosteriorSet":
+        """Reads what `save` wrote.
+
+        Raises:
+            DataError: The file is missing or is not such an archive.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                return cls(
+                    tuple(map(str, archive["clip_ids"])),
+                    tuple(map(str, archive["class_names"])),
+                    float(archive["hop_s"]),
+                    archive["clip"],
+                    archive["frame"],
+                )
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(
+                f"{path}: expected posteriors as gcrnn_jax writes them, got {error}"
+            ) from error
+
+
+def fuse(systems: Sequence[PosteriorSet]) -> PosteriorSet:
+    """The mean of the systems' posteriors, all with the same weight.
+
+    Systems with coarser frames are brought to the finest frames of the set, each
+    frame taking the posterior of the system's frame that its middle lies in.
+
+    Raises:
+        DataError: The systems are not of the same clips and classes, in the same
+            order, or one holds posteriors that are not finite.
+
+    Source: Xu et al., ICASSP 2018, section 3.3; weights are not stated there.
+    """
+    first = systems[0]
+    for number, other in enumerate(systems):
+        if other.class_names != first.class_names:
+            raise DataError(
+                f"system {number + 1} has other classes than the first: "
+                f"{other.class_names} and {first.class_names}"
+            )
+        if other.clip_ids != first.clip_ids:
+            raise DataError(
+                f"system {number + 1} has {len(other.clip_ids)} clips, the first "
+                f"{len(first.clip_ids)}, or they are not in the same order"
+            )
+        if not (np.isfinite(other.clip).all() and np.isfinite(other.frame).all()):
+            raise DataError(f"system {number + 1} holds posteriors that are not finite")
+    finest = min(systems, key=lambda system: system.hop_s)
+    num_frames = finest.frame.shape[1]
+    middles = (np.arange(num_frames) + 0.5) * finest.hop_s
+    # one system after the other: two million clips of ten systems do not fit
+    clip = np.zeros(first.clip.shape, np.float64)
+    frame = np.zeros((len(first.clip_ids), num_frames, len(first.class_names)))
+    for system in systems:
+        places = np.minimum(middles / system.hop_s, system.frame.shape[1] - 1)
+        clip += system.clip
+        frame += system.frame[:, places.astype(int)]
+    return PosteriorSet(
+        first.clip_ids,
+        first.class_names,
+        finest.hop_s,
+        (clip / len(systems)).astype(np.float32),
+        (frame / len(systems)).astype(np.float32),
+    )
+
+
+class Predictor:
+    """A network compiled once, to predict with the weights of many epochs."""
+
+    def __init__(self, model: GatedCrnn, scaler: Scaler, mesh: Mesh, batch_size: int):
+        """The batch is rounded up to a multiple of the devices."""
+        devices = mesh.devices.size
+        self.mesh = mesh
+        self.batch_size = -(-batch_size // devices) * devices
+        predict = functools.partial(_predict, model=model, scaler=scaler)
+        self._predict = pmapped(predict, mesh, out_axes=AXIS)
+
+    def __call__(
+        self,
+        variables,
+        split: Split,
+        class_names: Sequence[str],
+        hop_s: float,
+    ) -> PosteriorSet:
+        """Predicts all clips of a split.
+
+        Args:
+            variables: {"params": ..., "batch_stats": ...}, on any device or none.
+            split: Of a feature store made by the model's front end.
+            class_names: Of the K outputs.
+            hop_s: Seconds a frame of the features; merged frames are accounted for.
+        """
+        clips, frames = [], []
+        rows = self._rows_of_this_process()
+        for batch, count in evaluation_batches(split, self.batch_size):
+            local = {k: batch[k][rows] for k in ("features", "num_frames")}
+            clip, frame = to_host(self._predict(variables, put_batch(local, self.mesh)))
+            clips.append(clip[:count])
+            frames.append(frame[:count])
+        clip, frame = np.concatenate(clips), np.concatenate(frames)
+        merged = split.frame_shape[0] // frame.shape[1]
+        return PosteriorSet(
+            tuple(split.clip_ids), tuple(class_names), hop_s * merged, clip, frame
+        )
+
+    def _rows_of_this_process(self) -> slice:
+        size = self.batch_size // jax.process_count()
+        return slice(jax.process_index() * size, (jax.process_index() + 1) * size)
+
+
+def _predict(variables, batch, *, model: GatedCrnn, scaler: Scaler):
+    features, frame_mask = standardize(batch["features"], batch["num_frames"], scaler)
+    posteriors = model.apply(variables, features, frame_mask)
+    merged = features.shape[1] // posteriors.frame.shape[1]
+    # padding holds no sound: what the network says of it counts for nothing
+    real = frame_mask[:, : posteriors.frame.shape[1] * merged : merged]
+    return posteriors.clip, posteriors.frame * real[:, :, None]

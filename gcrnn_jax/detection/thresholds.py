@@ -1,0 +1,211 @@
+"""Thresholds that maximise micro-F1, found on clips whose labels are known.
+
+Never call these on the part whose score is reported: the score would be that of
+thresholds that have seen the answers. Use another part, or `cross_fit`.
+
+Micro-F1 = 2 TP / (estimated + reference), each summed over the classes. The best
+threshold of each class depends on those of the others through these sums only, and
+Dinkelbach's method finds the exact optimum on the grid in a few steps: for a guess f
+of the best F1, every class on its own maximises 2 TP - f * estimated, the F1 of that
+choice is the next guess, and when the guess stands still it is the maximum.
+
+Source: W. Dinkelbach, "On nonlinear fractional programming", 1967.
+Differs: the authors' `auto` thresholds maximise each class's own F1, on the test set.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from gcrnn_jax.detection.events import segments_of_frames
+from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.errors import ConfigError, DataError
+
+TAG_GRID = tuple(float(x) for x in np.round(np.linspace(0.01, 0.99, 99), 2))
+EVENT_GRID = tuple(float(x) for x in np.round(np.linspace(0.02, 0.96, 48), 2))
+
+
+class FoundThresholds(NamedTuple):
+    """The best thresholds on the clips they were found on, and their micro-F1 there."""
+
+    per_class: np.ndarray  # [K]
+    per_class_f1: float
+    overall: float  # the best single threshold for all classes
+    overall_f1: float
+
+
+def tag_thresholds(
+    clip_posterior: np.ndarray,
+    weak_label: np.ndarray,
+    *,
+    grid: Sequence[float] = TAG_GRID,
+) -> FoundThresholds:
+    """Finds the tag thresholds with the greatest micro-F1; not on reported clips.
+
+    Thresholds that do equally well are common on few clips. Of these, the middle of
+    the longest stretch is taken, the stretch nearest to 0.5 if two are as long.
+
+    Args:
+        clip_posterior: [N, K] in [0, 1].
+        weak_label: bool [N, K].
+        grid: Ascending candidates, of which the answer is one.
+
+    Returns:
+        One threshold a class and one for all; a tag is a posterior greater than it.
+
+    Raises:
+        DataError: The two are not the same [N, K].
+
+    Example:
+        >>> posterior = np.array([[0.9], [0.5], [0.1]])
+        >>> label = np.array([[True], [True], [False]])
+        >>> float(tag_thresholds(posterior, label).per_class[0])
+        0.29
+    """
+    if clip_posterior.shape != weak_label.shape or weak_label.ndim != 2:
+        raise DataError(
+            "posteriors and labels must be the same [N, K], "
+            f"got {clip_posterior.shape} and {weak_label.shape}"
+        )
+    weak_label = weak_label.astype(bool)
+    counts = [_counts(clip_posterior > threshold, weak_label) for threshold in grid]
+    return _best(counts, int(weak_label.sum()), grid)
+
+
+def event_thresholds(
+    frame_posterior: np.ndarray,
+    clip_posterior: np.ndarray,
+    segment_reference: np.ndarray,
+    hop_s: float,
+    postprocessing: Postprocessing,
+    *,
+    grid: Sequence[float] = EVENT_GRID,
+) -> FoundThresholds:
+    """Finds the event thresholds with the greatest micro segment-based F1.
+
+    Everything else stays as in `postprocessing`, tag thresholds and gate included: find
+    those first. Not on reported clips; equally good thresholds as in `tag_thresholds`.
+
+    Args:
+        frame_posterior: [N, T, K] in [0, 1]; 0 where a clip is padded.
+        clip_posterior: [N, K] in [0, 1].
+        segment_reference: bool [N, S, K], which seconds each class is active in.
+        hop_s: Seconds a frame.
+        postprocessing: Its `event_threshold` is not read.
+        grid: Ascending candidates, of which the answer is one.
+
+    Returns:
+        One threshold a class and one for all; for `replace(postprocessing,
+        event_threshold=tuple(found.per_class))`.
+
+    Raises:
+        DataError: The clips or classes of the three are not the same.
+    """
+    num_clips, num_frames, num_classes = frame_posterior.shape
+    if (
+        clip_posterior.shape != (num_clips, num_classes)
+        or segment_reference.shape[::2] != clip_posterior.shape
+    ):
+        raise DataError(
+            "expected posteriors [N, T, K], [N, K] and a reference [N, S, K], got "
+            f"{frame_posterior.shape}, {clip_posterior.shape}, "
+            f"{segment_reference.shape}"
+        )
+    # Frames after the reference's last segment are false alarms, not to be dropped.
+    beyond = int(np.ceil(round(num_frames * hop_s, 6))) - segment_reference.shape[1]
+    reference = np.pad(
+        segment_reference.astype(bool), ((0, 0), (0, max(0, beyond)), (0, 0))
+    )
+    counts = []
+    for threshold in grid:
+        trial = replace(postprocessing, event_threshold=threshold)
+        roll = trial.detect(frame_posterior, clip_posterior, hop_s)
+        segments = segments_of_frames(roll, hop_s, reference.shape[1])
+        counts.append(
+            _counts(
+                segments.reshape(-1, num_classes), reference.reshape(-1, num_classes)
+            )
+        )
+    return _best(counts, int(reference.sum()), grid)
+
+
+def cross_fit(
+    num_clips: int, seed: int | None = None, num_parts: int = 2
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Splits clips so that each can be scored with thresholds it had no part in.
+
+    Args:
+        num_clips: N.
+        seed: None: clips alternate between the parts in their order. A number: they
+            are shuffled by it first.
+        num_parts: Into how many parts, of sizes that differ by one clip at most.
+
+    Returns:
+        (fit, apply) for each part: indices of the clips to find thresholds on, and of
+        the part's own clips to use them for. Every clip is in one `apply`.
+
+    Raises:
+        ConfigError: Fewer than two parts, or fewer clips than parts.
+
+    Example:
+        >>> for fit, apply in cross_fit(5):
+        ...     print(fit.tolist(), apply.tolist())
+        [1, 3] [0, 2, 4]
+        [0, 2, 4] [1, 3]
+    """
+    if not 2 <= num_parts <= num_clips:
+        raise ConfigError(
+            f"cannot cross-fit {num_clips} clips in {num_parts} parts: "
+            "two parts or more and a clip in each are needed"
+        )
+    part = np.arange(num_clips) % num_parts
+    if seed is not None:
+        part = np.random.default_rng(seed).permutation(part)
+    return [
+        (np.flatnonzero(part != p), np.flatnonzero(part == p)) for p in range(num_parts)
+    ]
+
+
+def _counts(estimated: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    return np.stack([(estimated & reference).sum(0), estimated.sum(0)])  # [2, K]
+
+
+def _best(
+    counts: Sequence[np.ndarray],  # one [2, K] a candidate
+    num_reference: int,
+    grid: Sequence[float],
+) -> FoundThresholds:
+    hits, estimated = np.stack(counts, axis=-1)  # [K, G] each
+    overall_f1 = _f1(hits.sum(0), estimated.sum(0), num_reference)  # [G]
+    overall = _middle_of_best(overall_f1, grid)
+
+    f1, classes = float(overall_f1[overall]), np.arange(len(hits))
+    while True:
+        gain = 2 * hits - f1 * estimated
+        chosen = gain.argmax(1)
+        better = _f1(
+            hits[classes, chosen].sum(),
+            estimated[classes, chosen].sum(),
+            num_reference,
+        )
+        if better <= f1:  # the guess cannot fall, and there are finitely many choices
+            break
+        f1 = float(better)
+    per_class = np.array([grid[_middle_of_best(row, grid)] for row in gain])
+    return FoundThresholds(per_class, f1, grid[overall], float(overall_f1[overall]))
+
+
+def _f1(hits, estimated, num_reference):
+    return 2 * hits / np.maximum(estimated + num_reference, 1)
+
+
+def _middle_of_best(values: np.ndarray, grid: Sequence[float]) -> int:
+    """The middle of the longest stretch of greatest values, or the one nearest 0.5."""
+    is_best = values >= values.max() - 1e-9
+    steps = np.diff(is_best.astype(int), prepend=0, append=0)
+    first, end = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
+    middle = (first + end - 1) // 2
+    distance = np.abs(np.asarray(grid)[middle] - 0.5)
+    return int(middle[np.lexsort((distance, first - end))[0]])

@@ -1,0 +1,263 @@
+"""Scores the tags and events of any system by the rules of DCASE 2017 task 4.
+
+    python -m gcrnn_jax.evaluate --reference groundtruth.csv --estimated mine.csv
+
+Both lists have one tab-separated row an event, `file onset offset label`, or a file
+name alone for a clip without any. The official figures are printed under their
+official names, and plain ones, in which every clip counts, beside them.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gcrnn_jax.data.event_lists import (
+    EventRow,
+    events_by_file,
+    read_event_rows,
+    write_text,
+)
+from gcrnn_jax.errors import DataError, run_command
+from gcrnn_jax.metrics.segment import SegmentScores, segment_scores
+from gcrnn_jax.metrics.tables import json_text, percent, text_table
+from gcrnn_jax.metrics.tagging import (
+    OfficialTagging,
+    Rates,
+    file_key,
+    official_tagging,
+)
+
+NUM_NAMED = 3  # how many files a warning names
+EXAMPLES = """\
+examples:
+  python -m gcrnn_jax.evaluate --task detection \\
+      --reference groundtruth_strong_label_testing_set.csv --estimated events.tsv
+  python -m gcrnn_jax.evaluate --task tagging --output scores.json \\
+      --reference groundtruth_weak_label_testing_set.csv --estimated tags.tsv
+"""
+
+
+@dataclass(frozen=True)
+class ListScores:
+    """What two lists say of each other; a task that was not asked for is None."""
+
+    tagging: OfficialTagging | None = None
+    detection: SegmentScores | None = None
+    warnings: list[str] = field(default_factory=list)
+
+
+def evaluate_lists(
+    reference: str | Path, estimated: str | Path, task: str = "both"
+) -> ListScores:
+    """Scores a list of estimates against a reference list.
+
+    Args:
+        reference: The list of what is there.
+        estimated: The list of what a system found.
+        task: "tagging", "detection" or "both".
+
+    Returns:
+        Scores, and warnings on lists that hardly belong together, which the official
+        tools score without a word.
+
+    Raises:
+        DataError: A list cannot be read, has a bad row or has no row at all.
+    """
+    reference_rows = read_event_rows(reference)
+    estimated_rows = read_event_rows(estimated)
+    if not reference_rows:
+        raise DataError(f"{reference}: expected rows `file onset offset label`, got 0")
+    key = file_key if task == "tagging" else str  # how strictly the tools compare
+    warnings = _name_warnings(
+        [key(row.file) for row in reference_rows],
+        [key(row.file) for row in estimated_rows],
+    )
+    tagging, detection = None, None
+    if task in ("tagging", "both"):
+        tagging = official_tagging(reference_rows, estimated_rows)
+        warnings += _repetition_warnings(reference_rows)
+    if task in ("detection", "both"):
+        detection = segment_scores(
+            events_by_file(reference_rows), events_by_file(estimated_rows)
+        )
+        warnings += _weak_list_warnings(reference_rows)
+    return ListScores(tagging, detection, warnings)
+
+
+def report(scores: ListScores) -> str:
+    """The tables of all scores, as the command prints them."""
+    parts = []
+    if scores.tagging:
+        parts += _tagging_tables(scores.tagging)
+    if scores.detection:
+        parts += _detection_tables(scores.detection)
+    return "\n\n".join(parts)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
+    flags = _parser().parse_args(argv)
+    scores = evaluate_lists(flags.reference, flags.estimated, flags.task)
+    for warning in scores.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(report(scores))
+    if flags.output:
+        write_text(
+            flags.output,
+            json_text(
+                {
+                    "reference": str(flags.reference),
+                    "estimated": str(flags.estimated),
+                    "tagging": scores.tagging,
+                    "detection": scores.detection,
+                    "warnings": scores.warnings,
+                }
+            ),
+        )
+        print(f"\nwrote {flags.output}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m gcrnn_jax.evaluate",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--reference",
+        type=Path,
+        required=True,
+        metavar="LIST",
+        help="what is there: weak labels for tagging, strong labels for detection",
+    )
+    parser.add_argument(
+        "--estimated",
+        type=Path,
+        required=True,
+        metavar="LIST",
+        help="what a system found, with a line for every clip",
+    )
+    parser.add_argument(
+        "--task",
+        choices=("tagging", "detection", "both"),
+        default="both",
+        help="tagging (subtask A), detection (subtask B) or both, which is the default",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="JSON",
+        help="also write every score here; what is undefined is null",
+    )
+    return parser
+
+
+def _tagging_tables(scores: OfficialTagging) -> list[str]:
+    plain = scores.all_clips
+    overall = [
+        ["micro, official (ranks)", *_percents(scores.micro)],
+        ["macro, official", *_percents(scores.macro)],
+        ["micro, all clips", *_percents(plain.micro)],
+        ["macro, all clips", "", "", percent(plain.macro_f1)],
+    ]
+    classes = [
+        [name, *_percents(c.rates), c.num_reference, c.num_estimated]
+        for name, c in plain.per_class.items()
+    ]
+    header = ["precision %", "recall %", "F1 %"]
+    return [
+        f"Tagging (subtask A): {plain.num_clips} clips, "
+        f"of which {scores.num_files} count officially",
+        text_table(["average", *header], overall),
+        text_table(["class, all clips", *header, "reference", "estimated"], classes),
+    ]
+
+
+def _detection_tables(scores: SegmentScores) -> list[str]:
+    overall = [
+        ["micro (official)", *_percents(scores.micro), scores.error_rate],
+        ["macro", "", "", percent(scores.macro_f1), scores.macro_error_rate],
+        [
+            "macro, sed_eval",
+            "",
+            "",
+            percent(scores.macro_f1_sed_eval),
+            scores.macro_error_rate_sed_eval,
+        ],
+    ]
+    parts = [scores.substitution_rate, scores.deletion_rate, scores.insertion_rate]
+    classes = [
+        [name, *_percents(c.rates), c.error_rate, c.num_reference, c.num_estimated]
+        for name, c in scores.per_class.items()
+    ]
+    header = ["precision %", "recall %", "F1 %", "error rate"]
+    return [
+        f"Detection (subtask B): {scores.num_clips} clips in segments of 1 s",
+        text_table(["average", *header], overall),
+        text_table(
+            ["error rate", "substitutions", "deletions", "insertions"],
+            [["micro (official)", *parts]],
+        ),
+        text_table(["class", *header, "reference", "estimated"], classes),
+    ]
+
+
+def _percents(rates: Rates) -> list[str]:
+    return [percent(value) for value in rates]
+
+
+def _name_warnings(reference: Sequence[str], estimated: Sequence[str]) -> list[str]:
+    known, found = dict.fromkeys(reference), dict.fromkeys(estimated)
+    missing = [file for file in known if file not in found]
+    unknown = [file for file in found if file not in known]
+    warnings = []
+    if missing:
+        warnings.append(
+            f"{len(missing)} of {len(known)} reference files have no estimate, first "
+            f"{_first(missing)}; detection and `all clips` count them as missed, the "
+            "official tagging figures leave them out"
+        )
+    if unknown:
+        warnings.append(
+            f"{len(unknown)} of {len(found)} estimated files are not in the reference "
+            f"and do not count, first {_first(unknown)}"
+        )
+    if len(missing) == len(known):
+        warnings.append("no file name is in both lists: do they belong together?")
+    return warnings
+
+
+def _repetition_warnings(reference: Sequence[EventRow]) -> list[str]:
+    labels = [(row.file, row.event_label) for row in reference if row.event_label]
+    repeated = len(labels) - len(set(labels))
+    if not repeated:
+        return []
+    return [
+        f"{repeated} reference rows repeat a label of their clip, as strong lists do: "
+        "the official tagging figures count every row, `all clips` each label once"
+    ]
+
+
+def _weak_list_warnings(reference: Sequence[EventRow]) -> list[str]:
+    def has_times_of_clip(row: EventRow) -> bool:
+        return Path(row.file).stem.endswith(f"_{row.onset:.3f}_{row.offset:.3f}")
+
+    timed = [row for row in reference if row.onset is not None]
+    if not timed or not all(map(has_times_of_clip, timed)):
+        return []
+    return [
+        "the reference is a weak list, its times are where the clips were cut from: "
+        "the detection figures mean nothing, use --task=tagging"
+    ]
+
+
+def _first(files: Sequence[str]) -> str:
+    more = ", ..." if len(files) > NUM_NAMED else ""
+    return ", ".join(files[:NUM_NAMED]) + more
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,209 @@
+"""Trains, evaluates and reports one system of audio tagging and event detection.
+
+    python -m gcrnn_jax.main --config=configs/sed.py
+    python -m gcrnn_jax.main --config=configs/sed.py --config.data.root=FOLDER \\
+        --config.model.filters=16 --workdir=runs/small
+
+Without --config.data.root it trains on built-in soundscapes. The same command again
+continues where it stopped, and on a finished run evaluates. Every field of the
+configuration file can be set by --config.SECTION.FIELD=VALUE.
+"""
+
+import contextlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import flags, logging
+
+from gcrnn_jax.errors import ConfigError, run_command
+
+
+def run(config: dict[str, Any], workdir: Path) -> None:
+    """Trains the configured system in workdir, unless that is done, and reports.
+
+    Args:
+        config: Plain dictionaries and values, as of `configs/sed.py`.
+        workdir: Made if it is not there; locked while the run lasts.
+
+    Raises:
+        GcrnnError: Whatever ends a run early; `errors.py` lists the exit codes.
+    """
+    import jax
+
+    from gcrnn_jax.data.atomic_files import locked, make_folder, write_atomically
+    from gcrnn_jax.training import parallel
+    from gcrnn_jax.workdir import CONFIG, check_same_run
+
+    size = config["sampling"]["batch_size"] // parallel.num_processes()
+    parallel.use_cpu_cores(size, config["parallel"]["cpu_devices"])
+    parallel.initialize()
+    first = jax.process_index() == 0
+    make_folder(workdir)
+    with locked(workdir) if first else contextlib.nullcontext():
+        check_same_run(workdir, config)
+        if first:
+            text = json.dumps(config, indent=2) + "\n"
+            write_atomically(workdir / CONFIG, [text.encode()])
+        _train_and_report(config, workdir)
+
+
+def _train_and_report(config: dict[str, Any], workdir: Path) -> None:
+    import jax
+
+    from gcrnn_jax import system
+    from gcrnn_jax.training import parallel
+
+    epochs = config["training"]["num_epochs"]
+    fused = system.parse_epochs(config["fusion"]["epochs"], epochs)
+    store = system.open_store(config)
+    mesh = parallel.make_mesh()
+    if config["sampling"]["batch_size"] % mesh.devices.size:
+        raise ConfigError(
+            f"sampling.batch_size {config['sampling']['batch_size']} does not divide "
+            f"among {mesh.devices.size} devices"
+        )
+    predict = system.make_predictor(system.make_card(config, store), mesh)
+    watched = "validation" if "validation" in store.splits else None
+    watched = watched or system.reported_split(store)
+
+    def on_epoch(epoch: int, state) -> str:
+        variables = {"params": state.params, "batch_stats": state.batch_stats}
+        posteriors = predict(variables, store.splits[watched])
+        if epoch in (*fused, epochs) and jax.process_index() == 0:
+            posteriors.save(system.posteriors_path(workdir, watched, epoch))
+        return (
+            f"epoch {epoch}/{epochs}: {_one_line(config, store, watched, posteriors)}"
+        )
+
+    if not system.train_run(config, store, workdir, mesh, on_epoch):
+        logging.info("%s is finished: evaluating", workdir)
+        if jax.process_index() == 0:
+            print(f"{workdir} is finished ({epochs} epochs): evaluating")
+    _report(config, workdir, store, predict, fused)
+
+
+def _one_line(config, store, name, posteriors) -> str:
+    from gcrnn_jax import system
+    from gcrnn_jax.metrics.scoring import decide, score
+
+    decisions = decide(posteriors, system.postprocessing_of(config))
+    scores = score(decisions, posteriors, store.splits[name])
+    line = f"{name} mAP {100 * scores.tagging.mean_average_precision:.1f}"
+    line += f", tag F1 {100 * scores.tagging.micro.f1:.1f}"
+    if scores.detection:
+        line += f", 1-s F1 {100 * scores.detection.micro.f1:.1f}"
+    return line
+
+
+def _report(config, workdir: Path, store, predict, fused: list[int]) -> None:
+    """Scores the last epoch, the fused epochs and the averaged weights side by side."""
+    import jax
+
+    from gcrnn_jax import report, system
+    from gcrnn_jax.average_checkpoints import average
+    from gcrnn_jax.detection.posteriors import fuse
+    from gcrnn_jax.training.checkpoints import save_model
+
+    last = config["training"]["num_epochs"]
+    name = system.reported_split(store)
+    fit_name = "validation" if name != "validation" else None
+    fit_name = fit_name if fit_name in store.splits else None
+    averaged = average([system.load_epoch(workdir, config, e) for e in fused])
+    if jax.process_index() == 0:
+        save_model(workdir / "averaged", averaged)
+
+    def posteriors_of(split_name: str | None):
+        """Of the three systems, on one split."""
+        if split_name is None:
+            return None, None, None
+        of_epochs = system.epoch_posteriors(
+            workdir, config, [*fused, last], split_name, store, predict
+        )
+        split = store.splits[split_name]
+        return of_epochs[-1], fuse(of_epochs[:-1]), predict(averaged.variables, split)
+
+    reported, fitting = posteriors_of(name), posteriors_of(fit_name)
+    if jax.process_index() != 0:
+        return
+    split = store.splits[name]
+    fit_split = store.splits[fit_name] if fit_name else None
+    judge = report.Judge(split, system.postprocessing_of(config), fit_split)
+    epochs = config["fusion"]["epochs"]
+    names = (f"epoch {last}", f"epochs {epochs} fused", f"epochs {epochs} averaged")
+    rows = [judge.found(*row) for row in zip(names, reported, fitting, strict=True)]
+    rows += [judge.fixed(*row) for row in zip(names, reported, strict=True)]
+    rows.append(judge.constant(reported[0]))
+    chosen, folder = rows[1], workdir / "results" / name
+    report.write_results(folder, rows, chosen, reported[1])
+    print(f"\n{name}: {len(split)} clips; {_explain(fit_name)}\n")
+    print(report.systems_table(rows))
+    print(f"\n{chosen.system}, every class (%)\n")
+    print(report.classes_table(chosen.scores))
+    print(f"\nwrote {folder}: scores.json, events.csv, tags.csv")
+    print(f"wrote {workdir / 'averaged'}: the model of averaged weights")
+
+
+def _explain(fit_name: str | None) -> str:
+    if fit_name:
+        return f"thresholds found on {fit_name}, or fixed; in %"
+    return (
+        'thresholds of the other half of the clips ("other half"), or fixed; in %. '
+        "This part also served to watch training: it is no test set"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
+    argv = list(sys.argv if argv is None else argv)
+    if {"-h", "--help"} & set(argv):
+        print(__doc__)
+        print(flags.FLAGS.main_module_help())
+        return
+    config, workdir = _parse(argv)
+    logging.set_verbosity(logging.WARNING)
+    run(config, workdir)
+
+
+def _define_flags() -> None:
+    from ml_collections import config_flags
+
+    if "workdir" not in flags.FLAGS:
+        config_flags.DEFINE_config_file(
+            "config",
+            None,
+            "the configuration, such as configs/sed.py",
+            lock_config=True,
+        )
+        flags.DEFINE_string(
+            "workdir", None, "folder of the run; default: runs/NAME of the config file"
+        )
+
+
+def _parse(argv: list[str]) -> tuple[dict[str, Any], Path]:
+    """Reads the flags; every mistake in them is a ConfigError that names it."""
+    _define_flags()
+    try:
+        rest = flags.FLAGS(argv)
+        config = flags.FLAGS.config
+    except flags.Error as error:
+        raise ConfigError(str(error)) from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"bad --config override: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"--config: {error}") from error
+    if len(rest) > 1:
+        raise ConfigError(f"unexpected arguments {rest[1:]}: flags start with --")
+    if config is None:
+        raise ConfigError("--config is missing, such as --config=configs/sed.py")
+    name = next(
+        a.split("=", 1)[-1] for a in argv if a.startswith(("--config=", "-config="))
+    )
+    workdir = flags.FLAGS.workdir or f"runs/{Path(name.split(':')[0]).stem}"
+    return json.loads(config.to_json()), Path(workdir)
+
+
+if __name__ == "__main__":
+    run_command(main)

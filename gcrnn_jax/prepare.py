@@ -1,0 +1,228 @@
+"""Recordings and label lists -> a feature store.
+
+    python -m gcrnn_jax.prepare --root ~/dcase2017_task4
+
+Rerunning it redoes nothing that is done.
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gcrnn_jax.errors import ConfigError, run_command
+
+if TYPE_CHECKING:
+    from gcrnn_jax.audio.features import FrontEnd
+    from gcrnn_jax.data.store import FeatureStore
+
+MAX_BAD_FRACTION = 0.01
+
+
+def prepare(
+    root: str | Path,
+    output: str | Path | None = None,
+    front_end: "FrontEnd | None" = None,
+    *,
+    num_workers: int | None = None,
+    max_bad_fraction: float = MAX_BAD_FRACTION,
+) -> "FeatureStore":
+    """Returns the feature store of a folder, after computing what is not there yet.
+
+    Args:
+        root: In the layout of DCASE 2017 Task 4; see `gcrnn_jax.data.folder`.
+        output: The store's folder. None: one in the user's cache, `cache_folder()`,
+            that belongs to this root and front end.
+        front_end: None: the paper's log-mel.
+        num_workers: Processes. None: one per core that this process may use.
+        max_bad_fraction: How much of the clips may be missing, broken or unreadable;
+            they are listed in rejects.csv of the store.
+
+    Raises:
+        DataError: The folder is not as expected, or more is bad than allowed.
+        StorageError: The disk is full or fails.
+        WorkdirError: The output cannot be written, or another process prepares it.
+    """
+    from gcrnn_jax.audio.features import FrontEnd
+    from gcrnn_jax.data.build_store import build_store
+    from gcrnn_jax.data.folder import find_splits
+    from gcrnn_jax.data.recording_source import RecordingSource, read_strong_list
+
+    front_end = front_end or FrontEnd()
+    dataset = find_splits(root)
+    rejects = list(dataset.rejects)
+    sources = {}
+    for name, split in dataset.splits.items():
+        events = None
+        if split.strong_list is not None:
+            clip_ids = [row.clip_id for row in split.rows]
+            events, bad = read_strong_list(split.strong_list, clip_ids, dataset.classes)
+            rejects += bad
+        sources[name] = RecordingSource(dataset, split, front_end, events)
+    if output is None:
+        resolved = Path(root).resolve()
+        output = _cached(resolved.name, str(resolved), front_end.as_dict())
+    return build_store(
+        output,
+        sources,
+        front_end,
+        dataset.classes,
+        list_rejects=[
+            (os.path.relpath(path, root), line, code, detail)
+            for path, line, code, detail in rejects
+        ],
+        num_workers=_num_workers(num_workers),
+        max_bad_fraction=max_bad_fraction,
+    )
+
+
+def prepare_soundscapes(
+    sizes: Mapping[str, int],
+    seed: int = 0,
+    output: str | Path | None = None,
+    front_end: "FrontEnd | None" = None,
+    *,
+    num_workers: int | None = None,
+) -> "FeatureStore":
+    """Returns a feature store of built-in soundscapes, made if it is not there yet.
+
+    Args:
+        sizes: Split name -> clips: "training" with the task's class imbalance and weak
+            labels only; "validation" like it, with events; "testing" balanced, with
+            events.
+        seed: Of the soundscapes; no two splits of any seeds share a clip.
+        output: As in `prepare`.
+        front_end: As in `prepare`.
+        num_workers: As in `prepare`.
+
+    Raises:
+        ConfigError: A split of another name.
+        StorageError: The disk is full or fails.
+        WorkdirError: The output cannot be written, or another process prepares it.
+    """
+    from gcrnn_jax.audio.features import FrontEnd
+    from gcrnn_jax.data.build_store import build_store
+    from gcrnn_jax.data.folder import SPLITS
+    from gcrnn_jax.data.labels import DCASE2017_CLASSES
+    from gcrnn_jax.data.soundscape_source import SoundscapeSource
+
+    front_end = front_end or FrontEnd()
+    sources = {}
+    for name, size in sizes.items():
+        if name not in SPLITS:
+            raise ConfigError(f"soundscapes: split {name!r} is none of {SPLITS}")
+        sources[name] = SoundscapeSource(
+            name,
+            seed=len(SPLITS) * seed + SPLITS.index(name),
+            size=size,
+            balanced=name in ("testing", "evaluation"),
+            has_events=name != "training",
+            sample_rate_hz=front_end.sample_rate_hz,
+        )
+    if output is None:
+        output = _cached("soundscapes", seed, dict(sizes), front_end.as_dict())
+    return build_store(
+        output,
+        sources,
+        front_end,
+        DCASE2017_CLASSES,
+        num_workers=_num_workers(num_workers),
+    )
+
+
+def cache_folder() -> Path:
+    """Returns where stores without an output go.
+
+    That is $GCRNN_CACHE, $XDG_CACHE_HOME/gcrnn_jax or ~/.cache/gcrnn_jax, the first
+    that is set.
+    """
+    if own := os.environ.get("GCRNN_CACHE"):
+        return Path(own)
+    shared = os.environ.get("XDG_CACHE_HOME")
+    return (Path(shared) if shared else Path.home() / ".cache") / "gcrnn_jax"
+
+
+def summary(store: "FeatureStore") -> str:
+    """Returns what is in a store, in a few lines for people."""
+    lines = []
+    for name, entry in store.card["splits"].items():
+        strong = ", strong labels" if entry["has_events"] else ""
+        hours = entry["num_frames"] * store.front_end.hop_s / 3600
+        rejected = entry["num_rejected"]
+        lines.append(
+            f"{name}: {entry['num_clips']} clips, {hours:.2f} h{strong}"
+            + (f"; {rejected} rejected" if rejected else "")
+        )
+    codes = store.card["rejects_per_code"]
+    if codes:
+        counts = ", ".join(f"{code} {count}" for code, count in codes.items())
+        lines.append(f"{store.path / 'rejects.csv'}: {counts}")
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command; ends the process with the exit code of its error, if any."""
+    flags = _parser().parse_args(argv)
+    run_command(lambda: _run(flags))
+
+
+def _run(flags: argparse.Namespace) -> None:
+    from gcrnn_jax.audio.features import FrontEnd
+
+    started = time.monotonic()
+    store = prepare(
+        flags.root,
+        flags.output,
+        FrontEnd(kind=flags.features),
+        num_workers=flags.workers,
+        max_bad_fraction=flags.max_bad_fraction,
+    )
+    print(summary(store))
+    print(f"{store.path} is ready, after {time.monotonic() - started:.1f} s")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m gcrnn_jax.prepare",
+        description="Computes the features of a folder of recordings in the layout of "
+        "DCASE 2017 Task 4 (class list, training_set.csv ..., audio/) once, into a "
+        "store that training reads. Rerunning it redoes nothing that is done.",
+        epilog="example: python -m gcrnn_jax.prepare --root ~/dcase2017_task4 "
+        "--output ~/store --workers 8",
+    )
+    parser.add_argument("--root", required=True, help="the folder of the data set")
+    parser.add_argument(
+        "--output", help="folder of the store (default: one in the user's cache)"
+    )
+    parser.add_argument(
+        "--features", choices=("log_mel", "mfcc"), default="log_mel", help="%(default)s"
+    )
+    parser.add_argument(
+        "--workers", type=int, help="parallel processes (default: one per core)"
+    )
+    parser.add_argument(
+        "--max_bad_fraction",
+        type=float,
+        default=MAX_BAD_FRACTION,
+        help="how much of the clips may be missing or broken (default: %(default)s); "
+        "they are listed in rejects.csv of the store",
+    )
+    return parser
+
+
+def _cached(name: str, *identity: object) -> Path:
+    import hashlib
+    import json
+
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    return cache_folder() / f"{name}-{digest[:12]}"
+
+
+def _num_workers(requested: int | None) -> int:
+    return len(os.sched_getaffinity(0)) if requested is None else requested
+
+
+if __name__ == "__main__":
+    main()

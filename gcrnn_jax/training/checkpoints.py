@@ -1,0 +1,162 @@
+"""Checkpoints by orbax: the weights of every epoch, and the state to resume from.
+
+    WORKDIR/checkpoints/STEP   params, batch_stats, card: a model, kept for every epoch
+    WORKDIR/resume/STEP        the whole TrainState: the newest only
+
+Both are keyed by the global step. A model's card holds, as JSON, all that predicting
+needs beside the weights: config, front end, class list, scaler, post-processing.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from absl import logging
+from flax import serialization
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from orbax.checkpoint import v1 as ocp
+
+from gcrnn_jax.errors import DataError
+from gcrnn_jax.training.state import TrainState
+
+PyTree = Any
+
+_policies = ocp.training.save_decision_policies
+_preservation = ocp.training.preservation_policies
+
+
+class Model(NamedTuple):
+    """A model as it lies on disk: NumPy arrays and its card."""
+
+    card: dict[str, Any]
+    variables: PyTree  # {"params": ..., "batch_stats": ...}
+
+
+class Checkpoints:
+    """The checkpoints of one run; saving goes on in the background."""
+
+    def __init__(self, workdir: Path, card: dict[str, Any]):
+        """Card is written beside the weights of every epoch."""
+        self.card = card
+        self._models = _checkpointer(
+            workdir / "checkpoints", _preservation.PreserveAll()
+        )
+        # two, so that a damaged newest one costs an epoch and not the run
+        self._resume = _checkpointer(workdir / "resume", _preservation.LatestN(2))
+
+    def save(self, state: TrainState, *, is_epoch: bool = True) -> None:
+        """Starts saving the state, and as a model when an epoch has ended."""
+        step = int(state.step)
+        if is_epoch and step not in saved_steps(self._models.directory):
+            self._models.save_checkpointables_async(
+                step,
+                {
+                    "params": state.params,
+                    "batch_stats": state.batch_stats,
+                    "card": {**self.card, "step": step},
+                },
+            )
+        if step not in saved_steps(self._resume.directory):
+            tree = serialization.to_state_dict(state)
+            self._resume.save_checkpointables_async(step, {"state": tree})
+
+    def restore(self, like: TrainState, mesh: Mesh) -> TrainState | None:
+        """Returns the newest state that can be read, on all devices; None: there is none.
+
+        Raises:
+            DataError: There are states, and none can be read.
+        """
+        sharding = NamedSharding(mesh, PartitionSpec())
+        target = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+            serialization.to_state_dict(like),
+        )
+        steps = saved_steps(self._resume.directory)
+        for step in reversed(steps):
+            try:
+                found = self._resume.load_checkpointables(step, {"state": target})
+                return serialization.from_state_dict(like, found["state"])
+            except Exception as error:  # orbax has no common one for damaged files
+                logging.warning(
+                    "skipping %s: %s", self._resume.directory / str(step), error
+                )
+        if steps:
+            raise DataError(
+                f"none of the {len(steps)} states in {self._resume.directory} can be "
+                "read with this model and optimizer; has the configuration changed?"
+            )
+        return None
+
+    def wait(self) -> None:
+        """Returns when everything saved so far lies on disk."""
+        for checkpointer in (self._models, self._resume):
+            checkpointer.wait()
+
+    def close(self) -> None:
+        """Waits, and ends the background work."""
+        for checkpointer in (self._models, self._resume):
+            checkpointer.close()
+
+
+def _checkpointer(folder: Path, preservation) -> ocp.training.Checkpointer:
+    return ocp.training.Checkpointer(
+        folder.absolute(),
+        # orbax's own default leaves out saves that come while one is going on
+        save_decision_policy=_policies.FixedIntervalPolicy(1),
+        preservation_policy=preservation,
+        cleanup_tmp_directories=True,
+    )
+
+
+def saved_steps(folder: Path) -> list[int]:
+    """Steps of the finished checkpoints in a folder, ascending."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        int(path.name)
+        for path in folder.iterdir()
+        if path.name.isdigit() and any(path.iterdir())
+    )
+
+
+def model_steps(workdir: Path) -> list[int]:
+    """Steps of the models of a run, one for every epoch, ascending."""
+    return saved_steps(workdir / "checkpoints")
+
+
+def model_path(workdir: Path, step: int) -> Path:
+    """Where the model of a step lies."""
+    return workdir / "checkpoints" / str(step)
+
+
+def save_model(path: Path, model: Model) -> None:
+    """Writes a model that is like one of a run's; replaces what is at path."""
+    tree = {"card": model.card, **jax.tree.map(np.asarray, model.variables)}
+    if path.exists():
+        shutil.rmtree(path)
+    ocp.save_checkpointables(path.absolute(), tree)
+
+
+def load_model(path: Path) -> Model:
+    """Reads a model: of an epoch, an averaged one, or the newest of a run's folder.
+
+    Raises:
+        DataError: There is no model at path, or it cannot be read.
+    """
+    if steps := model_steps(path):
+        path = model_path(path, steps[-1])
+    try:
+        metadata = ocp.checkpointables_metadata(path.absolute()).metadata
+        # targets make arrays come as NumPy, whatever devices they were saved from
+        target = {
+            item: jax.tree.map(lambda m: np.empty(m.shape, m.dtype), metadata[item])
+            for item in ("params", "batch_stats")
+        }
+        found = ocp.load_checkpointables(path.absolute(), {**target, "card": None})
+    except Exception as error:  # orbax has no common one for damaged files
+        detail = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"{path} holds no model that can be read: {detail}") from error
+    card = found.pop("card")
+    return Model(card, found)

@@ -1,0 +1,126 @@
+"""Clips and labels come out of lists whole, by the ids."""
+
+import pytest
+
+from gcrnn_jax.data.clip_lists import read_clip_list, read_weak_list
+from gcrnn_jax.data.labels import DCASE2017_CLASSES
+from gcrnn_jax.errors import DataError
+
+GOLDEN = [
+    ("-5QrBL6MzLg_60.000_70.000", (0, 16), 1),
+    ("a_b_c_0.000_9.500", (0, 1, 16), 2),
+    ("2hcY8kXQj60_30.000_40.000", (7,), 3),
+]
+LINES = [
+    '-5QrBL6MzLg,60.000,70.000,"Train horn,Train","/m/0284vy3,/m/07jdr"',
+    'a_b_c,0.000,9.500,"Train horn,Air horn, truck horn,Train",'
+    '"/m/0284vy3,/m/05x_td,/m/07jdr"',
+    '2hcY8kXQj60,30.000,40.000,"Fire engine, fire truck (siren)",/m/012ndj',
+]
+
+
+def read(tmp_path, content: bytes, reader=read_clip_list):
+    (tmp_path / "list.csv").write_bytes(content)
+    return reader(tmp_path / "list.csv", DCASE2017_CLASSES)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_every_way_to_write_a_list_gives_the_same_clips(tmp_path, end, last, mark):
+    text = end.join(LINES) + (end if last else "")
+    assert read(tmp_path, mark + text.encode()) == (GOLDEN, [])
+
+
+@pytest.mark.parametrize(
+    ("row", "code", "detail"),
+    [
+        (b"a,0,10,Train,/m/07jd", "UNKNOWN_LABEL", "'/m/07jdr'"),
+        (b'a,0,10,"Train,X","/m/07jdr,"', "UNKNOWN_LABEL", "''"),
+        (b"a,0,10,Train", "BAD_ROW", "4 columns"),
+        (b"a,0,10,Air horn, truck horn,/m/05x_td", "BAD_ROW", "6 columns"),
+        (b"a,0,10,Train,/m/07jdr\0", "BAD_ROW", "NUL"),
+        (b"a\xff,0,10,Train,/m/07jdr", "BAD_ROW", "UTF-8"),
+        (b'a,0,10,"Train,/m/07jdr', "BAD_ROW", "comma-separated"),
+        (b"../a,0,10,Train,/m/07jdr", "BAD_ROW", "'../a'"),
+        (b",0,10,Train,/m/07jdr", "BAD_ROW", "''"),
+        (b"a,0,ten,Train,/m/07jdr", "BAD_TIME", "'ten'"),
+        (b"a,nan,10,Train,/m/07jdr", "BAD_TIME", "'nan'"),
+        (b"a,-1,10,Train,/m/07jdr", "BAD_TIME", "'-1'"),
+        (b"a,10,10,Train,/m/07jdr", "BAD_TIME", "start < end"),
+    ],
+)
+def test_a_bad_row_is_rejected_by_line_and_the_rest_is_kept(
+    tmp_path, row, code, detail
+):
+    first, *others = (line.encode() for line in LINES)
+    rows, rejects = read(tmp_path, b"\n".join([first, row, *others]))
+    assert [clip.clip_id for clip in rows] == [clip_id for clip_id, _, _ in GOLDEN]
+    [(path, line, found, text)] = rejects
+    assert (path, line, found) == (str(tmp_path / "list.csv"), 2, code)
+    assert detail in text
+
+
+def test_rows_of_the_same_clip_are_united_and_noted(tmp_path):
+    again = b"-5QrBL6MzLg,60,70.0,Bus,/m/01bjv"
+    content = "\n".join(LINES).encode() + b"\n" + again
+    rows, rejects = read(tmp_path, content)
+    assert rows[0] == ("-5QrBL6MzLg_60.000_70.000", (0, 13, 16), 1)
+    assert rows[1:] == GOLDEN[1:]
+    assert [(line, code) for _, line, code, _ in rejects] == [(4, "DUPLICATE")]
+
+
+def test_a_weak_list_gives_the_same_clips_by_name(tmp_path):
+    text = (
+        "-5QrBL6MzLg_60.000_70.000.wav\t60\t70\tTrain\r\n"
+        "a_b_c_0.000_9.500.wav\t0\t9.5\tAir horn, truck horn\r\n"
+        "-5QrBL6MzLg_60.000_70.000.wav\t60\t70\tTrain horn\r\n"
+        "silent_0.000_10.000.wav\r\n"
+        "-5QrBL6MzLg_60.000_70.000.wav\t60\t70\tTrain\r\n"
+        "x_0.000_10.000.wav\t0\t10\ttrain horn\r\n"
+        "x_0.000_10.000.wav\t0\r\n"
+    )
+    rows, rejects = read(tmp_path, text.encode(), read_weak_list)
+    assert rows == [
+        ("-5QrBL6MzLg_60.000_70.000", (0, 16), 1),
+        ("a_b_c_0.000_9.500", (1,), 2),
+        ("silent_0.000_10.000", (), 4),
+    ]
+    assert [(line, code) for _, line, code, _ in rejects] == [
+        (5, "DUPLICATE"),
+        (6, "UNKNOWN_LABEL"),
+        (7, "BAD_ROW"),
+    ]
+    assert "'Train horn'" in rejects[1][3]
+
+
+@pytest.mark.parametrize("reader", [read_clip_list, read_weak_list])
+def test_a_missing_list_is_an_error(tmp_path, reader):
+    with pytest.raises(DataError, match=r"none\.csv"):
+        reader(tmp_path / "none.csv", DCASE2017_CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("split", "clips", "tags"), [("training", 51172, 56131), ("testing", 488, 606)]
+)
+def test_all_official_clips_are_read_alike_from_both_lists(shared, split, clips, tags):
+    folder = shared / "dcase2017"
+    rows, rejects = read_clip_list(folder / f"{split}_set.csv", DCASE2017_CLASSES)
+    assert rejects == []
+    assert len(rows) == clips
+    assert sum(len(row.labels) for row in rows) == tags
+    weak_list = folder / f"groundtruth_weak_label_{split}_set.csv"
+    weak, rejects = read_weak_list(weak_list, DCASE2017_CLASSES)
+    assert rejects == []
+    assert {row[:2] for row in weak} == {row[:2] for row in rows}
+    durations = (folder / f"duration_of_files_in_{split}_set.csv").read_text()
+    names = {line.split()[0] for line in durations.splitlines()}
+    assert names == {f"Y{row.clip_id}.wav" for row in rows}
+
+
+def test_all_official_evaluation_clips_are_read(shared):
+    path = shared / "dcase2017/groundtruth_weak_label_evaluation_set.csv"
+    rows, rejects = read_weak_list(path, DCASE2017_CLASSES)
+    assert rejects == []
+    assert len(rows) == 1103
+    assert sum(len(row.labels) for row in rows) == 1350

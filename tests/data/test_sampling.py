@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+
+from gcrnn_jax.data.clip_lists import read_clip_list
+from gcrnn_jax.data.labels import DCASE2017_CLASSES
+from gcrnn_jax.data.sampling import (
+    BalancedSampler,
+    ShuffledSampler,
+    class_weights,
+    make_sampler,
+)
+
+SIZES = (7, 20, 45)
+
+
+def labels(sizes=SIZES, seed=0):
+    """Clips with one label each, in a mixed order."""
+    classes = np.repeat(np.arange(len(sizes)), sizes)
+    classes = np.random.default_rng(seed).permutation(classes)
+    return np.eye(len(sizes), dtype=bool)[classes]
+
+
+def draws_by_a_plain_loop(weak_label, weights, count, seed):
+    """The sampler's definition, one draw after the other."""
+    clips = [np.flatnonzero(column) for column in weak_label.T]
+    cycle_classes = [k for k, w in enumerate(weights) for _ in range(w)]
+    drawn, counts, queue, cycle = [], [0] * len(weights), [], 0
+    while len(drawn) < count:
+        if not queue:
+            order = np.random.default_rng((seed, 0, cycle))
+            # slots of one class keep their places in the cycle, not their order
+            slots = order.permutation(len(cycle_classes))
+            firsts = [
+                cycle_classes.index(k) if k in cycle_classes else 0
+                for k in range(len(weights))
+            ]
+            base = {k: cycle * weights[k] for k in range(len(weights))}
+            queue = [
+                (
+                    cycle_classes[s],
+                    base[cycle_classes[s]] + s - firsts[cycle_classes[s]],
+                )
+                for s in slots
+            ]
+            cycle += 1
+        k, n = queue.pop(0)
+        one_pass, place = divmod(n, len(clips[k]))
+        permutation = np.random.default_rng((seed, 1, k, one_pass)).permutation(
+            clips[k]
+        )
+        drawn.append(permutation[place])
+        counts[k] += 1
+    return np.array(drawn)
+
+
+def test_batches_are_those_of_a_plain_loop():
+    weak_label, weights = labels(), [1, 2, 4]
+    sampler = BalancedSampler(weak_label, weights, batch_size=11, seed=3)
+    drawn = np.concatenate([sampler.batch(step) for step in range(30)])
+    expected = draws_by_a_plain_loop(weak_label, weights, 330, seed=3)
+    np.testing.assert_array_equal(drawn, expected)
+
+
+def test_any_step_can_be_asked_for_in_any_order():
+    one, other = (BalancedSampler(labels(), [1, 2, 4], 11, seed=3) for _ in range(2))
+    forwards = [one.batch(step) for step in range(40)]
+    for step in (39, 0, 17, 5, 38):
+        np.testing.assert_array_equal(other.batch(step), forwards[step])
+
+
+def test_shares_are_exact_over_whole_cycles_and_each_clip_is_seen_once_a_pass():
+    weak_label, weights = labels(), np.array([1, 2, 4])
+    sampler = BalancedSampler(weak_label, weights, batch_size=7 * 45, seed=0)
+    drawn = sampler.batch(0)
+    counts = weak_label[drawn].sum(0)
+    np.testing.assert_array_equal(counts, 45 * weights)
+    of_last = drawn[weak_label[drawn, 2]]
+    assert (np.bincount(of_last)[np.flatnonzero(weak_label[:, 2])] == 4).all()
+
+
+def test_a_class_without_clips_is_never_drawn_and_said_so():
+    weak_label = np.pad(labels(), ((0, 0), (0, 1)))
+    with pytest.warns(UserWarning, match=r"no clip of class \[3\]"):
+        sampler = BalancedSampler(weak_label, [1, 2, 4, 1], 14, seed=0)
+    assert weak_label[sampler.batch(0)].any(1).all()
+
+
+def test_shuffling_shows_every_clip_once_an_epoch():
+    sampler = ShuffledSampler(10, batch_size=4, seed=0)
+    drawn = np.concatenate([sampler.batch(step) for step in range(5)])
+    for epoch in drawn.reshape(2, 10):
+        np.testing.assert_array_equal(np.sort(epoch), np.arange(10))
+    assert (drawn[:10] != drawn[10:]).any()
+
+
+def test_the_official_list_is_drawn_five_to_one(shared):
+    rows, _ = read_clip_list(
+        shared / "dcase2017" / "training_set.csv", DCASE2017_CLASSES
+    )
+    weak_label = np.zeros((len(rows), 17), bool)
+    for i, row in enumerate(rows):
+        weak_label[i, list(row.labels)] = True
+    sampler = make_sampler(
+        weak_label,
+        seed=0,
+        batch_size=43,  # one cycle of draws
+        balanced=True,
+        size_steps=(1000, 2000, 3000, 4000),
+    )
+    assert isinstance(sampler, BalancedSampler)
+    weights = class_weights(weak_label.sum(0))
+    assert weights.sum() == 43
+    assert weights.max() / weights.min() == 5.0
+    # the draws of a class are uniform over its clips, so positives follow
+    draws_of_clip = (weak_label / weak_label.sum(0) * weights).sum(1)
+    positives = draws_of_clip @ weak_label
+    assert positives.max() / positives.min() == pytest.approx(8.80, abs=0.005)
+    counted = np.zeros(17, int)
+    for step in range(50):
+        np.add.at(counted, sampler.slot_class, 1)
+        assert len(sampler.batch(step)) == 43
+    np.testing.assert_array_equal(counted, 50 * weights)

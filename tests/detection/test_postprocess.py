@@ -1,0 +1,174 @@
+"""Post-processing against a plain loop over frames, and the authors' frames."""
+
+import numpy as np
+import pytest
+
+from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.errors import ConfigError
+
+
+def slow_runs(active):
+    """[first, end) of every run of True."""
+    runs = []
+    for t, on in enumerate(active):
+        if on and runs and runs[-1][1] == t:
+            runs[-1][1] = t + 1
+        elif on:
+            runs.append([t, t + 1])
+    return runs
+
+
+def slow_clean(active, hop_s, gap_s, min_event_s):
+    """Fills, then removes, one class of one clip, in seconds and without numpy."""
+    joined = []
+    for first, end in slow_runs(active):
+        if joined and (first - joined[-1][1]) * hop_s < gap_s:
+            joined[-1][1] = end
+        else:
+            joined.append([first, end])
+    cleaned = [False] * len(active)
+    for first, end in joined:
+        if not (end - first) * hop_s < min_event_s:
+            cleaned[first:end] = [True] * (end - first)
+    return cleaned
+
+
+@pytest.mark.parametrize("density", [0.05, 0.3, 0.7, 0.95])
+@pytest.mark.parametrize("seed", range(5))
+def test_many_clips_at_once_come_out_as_from_a_plain_loop(seed, density):
+    rng = np.random.default_rng(seed)
+    hop_s, gap_s, min_event_s = 0.25, rng.integers(0, 8) / 4, rng.integers(0, 8) / 4
+    frames = rng.random((6, 40, 3))
+    threshold = 1 - density
+    plain = Postprocessing(
+        event_threshold=threshold, gap_s=gap_s, min_event_s=min_event_s, gated=False
+    )
+    found = plain.detect(frames, np.zeros((6, 3)), hop_s)
+    for n in range(6):
+        for k in range(3):
+            expected = slow_clean(
+                (frames[n, :, k] > threshold).tolist(), hop_s, gap_s, min_event_s
+            )
+            assert found[n, :, k].tolist() == expected
+    np.testing.assert_array_equal(plain.detect(frames[2], np.zeros(3), hop_s), found[2])
+
+
+def detect_text(text, **fields):
+    """`#` is an active frame of 0.1 s, `.` a silent one."""
+    frames = np.array([mark == "#" for mark in text], float)[:, None]
+    roll = Postprocessing(gated=False, **fields).detect(frames, np.ones(1), 0.1)
+    return "".join("#" if on else "." for on in roll[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("frames", "cleaned"),
+    [
+        ("", ""),
+        ("......", "......"),
+        ("######", "######"),
+        ("###..###..", "########.."),  # 0.2 s < 0.3 s: filled
+        ("###...###.", "###...###."),  # 0.3 s is not shorter than 0.3 s
+        ("..###..###", "..########"),  # silence at the ends is no gap
+        ("#..#..#...", "#######..."),  # filled first, so long enough to stay
+        ("##....###.", "......###."),  # 0.2 s removed, 0.3 s stays
+    ],
+)
+def test_gaps_under_gap_s_are_filled_then_runs_under_min_event_s_removed(
+    frames, cleaned
+):
+    assert detect_text(frames, gap_s=0.3, min_event_s=0.3) == cleaned
+
+
+def test_eleven_frames_of_a_tenth_last_one_second_and_a_tenth():
+    frames = "#" * 11  # 1.1 / 0.1 is 11.000000000000002
+    assert detect_text(frames, gap_s=0, min_event_s=1.1) == frames
+    assert detect_text(frames, gap_s=0, min_event_s=1.2) == "." * 11
+
+
+def test_zero_seconds_switch_filling_and_removing_off():
+    assert detect_text("#.#..##", gap_s=0, min_event_s=0) == "#.#..##"
+
+
+def test_the_last_frame_of_a_class_does_not_join_the_first_of_the_next():
+    frames = np.array([[0, 0], [0, 1], [1, 1], [1, 0], [0, 0]], float)
+    quick = Postprocessing(gap_s=9, min_event_s=0, gated=False)
+    np.testing.assert_array_equal(quick.detect(frames, np.ones(2), 1.0), frames == 1)
+
+
+@pytest.mark.parametrize("gap_s", [0.3736, 0.4])
+@pytest.mark.parametrize("min_event_s", [0.45, 0.4565])
+def test_the_authors_frames_are_reached_in_seconds(gap_s, min_event_s):
+    """n_smooth=10 fills gaps of up to 9 frames, n_salt=10 drops runs of up to 10."""
+    authors = Postprocessing(gap_s=gap_s, min_event_s=min_event_s, gated=False)
+    for gap, filled in ((9, True), (10, False)):
+        frames = np.r_[np.ones(11), np.zeros(gap), np.ones(11)][:, None]
+        assert authors.detect(frames, np.ones(1), 0.0415).all() == filled
+    for run, kept in ((10, False), (11, True)):
+        frames = np.r_[np.zeros(20), np.ones(run), np.zeros(20)][:, None]
+        assert authors.detect(frames, np.ones(1), 0.0415).any() == kept
+
+
+def test_a_posterior_equal_to_its_threshold_is_no_tag_and_no_event():
+    equal = Postprocessing(
+        tag_threshold=0.5, event_threshold=0.5, gap_s=0, min_event_s=0
+    )
+    assert equal.tags(np.array([0.5, 0.6])).tolist() == [False, True]
+    frames = np.array([[0.6, 0.5], [0.6, 0.6]])
+    roll = equal.detect(frames, np.array([1.0, 1.0]), 1.0)
+    assert roll.tolist() == [[True, False], [True, True]]
+
+
+def test_a_class_that_is_no_tag_has_no_event():
+    frames, clips = np.full((2, 3, 2), 0.9), np.array([[0.9, 0.1], [0.2, 0.8]])
+    gated = Postprocessing(min_event_s=0).detect(frames, clips, 1.0)
+    assert gated.any(1).tolist() == [[True, False], [False, True]]
+    open_gate = Postprocessing(min_event_s=0, gated=False).detect(frames, clips, 1.0)
+    assert open_gate.all()
+
+
+def test_a_clip_that_no_class_passes_gets_its_likeliest_tag_if_asked():
+    clips = np.array([[0.1, 0.2], [0.4, 0.35], [0.29, 0.1]])
+    fallback = Postprocessing(at_least_one_tag=True, min_event_s=0)
+    expected = [[False, True], [True, True], [True, False]]
+    assert fallback.tags(clips).tolist() == expected
+    frames = np.ones((3, 2, 2))
+    assert fallback.detect(frames, clips, 1.0).any(1).tolist() == expected
+    assert not Postprocessing().tags(clips)[[0, 2]].any()
+
+
+def test_every_class_may_have_its_own_threshold():
+    own = Postprocessing(
+        tag_threshold=(0.2, 0.8), event_threshold=[0.6, 0.1], gap_s=0, min_event_s=0
+    )
+    assert own.tags(np.array([0.5, 0.5])).tolist() == [True, False]
+    roll = own.detect(np.array([[0.5, 0.5], [0.7, 0.0]]), np.array([0.9, 0.9]), 1.0)
+    assert roll.tolist() == [[False, True], [True, False]]
+    assert hash(own) == hash(own)  # also of a list: it is kept as a tuple
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tag_threshold": -0.1},
+        {"event_threshold": 1.5},
+        {"event_threshold": float("nan")},
+        {"tag_threshold": (0.3, 2.0)},
+        {"tag_threshold": "high"},
+        {"event_threshold": ((0.1, 0.2),)},
+        {"gap_s": -1},
+        {"min_event_s": float("nan")},
+    ],
+)
+def test_a_field_that_cannot_be_is_an_error_that_names_it(fields):
+    [name] = fields
+    with pytest.raises(ConfigError, match=name):
+        Postprocessing(**fields)
+
+
+def test_as_many_thresholds_as_classes_are_needed():
+    three = Postprocessing(tag_threshold=(0.1, 0.2, 0.3))
+    with pytest.raises(ConfigError, match="tag_threshold.*2.*got 3"):
+        three.tags(np.zeros((4, 2)))
+    three = Postprocessing(event_threshold=(0.1, 0.2, 0.3))
+    with pytest.raises(ConfigError, match="event_threshold.*2.*got 3"):
+        three.detect(np.zeros((4, 5, 2)), np.zeros((4, 2)), 0.1)

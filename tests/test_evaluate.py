@@ -1,0 +1,162 @@
+"""The command: what it prints, writes, warns of and refuses."""
+
+import json
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from gcrnn_jax.errors import DataError
+from gcrnn_jax.evaluate import evaluate_lists, main
+from gcrnn_jax.metrics.tables import json_text, text_table
+
+REFERENCE = (
+    "a.wav\t0.000\t2.000\tFire engine, fire truck (siren)\n"
+    "b.wav\t0.000\t1.000\tBus\n"
+    "c.wav\t0\t0\tBus\n"
+)
+ESTIMATED = "a.wav\t0.000\t1.000\tFire engine, fire truck (siren)\nb.wav\nc.wav\n"
+
+
+@pytest.fixture
+def lists(tmp_path):
+    (tmp_path / "reference.tsv").write_text(REFERENCE)
+    (tmp_path / "estimated.tsv").write_text(ESTIMATED)
+    return tmp_path / "reference.tsv", tmp_path / "estimated.tsv"
+
+
+def command(lists, *flags):
+    return ["--reference", str(lists[0]), "--estimated", str(lists[1]), *flags]
+
+
+def test_tables_show_official_and_plain_figures(lists, capsys):
+    main(command(lists))
+    shown = [" ".join(s.split()) for s in capsys.readouterr().out.splitlines()]
+    # Tagging: 1 of 1 right; 2 labels, the one without times officially no label.
+    assert "micro, official (ranks) 100.00 50.00 66.67" in shown
+    assert "micro, all clips 100.00 33.33 50.00" in shown
+    # Detection: 1 of 1 segment right, of 3.
+    assert "micro (official) 100.00 33.33 50.00 0.6667" in shown
+    assert "macro, sed_eval 66.67 0.7500" in shown
+    bus = [line.split() for line in shown if line.startswith("Bus")]
+    assert bus[1] == ["Bus", "-", "0.00", "0.00", "1.0000", "1", "0"]
+
+
+@pytest.mark.parametrize("task", ["tagging", "detection"])
+def test_one_task_alone_leaves_the_other_out(lists, capsys, task):
+    main(command(lists, "--task", task))
+    shown = capsys.readouterr().out
+    assert ("Tagging" in shown, "Detection" in shown) == (
+        task == "tagging",
+        task == "detection",
+    )
+
+
+def test_scores_are_written_as_json_with_null_for_undefined(lists, tmp_path, capsys):
+    output = tmp_path / "results" / "scores.json"
+    main(command(lists, "--output", str(output)))
+    assert "nan" not in output.read_text().lower()
+    written = json.loads(output.read_text())
+    scores = evaluate_lists(*lists)
+    assert written["detection"]["error_rate"] == scores.detection.error_rate
+    assert written["detection"]["counts"]["Nref"] == 3
+    assert written["detection"]["per_class"]["Bus"]["rates"]["precision"] is None
+    assert written["tagging"]["micro"]["f1"] == scores.tagging.micro.f1
+    assert written["tagging"]["all_clips"]["micro"]["f1"] == 0.5
+    assert [p.name for p in output.parent.iterdir()] == ["scores.json"]
+
+
+def test_lists_that_match_bring_no_warning(lists, capsys):
+    assert evaluate_lists(*lists).warnings == []
+    main(command(lists))
+    assert capsys.readouterr().err == ""
+
+
+def test_files_in_one_list_only_are_counted_and_the_first_named(lists, capsys):
+    lists[1].write_text(ESTIMATED.replace("a.wav", "x.wav").replace("b.wav", "y.wav"))
+    main(command(lists))
+    warned = capsys.readouterr().err.splitlines()
+    assert warned[0].startswith("warning: 2 of 3 reference files have no estimate, ")
+    assert "first a.wav, b.wav;" in warned[0]
+    assert warned[1].startswith("warning: 2 of 3 estimated files are not in the ref")
+    assert "x.wav, y.wav" in warned[1]
+    assert len(warned) == 2
+
+
+def test_lists_without_a_common_file_are_doubted(lists):
+    lists[1].write_text("".join(f"{n}.wav\n" for n in range(5)))
+    warned = evaluate_lists(*lists).warnings
+    assert "first 0.wav, 1.wav, 2.wav, ..." in warned[1]
+    assert "do they belong together" in warned[2]
+
+
+def test_names_without_wav_match_in_tagging_only(lists):
+    lists[1].write_text(ESTIMATED.replace(".wav", ""))
+    assert evaluate_lists(*lists, task="tagging").warnings == []
+    assert len(evaluate_lists(*lists, task="detection").warnings) == 3
+
+
+def test_a_strong_list_for_tagging_and_a_weak_one_for_detection_are_pointed_out(lists):
+    lists[0].write_text(REFERENCE + "b.wav\t3.000\t4.000\tBus\n")
+    [warning] = evaluate_lists(*lists, task="tagging").warnings
+    assert warning.startswith("1 reference rows repeat a label")
+    for path in lists:
+        path.write_text("id_60.000_70.000.wav\t60.000\t70.000\tBus\n")
+    [warning] = evaluate_lists(*lists, task="detection").warnings
+    assert "weak list" in warning
+    assert evaluate_lists(*lists, task="tagging").warnings == []
+
+
+def run(*flags):
+    return subprocess.run(
+        [sys.executable, "-m", "gcrnn_jax.evaluate", *flags],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_bad_lists_end_with_65_and_bad_flags_with_2_without_a_traceback(lists):
+    lists[1].write_text("a.wav\t0\t1\tBus\na.wav\t5\t1\tBus\n")
+    bad_row = run(*command(lists))
+    assert bad_row.returncode == 65
+    assert bad_row.stderr.startswith(f"error: {lists[1]}:2: expected onset <= offset")
+    bad_flag = run(*command(lists, "--task", "singing"))
+    assert bad_flag.returncode == 2
+    assert "Traceback" not in bad_row.stderr + bad_flag.stderr
+
+
+def test_help_shows_an_example_and_loads_no_jax():
+    shown = run("--help")
+    assert shown.returncode == 0
+    assert "examples:" in shown.stdout
+    code = "import sys, gcrnn_jax.evaluate; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_missing_list_or_one_without_rows_is_a_data_error(lists):
+    with pytest.raises(DataError, match="cannot read"):
+        evaluate_lists(lists[0].with_name("missing.tsv"), lists[1])
+    lists[0].write_text("\n")
+    with pytest.raises(DataError, match="got 0"):
+        evaluate_lists(*lists)
+
+
+def test_long_class_names_widen_their_column():
+    table = text_table(
+        ["class", "F1"], [["x" * 40, 0.25], ["y", None], ["z", math.nan]]
+    )
+    assert len({len(line) for line in table.splitlines()}) == 1
+    assert table.splitlines()[1] == "x" * 40 + "  0.2500"
+    assert table.splitlines()[2].endswith(" -")
+
+
+def test_immense_error_rates_stay_narrow():
+    assert text_table(["x", "y"], [["a", 5e15]]).endswith(" 5.0e+15")
+
+
+def test_json_holds_arrays_numbers_and_no_infinities():
+    text = json_text({"a": np.float32(0.5), "b": [np.inf, np.array([1.0, np.nan])]})
+    assert json.loads(text) == {"a": 0.5, "b": [None, [1.0, None]]}

@@ -1,0 +1,155 @@
+"""Preparing says what it could not use, goes on below a fraction, and ends above it."""
+
+import csv
+import json
+import os
+
+import numpy as np
+import pytest
+import soundfile
+
+from gcrnn_jax.prepare import cache_folder, main, prepare
+
+CLASSES = "/m/1\tCar\n/m/2\tTrain\n"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Twenty training clips: two missing, one each broken, empty, short and cut."""
+    root = tmp_path / "set"
+    (root / "audio/train").mkdir(parents=True)
+    (root / "sound_event_list_2_classes.txt").write_text(CLASSES)
+    rows = [f'c{i},0.000,10.000,"Car","/m/{i % 2 + 1}"\r\n' for i in range(20)]
+    rows.insert(4, "c99,0.000,10.000,Tram,/m/9\r\n")
+    rows.append("c0,0.000,10.000,Car,/m/1\r\n")
+    (root / "training_set.csv").write_text("".join(rows), newline="")
+    (root / "groundtruth_strong_label_training_set.csv").write_text(
+        "c0_0.000_10.000.wav\t0.1\t0.4\tCar\nelsewhere.wav\t0.1\t0.4\tCar\n"
+    )
+    for index in range(20):
+        noise = 0.1 * np.random.default_rng(index).standard_normal(8000)
+        soundfile.write(recording(root, index), noise, 16000)
+    recording(root, 2).unlink()
+    recording(root, 7).unlink()
+    recording(root, 3).write_bytes(b"<html>")
+    recording(root, 5).write_bytes(b"")
+    soundfile.write(recording(root, 6), np.zeros(1023), 16000)
+    cut = recording(root, 19)
+    cut.write_bytes(cut.read_bytes()[:8000])
+    return root
+
+
+def recording(root, index):
+    return root / f"audio/train/Yc{index}_0.000_10.000.wav"
+
+
+EXPECTED = [
+    ("training_set.csv", "5", "UNKNOWN_LABEL"),
+    ("training_set.csv", "22", "DUPLICATE"),
+    ("groundtruth_strong_label_training_set.csv", "2", "UNKNOWN_CLIP"),
+    ("audio/Yc2_0.000_10.000.wav", "3", "MISSING"),
+    ("audio/train/Yc3_0.000_10.000.wav", "4", "FORMAT"),
+    ("audio/train/Yc5_0.000_10.000.wav", "7", "EMPTY"),
+    ("audio/train/Yc6_0.000_10.000.wav", "8", "TOO_SHORT"),
+    ("audio/Yc7_0.000_10.000.wav", "9", "MISSING"),
+    ("audio/train/Yc19_0.000_10.000.wav", "21", "TRUNCATED"),
+]
+
+
+def rejects(path):
+    with open(path / "rejects.csv", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["path", "line", "code", "detail"]
+    return rows[1:]
+
+
+def test_everything_that_is_not_used_is_listed(folder, tmp_path):
+    """7 of 21: a clip that is listed twice and an event of no clip lose nothing."""
+    store = prepare(folder, tmp_path / "store", max_bad_fraction=7 / 21, num_workers=1)
+    assert [tuple(row[:3]) for row in rejects(store.path)] == EXPECTED
+    assert all(row[3] for row in rejects(store.path))
+    kept = [index for index in range(20) if index not in (2, 3, 5, 6, 7, 19)]
+    split = store.splits["training"]
+    assert split.clip_ids == tuple(f"c{index}_0.000_10.000" for index in kept)
+    assert split.weak_label[0].tolist() == [True, False]
+    assert split.events is not None
+    assert split.events["c0_0.000_10.000"] == ((0.1, 0.4, "Car"),)
+    assert split.rows(range(14)).shape == (14, 240, 64)
+
+
+def run(*argv) -> int:
+    try:
+        main([str(value) for value in argv])
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
+
+
+def test_more_than_the_fraction_ends_with_65(folder, tmp_path, capsys):
+    command = ("--root", folder, "--output", tmp_path / "store", "--workers", 1)
+    assert run(*command, "--max_bad_fraction", 0.33) == 65
+    message = capsys.readouterr().err
+    assert "7 of 21 clips cannot be used" in message
+    assert "training_set.csv:5: UNKNOWN_LABEL" in message
+    assert str(tmp_path / "store/rejects.csv") in message
+    assert "Traceback" not in message
+    assert [tuple(row[:3]) for row in rejects(tmp_path / "store")] == EXPECTED
+    assert not (tmp_path / "store/card.json").exists()
+    # Nothing is computed again once more is allowed, and then less is refused again.
+    shard = tmp_path / "store/training/shard-00000.npy"
+    before = shard.stat().st_mtime_ns
+    assert run(*command, "--max_bad_fraction", 0.34) == 0
+    assert shard.stat().st_mtime_ns == before
+    printed = capsys.readouterr().out
+    assert "training: 14 clips" in printed
+    assert "MISSING 2" in printed
+    assert str(tmp_path / "store") in printed
+    assert run(*command) == 65
+
+
+def test_without_an_output_the_store_is_in_the_cache(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("GCRNN_CACHE", str(tmp_path / "cache"))
+    assert run("--root", folder, "--workers", 1, "--max_bad_fraction", 1) == 0
+    assert run("--root", folder, "--features", "mfcc", "--max_bad_fraction", 1) == 0
+    stores = sorted((tmp_path / "cache").iterdir())
+    assert len(stores) == 2
+    assert all(store.name.startswith("set-") for store in stores)
+    kinds = {
+        json.loads((store / "card.json").read_text())["front_end"]["kind"]
+        for store in stores
+    }
+    assert kinds == {"log_mel", "mfcc"}
+
+
+def test_the_cache_is_where_users_expect_it(monkeypatch):
+    monkeypatch.delenv("GCRNN_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/x")
+    assert str(cache_folder()) == "/x/gcrnn_jax"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert str(cache_folder()) == "/home/someone/.cache/gcrnn_jax"
+
+
+def test_names_that_are_not_utf8_are_kept_in_the_list(folder, tmp_path):
+    odd = os.path.join(os.fsencode(folder), b"audio/\xff.csv")
+    with open(odd, "wb"):
+        pass
+    name = os.fsdecode(b"\xff")
+    with open(folder / "groundtruth_weak_label_testing_set.csv", "w") as file:
+        file.write("c0_9.000_19.000.wav\t0\t10\tCar\n")
+    store = prepare(folder, tmp_path / "store", max_bad_fraction=1, num_workers=1)
+    assert len(store.splits["testing"]) == 0
+    assert name not in store.splits["training"].clip_ids
+
+
+@pytest.mark.parametrize(
+    "argv", [[], ["--root"], ["--root", "x", "--features", "wavelet"], ["--roots", "x"]]
+)
+def test_bad_flags_end_with_2(argv, capsys):
+    assert run(*argv) == 2
+    assert "usage" in capsys.readouterr().err
+
+
+def test_no_data_ends_with_65_and_one_line(tmp_path, capsys):
+    assert run("--root", tmp_path / "none") == 65
+    assert len(capsys.readouterr().err.splitlines()) == 1

@@ -1,0 +1,165 @@
+"""The training step: equal for any number of devices, stopped by what is not finite."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from gcrnn_jax.models.gated_crnn import GatedCrnn
+from gcrnn_jax.training import parallel
+from gcrnn_jax.training.augment import Augmentation, Scaler
+from gcrnn_jax.training.state import initial_state, make_optimizer, make_train_step
+
+T, F, K = 16, 16, 3
+FIELDS = {
+    "blocks": (1, 1),
+    "filters": 4,
+    "time_pooling": (2, 1),
+    "frequency_pooling": (2, 2),
+    "last_filters": 6,
+    "rnn_units": 3,
+}
+EVERYTHING = Augmentation(
+    max_shift_frames=4,
+    time_masks=1,
+    max_time_mask_frames=3,
+    frequency_masks=2,
+    max_frequency_mask_bins=3,
+    mixup_alpha=0.5,
+)
+OPTIMIZER = {
+    "learning_rate": 1e-2,
+    "schedule": "cosine",
+    "warmup_steps": 2,
+    "weight_decay": 1e-3,
+    "eps": 1e-8,
+}
+
+
+def make_batches(count, size=8, dtype=np.float32):
+    rng = np.random.default_rng(0)
+    return [
+        {
+            "features": rng.normal(size=(size, T, F)).astype(dtype),
+            "num_frames": rng.integers(T // 2, T + 1, size).astype(np.int32),
+            "weak_label": (rng.random((size, K)) < 0.4).astype(dtype),
+        }
+        for _ in range(count)
+    ]
+
+
+def trained(batches, num_devices, mapped=None, dtype="float32", augment=EVERYTHING):
+    """The state and losses after a step on each batch."""
+    mesh = parallel.make_mesh(jax.devices()[:num_devices])
+    model = GatedCrnn(K, **FIELDS, dtype=dtype, axis_name=parallel.AXIS)
+    optimizer = make_optimizer(total_steps=10, **OPTIMIZER)
+    state = initial_state(model, optimizer, num_frames=T, num_bins=F, seed=1)
+    state = jax.tree.map(
+        lambda x: x.astype(dtype) if x.dtype == jnp.float32 else x, state
+    )
+    scaler = Scaler(jnp.full(F, 0.1, dtype), jnp.full(F, 2.0, dtype))
+    step = make_train_step(model, optimizer, augment, scaler, seed=5)
+    state = parallel.put_state(state, mesh)
+    compiled = (mapped or parallel.pmapped)(step, mesh)
+    losses = []
+    for batch in batches:
+        state, metrics = compiled(state, parallel.put_batch(batch, mesh))
+        losses.append(float(metrics["loss"]))
+    return jax.device_get(state), losses
+
+
+def assert_close(one, other, tolerance):
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+def test_four_devices_train_like_one():
+    batches = make_batches(5)
+    one, one_losses = trained(batches, 1)
+    four, four_losses = trained(batches, 4)
+    assert_close((one, one_losses), (four, four_losses), 1e-5)
+
+
+def test_four_devices_train_like_one_to_the_last_digits_of_float64():
+    with jax.enable_x64(True):
+        batches = make_batches(5, dtype=np.float64)
+        one = trained(batches, 1, dtype="float64")
+        four = trained(batches, 4, dtype="float64")
+    assert one[0].params["detection"]["kernel"].dtype == np.float64
+    assert_close(one, four, 1e-12)
+
+
+def literal_pmap(step, mesh):
+    """The step under jax.pmap itself, the batch cut by hand."""
+    devices = list(mesh.devices.flat)
+    mapped = jax.pmap(
+        step, axis_name=parallel.AXIS, in_axes=(None, 0), out_axes=None, devices=devices
+    )
+
+    def call(state, batch):
+        def cut(x):
+            x = np.asarray(x)
+            return x.reshape(len(devices), -1, *x.shape[1:])
+
+        return mapped(jax.device_get(state), jax.tree.map(cut, batch))
+
+    return call
+
+
+def test_the_mapped_step_is_that_of_literal_pmap():
+    batches = make_batches(3)
+    ours, literal = trained(batches, 4), trained(batches, 4, mapped=literal_pmap)
+    assert_close(ours, literal, 1e-6)
+
+
+def test_the_gradient_is_the_mean_over_devices_and_not_their_sum():
+    """Adam hides a factor on the gradient: the norm that is logged must not have it."""
+    [batch] = make_batches(1)
+    norms = []
+    for num_devices in (1, 4):
+        mesh = parallel.make_mesh(jax.devices()[:num_devices])
+        model = GatedCrnn(K, **FIELDS, axis_name=parallel.AXIS)
+        optimizer = optax.sgd(0.1)
+        state = initial_state(model, optimizer, num_frames=T, num_bins=F, seed=1)
+        scaler = Scaler(jnp.zeros(F), jnp.ones(F))
+        step = make_train_step(model, optimizer, Augmentation(), scaler, seed=5)
+        compiled = parallel.pmapped(step, mesh)
+        _, metrics = compiled(
+            parallel.put_state(state, mesh), parallel.put_batch(batch, mesh)
+        )
+        norms.append(float(metrics["grad_norm"]))
+    np.testing.assert_allclose(norms[1], norms[0], rtol=1e-5)
+
+
+def test_what_is_not_finite_changes_nothing_then_and_later():
+    good, bad, after = make_batches(3)
+    bad["features"][2, 0, 0] = np.nan
+    before, _ = trained([good], 4, augment=Augmentation())
+    stopped, losses = trained([good, bad, after], 4, augment=Augmentation())
+    assert np.isnan(losses[1])
+    assert stopped.diverged and not before.diverged
+    assert stopped.step == 1
+    for a, b in zip(
+        jax.tree.leaves(stopped.replace(diverged=before.diverged)),
+        jax.tree.leaves(before),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_an_unknown_schedule_is_refused():
+    with pytest.raises(ValueError, match="'linear'"):
+        make_optimizer(total_steps=10, **{**OPTIMIZER, "schedule": "linear"})
+
+
+def test_the_cosine_rate_rises_and_falls_to_nothing():
+    optimizer = make_optimizer(total_steps=10, **OPTIMIZER)
+    params = {"w": jnp.zeros(1)}
+    state, sizes = optimizer.init(params), []
+    for _ in range(11):
+        updates, state = optimizer.update({"w": jnp.ones(1)}, state, params)
+        sizes.append(abs(float(updates["w"][0])))
+    np.testing.assert_allclose(sizes[0], 0, atol=1e-9)
+    np.testing.assert_allclose(sizes[2], 1e-2, rtol=1e-3)
+    np.testing.assert_allclose(sizes[10], 0, atol=1e-6)
