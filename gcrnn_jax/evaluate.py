@@ -1,6 +1,8 @@
 """Scores the tags and events of any system by the rules of DCASE 2017 task 4.
 
     python -m gcrnn_jax.evaluate --reference groundtruth.csv --estimated mine.csv
+    python -m gcrnn_jax.evaluate --model runs/sed/averaged
+    python -m gcrnn_jax.evaluate --posteriors fused.npz --store STORE --split testing
 
 Both lists have one tab-separated row an event, `file onset offset label`, or a file
 name alone for a clip without any. The official figures are printed under their
@@ -13,13 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gcrnn_jax.data.event_lists import (
-    EventRow,
-    events_by_file,
-    read_event_rows,
-    write_text,
+from gcrnn_jax.data.event_lists import events_by_file, read_event_rows, write_text
+from gcrnn_jax.errors import ConfigError, DataError, run_command
+from gcrnn_jax.metrics.list_checks import (
+    name_warnings,
+    repetition_warnings,
+    weak_list_warnings,
 )
-from gcrnn_jax.errors import DataError, run_command
 from gcrnn_jax.metrics.segment import SegmentScores, segment_scores
 from gcrnn_jax.metrics.tables import json_text, percent, text_table
 from gcrnn_jax.metrics.tagging import (
@@ -29,7 +31,6 @@ from gcrnn_jax.metrics.tagging import (
     official_tagging,
 )
 
-NUM_NAMED = 3  # how many files a warning names
 EXAMPLES = """\
 examples:
   python -m gcrnn_jax.evaluate --task detection \\
@@ -70,19 +71,19 @@ def evaluate_lists(
     if not reference_rows:
         raise DataError(f"{reference}: expected rows `file onset offset label`, got 0")
     key = file_key if task == "tagging" else str  # how strictly the tools compare
-    warnings = _name_warnings(
+    warnings = name_warnings(
         [key(row.file) for row in reference_rows],
         [key(row.file) for row in estimated_rows],
     )
     tagging, detection = None, None
     if task in ("tagging", "both"):
         tagging = official_tagging(reference_rows, estimated_rows)
-        warnings += _repetition_warnings(reference_rows)
+        warnings += repetition_warnings(reference_rows)
     if task in ("detection", "both"):
         detection = segment_scores(
             events_by_file(reference_rows), events_by_file(estimated_rows)
         )
-        warnings += _weak_list_warnings(reference_rows)
+        warnings += weak_list_warnings(reference_rows)
     return ListScores(tagging, detection, warnings)
 
 
@@ -99,24 +100,56 @@ def report(scores: ListScores) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
     flags = _parser().parse_args(argv)
+    if flags.model or flags.posteriors:
+        _evaluate_system(flags)
+    elif flags.reference and flags.estimated:
+        _evaluate_lists(flags)
+    else:
+        raise ConfigError(
+            "expected --reference and --estimated, --model or --posteriors"
+        )
+
+
+def _evaluate_lists(flags: argparse.Namespace) -> None:
     scores = evaluate_lists(flags.reference, flags.estimated, flags.task)
     for warning in scores.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     print(report(scores))
-    if flags.output:
-        write_text(
-            flags.output,
-            json_text(
-                {
-                    "reference": str(flags.reference),
-                    "estimated": str(flags.estimated),
-                    "tagging": scores.tagging,
-                    "detection": scores.detection,
-                    "warnings": scores.warnings,
-                }
-            ),
-        )
-        print(f"\nwrote {flags.output}")
+    content = {
+        "reference": str(flags.reference),
+        "estimated": str(flags.estimated),
+        "tagging": scores.tagging,
+        "detection": scores.detection,
+        "warnings": scores.warnings,
+    }
+    _write(flags.output, content)
+
+
+def _evaluate_system(flags: argparse.Namespace) -> None:
+    """Scores a model, or posteriors, on a split of a feature store."""
+    from gcrnn_jax import system
+    from gcrnn_jax.report import Judge, classes_table, systems_table
+
+    posteriors, split, base = system.posteriors_to_score(
+        model=flags.model,
+        posteriors=flags.posteriors,
+        store=flags.store,
+        root=flags.root,
+        split_name=flags.split,
+    )
+    name = str(flags.model or flags.posteriors)
+    row = Judge(split, base, None).fixed(name, posteriors)
+    print(f"{split.name}: {len(split)} clips\n\n{systems_table([row])}\n")
+    print(classes_table(row.scores))
+    content = {"system": name, "split": split.name, "postprocessing": base}
+    content |= {"tagging": row.scores.tagging, "detection": row.scores.detection}
+    _write(flags.output, content)
+
+
+def _write(path: Path | None, content: dict) -> None:
+    if path:
+        write_text(path, json_text(content))
+        print(f"\nwrote {path}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -129,14 +162,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--reference",
         type=Path,
-        required=True,
         metavar="LIST",
         help="what is there: weak labels for tagging, strong labels for detection",
     )
     parser.add_argument(
         "--estimated",
         type=Path,
-        required=True,
         metavar="LIST",
         help="what a system found, with a line for every clip",
     )
@@ -145,6 +176,21 @@ def _parser() -> argparse.ArgumentParser:
         choices=("tagging", "detection", "both"),
         default="both",
         help="tagging (subtask A), detection (subtask B) or both, which is the default",
+    )
+    parser.add_argument(
+        "--model", type=Path, help="a run's folder, a checkpoint or an averaged model"
+    )
+    parser.add_argument(
+        "--posteriors", type=Path, metavar="NPZ", help="what `fuse` or a run wrote"
+    )
+    parser.add_argument(
+        "--store", type=Path, help="features with labels; default: those of the model"
+    )
+    parser.add_argument(
+        "--root", type=Path, help="recordings with labels, instead of --store"
+    )
+    parser.add_argument(
+        "--split", help="default: testing, or validation where there is none"
     )
     parser.add_argument(
         "--output",
@@ -207,56 +253,6 @@ def _detection_tables(scores: SegmentScores) -> list[str]:
 
 def _percents(rates: Rates) -> list[str]:
     return [percent(value) for value in rates]
-
-
-def _name_warnings(reference: Sequence[str], estimated: Sequence[str]) -> list[str]:
-    known, found = dict.fromkeys(reference), dict.fromkeys(estimated)
-    missing = [file for file in known if file not in found]
-    unknown = [file for file in found if file not in known]
-    warnings = []
-    if missing:
-        warnings.append(
-            f"{len(missing)} of {len(known)} reference files have no estimate, first "
-            f"{_first(missing)}; detection and `all clips` count them as missed, the "
-            "official tagging figures leave them out"
-        )
-    if unknown:
-        warnings.append(
-            f"{len(unknown)} of {len(found)} estimated files are not in the reference "
-            f"and do not count, first {_first(unknown)}"
-        )
-    if len(missing) == len(known):
-        warnings.append("no file name is in both lists: do they belong together?")
-    return warnings
-
-
-def _repetition_warnings(reference: Sequence[EventRow]) -> list[str]:
-    labels = [(row.file, row.event_label) for row in reference if row.event_label]
-    repeated = len(labels) - len(set(labels))
-    if not repeated:
-        return []
-    return [
-        f"{repeated} reference rows repeat a label of their clip, as strong lists do: "
-        "the official tagging figures count every row, `all clips` each label once"
-    ]
-
-
-def _weak_list_warnings(reference: Sequence[EventRow]) -> list[str]:
-    def has_times_of_clip(row: EventRow) -> bool:
-        return Path(row.file).stem.endswith(f"_{row.onset:.3f}_{row.offset:.3f}")
-
-    timed = [row for row in reference if row.onset is not None]
-    if not timed or not all(map(has_times_of_clip, timed)):
-        return []
-    return [
-        "the reference is a weak list, its times are where the clips were cut from: "
-        "the detection figures mean nothing, use --task=tagging"
-    ]
-
-
-def _first(files: Sequence[str]) -> str:
-    more = ", ..." if len(files) > NUM_NAMED else ""
-    return ", ".join(files[:NUM_NAMED]) + more
 
 
 if __name__ == "__main__":

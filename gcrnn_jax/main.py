@@ -1,7 +1,7 @@
-"""Trains, evaluates and reports one system of audio tagging and event detection.
+r"""Trains, evaluates and reports one system of audio tagging and event detection.
 
     python -m gcrnn_jax.main --config=configs/sed.py
-    python -m gcrnn_jax.main --config=configs/sed.py --config.data.root=FOLDER \\
+    python -m gcrnn_jax.main --config=configs/sed.py --config.data.root=FOLDER \
         --config.model.filters=16 --workdir=runs/small
 
 Without --config.data.root it trains on built-in soundscapes. The same command again
@@ -120,7 +120,12 @@ def _report(config, workdir: Path, store, predict, fused: list[int]) -> None:
         if split_name is None:
             return None, None, None
         of_epochs = system.epoch_posteriors(
-            workdir, config, [*fused, last], split_name, store, predict
+            workdir,
+            config,
+            [*fused, last],
+            split_name=split_name,
+            store=store,
+            predict=predict,
         )
         split = store.splits[split_name]
         return of_epochs[-1], fuse(of_epochs[:-1]), predict(averaged.variables, split)

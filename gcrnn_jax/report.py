@@ -143,7 +143,7 @@ def _averages(scores: Scores) -> list[list[object]]:
 def write_results(
     folder: Path, rows: list[Row], chosen: Row, posteriors: PosteriorSet
 ) -> None:
-    """Writes scores of all rows, and the chosen row's tags and events as DCASE lists."""
+    """Writes the scores of all rows, and the chosen row's decisions as DCASE lists."""
     folder.mkdir(parents=True, exist_ok=True)
     content: list[Mapping] = [
         {

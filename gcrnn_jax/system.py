@@ -155,6 +155,7 @@ def epoch_posteriors(
     workdir: Path,
     config: Config,
     epochs: Sequence[int],
+    *,
     split_name: str,
     store: FeatureStore,
     predict: Callable[..., PosteriorSet],
@@ -249,3 +250,60 @@ def train_run(
     finally:
         checkpoints.close()
     return True
+
+
+def posteriors_to_score(
+    *,
+    model: Path | None,
+    posteriors: Path | None,
+    store: Path | None,
+    root: Path | None,
+    split_name: str | None,
+):
+    """What a command line names by its flags, ready to be scored.
+
+    Returns:
+        Posteriors, the split they are of, and the post-processing to apply.
+
+    Raises:
+        ConfigError: The flags do not say which features, or of which split.
+        DataError: The features are not what the model was trained on.
+    """
+    card, variables = load_model(model) if model else (None, None)
+    if store is None and root is None and card is None:
+        raise ConfigError(
+            "--posteriors needs --store or --root: whose labels to score by"
+        )
+    features = _features_of(card, store, root)
+    name = split_name or reported_split(features)
+    if name not in features.splits:
+        raise ConfigError(f"--split {name}: the data has {', '.join(features.splits)}")
+    split = features.splits[name]
+    if card is None:
+        assert posteriors is not None
+        return PosteriorSet.load(posteriors), split, Postprocessing()
+    _check_front_end(card, features)
+    parallel.use_cpu_cores(card["config"]["sampling"]["batch_size"])
+    predict = make_predictor(card, parallel.make_mesh())
+    return predict(variables, split), split, postprocessing_of(card["config"])
+
+
+def _features_of(card, store: Path | None, root: Path | None) -> FeatureStore:
+    if store is not None:
+        return FeatureStore.open(store)
+    if card is None:
+        return prepare(str(root))
+    config = dict(card["config"])
+    if root is not None:
+        config["data"] = {**config["data"], "root": str(root), "store": ""}
+    return open_store(config)
+
+
+def _check_front_end(card, features: FeatureStore) -> None:
+    if card["front_end"] != features.front_end.as_dict():
+        raise DataError(
+            f"{features.path} was computed by another front end than the model's: "
+            f"{features.front_end.as_dict()} instead of {card['front_end']}"
+        )
+    if card["classes"]["ids"] != list(features.classes.ids):
+        raise DataError(f"{features.path} has other classes than the model")

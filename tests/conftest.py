@@ -1,4 +1,4 @@
-"""What every test shares: strict JAX on four simulated devices, and the data at hand."""
+"""What every test shares: strict JAX on four simulated devices, the data at hand."""
 
 from pathlib import Path
 

@@ -94,6 +94,7 @@ def test_more_than_the_fraction_ends_with_65(folder, tmp_path, capsys):
     assert str(tmp_path / "store/rejects.csv") in message
     assert "Traceback" not in message
     assert [tuple(row[:3]) for row in rejects(tmp_path / "store")] == EXPECTED
+    assert run(*command, "--max_bad_fraction", 0.33) == 65
     assert not (tmp_path / "store/card.json").exists()
     # Nothing is computed again once more is allowed, and then less is refused again.
     shard = tmp_path / "store/training/shard-00000.npy"
@@ -130,16 +131,13 @@ def test_the_cache_is_where_users_expect_it(monkeypatch):
     assert str(cache_folder()) == "/home/someone/.cache/gcrnn_jax"
 
 
-def test_names_that_are_not_utf8_are_kept_in_the_list(folder, tmp_path):
-    odd = os.path.join(os.fsencode(folder), b"audio/\xff.csv")
-    with open(odd, "wb"):
-        pass
-    name = os.fsdecode(b"\xff")
-    with open(folder / "groundtruth_weak_label_testing_set.csv", "w") as file:
-        file.write("c0_9.000_19.000.wav\t0\t10\tCar\n")
+def test_names_that_are_not_utf8_are_listed_as_the_bytes_they_are(folder, tmp_path):
+    parts = os.path.join(os.fsencode(folder), b"audio")
+    os.rename(os.path.join(parts, b"train"), os.path.join(parts, b"\xff"))
     store = prepare(folder, tmp_path / "store", max_bad_fraction=1, num_workers=1)
-    assert len(store.splits["testing"]) == 0
-    assert name not in store.splits["training"].clip_ids
+    assert len(store.splits["training"]) == 14
+    listed = (store.path / "rejects.csv").read_bytes()
+    assert b"audio/\xff/Yc3_0.000_10.000.wav,4,FORMAT," in listed
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def training_batches(
 
 
 def evaluation_batches(split: Split, batch_size: int) -> Iterator[tuple[Batch, int]]:
-    """Yields all clips in order; the last batch is filled up by repeating its last clip.
+    """Yields all clips in order; the last batch is filled up with its last clip.
 
     Yields:
         (batch, number of its rows that count).

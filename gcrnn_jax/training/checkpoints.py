@@ -27,6 +27,16 @@ _policies = ocp.training.save_decision_policies
 _preservation = ocp.training.preservation_policies
 
 
+def _context() -> ocp.Context:
+    """Orbax settings: the card is one JSON file, to be read by people too."""
+    context = ocp.Context()
+    context.checkpointables.registry = ocp.handlers.local_registry()
+    context.checkpointables.registry.add(
+        ocp.handlers.JsonHandler, checkpointable_name="card"
+    )
+    return context
+
+
 class Model(NamedTuple):
     """A model as it lies on disk: NumPy arrays and its card."""
 
@@ -45,25 +55,26 @@ class Checkpoints:
         )
         # two, so that a damaged newest one costs an epoch and not the run
         self._resume = _checkpointer(workdir / "resume", _preservation.LatestN(2))
+        self._saved = {  # or being saved
+            c: set(saved_steps(c.directory)) for c in (self._models, self._resume)
+        }
 
     def save(self, state: TrainState, *, is_epoch: bool = True) -> None:
         """Starts saving the state, and as a model when an epoch has ended."""
-        step = int(state.step)
-        if is_epoch and step not in saved_steps(self._models.directory):
-            self._models.save_checkpointables_async(
-                step,
-                {
-                    "params": state.params,
-                    "batch_stats": state.batch_stats,
-                    "card": {**self.card, "step": step},
-                },
-            )
-        if step not in saved_steps(self._resume.directory):
-            tree = serialization.to_state_dict(state)
-            self._resume.save_checkpointables_async(step, {"state": tree})
+        if is_epoch:
+            model = {"params": state.params, "batch_stats": state.batch_stats}
+            card = {**self.card, "step": int(state.step)}
+            self._save(self._models, int(state.step), {**model, "card": card})
+        tree = {"state": serialization.to_state_dict(state)}
+        self._save(self._resume, int(state.step), tree)
+
+    def _save(self, checkpointer, step: int, content: PyTree) -> None:
+        if step not in self._saved[checkpointer]:
+            self._saved[checkpointer].add(step)
+            checkpointer.save_checkpointables_async(step, content)
 
     def restore(self, like: TrainState, mesh: Mesh) -> TrainState | None:
-        """Returns the newest state that can be read, on all devices; None: there is none.
+        """Returns the newest state that can be read, on all devices, or None.
 
         Raises:
             DataError: There are states, and none can be read.
@@ -102,7 +113,8 @@ class Checkpoints:
 
 def _checkpointer(folder: Path, preservation) -> ocp.training.Checkpointer:
     return ocp.training.Checkpointer(
-        folder.absolute(),
+        str(folder.absolute()),
+        context=_context(),
         # orbax's own default leaves out saves that come while one is going on
         save_decision_policy=_policies.FixedIntervalPolicy(1),
         preservation_policy=preservation,
@@ -136,7 +148,8 @@ def save_model(path: Path, model: Model) -> None:
     tree = {"card": model.card, **jax.tree.map(np.asarray, model.variables)}
     if path.exists():
         shutil.rmtree(path)
-    ocp.save_checkpointables(path.absolute(), tree)
+    with _context():
+        ocp.save_checkpointables(str(path.absolute()), tree)
 
 
 def load_model(path: Path) -> Model:
@@ -148,13 +161,16 @@ def load_model(path: Path) -> Model:
     if steps := model_steps(path):
         path = model_path(path, steps[-1])
     try:
-        metadata = ocp.checkpointables_metadata(path.absolute()).metadata
-        # targets make arrays come as NumPy, whatever devices they were saved from
-        target = {
-            item: jax.tree.map(lambda m: np.empty(m.shape, m.dtype), metadata[item])
-            for item in ("params", "batch_stats")
-        }
-        found = ocp.load_checkpointables(path.absolute(), {**target, "card": None})
+        with _context():
+            metadata = ocp.checkpointables_metadata(str(path.absolute())).metadata
+            # targets make arrays come as NumPy, whatever devices they were saved from
+            target = {
+                item: jax.tree.map(lambda m: np.empty(m.shape, m.dtype), metadata[item])
+                for item in ("params", "batch_stats")
+            }
+            found = ocp.load_checkpointables(
+                str(path.absolute()), {**target, "card": None}
+            )
     except Exception as error:  # orbax has no common one for damaged files
         detail = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{path} holds no model that can be read: {detail}") from error

@@ -120,8 +120,8 @@ def train(
                 _record(waiting, log, display)
                 checkpoints.save(state, is_epoch=number % steps_per_epoch == 0)
                 raise PreemptedError(
-                    f"preempted before step {number + 1} of {last}; saved in {workdir}: "
-                    "run the same command again to continue"
+                    f"preempted before step {number + 1} of {last}; saved in {workdir}"
+                    ": run the same command again to continue"
                 )
             state, metrics = step(state, put_batch(next(batches), mesh))
             # fetched one step late, so that the device never waits for the host
@@ -162,8 +162,8 @@ def _record(waiting, log: MetricsLog, display: Progress) -> None:
     if metrics["diverged"]:
         what = "loss" if not math.isfinite(loss) else "gradient"
         raise DivergedError(
-            f"the {what} of step {number + 1} is not finite (loss {loss}, gradient norm "
-            f"{grad_norm}); its update was not applied. A lower "
+            f"the {what} of step {number + 1} is not finite (loss {loss}, gradient "
+            f"norm {grad_norm}); its update was not applied. A lower "
             "--config.optimizer.learning_rate is the usual cure"
         )
     log.write(number, {"loss": loss, "grad_norm": grad_norm})

@@ -172,6 +172,7 @@ def test_a_front_end_survives_json():
         ("max_hz", 8001),
         ("max_hz", math.nan),
         ("floor", 0),
+        ("floor", math.inf),
         ("floor", "1e-8"),
         ("num_coefficients", 65),
         ("delta_width", 8),

@@ -36,5 +36,5 @@ def make_folder(root: Path, sizes: dict[str, int], extension: str = "wav") -> Pa
 
 @pytest.fixture
 def data_folder(tmp_path) -> Callable[..., Path]:
-    """Makes a folder with so many clips a split: data_folder(training=20)."""
+    """Makes a folder with so many clips a split, as of `data_folder(training=9)`."""
     return lambda **sizes: make_folder(tmp_path / "data", sizes)

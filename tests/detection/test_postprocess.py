@@ -79,10 +79,12 @@ def test_gaps_under_gap_s_are_filled_then_runs_under_min_event_s_removed(
     assert detect_text(frames, gap_s=0.3, min_event_s=0.3) == cleaned
 
 
-def test_eleven_frames_of_a_tenth_last_one_second_and_a_tenth():
-    frames = "#" * 11  # 1.1 / 0.1 is 11.000000000000002
-    assert detect_text(frames, gap_s=0, min_event_s=1.1) == frames
-    assert detect_text(frames, gap_s=0, min_event_s=1.2) == "." * 11
+@pytest.mark.parametrize("run", [7, 14, 28, 56])
+def test_so_many_frames_of_a_fiftieth_last_as_long_as_their_product(run):
+    frames = np.r_[0, np.ones(run), 0][:, None]  # 0.14 / 0.02 is 7.000000000000001
+    plain = Postprocessing(gap_s=0, min_event_s=round(run * 0.02, 2), gated=False)
+    assert plain.detect(frames, np.ones(1), 0.02).sum() == run
+    assert not plain.detect(frames[1:-2], np.ones(1), 0.02).any()
 
 
 def test_zero_seconds_switch_filling_and_removing_off():

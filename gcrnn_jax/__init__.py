@@ -1,0 +1,21 @@
+"""What sounds are in a recording and when, learnt from labels that only say that.
+
+Data flows down this list, and a file imports only from its own room or rooms above:
+
+    errors      the ways a command ends early, and their exit codes
+    progress    bars on terminals, plain lines elsewhere
+    audio       files -> waveforms -> log-mel or MFCC; built-in soundscapes
+    data        class and clip lists, feature stores, sampling, batches
+    models      gated convolution, bidirectional GRU, attention; the network
+    training    the step, devices and processes, checkpoints, the loop
+    detection   posteriors of clips and frames; their fusion, thresholds and events
+    metrics     the official scores and plain ones, and tables of them
+    workdir     the configuration that the folder of a run was begun with
+    prepare     command: recordings and lists -> a feature store
+    system      a configuration made real: its data, network, training, posteriors
+    report      systems side by side
+    average_checkpoints  command: weights of several epochs -> one model
+    fuse        command: posteriors of several epochs or systems -> one
+    evaluate    command: a reference and estimates of any system -> scores
+    main        command: train, evaluate and report one system
+"""

@@ -1,0 +1,157 @@
+"""Stopping and continuing changes nothing, whatever the number of devices."""
+
+import json
+import os
+import signal
+
+import jax
+import numpy as np
+import pytest
+
+from gcrnn_jax.data.loader import training_batches
+from gcrnn_jax.data.sampling import make_sampler
+from gcrnn_jax.errors import DivergedError, PreemptedError
+from gcrnn_jax.models.gated_crnn import GatedCrnn
+from gcrnn_jax.training import parallel
+from gcrnn_jax.training.augment import Augmentation, Scaler
+from gcrnn_jax.training.checkpoints import Checkpoints, model_steps
+from gcrnn_jax.training.loop import train
+from gcrnn_jax.training.state import initial_state, make_optimizer, make_train_step
+
+T, F, K, BATCH, STEPS = 16, 16, 3, 8, 3
+
+
+class MemorySplit:
+    """A split of random clips that needs no files."""
+
+    def __init__(self, poisoned=None, size=20):
+        rng = np.random.default_rng(0)
+        self.features = rng.normal(size=(size, T, F)).astype(np.float16)
+        if poisoned is not None:
+            self.features[poisoned] = np.nan
+        self.num_frames = rng.integers(T // 2, T + 1, size)
+        self.weak_label = rng.random((size, K)) < 0.4
+
+    def rows(self, indices):
+        return self.features[indices]
+
+
+def run(workdir, num_epochs, *, num_devices=4, split=None, on_epoch=None):
+    """Trains to the end of num_epochs from wherever workdir is."""
+    split = split or MemorySplit()
+    mesh = parallel.make_mesh(jax.devices()[:num_devices])
+    model = GatedCrnn(
+        K,
+        blocks=(1, 1),
+        filters=4,
+        time_pooling=(2, 1),
+        frequency_pooling=(2, 2),
+        last_filters=6,
+        rnn_units=3,
+        axis_name=parallel.AXIS,
+    )
+    optimizer = make_optimizer(
+        total_steps=4 * STEPS,
+        learning_rate=1e-2,
+        schedule="cosine",
+        warmup_steps=2,
+        weight_decay=1e-3,
+        eps=1e-8,
+    )
+    step = make_train_step(
+        model,
+        optimizer,
+        Augmentation(3, 1, 3, 1, 3, 0.5),
+        Scaler(np.zeros(F, np.float32), np.ones(F, np.float32)),
+        seed=7,
+    )
+    workdir.mkdir(exist_ok=True)
+    checkpoints = Checkpoints(workdir, {})
+    try:
+        state = initial_state(model, optimizer, num_frames=T, num_bins=F, seed=1)
+        state = checkpoints.restore(state, mesh) or parallel.put_state(state, mesh)
+        sampler = make_sampler(
+            split.weak_label, seed=7, batch_size=BATCH, balanced=True, size_steps=(5,)
+        )
+        return train(
+            state,
+            parallel.pmapped(step, mesh, donate=True),
+            training_batches(split, sampler, start_step=int(state.step)),
+            mesh=mesh,
+            checkpoints=checkpoints,
+            workdir=workdir,
+            num_epochs=num_epochs,
+            steps_per_epoch=STEPS,
+            batch_size=BATCH,
+            on_epoch=on_epoch,
+        )
+    finally:
+        checkpoints.close()
+
+
+def logged(workdir):
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def assert_same_bits(one, other):
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+@pytest.mark.parametrize("num_devices", [1, 4])
+def test_four_epochs_are_two_and_two_more_bit_for_bit(tmp_path, num_devices):
+    whole = run(tmp_path / "whole", 4, num_devices=num_devices)
+    run(tmp_path / "parts", 2, num_devices=num_devices)
+    parts = run(tmp_path / "parts", 4, num_devices=num_devices)
+    assert_same_bits(whole, parts)
+    assert [line["step"] for line in logged(tmp_path / "whole")] == list(range(12))
+    assert logged(tmp_path / "whole") == logged(tmp_path / "parts")
+    assert model_steps(tmp_path / "parts") == [3, 6, 9, 12]
+
+
+def test_a_run_continues_on_another_number_of_devices(tmp_path):
+    whole = run(tmp_path / "whole", 4, num_devices=4)
+    run(tmp_path / "parts", 2, num_devices=1)
+    parts = run(tmp_path / "parts", 4, num_devices=4)
+    for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(parts), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_sigterm_saves_between_epochs_and_the_rest_is_the_same(tmp_path):
+    def stop_after_first(epoch, _):
+        if epoch == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    whole = run(tmp_path / "whole", 4)
+    with pytest.raises(PreemptedError, match="before step 4 of 12"):
+        run(tmp_path / "parts", 4, on_epoch=stop_after_first)
+    assert_same_bits(whole, run(tmp_path / "parts", 4))
+    assert logged(tmp_path / "whole") == logged(tmp_path / "parts")
+
+
+def test_lines_of_lost_steps_leave_the_log(tmp_path):
+    run(tmp_path / "run", 2)
+    with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"step": 6, "loss": 1.0, "grad_norm": 1.0}) + "\n")
+    run(tmp_path / "run", 3)
+    assert [line["step"] for line in logged(tmp_path / "run")] == list(range(9))
+    assert logged(tmp_path / "run")[6]["loss"] != 1.0
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_step(tmp_path):
+    sampler = make_sampler(
+        MemorySplit(size=200).weak_label,
+        seed=7,
+        batch_size=BATCH,
+        balanced=True,
+        size_steps=(5,),
+    )
+    seen = [set(sampler.batch(step).tolist()) for step in range(12)]
+    step, clip = next(
+        (s, c) for s in range(3, 12) for c in seen[s] - set().union(*seen[:s])
+    )
+    split = MemorySplit(poisoned=clip, size=200)
+    with pytest.raises(DivergedError, match=f"step {step + 1} is not finite"):
+        run(tmp_path / "run", 4, split=split)
+    assert len(logged(tmp_path / "run")) == step
