@@ -112,13 +112,10 @@ def _report(config, workdir: Path, store, predict, fused: list[int]) -> None:
     fit_name = "validation" if name != "validation" else None
     fit_name = fit_name if fit_name in store.splits else None
     averaged = average([system.load_epoch(workdir, config, e) for e in fused])
-    if jax.process_index() == 0:
-        save_model(workdir / "averaged", averaged)
+    save_model(workdir / "averaged", averaged)  # by all processes, as orbax wants
 
-    def posteriors_of(split_name: str | None):
+    def posteriors_of(split_name: str):
         """Of the three systems, on one split."""
-        if split_name is None:
-            return None, None, None
         of_epochs = system.epoch_posteriors(
             workdir,
             config,
@@ -130,7 +127,8 @@ def _report(config, workdir: Path, store, predict, fused: list[int]) -> None:
         split = store.splits[split_name]
         return of_epochs[-1], fuse(of_epochs[:-1]), predict(averaged.variables, split)
 
-    reported, fitting = posteriors_of(name), posteriors_of(fit_name)
+    reported = posteriors_of(name)
+    fitting = posteriors_of(fit_name) if fit_name else (None, None, None)
     if jax.process_index() != 0:
         return
     split = store.splits[name]

@@ -117,7 +117,7 @@ def prepare_soundscapes(
             name,
             seed=len(SPLITS) * seed + SPLITS.index(name),
             size=size,
-            balanced=name in ("testing", "evaluation"),
+            balanced=name != "training",
             has_events=name != "training",
             sample_rate_hz=front_end.sample_rate_hz,
         )

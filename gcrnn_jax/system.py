@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from gcrnn_jax.audio.features import FrontEnd
@@ -45,8 +44,7 @@ def open_store(config: Config) -> FeatureStore:
     first = jax.process_index() == 0
     if first:
         store = _prepare(config)
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices("features are ready")
+    parallel.barrier("features are ready")
     return store if first else _prepare(config)
 
 
@@ -63,7 +61,7 @@ def _prepare(config: Config) -> FeatureStore:
             max_bad_fraction=data["max_bad_fraction"],
         )
     names = ("training", "validation", "testing")
-    sizes = dict(zip(names, data["soundscapes"], strict=True))
+    sizes: dict[str, int] = dict(zip(names, data["soundscapes"], strict=True))
     return prepare_soundscapes(
         sizes, config["seed"], output, front_end, num_workers=workers
     )
@@ -164,13 +162,12 @@ def epoch_posteriors(
     found = []
     for epoch in epochs:
         path = posteriors_path(workdir, split_name, epoch)
-        if not path.exists():
+        if not parallel.as_first_says(path.exists()):
             model = load_epoch(workdir, config, epoch)
             posteriors = predict(model.variables, store.splits[split_name])
             if jax.process_index() == 0:
                 posteriors.save(path)
-            if jax.process_count() > 1:
-                multihost_utils.sync_global_devices(str(path))
+            parallel.barrier(str(path))
         found.append(PosteriorSet.load(path))
     return found
 

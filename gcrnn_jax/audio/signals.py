@@ -9,8 +9,11 @@ noise is a sum of bands that were filtered once: so ten seconds take about 1 ms.
 import functools
 import math
 from collections.abc import Sequence
+from typing import TypeVar, overload
 
 import numpy as np
+
+Option = TypeVar("Option")
 
 SAMPLE_RATE_HZ = 16000
 SAMPLES_PER_KNOT = 80
@@ -37,11 +40,15 @@ def chance(rng: np.random.Generator, probability: float) -> bool:
     return bool(rng.random() < probability)
 
 
-def pick(rng: np.random.Generator, options: Sequence) -> object:
+def pick(rng: np.random.Generator, options: Sequence[Option]) -> Option:
     """Returns one of the options, each as likely."""
     return options[int(rng.random() * len(options))]
 
 
+@overload
+def gain(level_db: float) -> float: ...
+@overload
+def gain(level_db: np.ndarray) -> np.ndarray: ...
 def gain(level_db: float | np.ndarray) -> float | np.ndarray:
     """Returns the factor of a level in dB."""
     return 10.0 ** (level_db / 20.0)
@@ -103,15 +110,20 @@ def gate(length: int, on_s: float, off_s: float, edge_s: float = 0.02) -> np.nda
 
 
 def harmonic_table(
-    rng: np.random.Generator, amplitudes: Sequence[float] | np.ndarray
+    rng: np.random.Generator,
+    amplitudes: Sequence[float] | np.ndarray,
+    spread: float = 1.0,
 ) -> np.ndarray:
-    """Returns one period, float32 [8192], of harmonics 1, 2, ... in random phases.
+    """Returns one period, float32 [8192], of harmonics 1, 2, ... at an RMS of 1.
 
-    Its root mean square is 1.
+    Args:
+        rng: For the phases.
+        amplitudes: Of the harmonics, up to 4096.
+        spread: Of the phases, in turns. 0 makes them meet in one pulse.
     """
     spectrum = np.zeros(2 ** (_TABLE_BITS - 1) + 1, complex)
     count = len(amplitudes)
-    turns = rng.random(count)
+    turns = spread * rng.random(count)
     spectrum[1 : count + 1] = amplitudes * np.exp(2j * np.pi * turns)
     table = np.fft.irfft(spectrum)
     return (table / np.sqrt(np.mean(table**2))).astype(np.float32)
@@ -202,7 +214,7 @@ def noise(rng: np.random.Generator, length: int, gains: np.ndarray) -> np.ndarra
 def impact(
     rng: np.random.Generator,
     length: int,
-    modes_hz: Sequence[float],
+    modes_hz: Sequence[float] | np.ndarray,
     decay_s: float,
     noisiness: float = 1.0,
 ) -> np.ndarray:

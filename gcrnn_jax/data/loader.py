@@ -18,7 +18,7 @@ Batch = dict[str, np.ndarray]
 _ENDLESS = 1 << 40
 
 
-class BatchSource:
+class BatchSource(grain.sources.RandomAccessDataSource):
     """A random-access source: element n is this process's part of global batch n."""
 
     def __init__(self, split: Split, sampler: Sampler, rows: slice):
@@ -28,8 +28,8 @@ class BatchSource:
     def __len__(self) -> int:
         return _ENDLESS
 
-    def __getitem__(self, step: int) -> Batch:
-        return gather(self.split, self.sampler.batch(int(step))[self.rows])
+    def __getitem__(self, record_key) -> Batch:
+        return gather(self.split, self.sampler.batch(int(record_key))[self.rows])
 
 
 def gather(split: Split, indices: np.ndarray) -> Batch:

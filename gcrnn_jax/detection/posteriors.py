@@ -5,6 +5,7 @@ import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -156,7 +157,7 @@ class Predictor:
 
 def _predict(variables, batch, *, model: GatedCrnn, scaler: Scaler):
     features, frame_mask = standardize(batch["features"], batch["num_frames"], scaler)
-    posteriors = model.apply(variables, features, frame_mask)
+    posteriors: Any = model.apply(variables, features, frame_mask)
     merged = features.shape[1] // posteriors.frame.shape[1]
     # padding holds no sound: what the network says of it counts for nothing
     real = frame_mask[:, : posteriors.frame.shape[1] * merged : merged]

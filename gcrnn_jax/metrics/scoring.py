@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from gcrnn_jax.data.event_lists import Event
-from gcrnn_jax.data.store import Split
+from gcrnn_jax.data.store import EventTuple, Split
 from gcrnn_jax.detection.events import decode_events, segment_roll
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
@@ -100,9 +100,9 @@ def best_constant(split: Split, posteriors: PosteriorSet) -> Decisions:
 
 def reference_events(split: Split) -> dict[str, list[Event]]:
     """The strong labels of a split, clips without any event included."""
-    events: Mapping[str, Sequence] = split.events or {}
+    events: Mapping[str, Sequence[EventTuple]] = split.events or {}
     return {
-        clip: [Event(*event) for event in events.get(clip, ())]
+        clip: [Event(on, off, label) for on, off, label in events.get(clip, ())]
         for clip in split.clip_ids
     }
 

@@ -141,15 +141,17 @@ class GatedCrnn(nn.Module):
         return max_pool(x, 1, self.last_frequency_pooling), frame_mask
 
     def _pool(self, x: jax.Array, frame_mask: jax.Array | None) -> Posteriors:
-        dense = dict(features=self.num_classes, dtype=x.dtype)
-        detection = nn.sigmoid(nn.Dense(**dense, name="detection")(x))
+        detection = nn.Dense(self.num_classes, dtype=x.dtype, name="detection")(x)
+        detection = nn.sigmoid(detection)
         if self.pooling == "mean":
             attention = jnp.ones_like(detection)
         else:
             read = detection if self.attention_reads == "detection" else x
             # a bias would move all frames alike, which a softmax over them undoes
             use_bias = self.attention_over == "classes"
-            logits = nn.Dense(**dense, use_bias=use_bias, name="attention")(read)
+            logits = nn.Dense(
+                self.num_classes, use_bias=use_bias, dtype=x.dtype, name="attention"
+            )(read)
             if self.attention_over == "classes":
                 attention = nn.softmax(logits, axis=-1)
             else:

@@ -7,9 +7,8 @@ Both are keyed by the global step. A model's card holds, as JSON, all that predi
 needs beside the weights: config, front end, class list, scaler, post-processing.
 """
 
-import shutil
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import numpy as np
@@ -49,14 +48,15 @@ class Checkpoints:
 
     def __init__(self, workdir: Path, card: dict[str, Any]):
         """Card is written beside the weights of every epoch."""
-        self.card = card
+        self.card, self._folder = card, workdir / "resume"
         self._models = _checkpointer(
             workdir / "checkpoints", _preservation.PreserveAll()
         )
         # two, so that a damaged newest one costs an epoch and not the run
         self._resume = _checkpointer(workdir / "resume", _preservation.LatestN(2))
         self._saved = {  # or being saved
-            c: set(saved_steps(c.directory)) for c in (self._models, self._resume)
+            self._models: set(model_steps(workdir)),
+            self._resume: set(saved_steps(workdir / "resume")),
         }
 
     def save(self, state: TrainState, *, is_epoch: bool = True) -> None:
@@ -84,18 +84,18 @@ class Checkpoints:
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
             serialization.to_state_dict(like),
         )
-        steps = saved_steps(self._resume.directory)
+        steps = saved_steps(self._folder)
         for step in reversed(steps):
             try:
                 found = self._resume.load_checkpointables(step, {"state": target})
-                return serialization.from_state_dict(like, found["state"])
+                state: Any = serialization.from_state_dict(like, found["state"])
+                return state
             except Exception as error:  # orbax has no common one for damaged files
-                logging.warning(
-                    "skipping %s: %s", self._resume.directory / str(step), error
-                )
+                path = self._folder / str(step)
+                logging.warning("skipping %s: %s", path, _short(error))
         if steps:
             raise DataError(
-                f"none of the {len(steps)} states in {self._resume.directory} can be "
+                f"none of the {len(steps)} states in {self._folder} can be "
                 "read with this model and optimizer; has the configuration changed?"
             )
         return None
@@ -116,7 +116,7 @@ def _checkpointer(folder: Path, preservation) -> ocp.training.Checkpointer:
         str(folder.absolute()),
         context=_context(),
         # orbax's own default leaves out saves that come while one is going on
-        save_decision_policy=_policies.FixedIntervalPolicy(1),
+        save_decision_policy=cast(Any, _policies.FixedIntervalPolicy(1)),
         preservation_policy=preservation,
         cleanup_tmp_directories=True,
     )
@@ -146,10 +146,8 @@ def model_path(workdir: Path, step: int) -> Path:
 def save_model(path: Path, model: Model) -> None:
     """Writes a model that is like one of a run's; replaces what is at path."""
     tree = {"card": model.card, **jax.tree.map(np.asarray, model.variables)}
-    if path.exists():
-        shutil.rmtree(path)
     with _context():
-        ocp.save_checkpointables(str(path.absolute()), tree)
+        ocp.save_checkpointables(str(path.absolute()), tree, overwrite=True)
 
 
 def load_model(path: Path) -> Model:
@@ -172,7 +170,12 @@ def load_model(path: Path) -> Model:
                 str(path.absolute()), {**target, "card": None}
             )
     except Exception as error:  # orbax has no common one for damaged files
-        detail = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{path} holds no model that can be read: {detail}") from error
+        detail = f"{path} holds no model that can be read: {_short(error)}"
+        raise DataError(detail) from error
     card = found.pop("card")
     return Model(card, found)
+
+
+def _short(error: Exception) -> str:
+    """What happened, without the description of every array."""
+    return f"{type(error).__name__}: {str(error)[:200]}"

@@ -7,6 +7,7 @@ times as fast as one device of two threads.
 import ctypes
 import os
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -38,7 +39,7 @@ def initialize() -> None:
         return
     env, devices = os.environ, _local_devices()
     # a process that fails must not hold the others for the default 300 s
-    options = {"shutdown_timeout_seconds": 60}
+    options: dict[str, Any] = {"shutdown_timeout_seconds": 60}
     if "GCRNN_NUM_PROCESSES" not in env:  # SLURM: jax reads the rest itself
         if devices is None and env.get("SLURM_GPUS_PER_TASK"):
             devices = list(range(int(env["SLURM_GPUS_PER_TASK"])))
@@ -144,3 +145,16 @@ def to_host(tree):
     if jax.process_count() == 1:
         return jax.device_get(tree)
     return multihost_utils.process_allgather(tree, tiled=True)
+
+
+def barrier(name: str) -> None:
+    """Waits until every process has come here."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(name)
+
+
+def as_first_says(value: bool) -> bool:
+    """What the first process holds for true: a file may not be seen by all at once."""
+    if jax.process_count() == 1:
+        return value
+    return bool(multihost_utils.broadcast_one_to_all(np.asarray(value)))
