@@ -43,6 +43,7 @@ def fuse_systems(systems: Sequence[Path], *, epochs: str | None, split: str | No
 def _fused_run(run: Path, epochs: str | None, split: str | None):
     from gcrnn_jax import system
     from gcrnn_jax.detection.posteriors import fuse
+    from gcrnn_jax.prepare import cache_folder
     from gcrnn_jax.training import parallel
     from gcrnn_jax.training.checkpoints import load_model
 
@@ -51,6 +52,7 @@ def _fused_run(run: Path, epochs: str | None, split: str | None):
     numbers = system.parse_epochs(
         epochs or config["fusion"]["epochs"], config["training"]["num_epochs"]
     )
+    parallel.keep_compiled(cache_folder() / "compiled")
     parallel.use_cpu_cores(config["sampling"]["batch_size"])
     store = system.open_store(config)
     predict = system.make_predictor(card, parallel.make_mesh())

@@ -34,9 +34,13 @@ def run(config: dict[str, Any], workdir: Path) -> None:
     import jax
 
     from gcrnn_jax.data.atomic_files import locked, make_folder, write_atomically
+    from gcrnn_jax.prepare import cache_folder
+    from gcrnn_jax.system import check_config
     from gcrnn_jax.training import parallel
     from gcrnn_jax.workdir import CONFIG, check_same_run
 
+    check_config(config)
+    parallel.keep_compiled(cache_folder() / "compiled")
     size = config["sampling"]["batch_size"] // parallel.num_processes()
     parallel.use_cpu_cores(size, config["parallel"]["cpu_devices"])
     parallel.initialize()
@@ -191,6 +195,7 @@ def _parse(argv: list[str]) -> tuple[dict[str, Any], Path]:
     try:
         rest = flags.FLAGS(argv)
         config = flags.FLAGS.config
+        config = None if config is None else json.loads(config.to_json())
     except flags.Error as error:
         raise ConfigError(str(error)) from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -205,7 +210,7 @@ def _parse(argv: list[str]) -> tuple[dict[str, Any], Path]:
         a.split("=", 1)[-1] for a in argv if a.startswith(("--config=", "-config="))
     )
     workdir = flags.FLAGS.workdir or f"runs/{Path(name.split(':')[0]).stem}"
-    return json.loads(config.to_json()), Path(workdir)
+    return config, Path(workdir)
 
 
 if __name__ == "__main__":

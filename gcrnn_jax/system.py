@@ -4,6 +4,7 @@ Every command that needs a network goes through here, so that there is one way f
 a configuration, or from the card of a model, to posteriors.
 """
 
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from gcrnn_jax.detection.posteriors import PosteriorSet, Predictor
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.models.gated_crnn import GatedCrnn
-from gcrnn_jax.prepare import prepare, prepare_soundscapes
+from gcrnn_jax.prepare import cache_folder, prepare, prepare_soundscapes
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.augment import Augmentation, Scaler
 from gcrnn_jax.training.checkpoints import (
@@ -37,6 +38,40 @@ Config = Mapping[str, Any]
 
 # The splits that scores are reported on, the first that a data set has.
 REPORTED = ("testing", "validation", "evaluation")
+
+
+def check_config(config: Config) -> None:
+    """Builds whatever a configuration describes that needs no data.
+
+    Raises:
+        ConfigError: A section does not fit its constructor; names it and the field.
+    """
+    training, sampling = config["training"], config["sampling"]
+    for field, value in {
+        "training.num_epochs": training["num_epochs"],
+        "training.steps_per_epoch": training["steps_per_epoch"],
+        "sampling.batch_size": sampling["batch_size"],
+    }.items():
+        if value < 1:
+            raise ConfigError(f"{field}: expected 1 or more, got {value}")
+    if sampling["batch_size"] % (processes := parallel.num_processes()):
+        raise ConfigError(
+            f"sampling.batch_size: {sampling['batch_size']} clips do not divide among "
+            f"{processes} processes"
+        )
+    constructors: dict[str, Callable[..., Any]] = {
+        "front_end": FrontEnd,
+        "model": lambda **fields: make_model(fields, 1),
+        "augmentation": Augmentation,
+        "optimizer": functools.partial(make_optimizer, total_steps=1),
+        "postprocessing": Postprocessing,
+        "fusion": functools.partial(parse_epochs, last=training["num_epochs"]),
+    }
+    for section, construct in constructors.items():
+        try:
+            construct(**config[section])
+        except (TypeError, ValueError, ConfigError) as error:
+            raise ConfigError(f"{section}: {error}") from error
 
 
 def open_store(config: Config) -> FeatureStore:
@@ -108,7 +143,7 @@ def postprocessing_of(config: Config) -> Postprocessing:
     return Postprocessing(**config["postprocessing"])
 
 
-def parse_epochs(text: str, last: int) -> list[int]:
+def parse_epochs(epochs: str, last: int) -> list[int]:
     """Epochs, counted from 1, that "first:last:step" or "first:last" or "n" names.
 
     Those after the run's last epoch are left out.
@@ -121,18 +156,18 @@ def parse_epochs(text: str, last: int) -> list[int]:
         [20, 30, 40, 50, 60, 70, 80]
     """
     try:
-        first, *rest = [int(part) for part in str(text).split(":")]
+        first, *rest = [int(part) for part in str(epochs).split(":")]
         end = rest[0] if rest else first
-        epochs = list(range(first, end + 1, rest[1] if len(rest) > 1 else 1))
+        numbers = list(range(first, end + 1, rest[1] if len(rest) > 1 else 1))
         assert first >= 1 and len(rest) <= 2
     except (ValueError, AssertionError):
         raise ConfigError(
-            f'epochs must read "first:last:step" and count from 1, got {text!r}'
+            f'epochs must read "first:last:step" and count from 1, got {epochs!r}'
         ) from None
-    epochs = [epoch for epoch in epochs if epoch <= last]
-    if not epochs:
-        raise ConfigError(f"epochs {text!r}: the run has {last} epochs, none of these")
-    return epochs
+    numbers = [number for number in numbers if number <= last]
+    if not numbers:
+        raise ConfigError(f"epochs {epochs!r}: the run has {last}, none of these")
+    return numbers
 
 
 def reported_split(store: FeatureStore) -> str:
@@ -210,13 +245,16 @@ def train_run(
     optimizer = make_optimizer(total_steps=total_steps, **config["optimizer"])
     checkpoints = Checkpoints(workdir, make_card(config, store))
     try:
-        state = initial_state(
-            model,
-            optimizer,
-            num_frames=store.front_end.num_frames,
-            num_bins=store.front_end.num_bins,
-            seed=seed,
-        )
+        try:
+            state = initial_state(
+                model,
+                optimizer,
+                num_frames=store.front_end.num_frames,
+                num_bins=store.front_end.num_bins,
+                seed=seed,
+            )
+        except ValueError as error:  # poolings that leave nothing
+            raise ConfigError(f"model: {error}") from error
         state = checkpoints.restore(state, mesh) or parallel.put_state(state, mesh)
         if (start := int(state.step)) >= total_steps:
             return False
@@ -280,6 +318,7 @@ def posteriors_to_score(
         assert posteriors is not None
         return PosteriorSet.load(posteriors), split, Postprocessing()
     _check_front_end(card, features)
+    parallel.keep_compiled(cache_folder() / "compiled")
     parallel.use_cpu_cores(card["config"]["sampling"]["batch_size"])
     predict = make_predictor(card, parallel.make_mesh())
     return predict(variables, split), split, postprocessing_of(card["config"])

@@ -17,8 +17,6 @@ import subprocess
 import sys
 import time
 
-_GRACE_S = 20.0  # for the others to end by themselves after one has failed
-
 
 def main() -> int:
     """Returns the first exit code that is not 0, or 0."""
@@ -31,6 +29,12 @@ def main() -> int:
         type=int,
         default=0,
         help="of this machine's GPUs, in order; 0: jax decides",
+    )
+    parser.add_argument(
+        "--grace-s",
+        type=float,
+        default=20.0,
+        help="for the others to end by themselves after one has failed",
     )
     parser.add_argument("command", nargs=argparse.REMAINDER, help="after --")
     flags = parser.parse_args()
@@ -45,7 +49,7 @@ def main() -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, forward)
-    return _wait(children)
+    return _wait(children, flags.grace_s)
 
 
 def _start(command, count: int, devices: int) -> list[subprocess.Popen]:
@@ -67,12 +71,12 @@ def _start(command, count: int, devices: int) -> list[subprocess.Popen]:
     return children
 
 
-def _wait(children: list[subprocess.Popen]) -> int:
+def _wait(children: list[subprocess.Popen], grace_s: float) -> int:
     failed, deadline = 0, None
-    while any(child.poll() is None for child in children):
-        codes = [child.returncode for child in children if child.returncode]
+    while None in (codes := [child.poll() for child in children]):
+        codes = [code for code in codes if code]
         if codes and deadline is None:
-            failed, deadline = codes[0], time.monotonic() + _GRACE_S
+            failed, deadline = codes[0], time.monotonic() + grace_s
         if deadline is not None and time.monotonic() > deadline:
             for child in children:  # SIGTERM would be swallowed by jax's own service
                 child.kill()

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,7 @@ TINY = (
     "--config.training.steps_per_epoch=2",
     "--config.training.num_epochs=2",
     "--config.fusion.epochs=1:2",
+    "--config.optimizer.schedule=constant",  # or the rate would know the run's length
 )
 LAST_DIGITS = {"rtol": 1e-5, "atol": 1e-6}
 
@@ -37,7 +37,6 @@ def environment(folder):
     return {
         **os.environ,
         "GCRNN_CACHE": str(folder / "cache"),
-        "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
     }
 
 
@@ -46,7 +45,13 @@ def command(environment, *arguments, module="gcrnn_jax.main", processes=1):
     if processes > 1:
         line = [sys.executable, "launch/local.py", "-n", str(processes), "--", *line]
     return subprocess.run(
-        line, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240
+        line,
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
     )
 
 
@@ -89,7 +94,7 @@ def test_a_finished_run_says_so_and_evaluates_to_the_same_scores(finished, envir
     assert len(logged(workdir)) == 4
 
 
-def test_two_processes_of_two_devices_train_resume_and_score_like_one_of_four(
+def test_two_processes_of_two_devices_train_and_resume_like_one_of_four(
     finished, environment, folder
 ):
     workdir, _ = finished
@@ -102,25 +107,20 @@ def test_two_processes_of_two_devices_train_resume_and_score_like_one_of_four(
     whole = main(environment, other, "--config.parallel.cpu_devices=2", processes=2)
     assert whole.returncode == 0, whole.stderr
     assert "after step 2 of 4" in whole.stdout
-    # the rate of the cosine knows the length of the run: of two epochs from step 2 on
-    np.testing.assert_allclose(logged(other)[:2], logged(workdir)[:2], **LAST_DIGITS)
-
-
-def test_two_processes_log_the_losses_of_one(finished, environment, folder):
-    workdir, _ = finished
-    other = folder / "both"
-    result = main(environment, other, "--config.parallel.cpu_devices=2", processes=2)
-    assert result.returncode == 0, result.stderr
     np.testing.assert_allclose(logged(other), logged(workdir), **LAST_DIGITS)
 
 
 def test_a_failing_process_ends_the_others_with_its_exit_code(environment, tmp_path):
-    started = time.monotonic()
-    program = "import os, sys, time; os.environ['GCRNN_PROCESS_ID'] == '1' and sys.exit(7); time.sleep(200)"
-    line = [sys.executable, "launch/local.py", "-n", "2", "--", sys.executable, "-c"]
-    result = subprocess.run([*line, program], cwd=ROOT, env=environment, timeout=100)
+    program = tmp_path / "one_fails.py"
+    program.write_text(
+        "import os, sys, time\n"
+        "if os.environ['GCRNN_PROCESS_ID'] == '1': sys.exit(7)\n"
+        "time.sleep(500)\n"
+    )
+    line = [sys.executable, "launch/local.py", "-n2", "--grace-s=0.5", "--"]
+    line += [sys.executable, program]
+    result = subprocess.run(line, cwd=ROOT, env=environment, timeout=100, check=False)
     assert result.returncode == 7
-    assert time.monotonic() - started < 100
 
 
 def test_sigterm_saves_and_exits_75_and_the_next_start_continues(environment, folder):
@@ -163,9 +163,7 @@ def test_averaging_fusing_and_evaluating_agree_with_the_run(
         *(workdir, "--epochs=1:2", f"--output={averaged}"),
         module="gcrnn_jax.average_checkpoints",
     ).returncode
-    result = command(
-        environment, workdir, f"--output={fused}", module="gcrnn_jax.fuse"
-    )
+    result = command(environment, workdir, f"--output={fused}", module="gcrnn_jax.fuse")
     assert result.returncode == 0, result.stderr
     [store] = (folder / "cache").glob("soundscapes-*")
     for name, flags in (

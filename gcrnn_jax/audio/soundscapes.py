@@ -12,7 +12,7 @@ of float32 arithmetic, about 1e-6 of the peak. Changing a synthesizer changes cl
 
 Source: the classes, their frequencies and lengths are those of DCASE 2017 Task 4.
 Differs: frequencies are raised to the power 0.66, as the rarest class would be in one
-clip of 300 only; the task's ratio of 139 : 1 becomes about 25 : 1.
+clip of 300 only; the task's ratio of 139 : 1 becomes about 27 : 1.
 """
 
 from typing import NamedTuple

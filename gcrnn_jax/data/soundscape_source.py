@@ -70,12 +70,16 @@ class SoundscapeSource:
         return Loaded(waveform, weak_label, events)
 
 
+# What a clip is made by: a change of any makes other clips.
+_GENERATOR = ("soundscapes", "synthesizers", "vehicles", "distractors", "signals")
+
+
 @functools.cache
 def _generator_digest() -> str:
     """Returns a digest of the generator's code: other code makes other sounds."""
     from gcrnn_jax.audio import soundscapes
 
     digest = hashlib.sha256()
-    for file in sorted(Path(soundscapes.__file__).parent.glob("soundscape*.py")):
-        digest.update(file.read_bytes())
+    for name in _GENERATOR:
+        digest.update(Path(soundscapes.__file__).with_name(f"{name}.py").read_bytes())
     return digest.hexdigest()

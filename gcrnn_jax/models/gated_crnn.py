@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from gcrnn_jax.models.layers import (
+    ACTIVATIONS,
     BidirectionalGru,
     Convolution,
     GatedConv,
@@ -64,6 +65,35 @@ class GatedCrnn(nn.Module):
     dtype: str = "float32"  # of the computation; parameters are float32
     axis_name: str | None = None  # BatchNorm over all devices of this mapped axis
 
+    def __post_init__(self):
+        """Raises ValueError for a field that names nothing, or does not fit others."""
+        super().__post_init__()
+        choices = {
+            "ungated_activation": tuple(ACTIVATIONS),
+            "gru_gate": tuple(ACTIVATIONS),
+            "pooling": ("attention", "mean"),
+            "attention_over": ("time", "classes"),
+            "attention_reads": ("features", "detection"),
+            "dtype": ("float32", "bfloat16", "float64"),
+        }
+        for name, allowed in choices.items():
+            if (value := getattr(self, name)) not in allowed:
+                raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
+        if not self.gru_candidates or set(self.gru_candidates) - set(ACTIVATIONS):
+            raise ValueError(
+                f"gru_candidates must be one or more of {tuple(ACTIVATIONS)}, got "
+                f"{self.gru_candidates}"
+            )
+        if (
+            not len(self.blocks)
+            == len(self.time_pooling)
+            == len(self.frequency_pooling)
+        ):
+            raise ValueError(
+                "blocks, time_pooling and frequency_pooling must be of one length, got "
+                f"{self.blocks}, {self.time_pooling} and {self.frequency_pooling}"
+            )
+
     @nn.compact
     def __call__(
         self,
@@ -106,15 +136,6 @@ class GatedCrnn(nn.Module):
         return self._pool(x.astype(_at_least_float32(x.dtype)), frame_mask)
 
     def _convolve(self, x, frame_mask, train):
-        if (
-            not len(self.blocks)
-            == len(self.time_pooling)
-            == len(self.frequency_pooling)
-        ):
-            raise ValueError(
-                "blocks, time_pooling and frequency_pooling must be of one length, got "
-                f"{self.blocks}, {self.time_pooling} and {self.frequency_pooling}"
-            )
         poolings = zip(self.time_pooling, self.frequency_pooling, strict=True)
         for block, (time, frequency) in enumerate(poolings):
             for unit in range(self.blocks[block]):

@@ -7,6 +7,7 @@ times as fast as one device of two threads.
 import ctypes
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -88,6 +89,23 @@ def use_cpu_cores(batch_size: int, num_devices: int = 0) -> None:
         (_M_MMAP_MAX, 0),
     ):
         mallopt(option, value)
+
+
+def keep_compiled(folder: Path) -> None:
+    """Keeps compiled programs in a folder of the user's, for the next start.
+
+    JAX_COMPILATION_CACHE_DIR, if set, has precedence. A folder that others may write
+    is not used: what it holds is executed.
+    """
+    if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        return
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.stat()
+    except OSError:
+        return  # slower, not wrong
+    if status.st_uid == os.getuid() and not status.st_mode & 0o022:
+        jax.config.update("jax_compilation_cache_dir", str(folder))
 
 
 def make_mesh(devices=None) -> Mesh:
