@@ -130,6 +130,7 @@ def _evaluate_system(flags: argparse.Namespace) -> None:
     from gcrnn_jax import system
     from gcrnn_jax.report import Judge, classes_table, systems_table
 
+    system.use_this_machine()
     posteriors, split, base = system.posteriors_to_score(
         model=flags.model,
         posteriors=flags.posteriors,

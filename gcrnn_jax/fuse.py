@@ -28,8 +28,10 @@ def fuse_systems(systems: Sequence[Path], *, epochs: str | None, split: str | No
     Raises:
         DataError: The systems are not of the same clips and classes.
     """
+    from gcrnn_jax import system
     from gcrnn_jax.detection.posteriors import PosteriorSet, fuse
 
+    system.use_this_machine()
     return fuse(
         [
             _fused_run(path, epochs, split)
@@ -43,7 +45,6 @@ def fuse_systems(systems: Sequence[Path], *, epochs: str | None, split: str | No
 def _fused_run(run: Path, epochs: str | None, split: str | None):
     from gcrnn_jax import system
     from gcrnn_jax.detection.posteriors import fuse
-    from gcrnn_jax.prepare import cache_folder
     from gcrnn_jax.training import parallel
     from gcrnn_jax.training.checkpoints import load_model
 
@@ -52,8 +53,6 @@ def _fused_run(run: Path, epochs: str | None, split: str | None):
     numbers = system.parse_epochs(
         epochs or config["fusion"]["epochs"], config["training"]["num_epochs"]
     )
-    parallel.keep_compiled(cache_folder() / "compiled")
-    parallel.use_cpu_cores(config["sampling"]["batch_size"])
     store = system.open_store(config)
     predict = system.make_predictor(card, parallel.make_mesh())
     name = split or system.reported_split(store)

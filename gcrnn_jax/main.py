@@ -33,17 +33,14 @@ def run(config: dict[str, Any], workdir: Path) -> None:
     """
     import jax
 
+    from gcrnn_jax import system
     from gcrnn_jax.data.atomic_files import locked, make_folder, write_atomically
-    from gcrnn_jax.prepare import cache_folder
-    from gcrnn_jax.system import check_config
     from gcrnn_jax.training import parallel
     from gcrnn_jax.workdir import CONFIG, check_same_run
 
-    check_config(config)
-    parallel.keep_compiled(cache_folder() / "compiled")
+    system.check_config(config)
     size = config["sampling"]["batch_size"] // parallel.num_processes()
-    parallel.use_cpu_cores(size, config["parallel"]["cpu_devices"])
-    parallel.initialize()
+    system.use_this_machine(size, config["parallel"]["cpu_devices"])
     first = jax.process_index() == 0
     make_folder(workdir)
     with locked(workdir) if first else contextlib.nullcontext():

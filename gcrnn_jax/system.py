@@ -40,6 +40,13 @@ Config = Mapping[str, Any]
 REPORTED = ("testing", "validation", "evaluation")
 
 
+def use_this_machine(batch_size: int | None = None, cpu_devices: int = 0) -> None:
+    """Settles devices and the cache of compiled programs; first of all commands."""
+    parallel.keep_compiled(cache_folder() / "compiled")
+    parallel.use_cpu_cores(batch_size, cpu_devices)
+    parallel.initialize()
+
+
 def check_config(config: Config) -> None:
     """Builds whatever a configuration describes that needs no data.
 
@@ -318,8 +325,6 @@ def posteriors_to_score(
         assert posteriors is not None
         return PosteriorSet.load(posteriors), split, Postprocessing()
     _check_front_end(card, features)
-    parallel.keep_compiled(cache_folder() / "compiled")
-    parallel.use_cpu_cores(card["config"]["sampling"]["batch_size"])
     predict = make_predictor(card, parallel.make_mesh())
     return predict(variables, split), split, postprocessing_of(card["config"])
 

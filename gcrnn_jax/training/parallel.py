@@ -64,20 +64,21 @@ def _local_devices() -> list[int] | None:
     return [int(i) for i in ids.split(",")] if ids else None
 
 
-def use_cpu_cores(batch_size: int, num_devices: int = 0) -> None:
+def use_cpu_cores(batch_size: int | None = None, num_devices: int = 0) -> None:
     """Where there is no accelerator, makes the CPU's cores the devices.
 
     Also tells glibc to keep the memory it has: giving the large temporaries of every
     step back to the system costs as much as the elementwise work done in them.
 
     Args:
-        batch_size: Of one process; the devices must divide it.
+        batch_size: Of one process; the devices must divide it. None: any.
         num_devices: Devices of this process; 0: as many as there are cores, less
             what does not divide the batch.
     """
     if not num_devices:
         cores = len(os.sched_getaffinity(0))
-        num_devices = max(n for n in range(1, cores + 1) if batch_size % n == 0)
+        fits = [n for n in range(1, cores + 1) if not (batch_size or 0) % n]
+        num_devices = max(fits)
     jax.config.update("jax_num_cpu_devices", num_devices)
     try:
         mallopt = ctypes.CDLL(None).mallopt
