@@ -60,7 +60,7 @@ class PosteriorSet:
                     archive["clip"],
                     archive["frame"],
                 )
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{path}: expected posteriors as gcrnn_jax writes them, got {error}"
             ) from error

@@ -1,0 +1,103 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from gcrnn_jax.detection.posteriors import PosteriorSet
+from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.errors import DataError
+from gcrnn_jax.metrics.scoring import (
+    best_constant,
+    decide,
+    decide_cross_fitted,
+    find_thresholds,
+    score,
+)
+
+NAMES = ("Car", "Bus", "Train")
+PLAIN = Postprocessing(0.5, 0.5, gap_s=0, min_event_s=0)
+
+
+class Labels:
+    """Six clips of 4 s; class k is active in second k of every clip that has it."""
+
+    clip_ids = tuple(f"clip {n}" for n in range(6))
+    weak_label = np.array(
+        [[1, 0, 0], [1, 1, 0], [1, 0, 0], [0, 1, 0], [1, 0, 1], [0, 0, 0]], bool
+    )
+
+    def __init__(self, strong=True):
+        self.events = None
+        if strong:
+            self.events = {
+                clip: tuple((float(k), k + 1.0, NAMES[k]) for k in row.nonzero()[0])
+                for clip, row in zip(self.clip_ids, self.weak_label, strict=True)
+            }
+
+    def __len__(self):
+        return 6
+
+
+def oracle(high=0.9, low=0.1):
+    """Posteriors that are high exactly where the labels are."""
+    label = Labels.weak_label
+    frame = np.full((6, 8, 3), low, np.float32)
+    for clip, k in zip(*label.nonzero(), strict=True):
+        frame[clip, 2 * k : 2 * k + 2, k] = high
+    clip = np.where(label, high, low).astype(np.float32)
+    return PosteriorSet(Labels.clip_ids, NAMES, 0.5, clip, frame)
+
+
+def test_an_oracle_scores_one():
+    posteriors = oracle()
+    scores = score(decide(posteriors, PLAIN), posteriors, Labels())
+    assert scores.tagging.micro.f1 == 1.0
+    assert scores.detection.micro.f1 == 1.0 and scores.detection.error_rate == 0.0
+
+
+def test_without_strong_labels_there_is_no_detection_score():
+    posteriors = oracle()
+    scores = score(decide(posteriors, PLAIN), posteriors, Labels(strong=False))
+    assert scores.detection is None and scores.tagging.micro.f1 == 1.0
+
+
+def test_thresholds_are_found_where_fixed_ones_fail():
+    posteriors = oracle(high=0.3, low=0.1)
+    assert not decide(posteriors, PLAIN).tags.any()
+    found = find_thresholds(posteriors, Labels(), PLAIN)
+    scores = score(decide(posteriors, found), posteriors, Labels())
+    assert scores.tagging.micro.f1 == 1.0 and scores.detection.micro.f1 == 1.0
+
+
+def test_no_label_has_a_say_in_the_decision_on_its_own_clip():
+    rng = np.random.default_rng(0)
+    posteriors = dataclasses.replace(
+        oracle(),
+        clip=rng.random((6, 3), np.float32),
+        frame=rng.random((6, 8, 3), np.float32),
+    )
+    before = decide_cross_fitted(posteriors, Labels(), PLAIN)
+    for clip in range(6):
+        other = Labels()
+        other.weak_label = Labels.weak_label.copy()
+        other.weak_label[clip] = ~other.weak_label[clip]
+        other.events = {**other.events, other.clip_ids[clip]: ()}
+        after = decide_cross_fitted(posteriors, other, PLAIN)
+        np.testing.assert_array_equal(after.tags[clip], before.tags[clip])
+        np.testing.assert_array_equal(after.roll[clip], before.roll[clip])
+
+
+def test_the_best_constant_answer_is_the_best_of_all_constant_answers():
+    posteriors, label = oracle(), Labels.weak_label
+    best = score(best_constant(Labels(), posteriors), posteriors, Labels())
+    f1 = []
+    for mask in range(1, 8):
+        tags = np.tile([bool(mask >> k & 1) for k in range(3)], (6, 1))
+        f1.append(2 * (tags & label).sum() / (tags.sum() + label.sum()))
+    assert best.tagging.micro.f1 == pytest.approx(max(f1))
+
+
+def test_other_clips_are_refused():
+    posteriors = dataclasses.replace(oracle(), clip_ids=tuple("abcdef"))
+    with pytest.raises(DataError, match="same order"):
+        score(decide(posteriors, PLAIN), posteriors, Labels())
