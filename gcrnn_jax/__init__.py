@@ -12,7 +12,8 @@ Data flows down this list, and a file imports only from its own room or rooms ab
     metrics     the official scores and plain ones, and tables of them
     workdir     the configuration that the folder of a run was begun with
     prepare     command: recordings and lists -> a feature store
-    system      a configuration made real: its data, network, training, posteriors
+    system      a configuration made real: its data, its network, its training
+    inference   posteriors of the models of runs
     report      systems side by side
     average_checkpoints  command: weights of several epochs -> one model
     fuse        command: posteriors of several epochs or systems -> one

@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags = _parser().parse_args(argv)
     import json
 
-    from gcrnn_jax import system
+    from gcrnn_jax import inference, system
     from gcrnn_jax.training.checkpoints import load_model, save_model
 
     if flags.epochs:
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             config = load_model(run).card["config"]
             last = config["training"]["num_epochs"]
             epochs = system.parse_epochs(flags.epochs, last)
-            models += [system.load_epoch(run, config, epoch) for epoch in epochs]
+            models += [inference.load_epoch(run, config, epoch) for epoch in epochs]
     else:
         models = [load_model(path) for path in flags.models]
     model = average(models)

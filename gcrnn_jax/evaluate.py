@@ -127,11 +127,11 @@ def _evaluate_lists(flags: argparse.Namespace) -> None:
 
 def _evaluate_system(flags: argparse.Namespace) -> None:
     """Scores a model, or posteriors, on a split of a feature store."""
-    from gcrnn_jax import system
+    from gcrnn_jax import inference, system
     from gcrnn_jax.report import Judge, classes_table, systems_table
 
     system.use_this_machine()
-    posteriors, split, base = system.posteriors_to_score(
+    posteriors, split, base = inference.posteriors_to_score(
         model=flags.model,
         posteriors=flags.posteriors,
         store=flags.store,

@@ -43,7 +43,7 @@ def fuse_systems(systems: Sequence[Path], *, epochs: str | None, split: str | No
 
 
 def _fused_run(run: Path, epochs: str | None, split: str | None):
-    from gcrnn_jax import system
+    from gcrnn_jax import inference, system
     from gcrnn_jax.detection.posteriors import fuse
     from gcrnn_jax.training import parallel
     from gcrnn_jax.training.checkpoints import load_model
@@ -54,10 +54,10 @@ def _fused_run(run: Path, epochs: str | None, split: str | None):
         epochs or config["fusion"]["epochs"], config["training"]["num_epochs"]
     )
     store = system.open_store(config)
-    predict = system.make_predictor(card, parallel.make_mesh())
-    name = split or system.reported_split(store)
+    predict = inference.make_predictor(card, parallel.make_mesh())
+    name = split or inference.reported_split(store)
     return fuse(
-        system.epoch_posteriors(
+        inference.epoch_posteriors(
             run, config, numbers, split_name=name, store=store, predict=predict
         )
     )

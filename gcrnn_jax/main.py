@@ -54,7 +54,7 @@ def run(config: dict[str, Any], workdir: Path) -> None:
 def _train_and_report(config: dict[str, Any], workdir: Path) -> None:
     import jax
 
-    from gcrnn_jax import system
+    from gcrnn_jax import inference, system
     from gcrnn_jax.training import parallel
 
     epochs = config["training"]["num_epochs"]
@@ -66,15 +66,15 @@ def _train_and_report(config: dict[str, Any], workdir: Path) -> None:
             f"sampling.batch_size {config['sampling']['batch_size']} does not divide "
             f"among {mesh.devices.size} devices"
         )
-    predict = system.make_predictor(system.make_card(config, store), mesh)
+    predict = inference.make_predictor(system.make_card(config, store), mesh)
     watched = "validation" if "validation" in store.splits else None
-    watched = watched or system.reported_split(store)
+    watched = watched or inference.reported_split(store)
 
     def on_epoch(epoch: int, state) -> str:
         variables = {"params": state.params, "batch_stats": state.batch_stats}
         posteriors = predict(variables, store.splits[watched])
         if epoch in (*fused, epochs) and jax.process_index() == 0:
-            posteriors.save(system.posteriors_path(workdir, watched, epoch))
+            posteriors.save(inference.posteriors_path(workdir, watched, epoch))
         return (
             f"epoch {epoch}/{epochs}: {_one_line(config, store, watched, posteriors)}"
         )
@@ -103,21 +103,21 @@ def _report(config, workdir: Path, store, predict, fused: list[int]) -> None:
     """Scores the last epoch, the fused epochs and the averaged weights side by side."""
     import jax
 
-    from gcrnn_jax import report, system
+    from gcrnn_jax import inference, report, system
     from gcrnn_jax.average_checkpoints import average
     from gcrnn_jax.detection.posteriors import fuse
     from gcrnn_jax.training.checkpoints import save_model
 
     last = config["training"]["num_epochs"]
-    name = system.reported_split(store)
+    name = inference.reported_split(store)
     fit_name = "validation" if name != "validation" else None
     fit_name = fit_name if fit_name in store.splits else None
-    averaged = average([system.load_epoch(workdir, config, e) for e in fused])
+    averaged = average([inference.load_epoch(workdir, config, e) for e in fused])
     save_model(workdir / "averaged", averaged)  # by all processes, as orbax wants
 
     def posteriors_of(split_name: str):
         """Of the three systems, on one split."""
-        of_epochs = system.epoch_posteriors(
+        of_epochs = inference.epoch_posteriors(
             workdir,
             config,
             [*fused, last],

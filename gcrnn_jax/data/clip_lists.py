@@ -10,12 +10,11 @@ ids say the same without ambiguity.
 """
 
 import csv
-import math
 import os
 from pathlib import Path
 from typing import NamedTuple
 
-from gcrnn_jax.data.event_lists import Reject, read_event_rows
+from gcrnn_jax.data.event_lists import BadRow, Reject, read_event_rows, seconds
 from gcrnn_jax.data.labels import ClassList
 from gcrnn_jax.errors import DataError
 
@@ -34,12 +33,6 @@ class ClipRow(NamedTuple):
     clip_id: str
     labels: tuple[int, ...]
     line: int
-
-
-class _BadRow(Exception):
-    def __init__(self, code: str, detail: str):
-        super().__init__(detail)
-        self.code, self.detail = code, detail
 
 
 def read_clip_list(
@@ -72,7 +65,7 @@ def read_clip_list(
             continue
         try:
             merger.add(*_parse(raw, classes), line)
-        except _BadRow as bad:
+        except BadRow as bad:
             merger.rejects.append((str(path), line, bad.code, bad.detail))
     return merger.rows(), merger.rejects
 
@@ -151,38 +144,28 @@ def _parse(raw: bytes, classes: ClassList) -> tuple[str, tuple[int, ...]]:
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _BadRow("BAD_ROW", f"expected UTF-8 text, got {error.reason}") from None
+        raise BadRow("BAD_ROW", f"expected UTF-8 text, got {error.reason}") from None
     if "\0" in text:
-        raise _BadRow("BAD_ROW", "holds a NUL")
+        raise BadRow("BAD_ROW", "holds a NUL")
     try:
         [columns] = csv.reader([text], strict=True)
     except csv.Error as error:
-        raise _BadRow("BAD_ROW", f"not comma-separated: {error}") from None
+        raise BadRow("BAD_ROW", f"not comma-separated: {error}") from None
     if len(columns) != 5:
         expected = 'expected `ytid,start,end,"names","ids"`'
-        raise _BadRow("BAD_ROW", f"{expected}, got {len(columns)} columns")
+        raise BadRow("BAD_ROW", f"{expected}, got {len(columns)} columns")
     video_id, start, end, _, ids = (column.strip() for column in columns)
     if not video_id or "/" in video_id or "\\" in video_id:
-        raise _BadRow("BAD_ROW", f"expected an id of a video, got {video_id!r}")
-    start_s, end_s = _seconds(start), _seconds(end)
+        raise BadRow("BAD_ROW", f"expected an id of a video, got {video_id!r}")
+    start_s, end_s = seconds(start), seconds(end)
     if start_s >= end_s:
-        raise _BadRow("BAD_TIME", f"expected start < end, got {start} and {end}")
+        raise BadRow("BAD_TIME", f"expected start < end, got {start} and {end}")
     labels = set()
     for class_id in ids.split(","):
         if class_id.strip() not in classes.index_by_id:
-            raise _BadRow("UNKNOWN_LABEL", _unknown("id", class_id, classes))
+            raise BadRow("UNKNOWN_LABEL", _unknown("id", class_id, classes))
         labels.add(classes.index_by_id[class_id.strip()])
     return f"{video_id}_{start_s:.3f}_{end_s:.3f}", tuple(sorted(labels))
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        raise _BadRow("BAD_TIME", f"expected a time in seconds, got {text!r}")
-    return seconds
 
 
 def _unknown(what: str, text: str, classes: ClassList) -> str:

@@ -12,12 +12,12 @@ evaluation sets.
 """
 
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gcrnn_jax.errors import DataError, StorageError
+from gcrnn_jax.data.atomic_files import make_folder, write_atomically
+from gcrnn_jax.errors import DataError
 
 Reject = tuple[str, int, str, str]  # path, line, code, detail
 
@@ -40,7 +40,7 @@ class EventRow(NamedTuple):
     line: int  # 1 is the first
 
 
-class _BadRow(Exception):
+class BadRow(Exception):
     """A row that cannot be used: its code, and what was expected and what came."""
 
     def __init__(self, code: str, detail: str):
@@ -75,7 +75,7 @@ def read_event_rows(
             continue
         try:
             rows.append(_row(columns, line))
-        except _BadRow as bad:
+        except BadRow as bad:
             if rejects is None:
                 raise DataError(f"{path}:{line}: {bad.detail}") from None
             rejects.append((str(path), line, bad.code, bad.detail))
@@ -126,23 +126,14 @@ def write_event_list(
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes a text file, whole or not at all: readers see the old or the new one.
+    """Writes a UTF-8 text file, whole or not at all, and the folders on the way to it.
 
     Raises:
-        StorageError: The disk refuses.
+        StorageError: The disk is full or fails.
+        WorkdirError: It cannot be written there.
     """
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise StorageError(f"cannot write {path}: {error.strerror}") from None
+    make_folder(Path(path).parent)
+    write_atomically(Path(path), [text.encode("utf-8", "surrogateescape")])
 
 
 def _lines(path: str | Path) -> list[str]:
@@ -166,23 +157,28 @@ def _row(columns: list[str], line: int) -> EventRow:
     if len(columns) != 4 or not file or not columns[3]:
         expected = "expected `file onset offset label` or `file`, separated by tabs"
         came = " | ".join(columns)
-        raise _BadRow("BAD_ROW", f"{expected}, got {len(columns)} columns: {came!r}")
-    onset, offset = _seconds(columns[1]), _seconds(columns[2])
+        raise BadRow("BAD_ROW", f"{expected}, got {len(columns)} columns: {came!r}")
+    onset, offset = seconds(columns[1]), seconds(columns[2])
     if onset > offset:
-        raise _BadRow(
+        raise BadRow(
             "BAD_TIME", f"expected onset <= offset, got {onset:g} > {offset:g}"
         )
     return EventRow(file, onset, offset, columns[3], line)
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """Reads a time of a list.
+
+    Raises:
+        BadRow: It is no number, negative or not finite.
+    """
     try:
-        seconds = float(text)
+        value = float(text)
     except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        raise _BadRow("BAD_TIME", f"expected a time in seconds, got {text!r}")
-    return seconds
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise BadRow("BAD_TIME", f"expected a time in seconds, got {text!r}")
+    return value
 
 
 def _event_line(file: str, event: Event) -> str:
