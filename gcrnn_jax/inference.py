@@ -7,7 +7,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from gcrnn_jax.data.store import FeatureStore
+from gcrnn_jax.data.store import FeatureStore, Split
 from gcrnn_jax.detection.posteriors import PosteriorSet, Predictor
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError, DataError
@@ -64,17 +64,25 @@ def epoch_posteriors(
     predict: Callable[..., PosteriorSet],
 ) -> list[PosteriorSet]:
     """Posteriors of chosen epochs of a run, computed where they are not yet on disk."""
-    found = []
+    found, split = [], store.splits[split_name]
     for epoch in epochs:
         path = posteriors_path(workdir, split_name, epoch)
-        if not parallel.as_first_says(path.exists()):
+        if not parallel.as_first_says(_is_of(path, split)):
             model = load_epoch(workdir, config, epoch)
-            posteriors = predict(model.variables, store.splits[split_name])
+            posteriors = predict(model.variables, split)
             if jax.process_index() == 0:
                 posteriors.save(path)
             parallel.barrier(str(path))
         found.append(PosteriorSet.load(path))
     return found
+
+
+def _is_of(path: Path, split: Split) -> bool:
+    """Whether posteriors on disk are of these clips: recordings may have been added."""
+    try:
+        return PosteriorSet.load(path).clip_ids == tuple(split.clip_ids)
+    except DataError:  # not there, or damaged
+        return False
 
 
 def posteriors_path(workdir: Path, split_name: str, epoch: int) -> Path:

@@ -55,11 +55,14 @@ def _train_and_report(config: dict[str, Any], workdir: Path) -> None:
     import jax
 
     from gcrnn_jax import inference, system
+    from gcrnn_jax.prepare import summary
     from gcrnn_jax.training import parallel
 
     epochs = config["training"]["num_epochs"]
     fused = system.parse_epochs(config["fusion"]["epochs"], epochs)
     store = system.open_store(config)
+    if jax.process_index() == 0:
+        print(f"{summary(store)}\nfeatures in {store.path}", flush=True)
     mesh = parallel.make_mesh()
     if config["sampling"]["batch_size"] % mesh.devices.size:
         raise ConfigError(
