@@ -5,8 +5,11 @@ r"""Trains, evaluates and reports one system of audio tagging and event detectio
         --config.model.filters=16 --workdir=runs/small
 
 Without --config.data.root it trains on built-in soundscapes. The same command again
-continues where it stopped, and on a finished run evaluates. Every field of the
-configuration file can be set by --config.SECTION.FIELD=VALUE.
+continues where it stopped, and on a finished run evaluates.
+
+    --config=FILE                     the configuration, as configs/sed.py
+    --config.SECTION.FIELD=VALUE      sets any field of it; configs/sed.py explains them
+    --workdir=FOLDER                  of the run; default: runs/NAME of the configuration
 """
 
 import contextlib
@@ -167,7 +170,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv = list(sys.argv if argv is None else argv)
     if {"-h", "--help"} & set(argv):
         print(__doc__)
-        print(flags.FLAGS.main_module_help())
         return
     config, workdir = _parse(argv)
     logging.set_verbosity(logging.WARNING)
