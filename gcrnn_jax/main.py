@@ -8,7 +8,7 @@ Without --config.data.root it trains on built-in soundscapes. The same command a
 continues where it stopped, and on a finished run evaluates.
 
     --config=FILE                     the configuration, as configs/sed.py
-    --config.SECTION.FIELD=VALUE      sets any field of it; configs/sed.py explains them
+    --config.SECTION.FIELD=VALUE      sets a field of it; configs/sed.py explains each
     --workdir=FOLDER                  of the run; default: runs/NAME of the configuration
 """
 
