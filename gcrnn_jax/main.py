@@ -7,9 +7,9 @@ r"""Trains, evaluates and reports one system of audio tagging and event detectio
 Without --config.data.root it trains on built-in soundscapes. The same command again
 continues where it stopped, and on a finished run evaluates.
 
-    --config=FILE                     the configuration, as configs/sed.py
-    --config.SECTION.FIELD=VALUE      sets a field of it; configs/sed.py explains each
-    --workdir=FOLDER                  of the run; default: runs/NAME of the configuration
+    --config=FILE                 the configuration, as configs/sed.py
+    --config.SECTION.FIELD=VALUE  sets a field of it; configs/sed.py explains each
+    --workdir=FOLDER              of the run; default: runs/NAME of the configuration
 """
 
 import contextlib

@@ -17,6 +17,7 @@ from flax import serialization
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from orbax.checkpoint import v1 as ocp
 
+from gcrnn_jax.data.atomic_files import make_folder
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.training.state import TrainState
 
@@ -144,8 +145,13 @@ def model_path(workdir: Path, step: int) -> Path:
 
 
 def save_model(path: Path, model: Model) -> None:
-    """Writes a model that is like one of a run's; replaces what is at path."""
+    """Writes a model that is like one of a run's; replaces what is at path.
+
+    Raises:
+        WorkdirError: It cannot be written there.
+    """
     tree = {"card": model.card, **jax.tree.map(np.asarray, model.variables)}
+    make_folder(path.absolute().parent)  # orbax would wait for it, and not say so
     with _context():
         ocp.save_checkpointables(str(path.absolute()), tree, overwrite=True)
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gcrnn_jax.errors import DataError
+from gcrnn_jax.errors import DataError, WorkdirError
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.checkpoints import (
     Checkpoints,
@@ -123,6 +123,12 @@ def test_a_saved_model_is_read_back_and_its_card_is_a_json_file(tmp_path):
     assert_equal(found, variables)
     [card_file] = (path / "card").glob("*.json*")
     assert json.loads(card_file.read_text()) == CARD
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WorkdirError, match="file"):
+        save_model(tmp_path / "file" / "model", Model(CARD, {"params": {}}))
 
 
 def test_what_is_no_model_is_named(tmp_path):
