@@ -62,3 +62,6 @@ def run_command(command: Callable[[], None]) -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as error:  # a disk that fills up or goes away meanwhile
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(StorageError.exit_code)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-import os
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from gcrnn_jax.data.atomic_files import make_folder, write_atomically
 from gcrnn_jax.data.loader import evaluation_batches
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.errors import DataError
@@ -30,11 +31,15 @@ class PosteriorSet:
     frame: np.ndarray  # float32 [N, T, K]
 
     def save(self, path: Path) -> None:
-        """Writes a NumPy archive, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".tmp.npz")
+        """Writes a NumPy archive, whole or not at all.
+
+        Raises:
+            StorageError: The disk is full or fails.
+            WorkdirError: It cannot be written there.
+        """
+        archive = io.BytesIO()
         np.savez(
-            unfinished,
+            archive,
             allow_pickle=False,
             clip_ids=np.array(self.clip_ids, dtype=np.str_),
             class_names=np.array(self.class_names, dtype=np.str_),
@@ -42,7 +47,8 @@ class PosteriorSet:
             clip=self.clip,
             frame=self.frame,
         )
-        os.replace(unfinished, path)
+        make_folder(path.parent)
+        write_atomically(path, [archive.getbuffer()])
 
     @classmethod
     def load(cls, path: Path) -> "PosteriorSet":
