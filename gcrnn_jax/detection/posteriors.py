@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import io
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from gcrnn_jax.errors import DataError
 from gcrnn_jax.models.gated_crnn import GatedCrnn
 from gcrnn_jax.training.augment import Scaler, standardize
 from gcrnn_jax.training.parallel import AXIS, pmapped, put_batch, to_host
+
+# What NumPy raises for files that are missing, cut short or something else.
+_UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +70,7 @@ class PosteriorSet:
                     archive["clip"],
                     archive["frame"],
                 )
-        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        except _UNREADABLE as error:
             raise DataError(
                 f"{path}: expected posteriors as gcrnn_jax writes them, got {error}"
             ) from error

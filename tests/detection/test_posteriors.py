@@ -67,6 +67,14 @@ def test_what_is_no_posterior_file_is_named(tmp_path, content):
         PosteriorSet.load(path)
 
 
+def test_a_posterior_file_that_was_cut_short_is_named(tmp_path):
+    make_set(0).save(tmp_path / "cut.npz")
+    content = (tmp_path / "cut.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match=r"cut\.npz"):
+        PosteriorSet.load(tmp_path / "cut.npz")
+
+
 def test_fusing_is_the_mean():
     sets = [make_set(seed) for seed in range(3)]
     fused = fuse(sets)
