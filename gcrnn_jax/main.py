@@ -52,6 +52,7 @@ def run(config: dict[str, Any], workdir: Path) -> None:
             text = json.dumps(config, indent=2) + "\n"
             write_atomically(workdir / CONFIG, [text.encode()])
         _train_and_report(config, workdir)
+    parallel.barrier("the first process has reported")
 
 
 def _train_and_report(config: dict[str, Any], workdir: Path) -> None:

@@ -5,6 +5,7 @@ times as fast as one device of two threads.
 """
 
 import ctypes
+import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +13,14 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax._src import distributed  # its client has no public name
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 AXIS = "data"  # the mapped axis: the clips of a batch
+
+_BARRIERS = itertools.count()  # a barrier's name must be new
+_A_WEEK_MS = 7 * 24 * 3600 * 1000
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4  # of glibc's mallopt
 
@@ -167,9 +172,18 @@ def to_host(tree):
 
 
 def barrier(name: str) -> None:
-    """Waits until every process has come here."""
+    """Waits until every process has come here, for days if need be.
+
+    By the coordination service: a collective of devices, as
+    `multihost_utils.sync_global_devices` is one, gives up after half a minute, and
+    the first process may be preparing the features of two million clips.
+    """
     if jax.process_count() > 1:
-        multihost_utils.sync_global_devices(name)
+        client = distributed.global_state.client
+        assert client is not None  # there is one wherever there are several processes
+        client.wait_at_barrier(
+            f"gcrnn_jax {next(_BARRIERS)}: {name}", timeout_in_ms=_A_WEEK_MS
+        )
 
 
 def as_first_says(value: bool) -> bool:
