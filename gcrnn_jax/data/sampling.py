@@ -103,8 +103,8 @@ class BalancedSampler:
             rng = np.random.default_rng((self.seed, _CLIPS, k, one_pass))
             found = rng.permutation(self.clips[k])
             self._permutations[k, one_pass] = found
-            for old in [key for key in self._permutations if key[0] == k]:
-                if old[1] < one_pass - 1:  # several threads may clean at once
+            for old in list(self._permutations):  # a copy: other threads add to it
+                if old[0] == k and old[1] < one_pass - 1:
                     self._permutations.pop(old, None)
         return found
 

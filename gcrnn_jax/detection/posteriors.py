@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import io
+import math
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -127,7 +128,7 @@ class Predictor:
     def __init__(self, model: GatedCrnn, scaler: Scaler, mesh: Mesh, batch_size: int):
         """The batch is rounded up to a multiple of the devices."""
         devices = mesh.devices.size
-        self.mesh = mesh
+        self.mesh, self.merged = mesh, math.prod(model.time_pooling)
         self.batch_size = -(-batch_size // devices) * devices
         predict = functools.partial(_predict, model=model, scaler=scaler)
         self._predict = pmapped(predict, mesh, out_axes=AXIS)
@@ -155,7 +156,7 @@ class Predictor:
             clips.append(clip[:count])
             frames.append(frame[:count])
         clip, frame = np.concatenate(clips), np.concatenate(frames)
-        merged = split.frame_shape[0] // frame.shape[1]
+        merged = self.merged
         return PosteriorSet(
             tuple(split.clip_ids), tuple(class_names), hop_s * merged, clip, frame
         )
@@ -168,7 +169,7 @@ class Predictor:
 def _predict(variables, batch, *, model: GatedCrnn, scaler: Scaler):
     features, frame_mask = standardize(batch["features"], batch["num_frames"], scaler)
     posteriors: Any = model.apply(variables, features, frame_mask)
-    merged = features.shape[1] // posteriors.frame.shape[1]
+    merged = math.prod(model.time_pooling)
     # padding holds no sound: what the network says of it counts for nothing
     real = frame_mask[:, : posteriors.frame.shape[1] * merged : merged]
     return posteriors.clip, posteriors.frame * real[:, :, None]

@@ -18,7 +18,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from orbax.checkpoint import v1 as ocp
 
 from gcrnn_jax.data.atomic_files import make_folder
-from gcrnn_jax.errors import DataError
+from gcrnn_jax.errors import DataError, WorkdirError
 from gcrnn_jax.training.state import TrainState
 
 PyTree = Any
@@ -148,9 +148,11 @@ def save_model(path: Path, model: Model) -> None:
     """Writes a model that is like one of a run's; replaces what is at path.
 
     Raises:
-        WorkdirError: It cannot be written there.
+        WorkdirError: It cannot be written there, or holds something else.
     """
     tree = {"card": model.card, **jax.tree.map(np.asarray, model.variables)}
+    if path.exists() and not (path / "card").is_dir():
+        raise WorkdirError(f"{path} exists and is no model: it would be replaced whole")
     make_folder(path.absolute().parent)  # orbax would wait for it, and not say so
     with _context():
         ocp.save_checkpointables(str(path.absolute()), tree, overwrite=True)

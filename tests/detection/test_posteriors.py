@@ -75,6 +75,16 @@ def test_a_posterior_file_that_was_cut_short_is_named(tmp_path):
         PosteriorSet.load(tmp_path / "cut.npz")
 
 
+def test_frames_that_fill_no_pooled_frame_do_not_stretch_time():
+    model = GatedCrnn(3, **{**SMALL, "time_pooling": (4, 3)})
+    scaler = Scaler(np.zeros(16, np.float32), np.ones(16, np.float32))
+    variables = model.init(jax.random.key(0), np.zeros((1, 23, 16), np.float32))
+    predict = Predictor(model, scaler, parallel.make_mesh(), batch_size=4)
+    predicted = predict(variables, MemorySplit(2, T=23), ("x", "y", "z"), 0.1)
+    assert predicted.frame.shape == (2, 1, 3)
+    assert predicted.hop_s == pytest.approx(1.2)
+
+
 def test_fusing_is_the_mean():
     sets = [make_set(seed) for seed in range(3)]
     fused = fuse(sets)

@@ -131,6 +131,13 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
         save_model(tmp_path / "file" / "model", Model(CARD, {"params": {}}))
 
 
+def test_what_is_no_model_is_never_replaced(tmp_path):
+    save_steps(tmp_path / "run", 2)
+    with pytest.raises(WorkdirError, match="is no model"):
+        save_model(tmp_path / "run", Model(CARD, {"params": {}}))
+    assert model_steps(tmp_path / "run") == [2]
+
+
 def test_what_is_no_model_is_named(tmp_path):
     with pytest.raises(DataError, match="nothing here"):
         load_model(tmp_path / "nothing here")
