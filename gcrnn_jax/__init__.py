@@ -13,6 +13,7 @@ Data flows down this list, and a file imports only from its own room or rooms ab
     workdir     the configuration that the folder of a run was begun with
     prepare     command: recordings and lists -> a feature store
     system      a configuration made real: its data, its network, its training
+    check_config  mistakes in a configuration, found before anything is computed
     inference   posteriors of the models of runs
     report      systems side by side
     average_checkpoints  command: weights of several epochs -> one model

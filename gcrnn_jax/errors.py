@@ -4,8 +4,12 @@
 73 workdir locked or not writable · 74 disk · 75 preempted, saved, run me again
 """
 
+import contextlib
+import os
 import sys
+import traceback
 from collections.abc import Callable
+from typing import NoReturn
 
 
 class GcrnnError(Exception):
@@ -50,18 +54,47 @@ class PreemptedError(GcrnnError):
     exit_code = 75
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM where there is nothing to save; not to be caught on the way."""
+
+
+INTERRUPTED = 130  # as shells have it
+
+
 def run_command(command: Callable[[], None]) -> None:
     """Runs a command and ends the process with the exit code of its error, if any."""
     try:
         command()
-    except GcrnnError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
-    except OSError as error:  # a disk that fills up or goes away meanwhile
+    except (GcrnnError, KeyboardInterrupt, OSError) as error:
+        code = tell(error)
+        if isinstance(error, KeyboardInterrupt):
+            end_now(code)  # XLA's threads may be compiling, and crash at a slow exit
+        sys.exit(code)
+
+
+def tell(error: BaseException) -> int:
+    """Prints an error as its user should see it; returns its exit code."""
+    if isinstance(error, GcrnnError):
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(StorageError.exit_code)
+        return error.exit_code
+    if isinstance(error, Terminated):
+        print("error: preempted: run the same command again", file=sys.stderr)
+        return PreemptedError.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    if isinstance(error, OSError):  # a disk that fills up or goes away meanwhile
+        print(f"error: {error}", file=sys.stderr)
+        return StorageError.exit_code
+    traceback.print_exception(error)
+    return 1
+
+
+def end_now(code: int) -> NoReturn:
+    """Ends the process at once, after bringing out what it has printed."""
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)

@@ -37,6 +37,10 @@ examples:
       --reference groundtruth_strong_label_testing_set.csv --estimated events.tsv
   python -m gcrnn_jax.evaluate --task tagging --output scores.json \\
       --reference groundtruth_weak_label_testing_set.csv --estimated tags.tsv
+  python -m gcrnn_jax.evaluate --model runs/sed/averaged --split evaluation \\
+      --fit testing
+  python -m gcrnn_jax.evaluate --posteriors testing.npz --store STORE \\
+      --fit validation.npz
 """
 
 
@@ -100,6 +104,8 @@ def report(scores: ListScores) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
     flags = _parser().parse_args(argv)
+    if flags.model and flags.posteriors:
+        raise ConfigError("--model and --posteriors exclude each other")
     if flags.model or flags.posteriors:
         _evaluate_system(flags)
     elif flags.reference and flags.estimated:
@@ -127,24 +133,50 @@ def _evaluate_lists(flags: argparse.Namespace) -> None:
 
 def _evaluate_system(flags: argparse.Namespace) -> None:
     """Scores a model, or posteriors, on a split of a feature store."""
-    from gcrnn_jax import inference, system
+    from gcrnn_jax import system
     from gcrnn_jax.report import Judge, classes_table, systems_table
 
     system.use_this_machine()
-    posteriors, split, base = inference.posteriors_to_score(
-        model=flags.model,
-        posteriors=flags.posteriors,
-        store=flags.store,
-        root=flags.root,
-        split_name=flags.split,
-    )
-    name = str(flags.model or flags.posteriors)
-    row = Judge(split, base, None).fixed(name, posteriors)
-    print(f"{split.name}: {len(split)} clips\n\n{systems_table([row])}\n")
-    print(classes_table(row.scores))
-    content = {"system": name, "split": split.name, "postprocessing": base}
-    content |= {"tagging": row.scores.tagging, "detection": row.scores.detection}
+    scored, fit = _labelled(flags)
+    split, name = scored.split, str(flags.model or flags.posteriors)
+    if fit is not None and fit.split is split:
+        raise ConfigError(
+            f"--fit: thresholds found on {split.name} say nothing when scored on it"
+        )
+    judge = Judge(split, fit and fit.split)
+    rows = [judge.fixed(name, scored.posteriors)]
+    if fit is not None:
+        rows.insert(0, judge.found(name, scored.posteriors, fit.posteriors))
+    print(f"{split.name}: {len(split)} clips\n\n{systems_table(rows)}\n")
+    print(classes_table(rows[0].scores))
+    content = {"system": name, "split": split.name}
+    content |= {"postprocessing": rows[0].postprocessing}
+    content |= {
+        "tagging": rows[0].scores.tagging,
+        "detection": rows[0].scores.detection,
+    }
     _write(flags.output, content)
+
+
+def _labelled(flags: argparse.Namespace):
+    """What to score, and what to find thresholds on, if anything."""
+    from gcrnn_jax import inference
+    from gcrnn_jax.data.store import FeatureStore
+
+    if flags.model:
+        names = [flags.split, flags.fit] if flags.fit else [flags.split]
+        options = {"store": flags.store, "root": flags.root}
+        found = inference.predict_splits(flags.model, names, **options)
+    else:
+        if not flags.store or flags.root or flags.split:
+            raise ConfigError(
+                "--posteriors needs --store, whose labels to score by, and neither "
+                "--root nor --split: the clips are known"
+            )
+        store = FeatureStore.open(flags.store)
+        paths = [flags.posteriors, Path(flags.fit)] if flags.fit else [flags.posteriors]
+        found = [inference.load_labelled(path, store) for path in paths]
+    return found[0], found[1] if flags.fit else None
 
 
 def _write(path: Path | None, content: dict) -> None:
@@ -185,13 +217,20 @@ def _parser() -> argparse.ArgumentParser:
         "--posteriors", type=Path, metavar="NPZ", help="what `fuse` or a run wrote"
     )
     parser.add_argument(
-        "--store", type=Path, help="features with labels; default: those of the model"
+        "--store",
+        type=Path,
+        help="features with labels; default: those that the model was trained on",
     )
     parser.add_argument(
         "--root", type=Path, help="recordings with labels, instead of --store"
     )
     parser.add_argument(
         "--split", help="default: testing, or validation where there is none"
+    )
+    parser.add_argument(
+        "--fit",
+        metavar="SPLIT|NPZ",
+        help="find thresholds on this other split, or its posteriors, first",
     )
     parser.add_argument(
         "--output",

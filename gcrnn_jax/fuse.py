@@ -46,20 +46,19 @@ def _fused_run(run: Path, epochs: str | None, split: str | None):
     from gcrnn_jax import inference, system
     from gcrnn_jax.detection.posteriors import fuse
     from gcrnn_jax.training import parallel
-    from gcrnn_jax.training.checkpoints import load_model
+    from gcrnn_jax.workdir import check_same_data, read_config
 
-    card = load_model(run).card
-    config = card["config"]
+    config = read_config(run)
     numbers = system.parse_epochs(
         epochs or config["fusion"]["epochs"], config["training"]["num_epochs"]
     )
     store = system.open_store(config)
+    check_same_data(run, store)
+    card = system.make_card(config, store)
     predict = inference.make_predictor(card, parallel.make_mesh())
-    name = split or inference.reported_split(store)
+    chosen = inference.find_split(store, split)
     return fuse(
-        inference.epoch_posteriors(
-            run, config, numbers, split_name=name, store=store, predict=predict
-        )
+        inference.epoch_posteriors(run, config, numbers, split=chosen, predict=predict)
     )
 
 

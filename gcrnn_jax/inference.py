@@ -1,5 +1,6 @@
 """Posteriors of the models of runs, for the commands that score or fuse them."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,7 @@ from jax.sharding import Mesh
 
 from gcrnn_jax.data.store import FeatureStore, Split
 from gcrnn_jax.detection.posteriors import PosteriorSet, Predictor
-from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError, DataError
-from gcrnn_jax.prepare import prepare
 from gcrnn_jax.system import (
     Config,
     make_model,
@@ -29,13 +28,13 @@ REPORTED = ("testing", "validation", "evaluation")
 def make_predictor(card: Mapping[str, Any], mesh: Mesh) -> Callable[..., PosteriorSet]:
     """A function (variables, split) -> posteriors for models with this card."""
     scaler = make_scaler(card["scaler"]["mean"], card["scaler"]["std"])
-    names = card["classes"]["names"]
-    model = make_model(card["config"]["model"], len(names))
+    model = make_model(card["config"]["model"], len(card["classes"]["names"]))
     batch_size = card["config"]["sampling"]["batch_size"]
     predictor = Predictor(model, scaler, mesh, batch_size)
+    postprocessing = postprocessing_of(card)
 
     def predict(variables, split) -> PosteriorSet:
-        return predictor(variables, split, names, card["hop_s"])
+        return predictor(variables, split, card["hop_s"], postprocessing)
 
     return predict
 
@@ -59,35 +58,35 @@ def epoch_posteriors(
     config: Config,
     epochs: Sequence[int],
     *,
-    split_name: str,
-    store: FeatureStore,
+    split: Split,
     predict: Callable[..., PosteriorSet],
 ) -> list[PosteriorSet]:
     """Posteriors of chosen epochs of a run, computed where they are not yet on disk."""
-    found, split = [], store.splits[split_name]
+    postprocessing, sets = postprocessing_of(config), []
     for epoch in epochs:
-        path = posteriors_path(workdir, split_name, epoch)
-        if not parallel.as_first_says(_is_of(path, split)):
-            model = load_epoch(workdir, config, epoch)
-            posteriors = predict(model.variables, split)
+        path = posteriors_path(workdir, split, epoch)
+        found = _load_if_whole(path)
+        if parallel.as_first_says(found is not None):
+            found = PosteriorSet.load(path) if found is None else found
+        else:
+            found = predict(load_epoch(workdir, config, epoch).variables, split)
             if jax.process_index() == 0:
-                posteriors.save(path)
-            parallel.barrier(str(path))
-        found.append(PosteriorSet.load(path))
-    return found
+                found.save(path)
+        sets.append(dataclasses.replace(found, postprocessing=postprocessing))
+    return sets
 
 
-def _is_of(path: Path, split: Split) -> bool:
-    """Whether posteriors on disk are of these clips: recordings may have been added."""
+def _load_if_whole(path: Path) -> PosteriorSet | None:
     try:
-        return PosteriorSet.load(path).clip_ids == tuple(split.clip_ids)
+        return PosteriorSet.load(path)
     except DataError:  # not there, or damaged
-        return False
+        return None
 
 
-def posteriors_path(workdir: Path, split_name: str, epoch: int) -> Path:
-    """Where the posteriors of one epoch lie."""
-    return workdir / "posteriors" / split_name / f"epoch-{epoch}.npz"
+def posteriors_path(workdir: Path, split: Split, epoch: int) -> Path:
+    """Where the posteriors of one epoch lie; elsewhere once the clips have changed."""
+    name = f"{split.name}-{split.digest[:8]}"
+    return workdir / "posteriors" / name / f"epoch-{epoch}.npz"
 
 
 def load_epoch(workdir: Path, config: Config, epoch: int) -> Model:
@@ -103,46 +102,69 @@ def load_epoch(workdir: Path, config: Config, epoch: int) -> Model:
     return load_model(model_path(workdir, step))
 
 
-def posteriors_to_score(
-    *,
-    model: Path | None,
-    posteriors: Path | None,
-    store: Path | None,
-    root: Path | None,
-    split_name: str | None,
-):
-    """What a command line names by its flags, ready to be scored.
+@dataclasses.dataclass(frozen=True)
+class Labelled:
+    """Posteriors and the split that holds the labels of their clips."""
 
-    Returns:
-        Posteriors, the split they are of, and the post-processing to apply.
+    posteriors: PosteriorSet
+    split: Split
+
+
+def predict_splits(
+    path: Path, names: Sequence[str | None], *, store: Path | None, root: Path | None
+) -> list[Labelled]:
+    """Posteriors of a model for splits of its data, or of other data.
+
+    Args:
+        path: Of a model, or of a run, whose newest epoch is taken.
+        names: Of splits; None: the one that is reported.
+        store: Features of other data; None: see root.
+        root: Recordings of other data; None: the data that the model was trained on.
 
     Raises:
-        ConfigError: The flags do not say which features, or of which split.
-        DataError: The features are not what the model was trained on.
+        ConfigError: A split is not there.
+        DataError: The features are not such as the model was trained on.
     """
-    card, variables = load_model(model) if model else (None, None)
-    if store is None and root is None and card is None:
-        raise ConfigError(
-            "--posteriors needs --store or --root: whose labels to score by"
-        )
+    card, variables = load_model(path)
     features = _features_of(card, store, root)
-    name = split_name or reported_split(features)
-    if name not in features.splits:
-        raise ConfigError(f"--split {name}: the data has {', '.join(features.splits)}")
-    split = features.splits[name]
-    if card is None:
-        assert posteriors is not None
-        return PosteriorSet.load(posteriors), split, Postprocessing()
     _check_front_end(card, features)
     predict = make_predictor(card, parallel.make_mesh())
-    return predict(variables, split), split, postprocessing_of(card["config"])
+    splits = [find_split(features, name) for name in names]
+    return [Labelled(predict(variables, split), split) for split in splits]
+
+
+def find_split(store: FeatureStore, name: str | None) -> Split:
+    """A split of a store by its name; None: the one that is reported.
+
+    Raises:
+        ConfigError: There is none of this name.
+    """
+    name = name or reported_split(store)
+    if name not in store.splits:
+        raise ConfigError(f"--split {name}: {store.path} has {', '.join(store.splits)}")
+    return store.splits[name]
+
+
+def load_labelled(path: Path, store: FeatureStore) -> Labelled:
+    """Posteriors of a file, and the split of a store that they are of.
+
+    Raises:
+        DataError: The file cannot be read, or its clips are those of no split.
+    """
+    posteriors = PosteriorSet.load(path)
+    for split in store.splits.values():
+        if split.clip_ids == posteriors.clip_ids:
+            return Labelled(posteriors, split)
+    raise DataError(
+        f"{path}: its {len(posteriors.clip_ids)} clips, {posteriors.clip_ids[0]!r} "
+        f"first, are those of no split of {store.path}, which has "
+        + ", ".join(f"{name} ({len(one)})" for name, one in store.splits.items())
+    )
 
 
 def _features_of(card, store: Path | None, root: Path | None) -> FeatureStore:
     if store is not None:
         return FeatureStore.open(store)
-    if card is None:
-        return prepare(str(root))
     config = dict(card["config"])
     if root is not None:
         config["data"] = {**config["data"], "root": str(root), "store": ""}

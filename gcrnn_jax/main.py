@@ -13,7 +13,9 @@ continues where it stopped, and on a finished run evaluates.
 """
 
 import contextlib
+import dataclasses
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +23,7 @@ from typing import Any
 
 from absl import flags, logging
 
-from gcrnn_jax.errors import ConfigError, run_command
+from gcrnn_jax.errors import ConfigError, Terminated, run_command
 
 
 def run(config: dict[str, Any], workdir: Path) -> None:
@@ -36,23 +38,25 @@ def run(config: dict[str, Any], workdir: Path) -> None:
     """
     import jax
 
-    from gcrnn_jax import system
-    from gcrnn_jax.data.atomic_files import locked, make_folder, write_atomically
+    from gcrnn_jax import check_config, system
+    from gcrnn_jax import workdir as folders
+    from gcrnn_jax.data.atomic_files import locked, make_folder
     from gcrnn_jax.training import parallel
-    from gcrnn_jax.workdir import CONFIG, check_same_run
 
-    system.check_config(config)
+    check_config.check_config(config)
     size = config["sampling"]["batch_size"] // parallel.num_processes()
     system.use_this_machine(size, config["parallel"]["cpu_devices"])
-    first = jax.process_index() == 0
-    make_folder(workdir)
-    with locked(workdir) if first else contextlib.nullcontext():
-        check_same_run(workdir, config)
-        if first:
-            text = json.dumps(config, indent=2) + "\n"
-            write_atomically(workdir / CONFIG, [text.encode()])
-        _train_and_report(config, workdir)
-    parallel.barrier("the first process has reported")
+    with parallel.ending_together():
+        check_config.check_shapes(config, len(jax.devices()))
+        first = jax.process_index() == 0
+        make_folder(workdir)
+        with locked(workdir) if first else contextlib.nullcontext():
+            folders.check_same_run(workdir, config)
+            parallel.barrier("every process has compared the configuration")
+            if first:
+                folders.write_config(workdir, config)
+            _train_and_report(config, workdir)
+        parallel.barrier("the first process has reported")
 
 
 def _train_and_report(config: dict[str, Any], workdir: Path) -> None:
@@ -61,45 +65,38 @@ def _train_and_report(config: dict[str, Any], workdir: Path) -> None:
     from gcrnn_jax import inference, system
     from gcrnn_jax.prepare import summary
     from gcrnn_jax.training import parallel
+    from gcrnn_jax.workdir import check_same_data, write_data
 
     epochs = config["training"]["num_epochs"]
     fused = system.parse_epochs(config["fusion"]["epochs"], epochs)
     store = system.open_store(config)
     if jax.process_index() == 0:
+        write_data(workdir, store)
+        check_same_data(workdir, store)
         print(f"{summary(store)}\nfeatures in {store.path}", flush=True)
     mesh = parallel.make_mesh()
-    if config["sampling"]["batch_size"] % mesh.devices.size:
-        raise ConfigError(
-            f"sampling.batch_size {config['sampling']['batch_size']} does not divide "
-            f"among {mesh.devices.size} devices"
-        )
     predict = inference.make_predictor(system.make_card(config, store), mesh)
-    watched = "validation" if "validation" in store.splits else None
-    watched = watched or inference.reported_split(store)
+    name = "validation" if "validation" in store.splits else None
+    watched = inference.find_split(store, name)
 
     def on_epoch(epoch: int, state) -> str:
         variables = {"params": state.params, "batch_stats": state.batch_stats}
-        posteriors = predict(variables, store.splits[watched])
+        posteriors = predict(variables, watched)
         if epoch in (*fused, epochs) and jax.process_index() == 0:
             posteriors.save(inference.posteriors_path(workdir, watched, epoch))
-        return (
-            f"epoch {epoch}/{epochs}: {_one_line(config, store, watched, posteriors)}"
-        )
+        return f"epoch {epoch}/{epochs}: {_one_line(posteriors, watched)}"
 
-    if not system.train_run(config, store, workdir, mesh, on_epoch):
-        logging.info("%s is finished: evaluating", workdir)
-        if jax.process_index() == 0:
-            print(f"{workdir} is finished ({epochs} epochs): evaluating")
+    trained = system.train_run(config, store, workdir, mesh, on_epoch)
+    if not trained and jax.process_index() == 0:
+        print(f"{workdir} is finished ({epochs} epochs): evaluating")
     _report(config, workdir, store, predict, fused)
 
 
-def _one_line(config, store, name, posteriors) -> str:
-    from gcrnn_jax import system
+def _one_line(posteriors, split) -> str:
     from gcrnn_jax.metrics.scoring import decide, score
 
-    decisions = decide(posteriors, system.postprocessing_of(config))
-    scores = score(decisions, posteriors, store.splits[name])
-    line = f"{name} mAP {100 * scores.tagging.mean_average_precision:.1f}"
+    scores = score(decide(posteriors, posteriors.postprocessing), posteriors, split)
+    line = f"{split.name} mAP {100 * scores.tagging.mean_average_precision:.1f}"
     line += f", tag F1 {100 * scores.tagging.micro.f1:.1f}"
     if scores.detection:
         line += f", 1-s F1 {100 * scores.detection.micro.f1:.1f}"
@@ -110,56 +107,51 @@ def _report(config, workdir: Path, store, predict, fused: list[int]) -> None:
     """Scores the last epoch, the fused epochs and the averaged weights side by side."""
     import jax
 
-    from gcrnn_jax import inference, report, system
+    from gcrnn_jax import inference, report
     from gcrnn_jax.average_checkpoints import average
     from gcrnn_jax.detection.posteriors import fuse
     from gcrnn_jax.training.checkpoints import save_model
 
     last = config["training"]["num_epochs"]
-    name = inference.reported_split(store)
-    fit_name = "validation" if name != "validation" else None
-    fit_name = fit_name if fit_name in store.splits else None
-    averaged = average([inference.load_epoch(workdir, config, e) for e in fused])
-    save_model(workdir / "averaged", averaged)  # by all processes, as orbax wants
+    split = inference.find_split(store, None)
+    fit_split = store.splits.get("validation")
+    fit_split = None if fit_split is split else fit_split
+    averaged = average(inference.load_epoch(workdir, config, e) for e in fused)
 
-    def posteriors_of(split_name: str):
-        """Of the three systems, on one split."""
+    def posteriors_of(split):
+        """Of the three systems."""
         of_epochs = inference.epoch_posteriors(
-            workdir,
-            config,
-            [*fused, last],
-            split_name=split_name,
-            store=store,
-            predict=predict,
+            workdir, config, [*fused, last], split=split, predict=predict
         )
-        split = store.splits[split_name]
-        return of_epochs[-1], fuse(of_epochs[:-1]), predict(averaged.variables, split)
+        fused_epochs = fuse(of_epochs[:-1])
+        return of_epochs[-1], fused_epochs, predict(averaged.variables, split)
 
-    reported = posteriors_of(name)
-    fitting = posteriors_of(fit_name) if fit_name else (None, None, None)
-    if jax.process_index() != 0:
-        return
-    split = store.splits[name]
-    fit_split = store.splits[fit_name] if fit_name else None
-    judge = report.Judge(split, system.postprocessing_of(config), fit_split)
+    reported = posteriors_of(split)
+    fitting = posteriors_of(fit_split) if fit_split else (None, None, None)
+    judge = report.Judge(split, fit_split)
     epochs = config["fusion"]["epochs"]
     names = (f"epoch {last}", f"epochs {epochs} fused", f"epochs {epochs} averaged")
     rows = [judge.found(*row) for row in zip(names, reported, fitting, strict=True)]
     rows += [judge.fixed(*row) for row in zip(names, reported, strict=True)]
     rows.append(judge.constant(reported[0]))
-    chosen, folder = rows[1], workdir / "results" / name
-    report.write_results(folder, rows, chosen, reported[1])
-    print(f"\n{name}: {len(split)} clips; {_explain(fit_name)}\n")
+    found = {"postprocessing": dataclasses.asdict(rows[2].for_new_clips)}
+    averaged.card.update(found)
+    save_model(workdir / "averaged", averaged)  # by all processes, as orbax wants
+    if jax.process_index() != 0:
+        return
+    chosen, folder = rows[1], workdir / "results" / split.name
+    report.write_results(folder, rows, chosen)
+    print(f"\n{split.name}: {len(split)} clips; {_explain(fit_split)}\n")
     print(report.systems_table(rows))
     print(f"\n{chosen.system}, every class (%)\n")
     print(report.classes_table(chosen.scores))
-    print(f"\nwrote {folder}: scores.json, events.csv, tags.csv")
+    print(f"\nwrote {folder}: scores.json, events.csv, tags.csv, posteriors.npz")
     print(f"wrote {workdir / 'averaged'}: the model of averaged weights")
 
 
-def _explain(fit_name: str | None) -> str:
-    if fit_name:
-        return f"thresholds found on {fit_name}, or fixed; in %"
+def _explain(fit_split) -> str:
+    if fit_split:
+        return f"thresholds found on {fit_split.name}, or fixed; in %"
     return (
         'thresholds of the other half of the clips ("other half"), or fixed; in %. '
         "This part also served to watch training: it is no test set"
@@ -172,9 +164,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     if {"-h", "--help"} & set(argv):
         print(__doc__)
         return
+    signal.signal(signal.SIGTERM, _terminate)
     config, workdir = _parse(argv)
     logging.set_verbosity(logging.WARNING)
     run(config, workdir)
+
+
+def _terminate(*_) -> None:
+    raise Terminated
 
 
 def _define_flags() -> None:
@@ -194,6 +191,8 @@ def _define_flags() -> None:
 
 def _parse(argv: list[str]) -> tuple[dict[str, Any], Path]:
     """Reads the flags; every mistake in them is a ConfigError that names it."""
+    from ml_collections import config_flags
+
     _define_flags()
     try:
         rest = flags.FLAGS(argv)
@@ -202,18 +201,16 @@ def _parse(argv: list[str]) -> tuple[dict[str, Any], Path]:
     except flags.Error as error:
         raise ConfigError(str(error)) from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"bad --config override: {error}") from error
+        detail = error.args[0] if error.args else error  # str() of a KeyError quotes it
+        raise ConfigError(f"bad --config override: {detail}") from error
     except OSError as error:
         raise ConfigError(f"--config: {error}") from error
     if len(rest) > 1:
         raise ConfigError(f"unexpected arguments {rest[1:]}: flags start with --")
     if config is None:
         raise ConfigError("--config is missing, such as --config=configs/sed.py")
-    name = next(
-        a.split("=", 1)[-1] for a in argv if a.startswith(("--config=", "-config="))
-    )
-    workdir = flags.FLAGS.workdir or f"runs/{Path(name.split(':')[0]).stem}"
-    return config, Path(workdir)
+    file = config_flags.get_config_filename(flags.FLAGS["config"])
+    return config, Path(flags.FLAGS.workdir or f"runs/{Path(file).stem}")
 
 
 if __name__ == "__main__":

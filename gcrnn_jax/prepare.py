@@ -200,16 +200,30 @@ def _parser() -> argparse.ArgumentParser:
         "--features", choices=("log_mel", "mfcc"), default="log_mel", help="%(default)s"
     )
     parser.add_argument(
-        "--workers", type=int, help="parallel processes (default: one per core)"
+        "--workers",
+        type=_at_least_one,
+        help="parallel processes (default: one per core)",
     )
     parser.add_argument(
         "--max_bad_fraction",
-        type=float,
+        type=_fraction,
         default=MAX_BAD_FRACTION,
         help="how much of the clips may be missing or broken (default: %(default)s); "
         "they are listed in rejects.csv of the store",
     )
     return parser
+
+
+def _at_least_one(text: str) -> int:
+    if (value := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text}")
+    return value
+
+
+def _fraction(text: str) -> float:
+    if not 0 <= (value := float(text)) <= 1:
+        raise argparse.ArgumentTypeError(f"expected 0 to 1, got {text}")
+    return value
 
 
 def _cached(name: str, *identity: object) -> Path:

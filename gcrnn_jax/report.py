@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
+from gcrnn_jax.data.atomic_files import make_folder
 from gcrnn_jax.data.event_lists import Event, write_event_list, write_text
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
@@ -41,43 +42,67 @@ class Row:
 
     system: str
     thresholds: str  # where they come from
+    posteriors: PosteriorSet
     decisions: Decisions
     scores: Scores
     postprocessing: Postprocessing | None  # None: it differs from clip to clip
+    for_new_clips: Postprocessing  # what the system would best decide by elsewhere
 
 
 class Judge:
     """Scores systems on one split, thresholds chosen without its labels' help."""
 
-    def __init__(self, split: Split, base: Postprocessing, fit_split: Split | None):
+    def __init__(self, split: Split, fit_split: Split | None):
         """Thresholds come from fit_split, or by cross-fitting where there is none."""
-        self.split, self.base, self.fit_split = split, base, fit_split
+        self.split, self.fit_split = split, fit_split
 
     def fixed(self, system: str, posteriors: PosteriorSet) -> Row:
-        """With the thresholds of the configuration."""
-        decisions = decide(posteriors, self.base)
-        scores = score(decisions, posteriors, self.split)
-        return Row(system, "fixed", decisions, scores, self.base)
+        """With the thresholds that the system has."""
+        fixed = posteriors.postprocessing
+        return self._row(system, "fixed", posteriors, fixed, fixed)
 
     def found(
         self, system: str, posteriors: PosteriorSet, fit: PosteriorSet | None
     ) -> Row:
         """With thresholds found on fit, the system's posteriors of the fit split."""
-        if self.fit_split is None or fit is None:
-            decisions = decide_cross_fitted(posteriors, self.split, self.base)
-            scores = score(decisions, posteriors, self.split)
-            return Row(system, "other half", decisions, scores, None)
-        found = find_thresholds(fit, self.fit_split, self.base)
-        decisions = decide(posteriors, found)
-        scores = score(decisions, posteriors, self.split)
-        return Row(system, self.fit_split.name, decisions, scores, found)
+        if self.fit_split is not None and fit is not None:
+            found = find_thresholds(fit, self.fit_split)
+            return self._row(system, self.fit_split.name, posteriors, found, found)
+        if len(self.split) < 2:
+            return self.fixed(system, posteriors)
+        found = find_thresholds(posteriors, self.split)
+        return self._row(system, "other half", posteriors, None, found)
 
     def constant(self, posteriors: PosteriorSet) -> Row:
         """The best answer that is the same for all clips."""
         decisions = best_constant(self.split, posteriors)
         silent = dataclasses.replace(posteriors, clip=posteriors.clip * 0)
         scores = score(decisions, silent, self.split)
-        return Row("the same for all clips", "", decisions, scores, None)
+        name, fixed = "the same for all clips", posteriors.postprocessing
+        return Row(name, "", silent, decisions, scores, None, fixed)
+
+    def _row(
+        self,
+        system: str,
+        thresholds: str,
+        posteriors: PosteriorSet,
+        postprocessing: Postprocessing | None,
+        for_new_clips: Postprocessing,
+    ) -> Row:
+        if postprocessing is None:
+            decisions = decide_cross_fitted(posteriors, self.split)
+        else:
+            decisions = decide(posteriors, postprocessing)
+        scores = score(decisions, posteriors, self.split)
+        return Row(
+            system,
+            thresholds,
+            posteriors,
+            decisions,
+            scores,
+            postprocessing,
+            for_new_clips,
+        )
 
 
 def systems_table(rows: list[Row]) -> str:
@@ -140,11 +165,13 @@ def _averages(scores: Scores) -> list[list[object]]:
     return [micro_row, macro_row]
 
 
-def write_results(
-    folder: Path, rows: list[Row], chosen: Row, posteriors: PosteriorSet
-) -> None:
-    """Writes the scores of all rows, and the chosen row's decisions as DCASE lists."""
-    folder.mkdir(parents=True, exist_ok=True)
+def write_results(folder: Path, rows: list[Row], chosen: Row) -> None:
+    """Writes the scores of all rows; of the chosen row posteriors and decisions.
+
+    The decisions are lists as DCASE has them. The posteriors carry the thresholds
+    found for them.
+    """
+    make_folder(folder)
     content: list[Mapping] = [
         {
             "system": row.system,
@@ -156,6 +183,10 @@ def write_results(
         for row in rows
     ]
     write_text(folder / "scores.json", json_text({"systems": content}))
+    posteriors = chosen.posteriors
+    dataclasses.replace(posteriors, postprocessing=chosen.for_new_clips).save(
+        folder / "posteriors.npz"
+    )
     files = [f"{clip}.wav" for clip in posteriors.clip_ids]  # as the task names them
     events = estimated_events(chosen.decisions, posteriors)
     write_event_list(

@@ -1,10 +1,9 @@
-"""A configuration made real: checked, its data opened, its network built and trained.
+"""A configuration made real: its data opened, its network built and trained.
 
 Every command that needs a network goes through here, so that there is one way from
 a configuration, or from the card of a model, to a network.
 """
 
-import functools
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from absl import logging
 from jax.sharding import Mesh
 
 from gcrnn_jax.audio.features import FrontEnd
@@ -24,9 +25,7 @@ from gcrnn_jax.models.gated_crnn import GatedCrnn
 from gcrnn_jax.prepare import cache_folder, prepare, prepare_soundscapes
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.augment import Augmentation, Scaler
-from gcrnn_jax.training.checkpoints import (
-    Checkpoints,
-)
+from gcrnn_jax.training.checkpoints import Checkpoints
 from gcrnn_jax.training.loop import train
 from gcrnn_jax.training.state import initial_state, make_optimizer, make_train_step
 
@@ -38,40 +37,6 @@ def use_this_machine(batch_size: int | None = None, cpu_devices: int = 0) -> Non
     parallel.keep_compiled(cache_folder() / "compiled")
     parallel.use_cpu_cores(batch_size, cpu_devices)
     parallel.initialize()
-
-
-def check_config(config: Config) -> None:
-    """Builds whatever a configuration describes that needs no data.
-
-    Raises:
-        ConfigError: A section does not fit its constructor; names it and the field.
-    """
-    training, sampling = config["training"], config["sampling"]
-    for field, value in {
-        "training.num_epochs": training["num_epochs"],
-        "training.steps_per_epoch": training["steps_per_epoch"],
-        "sampling.batch_size": sampling["batch_size"],
-    }.items():
-        if value < 1:
-            raise ConfigError(f"{field}: expected 1 or more, got {value}")
-    if sampling["batch_size"] % (processes := parallel.num_processes()):
-        raise ConfigError(
-            f"sampling.batch_size: {sampling['batch_size']} clips do not divide among "
-            f"{processes} processes"
-        )
-    constructors: dict[str, Callable[..., Any]] = {
-        "front_end": FrontEnd,
-        "model": lambda **fields: make_model(fields, 1),
-        "augmentation": Augmentation,
-        "optimizer": functools.partial(make_optimizer, total_steps=1),
-        "postprocessing": Postprocessing,
-        "fusion": functools.partial(parse_epochs, last=training["num_epochs"]),
-    }
-    for section, construct in constructors.items():
-        try:
-            construct(**config[section])
-        except (TypeError, ValueError, ConfigError) as error:
-            raise ConfigError(f"{section}: {error}") from error
 
 
 def open_store(config: Config) -> FeatureStore:
@@ -117,6 +82,7 @@ def make_card(config: Config, store: FeatureStore) -> dict[str, Any]:
         "classes": {"ids": list(store.classes.ids), "names": list(store.classes.names)},
         "scaler": {"mean": store.mean.tolist(), "std": store.std.tolist()},
         "hop_s": store.front_end.hop_s,
+        "postprocessing": config["postprocessing"],
     }
 
 
@@ -126,7 +92,7 @@ def make_scaler(mean, std) -> Scaler:
 
 
 def postprocessing_of(config: Config) -> Postprocessing:
-    """The fixed thresholds and post-processing of a configuration."""
+    """The thresholds and post-processing of a configuration, or of a model's card."""
     return Postprocessing(**config["postprocessing"])
 
 
@@ -172,21 +138,20 @@ def train_run(
     training, sampling = config["training"], config["sampling"]
     total_steps = training["num_epochs"] * training["steps_per_epoch"]
     split, seed = store.splits["training"], config["seed"]
+    if missing := np.array(split.class_names)[~split.weak_label.any(0)].tolist():
+        logging.warning("no training clip of %s: never learnt", ", ".join(missing))
     axis_name = parallel.AXIS if config["parallel"]["sync_batch_norm"] else None
     model = make_model(config["model"], len(store.classes), axis_name)
     optimizer = make_optimizer(total_steps=total_steps, **config["optimizer"])
     checkpoints = Checkpoints(workdir, make_card(config, store))
     try:
-        try:
-            state = initial_state(
-                model,
-                optimizer,
-                num_frames=store.front_end.num_frames,
-                num_bins=store.front_end.num_bins,
-                seed=seed,
-            )
-        except ValueError as error:  # poolings that leave nothing
-            raise ConfigError(f"model: {error}") from error
+        state = initial_state(
+            model,
+            optimizer,
+            num_frames=store.front_end.num_frames,
+            num_bins=store.front_end.num_bins,
+            seed=seed,
+        )
         state = checkpoints.restore(state, mesh) or parallel.put_state(state, mesh)
         if (start := int(state.step)) >= total_steps:
             return False

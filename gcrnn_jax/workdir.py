@@ -1,24 +1,47 @@
-"""The configuration that the folder of a run was begun with."""
+"""What the folder of a run was begun with: its configuration and its training clips."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gcrnn_jax.errors import ConfigError
+import numpy as np
+
+from gcrnn_jax.data.atomic_files import write_atomically
+from gcrnn_jax.data.store import FeatureStore
+from gcrnn_jax.errors import ConfigError, DataError
 
 CONFIG = "config.json"
+DATA = "data.json"
+
+_SCALER_TOLERANCE = 1e-3  # in units of the features, whose deviations are 1 to 4
 
 # What may change between a run and its continuation: the rest would make another run.
+# Where the data lie may, what they are may not: `check_same_data`.
 _FREE = (
     "training.num_epochs",
     "fusion.",
     "postprocessing.",
     "parallel.cpu_devices",
+    "data.root",
     "data.num_workers",
     "data.max_bad_fraction",
     "data.store",
 )
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The configuration of the run in a folder.
+
+    Raises:
+        DataError: There is none, or it cannot be read.
+    """
+    return _read(folder / CONFIG)
+
+
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """Keeps a configuration with its run."""
+    _write(folder / CONFIG, config)
 
 
 def check_same_run(folder: Path, config: Mapping[str, Any]) -> None:
@@ -26,15 +49,19 @@ def check_same_run(folder: Path, config: Mapping[str, Any]) -> None:
 
     Raises:
         ConfigError: A field differs that would make it another run; names each.
+        DataError: The configuration in the folder cannot be read.
     """
-    path = folder / CONFIG
-    if not path.exists():
+    if not (folder / CONFIG).exists():
         return
-    before, now = flat(json.loads(path.read_text())), flat(json_ready(config))
+    before, now = flat(read_config(folder)), flat(json_ready(config))
+    free = _FREE
+    if before.get("optimizer.schedule") == "cosine":
+        free = free[1:]  # the rate at every step depends on the number of epochs
     changed = [
         f"{name}: {before.get(name, 'absent')} -> {now.get(name, 'absent')}"
+        + (" (a cosine schedule cannot be prolonged)" if name == _FREE[0] else "")
         for name in sorted({*before, *now})
-        if before.get(name) != now.get(name) and not name.startswith(_FREE)
+        if before.get(name) != now.get(name) and not name.startswith(free)
     ]
     if changed:
         raise ConfigError(
@@ -42,6 +69,47 @@ def check_same_run(folder: Path, config: Mapping[str, Any]) -> None:
             + "\n  ".join(changed)
             + "\nContinue with the old values, or choose another --workdir"
         )
+
+
+def check_same_data(folder: Path, store: FeatureStore) -> None:
+    """Compares the training clips with those that the folder was begun with.
+
+    The same: ids, lengths, labels and classes, and the scaler up to what another
+    processor's rounding makes of it.
+
+    Raises:
+        DataError: They are others, or what is in the folder cannot be read.
+    """
+    now = _training_clips(store)
+    before = _read(folder / DATA)
+    exact = ("clips", "labels", "classes")
+    same = before.keys() == now.keys() and all(before[n] == now[n] for n in exact)
+    if not same or not all(
+        len(before[name]) == len(now[name])
+        and np.allclose(before[name], now[name], atol=_SCALER_TOLERANCE)
+        for name in ("mean", "std")
+    ):
+        raise DataError(
+            f"the training clips have changed since the run in {folder} was begun "
+            f"({before.get('clips')} clips then, {now['clips']} now): bring the old "
+            "ones back, or choose another --workdir"
+        )
+
+
+def write_data(folder: Path, store: FeatureStore) -> None:
+    """Keeps what identifies the training clips with their run, if it is not there."""
+    if not (folder / DATA).exists():
+        _write(folder / DATA, _training_clips(store))
+
+
+def _training_clips(store: FeatureStore) -> dict[str, Any]:
+    files = ("clip_ids.json", "num_frames.npy", "weak_label.npy")
+    return {
+        "clips": len(store.splits["training"]),
+        "labels": [store.card["files"][f"training/{file}"]["sha256"] for file in files],
+        "classes": store.card["classes"],
+        **store.card["scaler"],
+    }
 
 
 def json_ready(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,3 +131,17 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             fields[f"{prefix}{name}"] = value
     return fields
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: expected an object, got {type(content).__name__}")
+    return content
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    write_atomically(path, [(json.dumps(content, indent=2) + "\n").encode()])

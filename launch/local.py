@@ -43,13 +43,17 @@ def main() -> int:
         parser.error("expected -n of at least 1 and a command after --")
     children = _start(command, flags.processes, flags.devices_per_process)
 
+    interrupted: list[float] = []  # when
+
     def forward(number, _):
+        if number == signal.SIGINT:
+            interrupted.append(time.monotonic())
         for child in children:
             child.send_signal(number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, forward)
-    return _wait(children, flags.grace_s)
+    return _wait(children, interrupted, flags.grace_s)
 
 
 def _start(command, count: int, devices: int) -> list[subprocess.Popen]:
@@ -71,12 +75,16 @@ def _start(command, count: int, devices: int) -> list[subprocess.Popen]:
     return children
 
 
-def _wait(children: list[subprocess.Popen], grace_s: float) -> int:
+def _wait(
+    children: list[subprocess.Popen], interrupted: list[float], grace_s: float
+) -> int:
     failed, deadline = 0, None
     while None in (codes := [child.poll() for child in children]):
         codes = [code for code in codes if code]
         if codes and deadline is None:
             failed, deadline = codes[0], time.monotonic() + grace_s
+        if interrupted and deadline is None:
+            deadline = interrupted[0] + grace_s
         if deadline is not None and time.monotonic() > deadline:
             for child in children:  # SIGTERM would be swallowed by jax's own service
                 child.kill()

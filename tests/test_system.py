@@ -1,8 +1,9 @@
 import pytest
 
 from configs import at, few_clips, laptop, sed
+from gcrnn_jax.check_config import check_config
 from gcrnn_jax.errors import ConfigError
-from gcrnn_jax.system import check_config, parse_epochs
+from gcrnn_jax.system import parse_epochs
 
 
 def config(module=sed):

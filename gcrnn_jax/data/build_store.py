@@ -80,8 +80,7 @@ def build_store(
         max_bad_fraction=max_bad_fraction,
     )
     identity = _digest([job.fingerprint for job in jobs], list(list_rejects))
-    if _is_finished(path, identity):
-        store = FeatureStore.open(path)
+    if (store := _finished(path, identity)) is not None:
         rejects.check(store.card["num_bad"])
         return store
     make_folder(path)
@@ -127,12 +126,13 @@ def _digest(*values: Any) -> str:
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
-def _is_finished(path: Path, identity: str) -> bool:
+def _finished(path: Path, identity: str) -> FeatureStore | None:
+    """Opens a store that is whole and of this input; None: there is work to do."""
     try:
-        card = json.loads((path / CARD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(card, dict) and card.get("identity") == identity
+        store = FeatureStore.open(path)
+    except DataError:
+        return None
+    return store if store.card.get("identity") == identity else None
 
 
 def _build_shards(
@@ -159,7 +159,7 @@ def _build_shards(
     (path / CARD).unlink(missing_ok=True)  # not finished until it is back
     for job in jobs:
         rejects.add(sources[job.split], job, ledgers[job.file])
-    rejects.check()
+    rejects.check(pending=sum(len(job.clips) for job in pending))
     tasks = [task for job in pending for task in job.tasks()]
     results = ordered_map(
         featurise,
@@ -181,5 +181,6 @@ def _build_shards(
                 bar.update(len(part))
             ledgers[job.file] = write_shard(path, job, outcomes, front_end)
             rejects.add(sources[job.split], job, ledgers[job.file])
-            rejects.check()  # not hours later, if most recordings are missing
+            # not hours later, if most recordings are missing
+            rejects.check(pending=total - bar.count)
     return [ledger for ledger in ledgers.values() if ledger is not None]

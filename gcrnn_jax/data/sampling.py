@@ -4,15 +4,12 @@ So a checkpoint needs the step alone to resume exactly, and any number of device
 processes and workers sees the same global batches.
 """
 
-import warnings
 from typing import Protocol
 
 import numpy as np
 
-_ORDER, _CLIPS = (
-    0,
-    1,
-)  # streams of random numbers: of a cycle's order, of a class's clips
+# streams of random numbers: of a cycle's order, of a class's clips
+_ORDER, _CLIPS = range(2)
 
 
 class Sampler(Protocol):
@@ -63,10 +60,7 @@ class BalancedSampler:
         self.batch_size, self.seed = batch_size, seed
         self.weights = np.asarray(weights, np.int64)
         self.clips = [np.flatnonzero(column) for column in np.asarray(weak_label).T]
-        empty = [k for k, clips in enumerate(self.clips) if not len(clips)]
-        if empty:
-            self.weights[empty] = 0
-            warnings.warn(f"no clip of class {empty}: never drawn", stacklevel=2)
+        self.weights[[not len(clips) for clips in self.clips]] = 0
         if not self.weights.any():
             raise ValueError("no class has both clips and a weight")
         # one cycle: its classes, and which draw of its class each slot is

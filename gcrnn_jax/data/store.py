@@ -48,6 +48,8 @@ class Split:
         events: Clip id -> its events (onset_s, offset_s, class name), an empty tuple
             for a clip without; None if the split has no strong labels.
         frame_shape: (T, F) of every clip, with padding.
+        class_names: Of the K classes.
+        digest: Hex; the same for the same features and labels, wherever they lie.
     """
 
     def __init__(
@@ -60,6 +62,8 @@ class Split:
         events: Mapping[str, tuple[EventTuple, ...]] | None,
         shards: Sequence[Shard],
         frame_shape: tuple[int, int],
+        class_names: Sequence[str],
+        digest: str,
     ):
         self.name = name
         self.clip_ids = tuple(clip_ids)
@@ -67,6 +71,8 @@ class Split:
         self.weak_label = weak_label
         self.events = events
         self.frame_shape = frame_shape
+        self.class_names = tuple(class_names)
+        self.digest = digest
         self._shards = tuple(shards)
         # Row r of the split is row r - ends[s - 1] of the first shard s with ends > r.
         self._ends = np.cumsum([shard.num_rows for shard in shards], dtype=np.int64)
@@ -220,7 +226,19 @@ class FeatureStore:
             events=events,
             shards=shards,
             frame_shape=(self.front_end.num_frames, self.front_end.num_bins),
+            class_names=self.classes.names,
+            digest=self._digest(name),
         )
+
+    def _digest(self, name: str) -> str:
+        files = {
+            file: entry["sha256"]
+            for file, entry in self.card["files"].items()
+            if file.startswith(f"{name}/")
+        }
+        content = [self.card["front_end"], self.card["classes"], files]
+        text = json.dumps(content, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def file_sha256(path: Path) -> str:

@@ -68,11 +68,12 @@ class Rejects:
         """Returns how many there are of each code."""
         return dict(sorted(Counter(code for _, _, code, _ in self.all()).items()))
 
-    def check(self, count: int | None = None) -> None:
+    def check(self, count: int | None = None, *, pending: int = 0) -> None:
         """Raises if more is lost than allowed; writes rejects.csv first.
 
         Args:
             count: How many are lost, of a finished store. None: count them.
+            pending: How many recordings have not been looked at yet.
         """
         bad = self.count() if count is None else count
         if bad <= self._max_bad_fraction * self._num_listed:
@@ -88,6 +89,7 @@ class Rejects:
             f"{bad} of {self._num_listed} clips cannot be used, more than the allowed "
             f"fraction of {self._max_bad_fraction:g} (max_bad_fraction); all are in "
             f"{file}{': ' + examples if examples else ''}"
+            + (f"; {pending} recordings were not looked at yet" if pending else "")
         )
 
     def write(self) -> None:

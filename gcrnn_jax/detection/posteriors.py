@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import io
+import json
 import math
 import zipfile
 from collections.abc import Sequence
@@ -16,13 +17,22 @@ from jax.sharding import Mesh
 from gcrnn_jax.data.atomic_files import make_folder, write_atomically
 from gcrnn_jax.data.loader import evaluation_batches
 from gcrnn_jax.data.store import Split
-from gcrnn_jax.errors import DataError
+from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.errors import DataError, GcrnnError
 from gcrnn_jax.models.gated_crnn import GatedCrnn
 from gcrnn_jax.training.augment import Scaler, standardize
 from gcrnn_jax.training.parallel import AXIS, pmapped, put_batch, to_host
 
 # What NumPy raises for files that are missing, cut short or something else.
-_UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    zipfile.BadZipFile,
+    GcrnnError,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +44,7 @@ class PosteriorSet:
     hop_s: float  # seconds a frame
     clip: np.ndarray  # float32 [N, K]
     frame: np.ndarray  # float32 [N, T, K]
+    postprocessing: Postprocessing  # the system's way from posteriors to decisions
 
     def save(self, path: Path) -> None:
         """Writes a NumPy archive, whole or not at all.
@@ -51,6 +62,7 @@ class PosteriorSet:
             hop_s=np.float64(self.hop_s),
             clip=self.clip,
             frame=self.frame,
+            postprocessing=json.dumps(dataclasses.asdict(self.postprocessing)),
         )
         make_folder(path.parent)
         write_atomically(path, [archive.getbuffer()])
@@ -70,6 +82,7 @@ class PosteriorSet:
                     float(archive["hop_s"]),
                     archive["clip"],
                     archive["frame"],
+                    Postprocessing(**json.loads(str(archive["postprocessing"]))),
                 )
         except _UNREADABLE as error:
             raise DataError(
@@ -81,7 +94,8 @@ def fuse(systems: Sequence[PosteriorSet]) -> PosteriorSet:
     """The mean of the systems' posteriors, all with the same weight.
 
     Systems with coarser frames are brought to the finest frames of the set, each
-    frame taking the posterior of the system's frame that its middle lies in.
+    frame taking the posterior of the system's frame that its middle lies in. The
+    post-processing is that of the first system.
 
     Raises:
         DataError: The systems are not of the same clips and classes, in the same
@@ -96,11 +110,8 @@ def fuse(systems: Sequence[PosteriorSet]) -> PosteriorSet:
                 f"system {number + 1} has other classes than the first: "
                 f"{other.class_names} and {first.class_names}"
             )
-        if other.clip_ids != first.clip_ids:
-            raise DataError(
-                f"system {number + 1} has {len(other.clip_ids)} clips, the first "
-                f"{len(first.clip_ids)}, or they are not in the same order"
-            )
+        if difference := first_difference(first.clip_ids, other.clip_ids):
+            raise DataError(f"system {number + 1} against the first: {difference}")
         if not (np.isfinite(other.clip).all() and np.isfinite(other.frame).all()):
             raise DataError(f"system {number + 1} holds posteriors that are not finite")
     finest = min(systems, key=lambda system: system.hop_s)
@@ -119,7 +130,18 @@ def fuse(systems: Sequence[PosteriorSet]) -> PosteriorSet:
         finest.hop_s,
         (clip / len(systems)).astype(np.float32),
         (frame / len(systems)).astype(np.float32),
+        first.postprocessing,
     )
+
+
+def first_difference(expected: Sequence[str], found: Sequence[str]) -> str | None:
+    """Says where two lists of clips differ; None: they do not."""
+    for number, (one, other) in enumerate(zip(expected, found, strict=False)):
+        if one != other:
+            return f"clip {number + 1} is {other!r}, expected {one!r}"
+    if len(expected) != len(found):
+        return f"{len(found)} clips, expected {len(expected)}"
+    return None
 
 
 class Predictor:
@@ -128,7 +150,7 @@ class Predictor:
     def __init__(self, model: GatedCrnn, scaler: Scaler, mesh: Mesh, batch_size: int):
         """The batch is rounded up to a multiple of the devices."""
         devices = mesh.devices.size
-        self.mesh, self.merged = mesh, math.prod(model.time_pooling)
+        self.mesh, self.model = mesh, model
         self.batch_size = -(-batch_size // devices) * devices
         predict = functools.partial(_predict, model=model, scaler=scaler)
         self._predict = pmapped(predict, mesh, out_axes=AXIS)
@@ -137,16 +159,16 @@ class Predictor:
         self,
         variables,
         split: Split,
-        class_names: Sequence[str],
         hop_s: float,
+        postprocessing: Postprocessing,
     ) -> PosteriorSet:
         """Predicts all clips of a split.
 
         Args:
             variables: {"params": ..., "batch_stats": ...}, on any device or none.
             split: Of a feature store made by the model's front end.
-            class_names: Of the K outputs.
             hop_s: Seconds a frame of the features; merged frames are accounted for.
+            postprocessing: To be kept with the posteriors.
         """
         clips, frames = [], []
         rows = self._rows_of_this_process()
@@ -156,9 +178,13 @@ class Predictor:
             clips.append(clip[:count])
             frames.append(frame[:count])
         clip, frame = np.concatenate(clips), np.concatenate(frames)
-        merged = self.merged
         return PosteriorSet(
-            tuple(split.clip_ids), tuple(class_names), hop_s * merged, clip, frame
+            tuple(split.clip_ids),
+            tuple(split.class_names),
+            hop_s * _frames_merged(self.model),
+            clip,
+            frame,
+            postprocessing,
         )
 
     def _rows_of_this_process(self) -> slice:
@@ -169,7 +195,11 @@ class Predictor:
 def _predict(variables, batch, *, model: GatedCrnn, scaler: Scaler):
     features, frame_mask = standardize(batch["features"], batch["num_frames"], scaler)
     posteriors: Any = model.apply(variables, features, frame_mask)
-    merged = math.prod(model.time_pooling)
+    merged = _frames_merged(model)
     # padding holds no sound: what the network says of it counts for nothing
     real = frame_mask[:, : posteriors.frame.shape[1] * merged : merged]
     return posteriors.clip, posteriors.frame * real[:, :, None]
+
+
+def _frames_merged(model: GatedCrnn) -> int:
+    return math.prod(model.time_pooling)

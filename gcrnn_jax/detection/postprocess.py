@@ -39,12 +39,12 @@ class Postprocessing:
     of up to 10; here that is gap_s=0.4, min_event_s=0.45. Theirs has no gate.
     """
 
-    tag_threshold: float | Sequence[float] = 0.3
-    event_threshold: float | Sequence[float] = 0.3
-    gap_s: float = 0.4
-    min_event_s: float = 0.4
-    gated: bool = True
-    at_least_one_tag: bool = False
+    tag_threshold: float | Sequence[float]
+    event_threshold: float | Sequence[float]
+    gap_s: float
+    min_event_s: float
+    gated: bool
+    at_least_one_tag: bool
 
     def __post_init__(self):
         for name in ("tag_threshold", "event_threshold"):
@@ -90,7 +90,9 @@ class Postprocessing:
             ConfigError: As many thresholds as classes are needed, or one for all.
 
         Example:
-            >>> quick = Postprocessing(gap_s=0.15, min_event_s=0.3, gated=False)
+            >>> quick = Postprocessing(
+            ...     tag_threshold=0.3, event_threshold=0.3, gap_s=0.15, min_event_s=0.3,
+            ...     gated=False, at_least_one_tag=False)
             >>> frames = np.array([[0.9, 0.1, 0.9, 0.9, 0.1, 0.1, 0.9]]).T
             >>> quick.detect(frames, np.array([1.0]), 0.1)[:, 0].astype(int).tolist()
             [1, 1, 1, 1, 0, 0, 0]

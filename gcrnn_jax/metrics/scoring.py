@@ -8,7 +8,7 @@ import numpy as np
 from gcrnn_jax.data.event_lists import Event
 from gcrnn_jax.data.store import EventTuple, Split
 from gcrnn_jax.detection.events import decode_events, segment_roll
-from gcrnn_jax.detection.posteriors import PosteriorSet
+from gcrnn_jax.detection.posteriors import PosteriorSet, first_difference
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.detection.thresholds import cross_fit, event_thresholds, tag_thresholds
 from gcrnn_jax.errors import DataError
@@ -40,30 +40,26 @@ def decide(posteriors: PosteriorSet, postprocessing: Postprocessing) -> Decision
     )
 
 
-def find_thresholds(
-    posteriors: PosteriorSet, split: Split, base: Postprocessing
-) -> Postprocessing:
-    """The post-processing with thresholds a class that fit a labelled split best.
+def find_thresholds(posteriors: PosteriorSet, split: Split) -> Postprocessing:
+    """The system's post-processing with the thresholds that fit a split best.
 
-    Never to be scored on the same clips. Event thresholds stay those of base where
-    the split has no strong labels.
+    Never to be scored on the same clips. Event thresholds stay as they are where the
+    split has no strong labels.
     """
     _check_same_clips(posteriors, split)
-    return _find(posteriors, split, base, np.arange(len(split)))
+    return _find(posteriors, split, np.arange(len(split)))
 
 
-def decide_cross_fitted(
-    posteriors: PosteriorSet, split: Split, base: Postprocessing
-) -> Decisions:
+def decide_cross_fitted(posteriors: PosteriorSet, split: Split) -> Decisions:
     """Decides each half of the clips with the thresholds that the other half chose.
 
     For when one labelled split is all there is: no label has a say in its own score.
     """
     _check_same_clips(posteriors, split)
-    plain = decide(posteriors, base)
+    plain = decide(posteriors, posteriors.postprocessing)
     tags, roll = plain.tags.copy(), plain.roll.copy()
-    for fit, apply in cross_fit(len(split)):
-        found = _find(posteriors, split, base, fit)
+    for fit, apply in cross_fit(len(split), seed=0):  # lists are sorted by class
+        found = _find(posteriors, split, fit)
         decisions = decide(_select(posteriors, apply), found)
         tags[apply], roll[apply] = decisions.tags, decisions.roll
     return Decisions(tags, roll)
@@ -117,10 +113,12 @@ def estimated_events(
     }
 
 
-def _find(posteriors, split, base: Postprocessing, clips) -> Postprocessing:
+def _find(posteriors: PosteriorSet, split: Split, clips) -> Postprocessing:
     chosen = _select(posteriors, clips)
     found = tag_thresholds(chosen.clip, split.weak_label[clips])
-    base = dataclasses.replace(base, tag_threshold=tuple(found.per_class.tolist()))
+    base = dataclasses.replace(
+        posteriors.postprocessing, tag_threshold=tuple(found.per_class.tolist())
+    )
     if split.events is None:
         return base
     seconds = chosen.frame.shape[1] * chosen.hop_s
@@ -147,8 +145,10 @@ def _select(posteriors: PosteriorSet, clips) -> PosteriorSet:
 
 
 def _check_same_clips(posteriors: PosteriorSet, split: Split) -> None:
-    if posteriors.clip_ids != tuple(split.clip_ids):
+    if difference := first_difference(split.clip_ids, posteriors.clip_ids):
+        raise DataError(f"the posteriors are not of split {split.name}: {difference}")
+    if posteriors.class_names != split.class_names:
         raise DataError(
-            f"the posteriors are of {len(posteriors.clip_ids)} clips, the split has "
-            f"{len(split)}, or they are not in the same order"
+            f"the posteriors are of other classes than split {split.name}: "
+            f"{posteriors.class_names} and {split.class_names}"
         )

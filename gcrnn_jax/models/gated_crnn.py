@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 
 from gcrnn_jax.models.layers import (
@@ -26,6 +27,19 @@ class Posteriors(NamedTuple):
     clip: jax.Array  # [B, K], class k is somewhere in the clip
     frame: jax.Array  # [B, T, K], class k is active in frame t
     attention: jax.Array  # [B, T, K], how much frame t counts for class k
+
+
+_POSITIVE = (
+    "num_classes",
+    "blocks",
+    "filters",
+    "time_pooling",
+    "frequency_pooling",
+    "last_filters",
+    "last_frequency_pooling",
+    "rnn_units",
+    "gru_unroll",
+)
 
 
 class GatedCrnn(nn.Module):
@@ -93,6 +107,14 @@ class GatedCrnn(nn.Module):
                 "blocks, time_pooling and frequency_pooling must be of one length, got "
                 f"{self.blocks}, {self.time_pooling} and {self.frequency_pooling}"
             )
+        for name in _POSITIVE:
+            if np.min(value := getattr(self, name)) < 1:
+                raise ValueError(f"{name} must be 1 or more, got {value}")
+        if not 0 <= self.batch_norm_momentum < 1:
+            raise ValueError(
+                "batch_norm_momentum must be at least 0 and less than 1, got "
+                f"{self.batch_norm_momentum}"
+            )
 
     @nn.compact
     def __call__(
@@ -113,7 +135,7 @@ class GatedCrnn(nn.Module):
             Posteriors with T = input frames / product of `time_pooling`.
 
         Raises:
-            ValueError: The poolings leave no frequency bin, or do not match `blocks`.
+            ValueError: The poolings leave no frame or no frequency bin.
         """
         x = features[..., None].astype(self.dtype)  # [B, T, F, 1]
         x, frame_mask = self._convolve(x, frame_mask, train)
@@ -148,6 +170,12 @@ class GatedCrnn(nn.Module):
                     axis_name=self.axis_name,
                     name=f"block_{block}_unit_{unit}",
                 )(x, train=train, frame_mask=frame_mask)
+            if x.shape[1] < time or x.shape[2] < frequency:
+                raise ValueError(
+                    f"time_pooling {self.time_pooling} and frequency_pooling "
+                    f"{self.frequency_pooling} leave nothing of {x.shape[1]} frames x "
+                    f"{x.shape[2]} bins in block {block}"
+                )
             x = max_pool(x, time, frequency)
             frame_mask = _pool_mask(frame_mask, time)
         x = nn.relu(

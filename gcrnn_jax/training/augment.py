@@ -66,6 +66,21 @@ class Augmentation:
     max_frequency_mask_bins: int = 0
     mixup_alpha: float = 0.0  # of the Beta distribution; the share is max(b, 1 - b)
 
+    def __post_init__(self):
+        """Raises ValueError for a field below 0."""
+        for field in dataclasses.fields(self):
+            if not (value := getattr(self, field.name)) >= 0:
+                raise ValueError(f"{field.name} must be 0 or more, got {value}")
+
+    def check(self, num_frames: int, num_bins: int) -> None:
+        """Raises ValueError for masks longer than clips of these frames and bins."""
+        for name, size in (
+            ("max_time_mask_frames", num_frames),
+            ("max_frequency_mask_bins", num_bins),
+        ):
+            if (value := getattr(self, name)) > size:
+                raise ValueError(f"{name} {value} is more than the {size} of a clip")
+
     def __call__(self, key: jax.Array, inputs: Inputs) -> Inputs:
         """Returns augmented inputs; to be called within the mapped axis AXIS."""
         size = len(inputs.features)

@@ -7,6 +7,8 @@ Both are keyed by the global step. A model's card holds, as JSON, all that predi
 needs beside the weights: config, front end, class list, scaler, post-processing.
 """
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -18,7 +20,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from orbax.checkpoint import v1 as ocp
 
 from gcrnn_jax.data.atomic_files import make_folder
-from gcrnn_jax.errors import DataError, WorkdirError
+from gcrnn_jax.errors import DataError, StorageError, WorkdirError
 from gcrnn_jax.training.state import TrainState
 
 PyTree = Any
@@ -72,7 +74,16 @@ class Checkpoints:
     def _save(self, checkpointer, step: int, content: PyTree) -> None:
         if step not in self._saved[checkpointer]:
             self._saved[checkpointer].add(step)
-            checkpointer.save_checkpointables_async(step, content)
+            with self._storage_errors():
+                checkpointer.save_checkpointables_async(step, content)
+
+    @contextlib.contextmanager
+    def _storage_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # orbax has no common one; a full disk is likeliest
+            where = self._folder.parent
+            raise StorageError(f"cannot save in {where}: {_short(error)}") from error
 
     def restore(self, like: TrainState, mesh: Mesh) -> TrainState | None:
         """Returns the newest state that can be read, on all devices, or None.
@@ -102,14 +113,20 @@ class Checkpoints:
         return None
 
     def wait(self) -> None:
-        """Returns when everything saved so far lies on disk."""
+        """Returns when everything saved so far lies on disk.
+
+        Raises:
+            StorageError: Some of it could not be written.
+        """
         for checkpointer in (self._models, self._resume):
-            checkpointer.wait()
+            with self._storage_errors():
+                checkpointer.wait()
 
     def close(self) -> None:
         """Waits, and ends the background work."""
         for checkpointer in (self._models, self._resume):
-            checkpointer.close()
+            with self._storage_errors():
+                checkpointer.close()
 
 
 def _checkpointer(folder: Path, preservation) -> ocp.training.Checkpointer:

@@ -12,6 +12,7 @@ import jax
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
+from gcrnn_jax.data.atomic_files import write_atomically
 from gcrnn_jax.errors import DivergedError, PreemptedError
 from gcrnn_jax.progress import Progress, progress
 from gcrnn_jax.training.checkpoints import Checkpoints
@@ -27,9 +28,7 @@ class MetricsLog:
         self.path = path
         self._file = None
         if jax.process_index() == 0:
-            lines = path.read_text().splitlines() if path.exists() else []
-            kept = [line for line in lines if json.loads(line)["step"] < start_step]
-            path.write_text("".join(line + "\n" for line in kept))
+            write_atomically(path, [_lines_before(start_step, path)])
             self._file = path.open("a")
 
     def write(self, step: int, metrics: dict[str, float]) -> None:
@@ -46,6 +45,20 @@ class MetricsLog:
         """Ends the log."""
         if self._file:
             self._file.close()
+
+
+def _lines_before(step: int, path: Path) -> bytes:
+    """The whole lines of a log up to a step; a machine that died may have cut one."""
+    kept = b""
+    for line in path.read_bytes().splitlines(keepends=True) if path.exists() else ():
+        try:
+            is_kept = line.endswith(b"\n") and json.loads(line)["step"] < step
+        except (ValueError, KeyError, TypeError):
+            is_kept = False
+        if not is_kept:
+            break
+        kept += line
+    return kept
 
 
 class Preemption:
@@ -111,14 +124,13 @@ def train(
     log = MetricsLog(workdir / "metrics.jsonl", first)
     preemption = Preemption()
     display = _display(first * batch_size, last * batch_size)
-    waiting: tuple[int, dict] | None = (
-        None  # metrics of the step that is being computed
-    )
+    waiting: tuple[int, dict] | None = None  # metrics of a step still being computed
     try:
         for number in range(first, last):
             if preemption.asked(number):
                 _record(waiting, log, display)
-                checkpoints.save(state, is_epoch=number % steps_per_epoch == 0)
+                is_epoch = number > 0 and number % steps_per_epoch == 0
+                checkpoints.save(state, is_epoch=is_epoch)
                 raise PreemptedError(
                     f"preempted before step {number + 1} of {last}; saved in {workdir}"
                     ": run the same command again to continue"
@@ -164,7 +176,8 @@ def _record(waiting, log: MetricsLog, display: Progress) -> None:
         raise DivergedError(
             f"the {what} of step {number + 1} is not finite (loss {loss}, gradient "
             f"norm {grad_norm}); its update was not applied. A lower "
-            "--config.optimizer.learning_rate is the usual cure"
+            "--config.optimizer.learning_rate, with another --workdir, is the usual "
+            "cure"
         )
     log.write(number, {"loss": loss, "grad_norm": grad_norm})
     display.postfix(loss=loss)

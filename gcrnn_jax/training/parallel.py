@@ -4,10 +4,13 @@ On a CPU the cores are the devices: two devices of one core each train 1.3 to 1.
 times as fast as one device of two threads.
 """
 
+import contextlib
 import ctypes
 import itertools
 import os
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,8 @@ import numpy as np
 from jax._src import distributed  # its client has no public name
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from gcrnn_jax.errors import PreemptedError, end_now, tell
 
 AXIS = "data"  # the mapped axis: the clips of a batch
 
@@ -184,6 +189,57 @@ def barrier(name: str) -> None:
         client.wait_at_barrier(
             f"gcrnn_jax {next(_BARRIERS)}: {name}", timeout_in_ms=_A_WEEK_MS
         )
+
+
+@contextlib.contextmanager
+def ending_together() -> Iterator[None]:
+    """Ends all processes of a run, with one exit code, when one of them fails.
+
+    The others may be waiting for it in a collective, where no message reaches them:
+    a thread of each looks for the failure that the first to fail leaves with the
+    coordination service.
+    """
+    if jax.process_count() == 1:
+        yield
+        return
+    over = threading.Event()
+    threading.Thread(target=_end_with_others, args=(over,), daemon=True).start()
+    try:
+        yield
+    except PreemptedError:  # comes to all of them at the same step
+        raise
+    except BaseException as error:
+        over.set()
+        code = tell(error)
+        _leave_failure(code)
+        end_now(code)
+    finally:
+        over.set()
+
+
+_FAILED, _HEARD = "gcrnn_jax/failed", "gcrnn_jax/heard/"
+_LOOK_EVERY_S, _WAIT_S = 0.5, 10.0
+
+
+def _end_with_others(over: threading.Event) -> None:
+    client: Any = distributed.global_state.client
+    while not over.wait(_LOOK_EVERY_S):
+        with contextlib.suppress(jax.errors.JaxRuntimeError):  # nothing is there yet
+            code = int(client.key_value_try_get(_FAILED))
+            client.key_value_set(f"{_HEARD}{jax.process_index()}", "")
+            end_now(code)
+
+
+def _leave_failure(code: int) -> None:
+    """Returns when the others know: the service may end with this process."""
+    client: Any = distributed.global_state.client
+    deadline = time.monotonic() + _WAIT_S
+    with contextlib.suppress(jax.errors.JaxRuntimeError):  # the service has ended
+        client.key_value_set(_FAILED, str(code), allow_overwrite=True)
+        while time.monotonic() < deadline:
+            if len(client.key_value_dir_get(_HEARD)) >= jax.process_count() - 1:
+                return
+            time.sleep(_LOOK_EVERY_S)
 
 
 def as_first_says(value: bool) -> bool:

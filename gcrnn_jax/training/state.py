@@ -48,8 +48,18 @@ def make_optimizer(
         eps: Added to the root of the second moment.
 
     Raises:
-        ValueError: The schedule has another name.
+        ValueError: The schedule has another name, or a number cannot be.
     """
+    if not learning_rate > 0 or not eps > 0:
+        raise ValueError(
+            "learning_rate and eps must be greater than 0, got "
+            f"{learning_rate} and {eps}"
+        )
+    if not warmup_steps >= 0 or not weight_decay >= 0:
+        raise ValueError(
+            "warmup_steps and weight_decay must be 0 or more, got "
+            f"{warmup_steps} and {weight_decay}"
+        )
     if schedule == "cosine":
         rate = optax.cosine_decay_schedule(
             learning_rate, max(1, total_steps - warmup_steps)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from gcrnn_jax.detection.posteriors import PosteriorSet, Predictor, fuse
+from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.models.gated_crnn import GatedCrnn
 from gcrnn_jax.training import parallel
@@ -20,6 +21,9 @@ SMALL = {
 }
 
 
+PLAIN = Postprocessing((0.5, 0.4, 0.3), 0.2, 0.4, 0.45, True, False)
+
+
 def make_set(seed, num_frames=6, hop_s=0.1):
     rng = np.random.default_rng(seed)
     return PosteriorSet(
@@ -28,6 +32,7 @@ def make_set(seed, num_frames=6, hop_s=0.1):
         hop_s,
         rng.random((2, 3), np.float32),
         rng.random((2, num_frames, 3), np.float32),
+        PLAIN,
     )
 
 
@@ -39,6 +44,7 @@ class MemorySplit:
         self.num_frames = rng.integers(4, T + 1, count)
         self.weak_label = np.zeros((count, 3), bool)
         self.frame_shape = (T, F)
+        self.class_names = ("x", "y", "z")
 
     def __len__(self):
         return len(self.clip_ids)
@@ -80,7 +86,7 @@ def test_frames_that_fill_no_pooled_frame_do_not_stretch_time():
     scaler = Scaler(np.zeros(16, np.float32), np.ones(16, np.float32))
     variables = model.init(jax.random.key(0), np.zeros((1, 23, 16), np.float32))
     predict = Predictor(model, scaler, parallel.make_mesh(), batch_size=4)
-    predicted = predict(variables, MemorySplit(2, T=23), ("x", "y", "z"), 0.1)
+    predicted = predict(variables, MemorySplit(2, T=23), 0.1, PLAIN)
     assert predicted.frame.shape == (2, 1, 3)
     assert predicted.hop_s == pytest.approx(1.2)
 
@@ -108,7 +114,8 @@ def test_fusing_brings_coarse_frames_to_the_finest():
     ("change", "told"),
     [
         ({"class_names": ("Car", "Bus", "Train")}, "other classes"),
-        ({"clip_ids": ("ä b", "a")}, "same order"),
+        ({"clip_ids": ("ä b", "a")}, "clip 1 is 'ä b', expected 'a'"),
+        ({"clip_ids": ("a",)}, "1 clips, expected 2"),
         ({"clip": np.full((2, 3), np.nan, np.float32)}, "not finite"),
     ],
 )
@@ -125,7 +132,7 @@ def test_predicting_is_the_network_clip_by_clip_whatever_the_devices():
     for num_devices in (1, 4):
         mesh = parallel.make_mesh(jax.devices()[:num_devices])
         predict = Predictor(model, scaler, mesh, batch_size=3)
-        sets.append(predict(variables, split, ("x", "y", "z"), 0.1))
+        sets.append(predict(variables, split, 0.1, PLAIN))
     np.testing.assert_allclose(sets[0].clip, sets[1].clip, atol=1e-6)
     np.testing.assert_allclose(sets[0].frame, sets[1].frame, atol=1e-6)
     assert sets[0].hop_s == pytest.approx(0.2)

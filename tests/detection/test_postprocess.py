@@ -1,10 +1,21 @@
 """Post-processing against a plain loop over frames, and the authors' frames."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError
+
+BASE = Postprocessing(
+    tag_threshold=0.3,
+    event_threshold=0.3,
+    gap_s=0.4,
+    min_event_s=0.4,
+    gated=True,
+    at_least_one_tag=False,
+)
 
 
 def slow_runs(active):
@@ -40,8 +51,12 @@ def test_many_clips_at_once_come_out_as_from_a_plain_loop(seed, density):
     hop_s, gap_s, min_event_s = 0.25, rng.integers(0, 8) / 4, rng.integers(0, 8) / 4
     frames = rng.random((6, 40, 3))
     threshold = 1 - density
-    plain = Postprocessing(
-        event_threshold=threshold, gap_s=gap_s, min_event_s=min_event_s, gated=False
+    plain = replace(
+        BASE,
+        event_threshold=threshold,
+        gap_s=gap_s,
+        min_event_s=min_event_s,
+        gated=False,
     )
     found = plain.detect(frames, np.zeros((6, 3)), hop_s)
     for n in range(6):
@@ -56,7 +71,7 @@ def test_many_clips_at_once_come_out_as_from_a_plain_loop(seed, density):
 def detect_text(text, **fields):
     """`#` is an active frame of 0.1 s, `.` a silent one."""
     frames = np.array([mark == "#" for mark in text], float)[:, None]
-    roll = Postprocessing(gated=False, **fields).detect(frames, np.ones(1), 0.1)
+    roll = replace(BASE, gated=False, **fields).detect(frames, np.ones(1), 0.1)
     return "".join("#" if on else "." for on in roll[:, 0])
 
 
@@ -82,7 +97,7 @@ def test_gaps_under_gap_s_are_filled_then_runs_under_min_event_s_removed(
 @pytest.mark.parametrize("run", [7, 14, 28, 56])
 def test_so_many_frames_of_a_fiftieth_last_as_long_as_their_product(run):
     frames = np.r_[0, np.ones(run), 0][:, None]  # 0.14 / 0.02 is 7.000000000000001
-    plain = Postprocessing(gap_s=0, min_event_s=round(run * 0.02, 2), gated=False)
+    plain = replace(BASE, gap_s=0, min_event_s=round(run * 0.02, 2), gated=False)
     assert plain.detect(frames, np.ones(1), 0.02).sum() == run
     assert not plain.detect(frames[1:-2], np.ones(1), 0.02).any()
 
@@ -93,7 +108,7 @@ def test_zero_seconds_switch_filling_and_removing_off():
 
 def test_the_last_frame_of_a_class_does_not_join_the_first_of_the_next():
     frames = np.array([[0, 0], [0, 1], [1, 1], [1, 0], [0, 0]], float)
-    quick = Postprocessing(gap_s=9, min_event_s=0, gated=False)
+    quick = replace(BASE, gap_s=9, min_event_s=0, gated=False)
     np.testing.assert_array_equal(quick.detect(frames, np.ones(2), 1.0), frames == 1)
 
 
@@ -101,7 +116,7 @@ def test_the_last_frame_of_a_class_does_not_join_the_first_of_the_next():
 @pytest.mark.parametrize("min_event_s", [0.45, 0.4565])
 def test_the_authors_frames_are_reached_in_seconds(gap_s, min_event_s):
     """n_smooth=10 fills gaps of up to 9 frames, n_salt=10 drops runs of up to 10."""
-    authors = Postprocessing(gap_s=gap_s, min_event_s=min_event_s, gated=False)
+    authors = replace(BASE, gap_s=gap_s, min_event_s=min_event_s, gated=False)
     for gap, filled in ((9, True), (10, False)):
         frames = np.r_[np.ones(11), np.zeros(gap), np.ones(11)][:, None]
         assert authors.detect(frames, np.ones(1), 0.0415).all() == filled
@@ -111,8 +126,8 @@ def test_the_authors_frames_are_reached_in_seconds(gap_s, min_event_s):
 
 
 def test_a_posterior_equal_to_its_threshold_is_no_tag_and_no_event():
-    equal = Postprocessing(
-        tag_threshold=0.5, event_threshold=0.5, gap_s=0, min_event_s=0
+    equal = replace(
+        BASE, tag_threshold=0.5, event_threshold=0.5, gap_s=0, min_event_s=0
     )
     assert equal.tags(np.array([0.5, 0.6])).tolist() == [False, True]
     frames = np.array([[0.6, 0.5], [0.6, 0.6]])
@@ -122,25 +137,29 @@ def test_a_posterior_equal_to_its_threshold_is_no_tag_and_no_event():
 
 def test_a_class_that_is_no_tag_has_no_event():
     frames, clips = np.full((2, 3, 2), 0.9), np.array([[0.9, 0.1], [0.2, 0.8]])
-    gated = Postprocessing(min_event_s=0).detect(frames, clips, 1.0)
+    gated = replace(BASE, min_event_s=0).detect(frames, clips, 1.0)
     assert gated.any(1).tolist() == [[True, False], [False, True]]
-    open_gate = Postprocessing(min_event_s=0, gated=False).detect(frames, clips, 1.0)
+    open_gate = replace(BASE, min_event_s=0, gated=False).detect(frames, clips, 1.0)
     assert open_gate.all()
 
 
 def test_a_clip_that_no_class_passes_gets_its_likeliest_tag_if_asked():
     clips = np.array([[0.1, 0.2], [0.4, 0.35], [0.29, 0.1]])
-    fallback = Postprocessing(at_least_one_tag=True, min_event_s=0)
+    fallback = replace(BASE, at_least_one_tag=True, min_event_s=0)
     expected = [[False, True], [True, True], [True, False]]
     assert fallback.tags(clips).tolist() == expected
     frames = np.ones((3, 2, 2))
     assert fallback.detect(frames, clips, 1.0).any(1).tolist() == expected
-    assert not Postprocessing().tags(clips)[[0, 2]].any()
+    assert not BASE.tags(clips)[[0, 2]].any()
 
 
 def test_every_class_may_have_its_own_threshold():
-    own = Postprocessing(
-        tag_threshold=(0.2, 0.8), event_threshold=[0.6, 0.1], gap_s=0, min_event_s=0
+    own = replace(
+        BASE,
+        tag_threshold=(0.2, 0.8),
+        event_threshold=[0.6, 0.1],
+        gap_s=0,
+        min_event_s=0,
     )
     assert own.tags(np.array([0.5, 0.5])).tolist() == [True, False]
     roll = own.detect(np.array([[0.5, 0.5], [0.7, 0.0]]), np.array([0.9, 0.9]), 1.0)
@@ -164,13 +183,13 @@ def test_every_class_may_have_its_own_threshold():
 def test_a_field_that_cannot_be_is_an_error_that_names_it(fields):
     [name] = fields
     with pytest.raises(ConfigError, match=name):
-        Postprocessing(**fields)
+        replace(BASE, **fields)
 
 
 def test_as_many_thresholds_as_classes_are_needed():
-    three = Postprocessing(tag_threshold=(0.1, 0.2, 0.3))
+    three = replace(BASE, tag_threshold=(0.1, 0.2, 0.3))
     with pytest.raises(ConfigError, match="tag_threshold.*2.*got 3"):
         three.tags(np.zeros((4, 2)))
-    three = Postprocessing(event_threshold=(0.1, 0.2, 0.3))
+    three = replace(BASE, event_threshold=(0.1, 0.2, 0.3))
     with pytest.raises(ConfigError, match="event_threshold.*2.*got 3"):
         three.detect(np.zeros((4, 5, 2)), np.zeros((4, 2)), 0.1)

@@ -15,6 +15,15 @@ from gcrnn_jax.detection.thresholds import (
 )
 from gcrnn_jax.errors import ConfigError, DataError
 
+BASE = Postprocessing(
+    tag_threshold=0.3,
+    event_threshold=0.3,
+    gap_s=0.4,
+    min_event_s=0.4,
+    gated=True,
+    at_least_one_tag=False,
+)
+
 GRID = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 
@@ -51,7 +60,7 @@ def test_event_thresholds_are_the_best_of_all_combinations(seed, gated):
     frames, active = labelled_posteriors(seed, (6, 20, 3))
     clips = np.random.default_rng(seed).random((6, 3))
     reference = segments_of_frames(active, hop_s, num_segments)
-    base = Postprocessing(gap_s=0.3, min_event_s=0.5, gated=gated)
+    base = replace(BASE, gap_s=0.3, min_event_s=0.5, gated=gated)
 
     def f1(thresholds):
         trial = replace(base, event_threshold=thresholds)
@@ -69,7 +78,7 @@ def test_event_thresholds_are_the_best_of_all_combinations(seed, gated):
 def test_false_alarms_after_the_last_reference_segment_count():
     frames = np.array([[[0.9], [0.9], [0.8], [0.8]]])
     reference = np.array([[[True], [True]]])
-    plain = Postprocessing(gap_s=0, min_event_s=0, gated=False)
+    plain = replace(BASE, gap_s=0, min_event_s=0, gated=False)
     found = event_thresholds(frames, np.ones((1, 1)), reference, 1.0, plain)
     assert 0.8 <= found.per_class[0] < 0.9
     assert found.per_class_f1 == 1.0
@@ -107,7 +116,7 @@ def test_arrays_that_do_not_fit_are_an_error_with_their_shapes():
         tag_thresholds(np.zeros((3, 2)), np.zeros((3, 1), bool))
     arrays = np.zeros((3, 5, 2)), np.zeros((3, 2)), np.zeros((3, 5, 1), bool)
     with pytest.raises(DataError, match=r"\(3, 5, 1\)"):
-        event_thresholds(*arrays, 1.0, Postprocessing())
+        event_thresholds(*arrays, 1.0, BASE)
 
 
 @pytest.mark.parametrize(("num_clips", "seed", "num_parts"), [(7, None, 2), (20, 3, 5)])

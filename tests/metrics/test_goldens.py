@@ -1,6 +1,7 @@
 """The official tools' answers, on the authors' posteriors and the official lists."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,15 @@ from gcrnn_jax.detection.events import decode_events
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.metrics.segment import segment_scores
 from gcrnn_jax.metrics.tagging import Rates, official_tagging, tagging_scores
+
+BASE = Postprocessing(
+    tag_threshold=0.3,
+    event_threshold=0.3,
+    gap_s=0.4,
+    min_event_s=0.4,
+    gated=True,
+    at_least_one_tag=False,
+)
 
 AUTHORS_HOP_S = 0.0415
 PERCENT_TOLERANCE = 1e-6 / 100
@@ -44,7 +54,7 @@ def authors_tags(authors: dict, golden: dict, threshold: str) -> np.ndarray:
     values = (
         golden["at_auto_thresholds"] if threshold == "auto" else [float(threshold)] * 17
     )
-    postprocessing = Postprocessing(tag_threshold=values, at_least_one_tag=True)
+    postprocessing = replace(BASE, tag_threshold=values, at_least_one_tag=True)
     return postprocessing.tags(authors["at_prob"])
 
 
@@ -107,8 +117,8 @@ def test_the_official_example_lists_score_as_printed(shared, golden, name):
 
 def authors_events(authors: dict, threshold: float) -> dict[str, list[Event]]:
     """Detects as vad.py does: gaps of 9 frames filled, runs of 10 removed, no gate."""
-    postprocessing = Postprocessing(
-        event_threshold=threshold, gap_s=0.3736, min_event_s=0.4565, gated=False
+    postprocessing = replace(
+        BASE, event_threshold=threshold, gap_s=0.3736, min_event_s=0.4565, gated=False
     )
     frames = authors["sed_prob_x10000"] / 10000
     rolls = postprocessing.detect(frames, authors["at_prob"], AUTHORS_HOP_S)

@@ -1,4 +1,4 @@
-import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,13 +14,23 @@ from gcrnn_jax.metrics.scoring import (
     score,
 )
 
+BASE = Postprocessing(
+    tag_threshold=0.3,
+    event_threshold=0.3,
+    gap_s=0.4,
+    min_event_s=0.4,
+    gated=True,
+    at_least_one_tag=False,
+)
+
 NAMES = ("Car", "Bus", "Train")
-PLAIN = Postprocessing(0.5, 0.5, gap_s=0, min_event_s=0)
+PLAIN = replace(BASE, tag_threshold=0.5, event_threshold=0.5, gap_s=0, min_event_s=0)
 
 
 class Labels:
     """Six clips of 4 s; class k is active in second k of every clip that has it."""
 
+    name, class_names = "testing", NAMES
     clip_ids = tuple(f"clip {n}" for n in range(6))
     weak_label = np.array(
         [[1, 0, 0], [1, 1, 0], [1, 0, 0], [0, 1, 0], [1, 0, 1], [0, 0, 0]], bool
@@ -45,7 +55,7 @@ def oracle(high=0.9, low=0.1):
     for clip, k in zip(*label.nonzero(), strict=True):
         frame[clip, 2 * k : 2 * k + 2, k] = high
     clip = np.where(label, high, low).astype(np.float32)
-    return PosteriorSet(Labels.clip_ids, NAMES, 0.5, clip, frame)
+    return PosteriorSet(Labels.clip_ids, NAMES, 0.5, clip, frame, PLAIN)
 
 
 def test_an_oracle_scores_one():
@@ -64,25 +74,25 @@ def test_without_strong_labels_there_is_no_detection_score():
 def test_thresholds_are_found_where_fixed_ones_fail():
     posteriors = oracle(high=0.3, low=0.1)
     assert not decide(posteriors, PLAIN).tags.any()
-    found = find_thresholds(posteriors, Labels(), PLAIN)
+    found = find_thresholds(posteriors, Labels())
     scores = score(decide(posteriors, found), posteriors, Labels())
     assert scores.tagging.micro.f1 == 1.0 and scores.detection.micro.f1 == 1.0
 
 
 def test_no_label_has_a_say_in_the_decision_on_its_own_clip():
     rng = np.random.default_rng(0)
-    posteriors = dataclasses.replace(
+    posteriors = replace(
         oracle(),
         clip=rng.random((6, 3), np.float32),
         frame=rng.random((6, 8, 3), np.float32),
     )
-    before = decide_cross_fitted(posteriors, Labels(), PLAIN)
+    before = decide_cross_fitted(posteriors, Labels())
     for clip in range(6):
         other = Labels()
         other.weak_label = Labels.weak_label.copy()
         other.weak_label[clip] = ~other.weak_label[clip]
         other.events = {**other.events, other.clip_ids[clip]: ()}
-        after = decide_cross_fitted(posteriors, other, PLAIN)
+        after = decide_cross_fitted(posteriors, other)
         np.testing.assert_array_equal(after.tags[clip], before.tags[clip])
         np.testing.assert_array_equal(after.roll[clip], before.roll[clip])
 
@@ -98,6 +108,12 @@ def test_the_best_constant_answer_is_the_best_of_all_constant_answers():
 
 
 def test_other_clips_are_refused():
-    posteriors = dataclasses.replace(oracle(), clip_ids=tuple("abcdef"))
-    with pytest.raises(DataError, match="same order"):
+    posteriors = replace(oracle(), clip_ids=tuple("abcdef"))
+    with pytest.raises(DataError, match="testing: clip 1 is 'a', expected 'clip 0'"):
+        score(decide(posteriors, PLAIN), posteriors, Labels())
+
+
+def test_other_classes_are_refused():
+    posteriors = replace(oracle(), class_names=("Car", "Bus", "Tram"))
+    with pytest.raises(DataError, match="other classes.*Tram"):
         score(decide(posteriors, PLAIN), posteriors, Labels())
