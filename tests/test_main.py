@@ -1,71 +1,17 @@
 """The commands as a user runs them, on soundscapes as few as they can be."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
 
-import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[1]
-TINY = (
-    "--config=configs/laptop.py",
-    "--config.data.soundscapes=(24,12,12)",
-    "--config.data.num_workers=1",
-    "--config.model.filters=4",
-    "--config.model.last_filters=8",
-    "--config.model.rnn_units=4",
-    "--config.sampling.batch_size=8",
-    "--config.training.steps_per_epoch=2",
-    "--config.training.num_epochs=2",
-    "--config.fusion.epochs=1:2",
-    "--config.optimizer.schedule=constant",  # or the rate would know the run's length
-)
-LAST_DIGITS = {"rtol": 1e-5, "atol": 1e-6}
-
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("runs")
-
-
-@pytest.fixture(scope="module")
-def environment(folder):
-    return {
-        **os.environ,
-        "GCRNN_CACHE": str(folder / "cache"),
-    }
-
-
-def command(environment, *arguments, module="gcrnn_jax.main", processes=1):
-    line = [sys.executable, "-m", module, *map(str, arguments)]
-    if processes > 1:
-        line = [sys.executable, "launch/local.py", "-n", str(processes), "--", *line]
-    return subprocess.run(
-        line,
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-
-
-def main(environment, workdir, *fields, processes=1):
-    arguments = (*TINY, f"--workdir={workdir}", *fields)
-    return command(environment, *arguments, processes=processes)
-
-
-@pytest.fixture(scope="module")
-def finished(environment, folder):
+def finished(commands, tmp_path_factory):
     """A run of two epochs on four devices of one process."""
-    result = main(environment, folder / "one", "--config.parallel.cpu_devices=4")
+    workdir = tmp_path_factory.mktemp("runs") / "one"
+    result = commands.main(workdir, "--config.parallel.cpu_devices=4")
     assert result.returncode == 0, result.stderr
-    return folder / "one", result.stdout
+    return workdir, result.stdout
 
 
 def logged(workdir):
@@ -84,101 +30,79 @@ def test_a_run_ends_with_a_table_and_what_it_wrote(finished):
     assert len({line.split("\t")[0] for line in clips}) == 12
 
 
-def test_a_finished_run_says_so_and_evaluates_to_the_same_scores(finished, environment):
+def test_a_finished_run_says_so_and_evaluates_to_the_same_scores(finished, commands):
     workdir, printed = finished
     before = (workdir / "results" / "testing" / "scores.json").read_bytes()
-    again = main(environment, workdir, "--config.parallel.cpu_devices=4")
+    again = commands.main(workdir, "--config.parallel.cpu_devices=4")
     assert again.returncode == 0, again.stderr
     assert "is finished" in again.stdout
     assert (workdir / "results" / "testing" / "scores.json").read_bytes() == before
     assert len(logged(workdir)) == 4
 
 
-def test_two_processes_of_two_devices_train_and_resume_like_one_of_four(
-    finished, environment, folder
-):
-    workdir, _ = finished
-    other = folder / "two"
-    fields = ("--config.parallel.cpu_devices=2", "--config.training.num_epochs=1")
-    fields = (*fields, "--config.fusion.epochs=1:1")
-    half = main(environment, other, *fields, processes=2)
-    assert half.returncode == 0, half.stderr
-    assert len(logged(other)) == 2
-    whole = main(environment, other, "--config.parallel.cpu_devices=2", processes=2)
-    assert whole.returncode == 0, whole.stderr
-    assert "after step 2 of 4" in whole.stdout
-    np.testing.assert_allclose(logged(other), logged(workdir), **LAST_DIGITS)
-
-
-def test_a_failing_process_ends_the_others_with_its_exit_code(environment, tmp_path):
-    program = tmp_path / "one_fails.py"
-    program.write_text(
-        "import os, sys, time\n"
-        "if os.environ['GCRNN_PROCESS_ID'] == '1': sys.exit(7)\n"
-        "time.sleep(500)\n"
-    )
-    line = [sys.executable, "launch/local.py", "-n2", "--grace-s=0.5", "--"]
-    line += [sys.executable, program]
-    result = subprocess.run(line, cwd=ROOT, env=environment, timeout=100, check=False)
-    assert result.returncode == 7
-
-
-def test_sigterm_saves_and_exits_75_and_the_next_start_continues(environment, folder):
-    workdir = folder / "preempted"
-    line = [sys.executable, "-m", "gcrnn_jax.main", *TINY, f"--workdir={workdir}"]
-    line += ["--config.training.num_epochs=500", "--config.fusion.epochs=500"]
-    with subprocess.Popen(
-        line, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stderr
-        for printed in process.stderr:
-            if printed.startswith("epoch 1/"):
-                break
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 75
-    steps = len(logged(workdir))
-    result = main(
-        environment,
-        workdir,
-        f"--config.training.num_epochs={steps // 2 + 1}",
-        f"--config.fusion.epochs={steps // 2 + 1}",
-    )
+def tagging_of(commands, output, *flags):
+    """The tagging scores that `evaluate` writes."""
+    result = commands.run(*flags, f"--output={output}", module="gcrnn_jax.evaluate")
     assert result.returncode == 0, result.stderr
-    assert f"after step {steps} of" in result.stdout
+    return json.loads(output.read_text())["tagging"]
 
 
 def test_averaging_fusing_and_evaluating_agree_with_the_run(
-    finished, environment, folder
+    finished, commands, tmp_path
 ):
-    workdir, _ = finished
-    systems = json.loads((workdir / "results" / "testing" / "scores.json").read_text())
-    fixed = {
-        row["system"]: row["tagging"]["mean_average_precision"]
-        for row in systems["systems"]
-        if row["thresholds"] == "fixed"
+    workdir, printed = finished
+    results = workdir / "results" / "testing"
+    store = printed.split("features in ")[1].splitlines()[0]
+    reported = {
+        (row["system"], row["thresholds"]): row["tagging"]
+        for row in json.loads((results / "scores.json").read_text())["systems"]
     }
-    averaged, fused = folder / "averaged", folder / "fused.npz"
-    assert not command(
-        environment,
+    averaged, fused = tmp_path / "averaged", tmp_path / "fused"
+    result = commands.run(
         *(workdir, "--epochs=1:2", f"--output={averaged}"),
         module="gcrnn_jax.average_checkpoints",
-    ).returncode
-    result = command(environment, workdir, f"--output={fused}", module="gcrnn_jax.fuse")
+    )
     assert result.returncode == 0, result.stderr
-    [store] = (folder / "cache").glob("soundscapes-*")
-    for name, flags in (
-        ("epochs 1:2 averaged", (f"--model={averaged}",)),
-        ("epochs 1:2 fused", (f"--posteriors={fused}", f"--store={store}")),
-    ):
-        output = folder / "scores.json"
-        result = command(
-            environment, *flags, f"--output={output}", module="gcrnn_jax.evaluate"
+    for split in ("testing", "validation"):
+        result = commands.run(
+            *(workdir, f"--split={split}", f"--output={fused}-{split}.npz"),
+            module="gcrnn_jax.fuse",
         )
         assert result.returncode == 0, result.stderr
-        scores = json.loads(output.read_text())
-        assert scores["tagging"]["mean_average_precision"] == pytest.approx(
-            fixed[name], abs=1e-6
-        )
+    by_file = (f"--posteriors={fused}-testing.npz", f"--store={store}")
+    for row, flags in (
+        (("epochs 1:2 averaged", "fixed"), [f"--model={averaged}"]),
+        (
+            ("epochs 1:2 averaged", "validation"),
+            [f"--model={averaged}", "--fit=validation"],
+        ),
+        (("epochs 1:2 averaged", "validation"), [f"--model={workdir / 'averaged'}"]),
+        (("epochs 1:2 fused", "fixed"), by_file),
+        (
+            ("epochs 1:2 fused", "validation"),
+            [*by_file, f"--fit={fused}-validation.npz"],
+        ),
+        (
+            ("epochs 1:2 fused", "validation"),
+            [f"--posteriors={results / 'posteriors.npz'}", f"--store={store}"],
+        ),
+    ):
+        assert tagging_of(commands, tmp_path / "scores.json", *flags) == reported[row]
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--fit=testing"], "found on testing say nothing"),
+        (["--split=evaluation"], "--split evaluation: "),
+        (["--posteriors=a.npz"], "exclude each other"),
+    ],
+)
+def test_what_evaluate_cannot_score_is_said(finished, commands, flags, told):
+    model = f"--model={finished[0]}"
+    result = commands.run(model, *flags, module="gcrnn_jax.evaluate")
+    assert result.returncode == 2 and told in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -188,37 +112,43 @@ def test_averaging_fusing_and_evaluating_agree_with_the_run(
         ("--config.model.filters=many", "filters"),
         ("--config=configs/none.py", "configs/none.py"),
         ("--workdri=x", "workdri"),
+        ("--config.data.soundscapes=(24,12)", "data.soundscapes"),
+        ("--config.seed=-1", "seed"),
     ],
 )
-def test_a_mistake_in_a_flag_is_named_and_exits_2(environment, tmp_path, flag, named):
-    result = main(environment, tmp_path / "run", flag)
+def test_a_mistake_in_a_flag_is_named_and_exits_2(commands, tmp_path, flag, named):
+    result = commands.main(tmp_path / "run", flag)
     assert result.returncode == 2, result.stderr
     assert named in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_another_configuration_on_the_same_workdir_is_refused(finished, environment):
+def test_another_configuration_on_the_same_workdir_is_refused(finished, commands):
     workdir, _ = finished
-    result = main(environment, workdir, "--config.optimizer.learning_rate=0.1")
+    result = commands.main(workdir, "--config.optimizer.learning_rate=0.1")
     assert result.returncode == 2
     assert "optimizer.learning_rate: 0.003 -> 0.1" in result.stderr
 
 
-def test_a_root_that_is_no_data_set_exits_65(environment, tmp_path):
-    result = main(environment, tmp_path / "run", f"--config.data.root={tmp_path}")
+def test_a_root_that_is_no_data_set_exits_65(commands, tmp_path):
+    result = commands.main(tmp_path / "run", f"--config.data.root={tmp_path}")
     assert result.returncode == 65
     assert str(tmp_path) in result.stderr and "Traceback" not in result.stderr
 
 
-def test_a_diverging_run_exits_70_and_names_the_step(environment, tmp_path):
-    result = main(
-        environment, tmp_path / "run", "--config.optimizer.learning_rate=1e30"
-    )
+def test_a_diverging_run_exits_70_and_names_the_step(commands, tmp_path):
+    result = commands.main(tmp_path / "run", "--config.optimizer.learning_rate=1e30")
     assert result.returncode == 70, result.stderr
     assert "of step" in result.stderr and "Traceback" not in result.stderr
 
 
-def test_help_shows_an_example(environment):
-    result = command(environment, "--help")
+def test_the_configuration_may_follow_its_flag_after_a_space(commands, tmp_path):
+    result = commands.run("--config", "configs/none.py", f"--workdir={tmp_path}")
+    assert result.returncode == 2
+    assert "configs/none.py" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_help_shows_an_example(commands):
+    result = commands.run("--help")
     assert result.returncode == 0
     assert "--config=configs/sed.py" in result.stdout

@@ -1,7 +1,7 @@
 import pytest
 
 from configs import at, few_clips, laptop, sed
-from gcrnn_jax.check_config import check_config
+from gcrnn_jax.check_config import check_config, check_shapes
 from gcrnn_jax.errors import ConfigError
 from gcrnn_jax.system import parse_epochs
 
@@ -43,6 +43,54 @@ def test_a_field_that_fits_nothing_is_named(section, field, value):
     wrong[section][field] = value
     with pytest.raises(ConfigError, match=f"{section}.*{field}"):
         check_config(wrong)
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value"),
+    [
+        ("data", "soundscapes", (10, 10)),
+        ("data", "soundscapes", (10, 10, 0)),
+        ("data", "max_bad_fraction", 1.5),
+        ("data", "num_workers", -1),
+        ("parallel", "cpu_devices", -1),
+        ("model", "filters", 0),
+        ("model", "time_pooling", (1, 0, 1, 1)),
+        ("model", "batch_norm_momentum", 1.0),
+        ("augmentation", "mixup_alpha", -1.0),
+        ("optimizer", "learning_rate", -1.0),
+        ("optimizer", "warmup_steps", -1),
+        ("training", "steps_per_epoch", 0),
+    ],
+)
+def test_a_number_that_cannot_be_is_named(section, field, value):
+    wrong = config()
+    wrong[section][field] = value
+    with pytest.raises(ConfigError, match=f"{section}.*{field}"):
+        check_config(wrong)
+
+
+def test_a_negative_seed_is_named():
+    with pytest.raises(ConfigError, match="seed: expected 0 or more, got -1"):
+        check_config({**config(), "seed": -1})
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value"),
+    [
+        ("model", "time_pooling", (16, 16, 1, 1)),
+        ("model", "frequency_pooling", (8, 8, 2, 1)),
+        ("model", "last_frequency_pooling", 8),
+        ("sampling", "batch_size", 45),
+        ("augmentation", "max_time_mask_frames", 241),
+        ("augmentation", "max_frequency_mask_bins", 65),
+    ],
+)
+def test_what_does_not_fit_clips_or_devices_is_named(section, field, value):
+    check_shapes(config(), 4)
+    wrong = config()
+    wrong[section][field] = value
+    with pytest.raises(ConfigError, match=f"{section}.*{field}"):
+        check_shapes(wrong, 4)
 
 
 def test_epochs_are_first_to_last_and_no_further_than_the_run():

@@ -1,3 +1,6 @@
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -66,6 +69,20 @@ def test_any_step_can_be_asked_for_in_any_order():
     forwards = [one.batch(step) for step in range(40)]
     for step in (39, 0, 17, 5, 38):
         np.testing.assert_array_equal(other.batch(step), forwards[step])
+
+
+def test_threads_may_ask_for_batches_at_once():
+    weak_label = np.random.default_rng(0).random((72, 30)) < 0.1
+    alone, shared = (BalancedSampler(weak_label, [1] * 30, 60, seed=3) for _ in "ab")
+    steps = np.random.default_rng(0).permutation(1000).tolist()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # so that they do get into each other's way
+    try:
+        with ThreadPoolExecutor(16) as pool:
+            batches = list(pool.map(shared.batch, steps))
+    finally:
+        sys.setswitchinterval(interval)
+    np.testing.assert_array_equal(batches, [alone.batch(step) for step in steps])
 
 
 def test_shares_are_exact_over_whole_cycles_and_each_clip_is_seen_once_a_pass():

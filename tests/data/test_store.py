@@ -153,12 +153,14 @@ def test_an_interrupted_run_goes_on_where_it_was(data_folder, tmp_path):
     assert content(path) == content(tmp_path / "whole")
 
 
-def test_a_damaged_shard_is_built_again(data_folder, tmp_path):
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_damaged_shard_is_built_again(data_folder, tmp_path, finished):
     root = data_folder(training=6)
     path = tmp_path / "store"
     build(root, path)
     whole = content(path)
-    (path / "card.json").unlink()
+    if not finished:
+        (path / "card.json").unlink()
     (path / "training/shard-00001.npy").write_bytes(b"short")
     build(root, path)
     assert content(path) == whole

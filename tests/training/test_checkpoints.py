@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gcrnn_jax.errors import DataError, WorkdirError
+from gcrnn_jax.errors import DataError, StorageError, WorkdirError
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.checkpoints import (
     Checkpoints,
@@ -141,3 +141,16 @@ def test_what_is_no_model_is_never_replaced(tmp_path):
 def test_what_is_no_model_is_named(tmp_path):
     with pytest.raises(DataError, match="nothing here"):
         load_model(tmp_path / "nothing here")
+
+
+def test_what_cannot_be_saved_is_an_error_of_the_disk(tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path, CARD)
+
+    def full(*_):
+        raise ValueError("RESOURCE_EXHAUSTED: No space left on device")
+
+    for checkpointer in (checkpoints._models, checkpoints._resume):
+        monkeypatch.setattr(checkpointer, "save_checkpointables_async", full)
+    with pytest.raises(StorageError, match=r"cannot save in .*No space left"):
+        checkpoints.save(make_state(1, 0.1))
+    checkpoints.close()

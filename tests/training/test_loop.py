@@ -15,7 +15,7 @@ from gcrnn_jax.models.gated_crnn import GatedCrnn
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.augment import Augmentation, Scaler
 from gcrnn_jax.training.checkpoints import Checkpoints, model_steps
-from gcrnn_jax.training.loop import train
+from gcrnn_jax.training.loop import Preemption, train
 from gcrnn_jax.training.state import initial_state, make_optimizer, make_train_step
 
 T, F, K, BATCH, STEPS = 16, 16, 3, 8, 3
@@ -137,6 +137,24 @@ def test_lines_of_lost_steps_leave_the_log(tmp_path):
     run(tmp_path / "run", 3)
     assert [line["step"] for line in logged(tmp_path / "run")] == list(range(9))
     assert logged(tmp_path / "run")[6]["loss"] != 1.0
+
+
+def test_a_line_that_a_dying_machine_cut_does_not_stop_the_next_start(tmp_path):
+    run(tmp_path / "run", 2)
+    log = tmp_path / "run" / "metrics.jsonl"
+    whole = log.read_bytes()
+    log.write_bytes(whole + b'{"step": 6, "lo')
+    run(tmp_path / "run", 3)
+    assert log.read_bytes().startswith(whole)
+    assert [line["step"] for line in logged(tmp_path / "run")] == list(range(9))
+
+
+def test_sigterm_before_the_first_step_saves_no_model(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(PreemptedError):
+        patch.setattr(Preemption, "asked", lambda self, step: True)
+        run(tmp_path / "run", 2)
+    run(tmp_path / "run", 2)
+    assert model_steps(tmp_path / "run") == [3, 6]
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_step(tmp_path):

@@ -1,0 +1,37 @@
+"""A run on a folder of recordings, and what happens when the folder changes."""
+
+import json
+
+
+def scored_clips(workdir):
+    with open(workdir / "results" / "validation" / "tags.csv") as file:
+        return {line.split("\t")[0] for line in file}
+
+
+def test_a_run_goes_on_with_its_own_training_clips_only(
+    commands, data_folder, tmp_path
+):
+    root, workdir = data_folder(training=12, validation=6), tmp_path / "run"
+    fields = ("--config.front_end.clip_s=1.0", "--config.training.num_epochs=1")
+    fields = (*fields, "--config.fusion.epochs=1")
+
+    first = commands.main(workdir, *fields, f"--config.data.root={root}")
+    assert first.returncode == 0, first.stderr
+    assert "This part also served to watch training" in first.stdout
+    assert len(scored_clips(workdir)) == 6
+    card = json.loads((workdir / "averaged" / "card" / "data.json").read_text())
+    assert len(card["postprocessing"]["tag_threshold"]) == 3
+
+    # one validation clip less, and the folder elsewhere: scored anew
+    moved = root.rename(tmp_path / "moved")
+    rows = (moved / "validation_set.csv").read_text().splitlines(keepends=True)
+    (moved / "validation_set.csv").write_text("".join(rows[:-1]))
+    second = commands.main(workdir, *fields, f"--config.data.root={moved}")
+    assert second.returncode == 0, second.stderr
+    assert "is finished" in second.stdout and len(scored_clips(workdir)) == 5
+
+    rows = (moved / "training_set.csv").read_text().splitlines(keepends=True)
+    (moved / "training_set.csv").write_text("".join(rows[:-1]))
+    third = commands.main(workdir, *fields, f"--config.data.root={moved}")
+    assert third.returncode == 65
+    assert "12 clips then, 11 now" in third.stderr and "Traceback" not in third.stderr

@@ -1,0 +1,114 @@
+"""Several processes train as one does; signals and failures end all of them."""
+
+import fcntl
+import json
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+LAST_DIGITS = {"rtol": 1e-5, "atol": 1e-6}
+
+
+def logged(workdir):
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line)["loss"] for line in lines]
+
+
+def wait_for(stream, beginning):
+    """Reads on until a line begins so."""
+    assert any(line.startswith(beginning) for line in stream)
+
+
+def test_two_processes_of_two_devices_train_and_resume_like_one_of_four(
+    commands, tmp_path
+):
+    one, two = tmp_path / "one", tmp_path / "two"
+    whole = commands.main(one, "--config.parallel.cpu_devices=4")
+    assert whole.returncode == 0, whole.stderr
+    halves = ("--config.parallel.cpu_devices=2",)
+    shorter = ("--config.training.num_epochs=1", "--config.fusion.epochs=1:1")
+    half = commands.main(two, *halves, *shorter, processes=2)
+    assert half.returncode == 0, half.stderr
+    assert len(logged(two)) == 2
+    other_half = commands.main(two, *halves, processes=2)
+    assert other_half.returncode == 0, other_half.stderr
+    assert "after step 2 of 4" in other_half.stdout
+    np.testing.assert_allclose(logged(two), logged(one), **LAST_DIGITS)
+
+
+def test_what_the_first_process_alone_cannot_do_ends_both_with_its_code(
+    commands, tmp_path
+):
+    (tmp_path / "run").mkdir()
+    with open(tmp_path / "run" / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        result = commands.main(tmp_path / "run", processes=2)
+    assert result.returncode == 73
+    assert result.stderr.count("is held by") == 1
+    assert "Traceback" not in result.stderr
+
+
+def test_an_interrupted_launcher_ends_its_processes(commands, tmp_path):
+    fields = ("--config.training.num_epochs=5000", "--config.fusion.epochs=5000")
+    flags = (*commands.TINY, f"--workdir={tmp_path / 'run'}", *fields)
+    with commands.start(*flags, processes=2) as process:
+        wait_for(process.stderr, "epoch 1/")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        assert "Traceback" not in process.stderr.read()
+
+
+def test_a_program_that_fails_ends_the_others_with_its_exit_code(commands, tmp_path):
+    program = tmp_path / "one_fails.py"
+    program.write_text(
+        "import os, sys, time\n"
+        "if os.environ['GCRNN_PROCESS_ID'] == '1': sys.exit(7)\n"
+        "time.sleep(500)\n"
+    )
+    line = [sys.executable, "launch/local.py", "-n2", "--grace-s=0.5", "--"]
+    line += [sys.executable, program]
+    result = subprocess.run(line, cwd=commands.ROOT, timeout=100, check=False)
+    assert result.returncode == 7
+
+
+def test_sigterm_saves_and_exits_75_and_the_next_start_continues(commands, tmp_path):
+    workdir = tmp_path / "run"
+    fields = ("--config.training.num_epochs=5000", "--config.fusion.epochs=5000")
+    with commands.start(*commands.TINY, f"--workdir={workdir}", *fields) as process:
+        wait_for(process.stderr, "epoch 1/")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 75
+    steps = len(logged(workdir))
+    epochs = steps // 2 + 1
+    fields = (
+        f"--config.training.num_epochs={epochs}",
+        f"--config.fusion.epochs={epochs}",
+    )
+    result = commands.main(workdir, *fields)
+    assert result.returncode == 0, result.stderr
+    assert f"after step {steps} of" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "told"),
+    [
+        (signal.SIGTERM, 75, "run the same command again"),
+        (signal.SIGINT, 130, "interrupted"),
+    ],
+)
+def test_a_signal_before_the_first_step_ends_with_a_line(
+    commands, tmp_path, number, code, told
+):
+    flags = [flag for flag in commands.TINY if "soundscapes" not in flag]
+    flags += [f"--config.data.soundscapes=(20000,9,{code})"]
+    before = set(commands.cache.glob("*/training"))
+    with commands.start(*flags, f"--workdir={tmp_path / 'run'}") as process:
+        while set(commands.cache.glob("*/training")) == before:
+            assert process.poll() is None
+        process.send_signal(number)
+        assert process.wait(60) == code
+        errors = process.stderr.read()
+    assert told in errors and "Traceback" not in errors
