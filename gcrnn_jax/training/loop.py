@@ -49,16 +49,16 @@ class MetricsLog:
 
 def _lines_before(step: int, path: Path) -> bytes:
     """The whole lines of a log up to a step; a machine that died may have cut one."""
-    kept = b""
-    for line in path.read_bytes().splitlines(keepends=True) if path.exists() else ():
+    kept = []
+    for line in path.read_bytes().splitlines() if path.exists() else ():
         try:
-            is_kept = line.endswith(b"\n") and json.loads(line)["step"] < step
+            is_lost = json.loads(line)["step"] >= step
         except (ValueError, KeyError, TypeError):
-            is_kept = False
-        if not is_kept:
+            is_lost = True
+        if is_lost:
             break
-        kept += line
-    return kept
+        kept.append(line + b"\n")
+    return b"".join(kept)
 
 
 class Preemption:

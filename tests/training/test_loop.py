@@ -139,11 +139,12 @@ def test_lines_of_lost_steps_leave_the_log(tmp_path):
     assert logged(tmp_path / "run")[6]["loss"] != 1.0
 
 
-def test_a_line_that_a_dying_machine_cut_does_not_stop_the_next_start(tmp_path):
+@pytest.mark.parametrize("cut", [b'\n{"step": 6, "lo', b"", b"\n\0\0"])
+def test_a_log_that_a_dying_machine_cut_does_not_stop_the_next_start(tmp_path, cut):
     run(tmp_path / "run", 2)
     log = tmp_path / "run" / "metrics.jsonl"
     whole = log.read_bytes()
-    log.write_bytes(whole + b'{"step": 6, "lo')
+    log.write_bytes(whole.removesuffix(b"\n") + cut)
     run(tmp_path / "run", 3)
     assert log.read_bytes().startswith(whole)
     assert [line["step"] for line in logged(tmp_path / "run")] == list(range(9))
