@@ -8,14 +8,7 @@ import pytest
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError
 
-BASE = Postprocessing(
-    tag_threshold=0.3,
-    event_threshold=0.3,
-    gap_s=0.4,
-    min_event_s=0.4,
-    gated=True,
-    at_least_one_tag=False,
-)
+BASE = Postprocessing(0.3, 0.3, 0.4, 0.4, gated=True, at_least_one_tag=False)
 
 
 def slow_runs(active):

@@ -15,14 +15,7 @@ from gcrnn_jax.detection.thresholds import (
 )
 from gcrnn_jax.errors import ConfigError, DataError
 
-BASE = Postprocessing(
-    tag_threshold=0.3,
-    event_threshold=0.3,
-    gap_s=0.4,
-    min_event_s=0.4,
-    gated=True,
-    at_least_one_tag=False,
-)
+BASE = Postprocessing(0.3, 0.3, 0.4, 0.4, gated=True, at_least_one_tag=False)
 
 GRID = (0.1, 0.3, 0.5, 0.7, 0.9)
 

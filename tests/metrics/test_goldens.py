@@ -13,14 +13,7 @@ from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.metrics.segment import segment_scores
 from gcrnn_jax.metrics.tagging import Rates, official_tagging, tagging_scores
 
-BASE = Postprocessing(
-    tag_threshold=0.3,
-    event_threshold=0.3,
-    gap_s=0.4,
-    min_event_s=0.4,
-    gated=True,
-    at_least_one_tag=False,
-)
+BASE = Postprocessing(0.3, 0.3, 0.4, 0.4, gated=True, at_least_one_tag=False)
 
 AUTHORS_HOP_S = 0.0415
 PERCENT_TOLERANCE = 1e-6 / 100

@@ -14,14 +14,7 @@ from gcrnn_jax.metrics.scoring import (
     score,
 )
 
-BASE = Postprocessing(
-    tag_threshold=0.3,
-    event_threshold=0.3,
-    gap_s=0.4,
-    min_event_s=0.4,
-    gated=True,
-    at_least_one_tag=False,
-)
+BASE = Postprocessing(0.3, 0.3, 0.4, 0.4, gated=True, at_least_one_tag=False)
 
 NAMES = ("Car", "Bus", "Train")
 PLAIN = replace(BASE, tag_threshold=0.5, event_threshold=0.5, gap_s=0, min_event_s=0)
