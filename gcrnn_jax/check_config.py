@@ -1,6 +1,7 @@
 """Mistakes in a configuration, found before anything is computed for it."""
 
 import functools
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -41,6 +42,11 @@ def check_config(config: Config) -> None:
         raise ConfigError(
             f"sampling.batch_size: {batch_size} clips do not divide among {processes} "
             "processes"
+        )
+    steps = [0, *config["sampling"]["size_steps"]]
+    if any(one >= other for one, other in itertools.pairwise(steps)):
+        raise ConfigError(
+            f"sampling.size_steps: expected growing numbers over 0, got {steps[1:]}"
         )
     last = config["training"]["num_epochs"]
     constructors: dict[str, Callable[..., Any]] = {

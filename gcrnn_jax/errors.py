@@ -68,28 +68,34 @@ def run_command(command: Callable[[], None]) -> None:
     except BrokenPipeError:
         sys.exit(0)
     except (GcrnnError, KeyboardInterrupt, OSError) as error:
-        code = tell(error)
+        tell(error)
         if isinstance(error, KeyboardInterrupt):
-            end_now(code)  # XLA's threads may be compiling, and crash at a slow exit
-        sys.exit(code)
+            # XLA's threads may be compiling, and crash at a slow exit
+            end_now(exit_code(error))
+        sys.exit(exit_code(error))
 
 
-def tell(error: BaseException) -> int:
-    """Prints an error as its user should see it; returns its exit code."""
-    if isinstance(error, GcrnnError):
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+def tell(error: BaseException) -> None:
+    """Prints an error as its user should see it."""
     if isinstance(error, Terminated):
         print("error: preempted: run the same command again", file=sys.stderr)
-        return PreemptedError.exit_code
-    if isinstance(error, KeyboardInterrupt):
+    elif isinstance(error, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
-        return INTERRUPTED
-    if isinstance(error, OSError):  # a disk that fills up or goes away meanwhile
+    elif isinstance(error, GcrnnError | OSError):
         print(f"error: {error}", file=sys.stderr)
+    else:
+        traceback.print_exception(error)
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code that tells a launcher of an error."""
+    if isinstance(error, GcrnnError):
+        return error.exit_code
+    if isinstance(error, OSError):  # a disk that fills up or goes away meanwhile
         return StorageError.exit_code
-    traceback.print_exception(error)
-    return 1
+    if isinstance(error, Terminated):
+        return PreemptedError.exit_code
+    return INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
 
 
 def end_now(code: int) -> NoReturn:

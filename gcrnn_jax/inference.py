@@ -141,7 +141,8 @@ def find_split(store: FeatureStore, name: str | None) -> Split:
     """
     name = name or reported_split(store)
     if name not in store.splits:
-        raise ConfigError(f"--split {name}: {store.path} has {', '.join(store.splits)}")
+        names = ", ".join(store.splits)
+        raise ConfigError(f"no split {name} in {store.path}: it has {names}")
     return store.splits[name]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from gcrnn_jax.data.atomic_files import write_atomically
 from gcrnn_jax.data.store import FeatureStore
@@ -82,6 +83,8 @@ def check_same_data(folder: Path, store: FeatureStore) -> None:
     """
     now = _training_clips(store)
     before = _read(folder / DATA)
+    if before == now:
+        return
     exact = ("clips", "labels", "classes")
     same = before.keys() == now.keys() and all(before[n] == now[n] for n in exact)
     if not same or not all(
@@ -94,6 +97,11 @@ def check_same_data(folder: Path, store: FeatureStore) -> None:
             f"({before.get('clips')} clips then, {now['clips']} now): bring the old "
             "ones back, or choose another --workdir"
         )
+    logging.warning(
+        "the training features are not to the bit those that the run in %s was begun "
+        "with: computed on another processor, or a recording has changed",
+        folder,
+    )
 
 
 def write_data(folder: Path, store: FeatureStore) -> None:
@@ -106,6 +114,7 @@ def _training_clips(store: FeatureStore) -> dict[str, Any]:
     files = ("clip_ids.json", "num_frames.npy", "weak_label.npy")
     return {
         "clips": len(store.splits["training"]),
+        "digest": store.splits["training"].digest,
         "labels": [store.card["files"][f"training/{file}"]["sha256"] for file in files],
         "classes": store.card["classes"],
         **store.card["scaler"],

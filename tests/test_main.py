@@ -94,7 +94,7 @@ def test_averaging_fusing_and_evaluating_agree_with_the_run(
     ("flags", "told"),
     [
         (["--fit=testing"], "found on testing say nothing"),
-        (["--split=evaluation"], "--split evaluation: "),
+        (["--split=evaluation"], "no split evaluation in "),
         (["--posteriors=a.npz"], "exclude each other"),
     ],
 )

@@ -69,7 +69,7 @@ def build_store(
     path = Path(path)
     if "training" not in sources:
         raise DataError(
-            "the scaler needs a split named training; "
+            "no split named training, whose statistics scale all others; "
             f"there are {', '.join(sources) or 'none'}"
         )
     jobs = _plan(sources, front_end, classes, clips_per_shard)

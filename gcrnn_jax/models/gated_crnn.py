@@ -98,6 +98,8 @@ class GatedCrnn(nn.Module):
                 f"gru_candidates must be one or more of {tuple(ACTIVATIONS)}, got "
                 f"{self.gru_candidates}"
             )
+        if not self.blocks:
+            raise ValueError("blocks must be one or more, got none")
         if (
             not len(self.blocks)
             == len(self.time_pooling)
@@ -108,7 +110,7 @@ class GatedCrnn(nn.Module):
                 f"{self.blocks}, {self.time_pooling} and {self.frequency_pooling}"
             )
         for name in _POSITIVE:
-            if np.min(value := getattr(self, name)) < 1:
+            if np.min(value := getattr(self, name), initial=1) < 1:
                 raise ValueError(f"{name} must be 1 or more, got {value}")
         if not 0 <= self.batch_norm_momentum < 1:
             raise ValueError(

@@ -20,7 +20,7 @@ from jax._src import distributed  # its client has no public name
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from gcrnn_jax.errors import PreemptedError, end_now, tell
+from gcrnn_jax.errors import PreemptedError, end_now, exit_code, tell
 
 AXIS = "data"  # the mapped axis: the clips of a batch
 
@@ -210,15 +210,17 @@ def ending_together() -> Iterator[None]:
         raise
     except BaseException as error:
         over.set()
-        code = tell(error)
-        _leave_failure(code)
+        code = exit_code(error)
+        if _leave_failure(code):
+            tell(error)
+        _wait_until_all_heard()
         end_now(code)
     finally:
         over.set()
 
 
 _FAILED, _HEARD = "gcrnn_jax/failed", "gcrnn_jax/heard/"
-_LOOK_EVERY_S, _WAIT_S = 0.5, 10.0
+_LOOK_EVERY_S, _WAIT_S = 0.2, 10.0
 
 
 def _end_with_others(over: threading.Event) -> None:
@@ -226,18 +228,28 @@ def _end_with_others(over: threading.Event) -> None:
     while not over.wait(_LOOK_EVERY_S):
         with contextlib.suppress(jax.errors.JaxRuntimeError):  # nothing is there yet
             code = int(client.key_value_try_get(_FAILED))
-            client.key_value_set(f"{_HEARD}{jax.process_index()}", "")
+            _wait_until_all_heard()
             end_now(code)
 
 
-def _leave_failure(code: int) -> None:
-    """Returns when the others know: the service may end with this process."""
+def _leave_failure(code: int) -> bool:
+    """Returns False if another process has failed before: one message is enough."""
+    client: Any = distributed.global_state.client
+    try:
+        client.key_value_set(_FAILED, str(code))
+    except jax.errors.JaxRuntimeError as error:
+        return "ALREADY_EXISTS" not in str(error)
+    return True
+
+
+def _wait_until_all_heard() -> None:
+    """The coordination service may end with this process."""
     client: Any = distributed.global_state.client
     deadline = time.monotonic() + _WAIT_S
-    with contextlib.suppress(jax.errors.JaxRuntimeError):  # the service has ended
-        client.key_value_set(_FAILED, str(code), allow_overwrite=True)
+    with contextlib.suppress(jax.errors.JaxRuntimeError):  # it has ended
+        client.key_value_set(f"{_HEARD}{jax.process_index()}", "")
         while time.monotonic() < deadline:
-            if len(client.key_value_dir_get(_HEARD)) >= jax.process_count() - 1:
+            if len(client.key_value_dir_get(_HEARD)) == jax.process_count():
                 return
             time.sleep(_LOOK_EVERY_S)
 

@@ -1,5 +1,6 @@
 """The state of training and the one step that changes it."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -50,9 +51,9 @@ def make_optimizer(
     Raises:
         ValueError: The schedule has another name, or a number cannot be.
     """
-    if not learning_rate > 0 or not eps > 0:
+    if not 0 < learning_rate < math.inf or not eps > 0:
         raise ValueError(
-            "learning_rate and eps must be greater than 0, got "
+            "learning_rate and eps must be greater than 0 and finite, got "
             f"{learning_rate} and {eps}"
         )
     if not warmup_steps >= 0 or not weight_decay >= 0:

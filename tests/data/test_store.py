@@ -271,7 +271,7 @@ def test_no_store_is_an_error(tmp_path):
 
 
 def test_a_store_needs_a_training_split(data_folder, tmp_path):
-    with pytest.raises(DataError, match="split named training; there are testing"):
+    with pytest.raises(DataError, match="no split named training.*; there are testing"):
         build(data_folder(testing=2), tmp_path / "store")
 
 
