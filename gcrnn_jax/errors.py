@@ -6,6 +6,7 @@
 
 import contextlib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -54,11 +55,8 @@ class PreemptedError(GcrnnError):
     exit_code = 75
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM where there is nothing to save; not to be caught on the way."""
-
-
 INTERRUPTED = 130  # as shells have it
+_AGAIN = "preempted: run the same command again"
 
 
 def run_command(command: Callable[[], None]) -> None:
@@ -69,17 +67,29 @@ def run_command(command: Callable[[], None]) -> None:
         sys.exit(0)
     except (GcrnnError, KeyboardInterrupt, OSError) as error:
         tell(error)
-        if isinstance(error, KeyboardInterrupt):
-            # XLA's threads may be compiling, and crash at a slow exit
-            end_now(exit_code(error))
         sys.exit(exit_code(error))
+
+
+def end_at_signals() -> None:
+    """Lets SIGTERM and Ctrl-C end the process where it is, with a line and its code.
+
+    At once, where Python would raise an exception: JAX may swallow one, and XLA's
+    threads crash at a slow exit while they compile. Files are whole or absent.
+    """
+
+    def end(number: int, _) -> None:
+        is_interrupt = number == signal.SIGINT
+        error = KeyboardInterrupt() if is_interrupt else PreemptedError(_AGAIN)
+        tell(error)
+        end_now(exit_code(error))
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
 
 
 def tell(error: BaseException) -> None:
     """Prints an error as its user should see it."""
-    if isinstance(error, Terminated):
-        print("error: preempted: run the same command again", file=sys.stderr)
-    elif isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
     elif isinstance(error, GcrnnError | OSError):
         print(f"error: {error}", file=sys.stderr)
@@ -93,8 +103,6 @@ def exit_code(error: BaseException) -> int:
         return error.exit_code
     if isinstance(error, OSError):  # a disk that fills up or goes away meanwhile
         return StorageError.exit_code
-    if isinstance(error, Terminated):
-        return PreemptedError.exit_code
     return INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
 
 

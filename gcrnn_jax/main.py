@@ -15,7 +15,6 @@ continues where it stopped, and on a finished run evaluates.
 import contextlib
 import dataclasses
 import json
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import Any
 
 from absl import flags, logging
 
-from gcrnn_jax.errors import ConfigError, Terminated, run_command
+from gcrnn_jax.errors import ConfigError, end_at_signals, run_command
 
 
 def run(config: dict[str, Any], workdir: Path) -> None:
@@ -164,14 +163,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if {"-h", "--help"} & set(argv):
         print(__doc__)
         return
-    signal.signal(signal.SIGTERM, _terminate)
+    end_at_signals()
     config, workdir = _parse(argv)
     logging.set_verbosity(logging.WARNING)
     run(config, workdir)
-
-
-def _terminate(*_) -> None:
-    raise Terminated
 
 
 def _define_flags() -> None:

@@ -153,7 +153,7 @@ class Predictor:
         self.mesh, self.model = mesh, model
         self.batch_size = -(-batch_size // devices) * devices
         predict = functools.partial(_predict, model=model, scaler=scaler)
-        self._predict = pmapped(predict, mesh, out_axes=AXIS)
+        self.of_batch = pmapped(predict, mesh, out_axes=AXIS)
 
     def __call__(
         self,
@@ -174,7 +174,7 @@ class Predictor:
         rows = self._rows_of_this_process()
         for batch, count in evaluation_batches(split, self.batch_size):
             local = {k: batch[k][rows] for k in ("features", "num_frames")}
-            clip, frame = to_host(self._predict(variables, put_batch(local, self.mesh)))
+            clip, frame = to_host(self.of_batch(variables, put_batch(local, self.mesh)))
             clips.append(clip[:count])
             frames.append(frame[:count])
         clip, frame = np.concatenate(clips), np.concatenate(frames)

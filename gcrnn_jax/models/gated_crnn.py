@@ -139,7 +139,7 @@ class GatedCrnn(nn.Module):
         Raises:
             ValueError: The poolings leave no frame or no frequency bin.
         """
-        x = features[..., None].astype(self.dtype)  # [B, T, F, 1]
+        x = features[..., None]  # [B, T, F, 1]
         x, frame_mask = self._convolve(x, frame_mask, train)
         x = x.reshape(x.shape[0], x.shape[1], -1)  # [B, T, F * C]
         outputs = [

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from gcrnn_jax.models.convolution import convolution
+from gcrnn_jax.models.convolution import activation_dtype, convolution
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "linear": lambda x: x,
@@ -32,13 +32,13 @@ class Convolution(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Returns the convolution of x, in `dtype`."""
+        """Returns the convolution of x in the activation dtype of `dtype`."""
         shape = (self.size, self.size, x.shape[-1], self.filters)
         kernel = self.param("kernel", nn.initializers.glorot_uniform(), shape)
-        x = convolution(x.astype(self.dtype), kernel.astype(self.dtype))
+        x = convolution(x, kernel, self.dtype)
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.filters,))
-            x = x + bias.astype(self.dtype)[None, None, None]
+            x = x + bias.astype(x.dtype)[None, None, None]
         return x
 
 
@@ -55,14 +55,17 @@ class BatchNorm(nn.Module):
 
     momentum: float = 0.99
     epsilon: float = 1e-3
-    dtype: jnp.dtype = jnp.float32
     axis_name: str | None = None
 
     @nn.compact
     def __call__(
         self, x: jax.Array, *, train: bool, frame_mask: jax.Array | None = None
     ) -> jax.Array:
-        """Returns x [B, T, F, C] normalised; frame_mask is [B, T] bool."""
+        """Returns x [B, T, F, C] normalised, in at least float32.
+
+        Frame_mask is [B, T] bool.
+        """
+        x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         channels = x.shape[-1]
         scale = self.param("scale", nn.initializers.ones, (channels,))
         bias = self.param("bias", nn.initializers.zeros, (channels,))
@@ -77,15 +80,11 @@ class BatchNorm(nn.Module):
         else:
             mean, var = running_mean.value, running_var.value
         factor = scale * lax.rsqrt(var + self.epsilon)
-        factor, shift = (
-            a.astype(self.dtype)[None, None, None]
-            for a in (factor, bias - mean * factor)
-        )
-        return x * factor + shift
+        shift = bias - mean * factor
+        return x * factor[None, None, None] + shift[None, None, None]
 
     def _statistics(self, x, frame_mask):
-        """Mean and variance of every channel, accumulated in at least float32."""
-        x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        """Mean and variance of every channel."""
         count = jnp.asarray(x.shape[0] * x.shape[1], x.dtype)
         if frame_mask is not None:
             count = frame_mask.sum(dtype=x.dtype)
@@ -126,7 +125,6 @@ class GatedConv(nn.Module):
         x = Convolution(filters, use_bias=False, dtype=self.dtype, name="conv")(x)
         x = BatchNorm(
             momentum=self.momentum,
-            dtype=self.dtype,
             axis_name=self.axis_name,
             name="norm",
         )(x, train=train, frame_mask=frame_mask)
@@ -137,7 +135,7 @@ class GatedConv(nn.Module):
             x = ACTIVATIONS[self.activation](x)
         if frame_mask is not None:  # or the next convolution would see the padding
             x = jnp.where(frame_mask[:, :, None, None], x, jnp.zeros((), x.dtype))
-        return x
+        return x.astype(activation_dtype(self.dtype))
 
 
 class BidirectionalGru(nn.Module):
@@ -183,9 +181,11 @@ class BidirectionalGru(nn.Module):
             if self.reset_after
             else None
         )
-        w, u, b = (a.astype(self.dtype) for a in (w, u, b))
-        both = jnp.stack([x, jnp.flip(x, 1)]).astype(self.dtype)  # [2, B, T, D]
-        projected = jnp.einsum("ibtd,idg->tibg", both, w) + b[None, :, None]
+        dtype = activation_dtype(self.dtype)
+        both = jnp.stack([x, jnp.flip(x, 1)]).astype(dtype)  # [2, B, T, D]
+        projected = jnp.einsum("ibtd,idg->tibg", both, w.astype(dtype))
+        # the recurrence is float32 at least: its gradients are sums over all frames
+        projected = projected.astype(b.dtype) + b[None, :, None]
         mask = (
             jnp.ones((num_clips, num_frames), bool)
             if frame_mask is None
@@ -201,7 +201,7 @@ class BidirectionalGru(nn.Module):
             state = jnp.where(real, new, state)
             return state, state
 
-        state = jnp.zeros((2, num_clips, units), self.dtype)
+        state = jnp.zeros((2, num_clips, units), projected.dtype)
         _, states = lax.scan(step, state, (projected, masks), unroll=self.unroll)
         forward, backward = states[:, 0], jnp.flip(states[:, 1], 0)  # [T, B, H]
         return jnp.concatenate([forward, backward], -1).transpose(1, 0, 2)
@@ -214,7 +214,7 @@ class BidirectionalGru(nn.Module):
             recurrent = jnp.einsum("ibh,ihg->ibg", state, u)
             gates = gate(projection[..., : 2 * units] + recurrent[..., : 2 * units])
             z, r = jnp.split(gates, 2, axis=-1)
-            new = r * (recurrent[..., 2 * units :] + c.astype(self.dtype)[:, None])
+            new = r * (recurrent[..., 2 * units :] + c[:, None])
         else:
             recurrent = jnp.einsum("ibh,ihg->ibg", state, u[..., : 2 * units])
             z, r = jnp.split(gate(projection[..., : 2 * units] + recurrent), 2, axis=-1)

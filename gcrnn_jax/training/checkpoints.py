@@ -74,6 +74,8 @@ class Checkpoints:
     def _save(self, checkpointer, step: int, content: PyTree) -> None:
         if step not in self._saved[checkpointer]:
             self._saved[checkpointer].add(step)
+            if jax.process_count() > 1:
+                self.wait()  # two savings at once would meet at each other's barriers
             with self._storage_errors():
                 checkpointer.save_checkpointables_async(step, content)
 

@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import itertools
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -202,6 +203,7 @@ def ending_together() -> Iterator[None]:
     if jax.process_count() == 1:
         yield
         return
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # to tell the others
     over = threading.Event()
     threading.Thread(target=_end_with_others, args=(over,), daemon=True).start()
     try:

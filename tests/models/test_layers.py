@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gcrnn_jax.models.convolution import kernel_gradient
+from gcrnn_jax.models.convolution import convolution, kernel_gradient
 from gcrnn_jax.models.layers import (
     BidirectionalGru,
     GatedConv,
@@ -38,9 +38,16 @@ def test_the_tiled_kernel_gradient_is_that_of_autodiff(frames, bins, channels):
         np.testing.assert_allclose(actual, expected, rtol=1e-10, atol=1e-10)
 
 
-def test_the_input_gradient_is_that_of_autodiff():
-    from gcrnn_jax.models.convolution import convolution
+def test_products_of_bfloat16_are_summed_in_float32():
+    x, grad = random(0, 2, 60, 64, 4), random(1, 2, 60, 64, 6)
+    rounded = [jnp.asarray(a, jnp.bfloat16).astype(jnp.float32) for a in (x, grad)]
+    exact = kernel_gradient(*rounded, (3, 3, 4, 6))
+    actual = kernel_gradient(*rounded, (3, 3, 4, 6), jnp.bfloat16)
+    assert actual.dtype == jnp.float32
+    np.testing.assert_allclose(actual, exact, atol=1e-5 * np.abs(exact).max())
 
+
+def test_the_input_gradient_is_that_of_autodiff():
     with jax.enable_x64(True):
         x, kernel = (
             jnp.asarray(random(0, 2, 9, 7, 3)),

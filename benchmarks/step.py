@@ -1,0 +1,137 @@
+r"""The training step and inference, beside the same network in PyTorch.
+
+    python -m benchmarks.step --task sed --batch 8 --dtype float32 \
+        --peer "PYTHON_WITH_TORCH torch_gated_crnn.py"
+
+Our side is what training runs: float16 features, the mapped step with Adam. Without
+--peer it is measured alone.
+"""
+
+import argparse
+import importlib
+import json
+import shlex
+import subprocess
+import time
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from benchmarks.timing import ROUNDS, alternate, report
+from gcrnn_jax import system
+from gcrnn_jax.detection.posteriors import Predictor
+from gcrnn_jax.training import parallel
+from gcrnn_jax.training.augment import Augmentation
+from gcrnn_jax.training.state import initial_state, make_optimizer, make_train_step
+
+FRAMES, BINS, CLASSES = 240, 64, 17
+
+
+class TrainingStep:
+    """The step of a system on this machine's devices; a call trains on a batch."""
+
+    def __init__(self, flags: argparse.Namespace):
+        """Flags are those of `add_network_flags`."""
+        system.use_this_machine(flags.batch, flags.devices)
+        self.mesh = parallel.make_mesh()
+        module = importlib.import_module(f"configs.{flags.task}")
+        config = module.get_config().to_dict()
+        config["model"] |= {"dtype": flags.dtype, "filters": flags.filters}
+        self.model = system.make_model(config["model"], CLASSES, parallel.AXIS)
+        self.scaler = system.make_scaler(np.zeros(BINS), np.ones(BINS))
+        optimizer = make_optimizer(total_steps=1000, **config["optimizer"])
+        state = initial_state(
+            self.model, optimizer, num_frames=FRAMES, num_bins=BINS, seed=0
+        )
+        self.state = parallel.put_state(state, self.mesh)
+        step = make_train_step(self.model, optimizer, Augmentation(), self.scaler, 0)
+        self._step = parallel.pmapped(step, self.mesh, donate=True)
+
+    def __call__(self, batch) -> dict[str, jax.Array]:
+        """Takes a step, and returns its metrics, which may be still to come."""
+        self.state, metrics = self._step(self.state, batch)
+        return metrics
+
+
+def main() -> None:
+    """The command line."""
+    flags = _parser().parse_args()
+    ours = _our_side(flags)
+    for what in ("train", "inference"):
+        sides = {"gcrnn_jax": ours[what]}
+        if flags.peer:
+            sides["PyTorch"] = _peer_side(flags, what)
+        measured = alternate(sides, unit="clips/s", rounds=flags.rounds)
+        report(f"{what} {flags.task} {flags.dtype} batch {flags.batch}", measured)
+
+
+def _our_side(flags) -> dict[str, Callable[[], float]]:
+    """Measurements of the training step and of inference."""
+    training = TrainingStep(flags)
+    rng = np.random.default_rng(0)
+    batch = {
+        "features": rng.normal(size=(flags.batch, FRAMES, BINS)).astype(np.float16),
+        "num_frames": np.full(flags.batch, FRAMES, np.int32),
+        "weak_label": (rng.random((flags.batch, CLASSES)) < 0.1).astype(np.float32),
+    }
+    batch = parallel.put_batch(batch, training.mesh)
+    inputs = {name: batch[name] for name in ("features", "num_frames")}
+    state, model = training.state, training.model.clone(axis_name=None)
+    variables = {"params": state.params, "batch_stats": state.batch_stats}
+    variables = parallel.put_state(jax.tree.map(np.array, variables), training.mesh)
+    predict = Predictor(model, training.scaler, training.mesh, flags.batch).of_batch
+    return {
+        "train": lambda: _rate(lambda: training(batch), flags),
+        "inference": lambda: _rate(lambda: predict(variables, inputs), flags),
+    }
+
+
+def _rate(function: Callable, flags) -> float:
+    """Clips a second, by the median of a few calls."""
+    seconds = []
+    for _ in range(flags.warmup + flags.steps):
+        start = time.perf_counter()
+        jax.block_until_ready(function())
+        seconds.append(time.perf_counter() - start)
+    return flags.batch / float(np.median(seconds[flags.warmup :]))
+
+
+def _peer_side(flags, what: str) -> Callable[[], float]:
+    """A measurement of the peer in a process of its own."""
+    line = [*shlex.split(flags.peer), f"--task={flags.task}", f"--batch={flags.batch}"]
+    line += [f"--channels={flags.filters}", f"--steps={flags.steps}"]
+    line += ["--amp"] if flags.dtype == "bfloat16" else []
+    line += ["--compile"] if flags.compile else []
+
+    def measure() -> float:
+        result = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True)
+        return json.loads(result.stdout.splitlines()[-1])[f"{what}_clips_per_s"]
+
+    return measure
+
+
+def add_network_flags(parser: argparse.ArgumentParser) -> None:
+    """Which network, on how many clips, how often."""
+    parser.add_argument("--task", choices=("sed", "at"), default="sed")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--filters", type=int, default=64)
+    parser.add_argument("--devices", type=int, default=0, help="of a CPU; 0: its cores")
+    parser.add_argument("--warmup", type=int, default=1, help="untimed, in a round")
+    parser.add_argument("--steps", type=int, default=5, help="timed, in a round")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_network_flags(parser)
+    parser.add_argument("--peer", help="the command that times the peer")
+    parser.add_argument("--compile", action="store_true", help="the peer")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
