@@ -53,7 +53,6 @@ def training_batches(
     start_step: int = 0,
     process_index: int = 0,
     process_count: int = 1,
-    num_threads: int = 2,
 ) -> Iterator[Batch]:
     """Yields this process's rows of global batches start_step, start_step + 1, ...
 
@@ -68,7 +67,8 @@ def training_batches(
         )
     rows = slice(process_index * size, (process_index + 1) * size)
     source = grain.MapDataset.source(BatchSource(split, sampler, rows))
-    options = grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=4)
+    # one thread: copying rows holds the interpreter, which more would only fight for
+    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
     iterator = iter(source.to_iter_dataset(options))
     iterator.set_state({"next_index": start_step})
     return iterator

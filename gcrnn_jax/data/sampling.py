@@ -4,22 +4,39 @@ So a checkpoint needs the step alone to resume exactly, and any number of device
 processes and workers sees the same global batches.
 """
 
-from typing import Protocol
+import abc
+import functools
 
 import numpy as np
 
 # streams of random numbers: of a cycle's order, of a class's clips
 _ORDER, _CLIPS = range(2)
 
+# Draws computed at once: NumPy's calls cost more than what they do for one batch.
+_STRETCH = 4096
 
-class Sampler(Protocol):
-    """Anything that says which clips make a global batch."""
 
-    batch_size: int
+class Sampler(abc.ABC):
+    """An endless sequence of draws, cut into global batches."""
+
+    def __init__(self, batch_size: int, seed: int):
+        """Stretches are kept, as batches are asked for in about their order."""
+        self.batch_size, self.seed = batch_size, seed
+        self._stretch = functools.lru_cache(maxsize=4)(
+            lambda n: self.clips_drawn(np.arange(n * _STRETCH, (n + 1) * _STRETCH))
+        )
+
+    @abc.abstractmethod
+    def clips_drawn(self, draws: np.ndarray) -> np.ndarray:
+        """Returns int64 [n], the clips of draws number int64 [n] of the sequence."""
 
     def batch(self, step: int) -> np.ndarray:
         """Returns int64 [batch_size], indices of the clips of batch number `step`."""
-        ...
+        first = step * self.batch_size
+        last = first + self.batch_size - 1
+        stretches = range(first // _STRETCH, last // _STRETCH + 1)
+        clips = np.concatenate([self._stretch(n) for n in stretches])
+        return clips[first - stretches[0] * _STRETCH :][: self.batch_size]
 
 
 def class_weights(class_sizes, size_steps=(1000, 2000, 3000, 4000)) -> np.ndarray:
@@ -44,7 +61,7 @@ def class_weights(class_sizes, size_steps=(1000, 2000, 3000, 4000)) -> np.ndarra
     return np.where(class_sizes > 0, 1 + steps, 0)
 
 
-class BalancedSampler:
+class BalancedSampler(Sampler):
     """Draws classes by weight, and within a class its clips without replacement.
 
     Draws come in cycles: one cycle holds every class `weight` times in an order of
@@ -57,7 +74,7 @@ class BalancedSampler:
 
     def __init__(self, weak_label: np.ndarray, weights, batch_size: int, seed: int):
         """Weak_label is bool [N, K], weights int [K], 0 where a class is not drawn."""
-        self.batch_size, self.seed = batch_size, seed
+        super().__init__(batch_size, seed)
         self.weights = np.asarray(weights, np.int64)
         self.clips = [np.flatnonzero(column) for column in np.asarray(weak_label).T]
         self.weights[[not len(clips) for clips in self.clips]] = 0
@@ -67,11 +84,15 @@ class BalancedSampler:
         self.slot_class = np.repeat(np.arange(len(self.weights)), self.weights)
         first = np.cumsum(self.weights) - self.weights
         self.slot_draw = np.arange(len(self.slot_class)) - first[self.slot_class]
-        self._permutations: dict[tuple[int, int], np.ndarray] = {}
+        # the order in which pass number n goes through class k
+        self._permutation = functools.lru_cache(maxsize=2 * len(self.clips))(
+            lambda k, n: np.random.default_rng((seed, _CLIPS, k, n)).permutation(
+                self.clips[k]
+            )
+        )
 
-    def batch(self, step: int) -> np.ndarray:
-        """Returns int64 [batch_size], indices of the clips of batch number `step`."""
-        draws = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
+    def clips_drawn(self, draws: np.ndarray) -> np.ndarray:
+        """Returns int64 [n], the clips of draws number int64 [n] of the sequence."""
         cycle, position = np.divmod(draws, len(self.slot_class))
         slot = np.empty_like(draws)
         for one in np.unique(cycle):
@@ -90,31 +111,19 @@ class BalancedSampler:
                 clips[of_pass] = permutation[places[passes == one]]
         return clips
 
-    def _permutation(self, k: int, one_pass: int) -> np.ndarray:
-        """The order in which pass number `one_pass` goes through class k, cached."""
-        found = self._permutations.get((k, one_pass))
-        if found is None:
-            rng = np.random.default_rng((self.seed, _CLIPS, k, one_pass))
-            found = rng.permutation(self.clips[k])
-            self._permutations[k, one_pass] = found
-            for old in list(self._permutations):  # a copy: other threads add to it
-                if old[0] == k and old[1] < one_pass - 1:
-                    self._permutations.pop(old, None)
-        return found
 
-
-class ShuffledSampler:
+class ShuffledSampler(Sampler):
     """Every clip once an epoch, in a new order each epoch: no balancing."""
 
     def __init__(self, num_clips: int, batch_size: int, seed: int):
         """Num_clips is the size of the training set."""
         if num_clips < 1:
             raise ValueError("no clips to draw from")
-        self.num_clips, self.batch_size, self.seed = num_clips, batch_size, seed
+        super().__init__(batch_size, seed)
+        self.num_clips = num_clips
 
-    def batch(self, step: int) -> np.ndarray:
-        """Returns int64 [batch_size], indices of the clips of batch number `step`."""
-        draws = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
+    def clips_drawn(self, draws: np.ndarray) -> np.ndarray:
+        """Returns int64 [n], the clips of draws number int64 [n] of the sequence."""
         epoch, position = np.divmod(draws, self.num_clips)
         clips = np.empty_like(draws)
         for one in np.unique(epoch):
