@@ -1,5 +1,6 @@
 """What tests share: strict JAX on four simulated devices, small data, data at hand."""
 
+import json
 import os
 import subprocess
 import sys
@@ -119,6 +120,11 @@ class Commands:
     def main(self, workdir, *fields, **options):
         """Trains a tiny system."""
         return self.run(*self.TINY, f"--workdir={workdir}", *fields, **options)
+
+    def losses(self, workdir: Path) -> list[float]:
+        """Of all steps that a run has logged."""
+        lines = (workdir / "metrics.jsonl").read_text().splitlines()
+        return [json.loads(line)["loss"] for line in lines]
 
 
 @pytest.fixture(scope="session")

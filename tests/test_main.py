@@ -14,11 +14,6 @@ def finished(commands, tmp_path_factory):
     return workdir, result.stdout
 
 
-def logged(workdir):
-    lines = (workdir / "metrics.jsonl").read_text().splitlines()
-    return [json.loads(line)["loss"] for line in lines]
-
-
 def test_a_run_ends_with_a_table_and_what_it_wrote(finished):
     workdir, printed = finished
     for text in ("epochs 1:2 fused", "epochs 1:2 averaged", "the same for all clips"):
@@ -37,7 +32,7 @@ def test_a_finished_run_says_so_and_evaluates_to_the_same_scores(finished, comma
     assert again.returncode == 0, again.stderr
     assert "is finished" in again.stdout
     assert (workdir / "results" / "testing" / "scores.json").read_bytes() == before
-    assert len(logged(workdir)) == 4
+    assert len(commands.losses(workdir)) == 4
 
 
 def tagging_of(commands, output, *flags):

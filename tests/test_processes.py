@@ -1,7 +1,6 @@
 """Several processes train as one does; signals and failures end all of them."""
 
 import fcntl
-import json
 import signal
 import subprocess
 import sys
@@ -10,11 +9,6 @@ import numpy as np
 import pytest
 
 LAST_DIGITS = {"rtol": 1e-5, "atol": 1e-6}
-
-
-def logged(workdir):
-    lines = (workdir / "metrics.jsonl").read_text().splitlines()
-    return [json.loads(line)["loss"] for line in lines]
 
 
 def wait_for(stream, beginning):
@@ -32,11 +26,13 @@ def test_two_processes_of_two_devices_train_and_resume_like_one_of_four(
     shorter = ("--config.training.num_epochs=1", "--config.fusion.epochs=1:1")
     half = commands.main(two, *halves, *shorter, processes=2)
     assert half.returncode == 0, half.stderr
-    assert len(logged(two)) == 2
+    assert len(commands.losses(two)) == 2
     other_half = commands.main(two, *halves, processes=2)
     assert other_half.returncode == 0, other_half.stderr
     assert "after step 2 of 4" in other_half.stdout
-    np.testing.assert_allclose(logged(two), logged(one), **LAST_DIGITS)
+    np.testing.assert_allclose(
+        commands.losses(two), commands.losses(one), **LAST_DIGITS
+    )
 
 
 def test_what_the_first_process_alone_cannot_do_ends_both_with_its_code(
@@ -82,7 +78,7 @@ def test_sigterm_saves_and_exits_75_and_the_next_start_continues(commands, tmp_p
         wait_for(process.stderr, "epoch 1/")
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 75
-    steps = len(logged(workdir))
+    steps = len(commands.losses(workdir))
     epochs = steps // 2 + 1
     fields = (
         f"--config.training.num_epochs={epochs}",

@@ -157,7 +157,7 @@ class GatedCrnn(nn.Module):
         x = outputs[0]
         for other in outputs[1:]:
             x = x * other
-        return self._pool(x.astype(_at_least_float32(x.dtype)), frame_mask)
+        return self._pool(x.astype(jnp.promote_types(x.dtype, jnp.float32)), frame_mask)
 
     def _convolve(self, x, frame_mask, train):
         poolings = zip(self.time_pooling, self.frequency_pooling, strict=True)
@@ -219,7 +219,3 @@ def _pool_mask(frame_mask: jax.Array | None, time: int) -> jax.Array | None:
     num_clips, num_frames = frame_mask.shape
     frames = num_frames // time
     return frame_mask[:, : frames * time].reshape(num_clips, frames, time).any(-1)
-
-
-def _at_least_float32(dtype: jnp.dtype) -> jnp.dtype:
-    return jnp.promote_types(dtype, jnp.float32)
