@@ -14,7 +14,7 @@ import jax
 
 from benchmarks.step import TrainingStep, add_network_flags
 from benchmarks.timing import alternate, report
-from gcrnn_jax import system
+from gcrnn_jax.allocator import restart_tuned
 from gcrnn_jax.audio.features import FrontEnd
 from gcrnn_jax.data.loader import training_batches
 from gcrnn_jax.data.sampling import make_sampler
@@ -74,5 +74,5 @@ def _train(training: TrainingStep, batches: Iterator, flags) -> float:
 
 
 if __name__ == "__main__":
-    system.use_this_machine()
+    restart_tuned()
     main()

@@ -20,6 +20,7 @@ import numpy as np
 
 from benchmarks.timing import ROUNDS, alternate, report
 from gcrnn_jax import system
+from gcrnn_jax.allocator import restart_tuned
 from gcrnn_jax.detection.posteriors import Predictor
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.augment import Augmentation
@@ -134,4 +135,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    restart_tuned()
     main()

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gcrnn_jax.allocator import restart_tuned
 from gcrnn_jax.data.event_lists import events_by_file, read_event_rows, write_text
 from gcrnn_jax.errors import ConfigError, DataError, run_command
 from gcrnn_jax.metrics.list_checks import (
@@ -296,4 +297,5 @@ def _percents(rates: Rates) -> list[str]:
 
 
 if __name__ == "__main__":
+    restart_tuned()
     run_command(main)

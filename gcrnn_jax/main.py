@@ -22,6 +22,7 @@ from typing import Any
 
 from absl import flags, logging
 
+from gcrnn_jax.allocator import restart_tuned
 from gcrnn_jax.errors import ConfigError, end_at_signals, run_command
 
 
@@ -209,4 +210,5 @@ def _parse(argv: list[str]) -> tuple[dict[str, Any], Path]:
 
 
 if __name__ == "__main__":
+    restart_tuned()
     run_command(main)

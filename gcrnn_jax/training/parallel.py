@@ -5,7 +5,6 @@ times as fast as one device of two threads.
 """
 
 import contextlib
-import ctypes
 import itertools
 import os
 import signal
@@ -27,8 +26,6 @@ AXIS = "data"  # the mapped axis: the clips of a batch
 
 _BARRIERS = itertools.count()  # a barrier's name must be new
 _A_WEEK_MS = 7 * 24 * 3600 * 1000
-
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4  # of glibc's mallopt
 
 
 def num_processes() -> int:
@@ -78,9 +75,6 @@ def _local_devices() -> list[int] | None:
 def use_cpu_cores(batch_size: int | None = None, num_devices: int = 0) -> None:
     """Where there is no accelerator, makes the CPU's cores the devices.
 
-    Also tells glibc to keep the memory it has: giving the large temporaries of every
-    step back to the system costs as much as the elementwise work done in them.
-
     Args:
         batch_size: Of one process; the devices must divide it. None: any.
         num_devices: Devices of this process; 0: as many as there are cores, less
@@ -91,16 +85,6 @@ def use_cpu_cores(batch_size: int | None = None, num_devices: int = 0) -> None:
         fits = [n for n in range(1, cores + 1) if not (batch_size or 0) % n]
         num_devices = max(fits)
     jax.config.update("jax_num_cpu_devices", num_devices)
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):  # another C library: slower, not wrong
-        return
-    for option, value in (
-        (_M_MMAP_THRESHOLD, -1),
-        (_M_TRIM_THRESHOLD, -1),
-        (_M_MMAP_MAX, 0),
-    ):
-        mallopt(option, value)
 
 
 def keep_compiled(folder: Path) -> None:
