@@ -81,6 +81,7 @@ def get_config() -> ConfigDict:
     config.parallel = ConfigDict()
     config.parallel.cpu_devices = 0  # without an accelerator; 0: one a core
     config.parallel.sync_batch_norm = True  # statistics of the whole batch
+    config.parallel.resident_fraction = 0.5  # of a GPU's memory for training clips
 
     config.postprocessing = ConfigDict()
     config.postprocessing.tag_threshold = 0.3

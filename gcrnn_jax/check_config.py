@@ -36,7 +36,15 @@ def check_config(config: Config) -> None:
     for name, least in _AT_LEAST.items():
         if (value := _field(config, name)) < least:
             raise ConfigError(f"{name}: expected {least} or more, got {value}")
-    _check_data(config["data"])
+    for name in ("data.max_bad_fraction", "parallel.resident_fraction"):
+        if not 0 <= (value := _field(config, name)) <= 1:
+            raise ConfigError(f"{name}: expected 0 to 1, got {value}")
+    sizes = config["data"]["soundscapes"]
+    if len(sizes) != 3 or min(sizes) < 1:
+        raise ConfigError(
+            "data.soundscapes: expected clips to train, to validate and to test on, "
+            f"each 1 or more, got {tuple(sizes)}"
+        )
     batch_size, processes = config["sampling"]["batch_size"], parallel.num_processes()
     if batch_size % processes:
         raise ConfigError(
@@ -88,17 +96,6 @@ def check_shapes(config: Config, num_devices: int) -> None:
         jax.eval_shape(model.init, jax.random.key(0), features)
     except ValueError as error:  # poolings that leave nothing
         raise ConfigError(f"model: {error}") from error
-
-
-def _check_data(data: Config) -> None:
-    if not 0 <= (fraction := data["max_bad_fraction"]) <= 1:
-        raise ConfigError(f"data.max_bad_fraction: expected 0 to 1, got {fraction}")
-    sizes = data["soundscapes"]
-    if len(sizes) != 3 or min(sizes) < 1:
-        raise ConfigError(
-            "data.soundscapes: expected clips to train, to validate and to test on, "
-            f"each 1 or more, got {tuple(sizes)}"
-        )
 
 
 def _field(config: Config, name: str) -> Any:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import logging
 from jax.sharding import Mesh
@@ -23,7 +22,7 @@ from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError
 from gcrnn_jax.models.gated_crnn import GatedCrnn
 from gcrnn_jax.prepare import cache_folder, prepare, prepare_soundscapes
-from gcrnn_jax.training import parallel
+from gcrnn_jax.training import parallel, resident
 from gcrnn_jax.training.augment import Augmentation, Scaler
 from gcrnn_jax.training.checkpoints import Checkpoints
 from gcrnn_jax.training.loop import train
@@ -88,7 +87,7 @@ def make_card(config: Config, store: FeatureStore) -> dict[str, Any]:
 
 def make_scaler(mean, std) -> Scaler:
     """Statistics of the training features, [F] each, as float32."""
-    return Scaler(jnp.asarray(mean, jnp.float32), jnp.asarray(std, jnp.float32))
+    return Scaler(np.asarray(mean, np.float32), np.asarray(std, np.float32))
 
 
 def postprocessing_of(config: Config) -> Postprocessing:
@@ -157,20 +156,23 @@ def train_run(
             return False
         if start and jax.process_index() == 0:
             print(f"continuing {workdir} after step {start} of {total_steps}")
+        scaler = make_scaler(store.mean, store.std)
+        step = make_train_step(
+            model, optimizer, Augmentation(**config["augmentation"]), scaler, seed
+        )
+        held, fraction = None, config["parallel"]["resident_fraction"]
+        if parallel.as_first_says(resident.fits(split, mesh, fraction)):
+            held, step = resident.put_split(split, mesh), resident.with_look_up(step)
         batches = training_batches(
-            split,
+            split if held is None else None,
             make_sampler(split.weak_label, seed=seed, **sampling),
             start_step=start,
             process_index=jax.process_index(),
             process_count=jax.process_count(),
         )
-        scaler = make_scaler(store.mean, store.std)
-        step = make_train_step(
-            model, optimizer, Augmentation(**config["augmentation"]), scaler, seed
-        )
         train(
             state,
-            parallel.pmapped(step, mesh, donate=True),
+            parallel.pmapped(step, mesh, shared=held, donate=True),
             batches,
             mesh=mesh,
             checkpoints=checkpoints,

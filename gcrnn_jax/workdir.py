@@ -24,6 +24,7 @@ _FREE = (
     "fusion.",
     "postprocessing.",
     "parallel.cpu_devices",
+    "parallel.resident_fraction",
     "data.root",
     "data.num_workers",
     "data.max_bad_fraction",

@@ -1,9 +1,11 @@
+import jax
 import pytest
 
 from configs import at, few_clips, laptop, sed
 from gcrnn_jax.check_config import check_config, check_shapes
 from gcrnn_jax.errors import ConfigError
-from gcrnn_jax.system import parse_epochs
+from gcrnn_jax.system import open_store, parse_epochs, train_run
+from gcrnn_jax.training import parallel, resident
 
 
 def config(module=sed):
@@ -39,6 +41,7 @@ def test_every_configuration_can_be_built(module):
         ("data", "soundscapes", (10, 10)),
         ("data", "soundscapes", (10, 10, 0)),
         ("data", "max_bad_fraction", 1.5),
+        ("parallel", "resident_fraction", -0.5),
         ("data", "num_workers", -1),
         ("parallel", "cpu_devices", -1),
         ("model", "filters", 0),
@@ -89,3 +92,19 @@ def test_epochs_are_first_to_last_and_no_further_than_the_run():
     assert parse_epochs("20:80:10", last=80) == [20, 30, 40, 50, 60, 70, 80]
     assert parse_epochs("3:9", last=5) == [3, 4, 5]
     assert parse_epochs("4", last=5) == [4]
+
+
+def test_a_run_whose_clips_the_devices_hold_is_the_same(tmp_path, monkeypatch):
+    small = config(laptop)
+    small["data"] |= {"soundscapes": (24, 4, 4), "store": str(tmp_path / "store")}
+    small["model"] |= {"filters": 4, "last_filters": 8, "rnn_units": 4}
+    small["sampling"]["batch_size"] = 8
+    small["training"] = {"num_epochs": 2, "steps_per_epoch": 2}
+    store, mesh = open_store(small), parallel.make_mesh(jax.devices()[:2])
+    logs = []
+    for fits in (False, True):
+        monkeypatch.setattr(resident, "fits", lambda split, mesh, part, f=fits: f)
+        workdir = tmp_path / str(fits)
+        assert train_run(small, store, workdir, mesh, lambda epoch, state: None)
+        logs.append((workdir / "metrics.jsonl").read_text())
+    assert logs[0] == logs[1] and logs[0].count("\n") == 4

@@ -21,7 +21,7 @@ _ENDLESS = 1 << 40
 class BatchSource(grain.sources.RandomAccessDataSource):
     """A random-access source: element n is this process's part of global batch n."""
 
-    def __init__(self, split: Split, sampler: Sampler, rows: slice):
+    def __init__(self, split: Split | None, sampler: Sampler, rows: slice):
         """Rows are this process's rows of every global batch."""
         self.split, self.sampler, self.rows = split, sampler, rows
 
@@ -29,7 +29,10 @@ class BatchSource(grain.sources.RandomAccessDataSource):
         return _ENDLESS
 
     def __getitem__(self, record_key) -> Batch:
-        return gather(self.split, self.sampler.batch(int(record_key))[self.rows])
+        clips = self.sampler.batch(int(record_key))[self.rows]
+        if self.split is None:
+            return {"clips": clips.astype(np.int32)}
+        return gather(self.split, clips)
 
 
 def gather(split: Split, indices: np.ndarray) -> Batch:
@@ -47,7 +50,7 @@ def gather(split: Split, indices: np.ndarray) -> Batch:
 
 
 def training_batches(
-    split: Split,
+    split: Split | None,
     sampler: Sampler,
     *,
     start_step: int = 0,
@@ -55,6 +58,8 @@ def training_batches(
     process_count: int = 1,
 ) -> Iterator[Batch]:
     """Yields this process's rows of global batches start_step, start_step + 1, ...
+
+    Without a split they are {"clips": int32 [B]}, for devices that hold the clips.
 
     Raises:
         ValueError: The batch does not divide among the processes.

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from gcrnn_jax.training.parallel import AXIS
@@ -20,8 +21,8 @@ _SHIFT, _MASK, _MIX, _PARTNER = range(4)
 class Scaler(NamedTuple):
     """Mean and standard deviation of every feature bin over the training clips."""
 
-    mean: jax.Array  # [F]
-    std: jax.Array  # [F]
+    mean: np.ndarray  # [F]
+    std: np.ndarray  # [F]
 
 
 class Inputs(NamedTuple):

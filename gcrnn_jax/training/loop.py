@@ -135,7 +135,9 @@ def train(
                     f"preempted before step {number + 1} of {last}; saved in {workdir}"
                     ": run the same command again to continue"
                 )
-            state, metrics = step(state, put_batch(next(batches), mesh))
+            batch = put_batch(next(batches), mesh)
+            with jax.transfer_guard("disallow"):  # the step reads what devices hold
+                state, metrics = step(state, batch)
             # fetched one step late, so that the device never waits for the host
             _record(waiting, log, display)
             display.update(batch_size)

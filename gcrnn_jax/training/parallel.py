@@ -129,7 +129,9 @@ def put_batch(rows, mesh: Mesh):
     )
 
 
-def pmapped(step: Callable, mesh: Mesh, *, out_axes=None, donate: bool = False):
+def pmapped(
+    step: Callable, mesh: Mesh, *, shared=None, out_axes=None, donate: bool = False
+):
     """Compiles a per-replica function for all devices, as `jax.pmap` does.
 
     Args:
@@ -137,6 +139,8 @@ def pmapped(step: Callable, mesh: Mesh, *, out_axes=None, donate: bool = False):
             the whole state. Means over replicas are its own to take, by `lax.pmean`
             over AXIS: nothing checks that replicas agree on what is not mapped.
         mesh: The devices.
+        shared: Arrays on all devices that the step is given as its third argument,
+            whole; None: it has but two.
         out_axes: None: every replica returns the same, which is returned once. AXIS:
             the rows that replicas return are joined.
         donate: The state's memory is reused for the result.
@@ -144,14 +148,18 @@ def pmapped(step: Callable, mesh: Mesh, *, out_axes=None, donate: bool = False):
     Differs: from literal `jax.pmap` in that states are global arrays, which orbax can
     save from several processes.
     """
+    in_specs = (PartitionSpec(), PartitionSpec(AXIS))
     mapped = jax.shard_map(
         step,
         mesh=mesh,
-        in_specs=(PartitionSpec(), PartitionSpec(AXIS)),
+        in_specs=(*in_specs, *([] if shared is None else [PartitionSpec()])),
         out_specs=PartitionSpec() if out_axes is None else PartitionSpec(out_axes),
         check_vma=False,  # gradients of unmapped parameters would be summed unasked
     )
-    return jax.jit(mapped, donate_argnums=(0,) if donate else ())
+    compiled = jax.jit(mapped, donate_argnums=(0,) if donate else ())
+    if shared is None:
+        return compiled
+    return lambda state, batch: compiled(state, batch, shared)
 
 
 def to_host(tree):

@@ -12,7 +12,7 @@ from gcrnn_jax.data.loader import training_batches
 from gcrnn_jax.data.sampling import make_sampler
 from gcrnn_jax.errors import DivergedError, PreemptedError
 from gcrnn_jax.models.gated_crnn import GatedCrnn
-from gcrnn_jax.training import parallel
+from gcrnn_jax.training import parallel, resident
 from gcrnn_jax.training.augment import Augmentation, Scaler
 from gcrnn_jax.training.checkpoints import Checkpoints, model_steps
 from gcrnn_jax.training.loop import Preemption, train
@@ -32,11 +32,16 @@ class MemorySplit:
         self.num_frames = rng.integers(T // 2, T + 1, size)
         self.weak_label = rng.random((size, K)) < 0.4
 
+    def __len__(self):
+        return len(self.features)
+
     def rows(self, indices):
         return self.features[indices]
 
 
-def run(workdir, num_epochs, *, num_devices=4, split=None, on_epoch=None):
+def run(
+    workdir, num_epochs, *, num_devices=4, split=None, on_epoch=None, is_resident=False
+):
     """Trains to the end of num_epochs from wherever workdir is."""
     split = split or MemorySplit()
     mesh = parallel.make_mesh(jax.devices()[:num_devices])
@@ -65,6 +70,8 @@ def run(workdir, num_epochs, *, num_devices=4, split=None, on_epoch=None):
         Scaler(np.zeros(F, np.float32), np.ones(F, np.float32)),
         seed=7,
     )
+    held = resident.put_split(split, mesh) if is_resident else None
+    step = resident.with_look_up(step) if is_resident else step
     workdir.mkdir(exist_ok=True)
     checkpoints = Checkpoints(workdir, {})
     try:
@@ -75,8 +82,10 @@ def run(workdir, num_epochs, *, num_devices=4, split=None, on_epoch=None):
         )
         return train(
             state,
-            parallel.pmapped(step, mesh, donate=True),
-            training_batches(split, sampler, start_step=int(state.step)),
+            parallel.pmapped(step, mesh, shared=held, donate=True),
+            training_batches(
+                None if is_resident else split, sampler, start_step=int(state.step)
+            ),
             mesh=mesh,
             checkpoints=checkpoints,
             workdir=workdir,
@@ -108,6 +117,23 @@ def test_four_epochs_are_two_and_two_more_bit_for_bit(tmp_path, num_devices):
     assert [line["step"] for line in logged(tmp_path / "whole")] == list(range(12))
     assert logged(tmp_path / "whole") == logged(tmp_path / "parts")
     assert model_steps(tmp_path / "parts") == [3, 6, 9, 12]
+
+
+@pytest.mark.parametrize("num_devices", [1, 4])
+def test_clips_that_devices_hold_train_to_the_same_bits(
+    tmp_path, num_devices, monkeypatch
+):
+    monkeypatch.setattr(resident, "_CHUNK", 8)  # two whole ones and a half
+    sent = run(tmp_path / "sent", 2, num_devices=num_devices)
+    held = run(tmp_path / "held", 2, num_devices=num_devices, is_resident=True)
+    assert_same_bits(sent, held)
+    assert logged(tmp_path / "sent") == logged(tmp_path / "held")
+
+
+def test_a_step_that_would_fetch_from_the_host_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("gcrnn_jax.training.loop.put_batch", lambda rows, mesh: rows)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="Disallowed host-to-device"):
+        run(tmp_path / "run", 2)
 
 
 def test_a_run_continues_on_another_number_of_devices(tmp_path):
