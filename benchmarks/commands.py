@@ -70,7 +70,7 @@ def _measure(folder: Path, root: Path | None) -> None:
             "prepare": lambda: _prepare(root, store, len(recordings)),
             "librosa": lambda: _librosa_loop(recordings),
         }
-        report("prepare, 2 processes", alternate(sides, unit="clips/s"))
+        report("prepare, 2 processes", alternate(sides, ROUNDS), "clips/s")
 
 
 def _prepare(root: Path, store: Path, count: int) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import librosa
 import numpy as np
 
-from benchmarks.timing import alternate, report
+from benchmarks.timing import ROUNDS, alternate, report
 from gcrnn_jax.audio.features import log_mel
 from gcrnn_jax.audio.soundscapes import soundscape
 
@@ -28,9 +28,9 @@ def main() -> None:
         "gcrnn_jax": lambda: _rate(lambda n: log_mel(waveforms[n % 8])),
         "librosa": lambda: _rate(lambda n: librosa_log_mel(waveforms[n % 8])),
     }
-    report("log-mel, one core", alternate(sides, unit="clips/s"))
+    report("log-mel, one core", alternate(sides, ROUNDS), "clips/s")
     sides = {"soundscapes": lambda: _rate(lambda n: soundscape(0, n))}
-    report("soundscapes, one core", alternate(sides, unit="clips/s"))
+    report("soundscapes, one core", alternate(sides, ROUNDS), "clips/s")
 
 
 def librosa_log_mel(waveform: np.ndarray) -> np.ndarray:

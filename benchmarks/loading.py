@@ -1,4 +1,4 @@
-r"""The loader alone, and the training loop with it beside one with a resident batch.
+r"""The loader alone, and the training loop with it beside loops that need no loading.
 
     python -m benchmarks.loading --task sed --batch 8
 
@@ -11,9 +11,11 @@ import time
 from collections.abc import Iterator
 
 import jax
+from jax.sharding import Mesh
 
-from benchmarks.step import TrainingStep, add_network_flags
+from benchmarks.step import TrainingStep, add_network_flags, network_name
 from benchmarks.timing import alternate, report
+from gcrnn_jax import system
 from gcrnn_jax.allocator import restart_tuned
 from gcrnn_jax.audio.features import FrontEnd
 from gcrnn_jax.data.loader import training_batches
@@ -22,7 +24,6 @@ from gcrnn_jax.data.store import Split
 from gcrnn_jax.prepare import prepare_soundscapes
 from gcrnn_jax.training.parallel import put_batch
 
-CLIPS = {"training": 2000, "validation": 1, "testing": 1}
 LOADED = 4000  # batches in a measurement of the loader alone
 
 
@@ -32,29 +33,36 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_network_flags(parser)
+    parser.add_argument("--clips", type=int, default=2000, help="soundscapes to read")
     flags = parser.parse_args()
-    training = TrainingStep(flags)
-    split = prepare_soundscapes(CLIPS, front_end=FrontEnd()).splits["training"]
+    system.use_this_machine(flags.batch, flags.devices)
+    clips = {"training": flags.clips, "validation": 1, "testing": 1}
+    split = prepare_soundscapes(clips, front_end=FrontEnd()).splits["training"]
     sides = {"loader alone": lambda: _load(_batches(split, 44))}
-    measured = alternate(sides, unit="clips/s", rounds=flags.rounds)
-    report("loader batch 44", measured)
+    report("loader batch 44", alternate(sides, flags.rounds), "clips/s")
 
-    batches = _batches(split, flags.batch)
-    resident = put_batch(next(batches), training.mesh)
+    training, holding = TrainingStep(flags), TrainingStep(flags, split)
+    mesh = training.mesh
+    batches, indices = _batches(split, flags.batch), _batches(split, flags.batch, True)
+    one = put_batch(next(batches), mesh)
     sides = {
-        "real loader": lambda: _train(
-            training, (put_batch(batch, training.mesh) for batch in batches), flags
+        "loader": lambda: _train(training, _sent(batches, mesh), flags),
+        "clips on the devices": lambda: _train(holding, _sent(indices, mesh), flags),
+        "one batch on the devices": lambda: _train(
+            training, itertools.repeat(one), flags
         ),
-        "resident batch": lambda: _train(training, itertools.repeat(resident), flags),
     }
-    measured = alternate(sides, unit="clips/s", rounds=flags.rounds)
-    report(f"loop {flags.task} {flags.dtype} batch {flags.batch}", measured)
+    report(f"loop {network_name(flags)}", alternate(sides, flags.rounds), "clips/s")
 
 
-def _batches(split: Split, batch_size: int) -> Iterator:
+def _batches(split: Split, batch_size: int, is_held: bool = False) -> Iterator:
     options = {"balanced": True, "size_steps": (100, 200, 300, 400)}
     sampler = make_sampler(split.weak_label, seed=0, batch_size=batch_size, **options)
-    return training_batches(split, sampler)
+    return training_batches(None if is_held else split, sampler)
+
+
+def _sent(batches: Iterator, mesh: Mesh) -> Iterator:
+    return (put_batch(batch, mesh) for batch in batches)
 
 
 def _load(batches: Iterator) -> float:
@@ -66,6 +74,7 @@ def _load(batches: Iterator) -> float:
 
 
 def _train(training: TrainingStep, batches: Iterator, flags) -> float:
+    jax.block_until_ready(training(next(batches)))
     start, metrics = time.perf_counter(), None
     for batch in itertools.islice(batches, flags.steps):
         metrics = training(batch)

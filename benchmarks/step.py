@@ -21,8 +21,9 @@ import numpy as np
 from benchmarks.timing import ROUNDS, alternate, report
 from gcrnn_jax import system
 from gcrnn_jax.allocator import restart_tuned
+from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posteriors import Predictor
-from gcrnn_jax.training import parallel
+from gcrnn_jax.training import parallel, resident
 from gcrnn_jax.training.augment import Augmentation
 from gcrnn_jax.training.state import initial_state, make_optimizer, make_train_step
 
@@ -32,13 +33,15 @@ FRAMES, BINS, CLASSES = 240, 64, 17
 class TrainingStep:
     """The step of a system on this machine's devices; a call trains on a batch."""
 
-    def __init__(self, flags: argparse.Namespace):
-        """Flags are those of `add_network_flags`."""
-        system.use_this_machine(flags.batch, flags.devices)
-        self.mesh = parallel.make_mesh()
+    def __init__(
+        self, flags: argparse.Namespace, split: Split | None = None, devices=None
+    ):
+        """Flags are those of `add_network_flags`; a split is put on the devices."""
+        self.mesh = parallel.make_mesh(devices)
         module = importlib.import_module(f"configs.{flags.task}")
         config = module.get_config().to_dict()
-        config["model"] |= {"dtype": flags.dtype, "filters": flags.filters}
+        names = {"dtype": flags.dtype, "filters": flags.filters}
+        config["model"] |= {**names, "gru_unroll": flags.unroll}
         self.model = system.make_model(config["model"], CLASSES, parallel.AXIS)
         self.scaler = system.make_scaler(np.zeros(BINS), np.ones(BINS))
         optimizer = make_optimizer(total_steps=1000, **config["optimizer"])
@@ -47,44 +50,61 @@ class TrainingStep:
         )
         self.state = parallel.put_state(state, self.mesh)
         step = make_train_step(self.model, optimizer, Augmentation(), self.scaler, 0)
-        self._step = parallel.pmapped(step, self.mesh, donate=True)
+        held = None
+        if split is not None:
+            held, step = (
+                resident.put_split(split, self.mesh),
+                resident.with_look_up(step),
+            )
+        self.step = parallel.pmapped(step, self.mesh, shared=held, donate=True)
 
     def __call__(self, batch) -> dict[str, jax.Array]:
         """Takes a step, and returns its metrics, which may be still to come."""
-        self.state, metrics = self._step(self.state, batch)
+        self.state, metrics = self.step(self.state, batch)
         return metrics
 
 
 def main() -> None:
     """The command line."""
     flags = _parser().parse_args()
-    ours = _our_side(flags)
+    system.use_this_machine(flags.batch, flags.devices)
+    sides = {"gcrnn_jax": _our_side(flags)}
+    if flags.peer:
+        sides["PyTorch"] = _peer_side(flags)
+    measured = alternate(sides, flags.rounds)
     for what in ("train", "inference"):
-        sides = {"gcrnn_jax": ours[what]}
-        if flags.peer:
-            sides["PyTorch"] = _peer_side(flags, what)
-        measured = alternate(sides, unit="clips/s", rounds=flags.rounds)
-        report(f"{what} {flags.task} {flags.dtype} batch {flags.batch}", measured)
+        rates = {name: [rate[what] for rate in of] for name, of in measured.items()}
+        report(f"{what} {network_name(flags)}", rates, "clips/s")
 
 
-def _our_side(flags) -> dict[str, Callable[[], float]]:
-    """Measurements of the training step and of inference."""
-    training = TrainingStep(flags)
+def network_name(flags: argparse.Namespace) -> str:
+    """Which network was measured, for a title."""
+    name = f"{flags.task} {flags.dtype} batch {flags.batch}"
+    return name + (f" unroll {flags.unroll}" if flags.unroll > 1 else "")
+
+
+def random_batch(size: int) -> dict[str, np.ndarray]:
+    """As the loader's."""
     rng = np.random.default_rng(0)
-    batch = {
-        "features": rng.normal(size=(flags.batch, FRAMES, BINS)).astype(np.float16),
-        "num_frames": np.full(flags.batch, FRAMES, np.int32),
-        "weak_label": (rng.random((flags.batch, CLASSES)) < 0.1).astype(np.float32),
+    return {
+        "features": rng.normal(size=(size, FRAMES, BINS)).astype(np.float16),
+        "num_frames": np.full(size, FRAMES, np.int32),
+        "weak_label": (rng.random((size, CLASSES)) < 0.1).astype(np.float32),
     }
-    batch = parallel.put_batch(batch, training.mesh)
+
+
+def _our_side(flags) -> Callable[[], dict[str, float]]:
+    """A measurement of the training step and of inference."""
+    training = TrainingStep(flags)
+    batch = parallel.put_batch(random_batch(flags.batch), training.mesh)
     inputs = {name: batch[name] for name in ("features", "num_frames")}
     state, model = training.state, training.model.clone(axis_name=None)
     variables = {"params": state.params, "batch_stats": state.batch_stats}
     variables = parallel.put_state(jax.tree.map(np.array, variables), training.mesh)
     predict = Predictor(model, training.scaler, training.mesh, flags.batch).of_batch
-    return {
-        "train": lambda: _rate(lambda: training(batch), flags),
-        "inference": lambda: _rate(lambda: predict(variables, inputs), flags),
+    return lambda: {
+        "train": _rate(lambda: training(batch), flags),
+        "inference": _rate(lambda: predict(variables, inputs), flags),
     }
 
 
@@ -98,16 +118,17 @@ def _rate(function: Callable, flags) -> float:
     return flags.batch / float(np.median(seconds[flags.warmup :]))
 
 
-def _peer_side(flags, what: str) -> Callable[[], float]:
-    """A measurement of the peer in a process of its own."""
+def _peer_side(flags) -> Callable[[], dict[str, float]]:
+    """The same of the peer, in a process of its own."""
     line = [*shlex.split(flags.peer), f"--task={flags.task}", f"--batch={flags.batch}"]
     line += [f"--channels={flags.filters}", f"--steps={flags.steps}"]
     line += ["--amp"] if flags.dtype == "bfloat16" else []
     line += ["--compile"] if flags.compile else []
 
-    def measure() -> float:
+    def measure() -> dict[str, float]:
         result = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True)
-        return json.loads(result.stdout.splitlines()[-1])[f"{what}_clips_per_s"]
+        found = json.loads(result.stdout.splitlines()[-1])
+        return {what: found[f"{what}_clips_per_s"] for what in ("train", "inference")}
 
     return measure
 
@@ -118,6 +139,7 @@ def add_network_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--filters", type=int, default=64)
+    parser.add_argument("--unroll", type=int, default=1, help="steps of the GRU's scan")
     parser.add_argument("--devices", type=int, default=0, help="of a CPU; 0: its cores")
     parser.add_argument("--warmup", type=int, default=1, help="untimed, in a round")
     parser.add_argument("--steps", type=int, default=5, help="timed, in a round")

@@ -5,75 +5,60 @@ import os
 import platform
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
 
 from gcrnn_jax.metrics.tables import text_table
 
-RESULTS = Path(__file__).parent / "results"
 ROUNDS = 5
+RESULTS = Path(os.environ.get("GCRNN_RESULTS", Path(__file__).parent / "results"))
+
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Measured:
-    """One side of a comparison: its rate in every round."""
-
-    name: str
-    unit: str
-    rates: tuple[float, ...]
-    ratios: tuple[float, ...]  # to the last side, round by round
-
-    @property
-    def cells(self) -> list[str]:
-        """Name, median rate and spread, median ratio and spread."""
-        return [
-            self.name,
-            f"{statistics.median(self.rates):.4g} {self.unit}",
-            f"{min(self.rates):.4g} - {max(self.rates):.4g}",
-            f"{statistics.median(self.ratios):.3f}",
-            f"{min(self.ratios):.3f} - {max(self.ratios):.3f}",
-        ]
-
-
-def alternate(
-    sides: Mapping[str, Callable[[], float]], *, unit: str, rounds: int = ROUNDS
-) -> list[Measured]:
-    """Measures all sides in turns.
-
-    Args:
-        sides: Name -> a measurement that returns a rate; the last is the yardstick.
-        unit: Of the rates.
-        rounds: How often all sides are measured.
-
-    Returns:
-        One entry a side.
-    """
-    rates: dict[str, list[float]] = {name: [] for name in sides}
+def alternate(sides: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
+    """Measures all sides in turns; returns what each measured in every round."""
+    results: dict[str, list[T]] = {name: [] for name in sides}
     for _ in range(rounds):
         for name, measure in sides.items():
-            rates[name].append(measure())
+            results[name].append(measure())
+    return results
+
+
+def report(title: str, rates: Mapping[str, Sequence[float]], unit: str) -> None:
+    """Prints a table and keeps the figures in RESULTS, a file a title.
+
+    Args:
+        title: Of the table.
+        rates: Name of a side -> its rate in every round; the last is the yardstick.
+        unit: Of the rates.
+    """
     *_, yardstick = rates.values()
-    return [
-        Measured(
-            name,
-            unit,
-            tuple(own),
-            tuple(a / b for a, b in zip(own, yardstick, strict=True)),
-        )
-        for name, own in rates.items()
-    ]
-
-
-def report(title: str, measured: Sequence[Measured]) -> None:
-    """Prints a table and keeps the figures in results/, a file a title."""
+    rows = []
+    for name, own in rates.items():
+        ratios = [a / b for a, b in zip(own, yardstick, strict=True)]
+        rows.append([name, *_middle(own, ".4g", unit), *_middle(ratios, ".3f")])
     header = ["", "median", "min - max", "ratio", "min - max"]
-    print(f"\n{title}\n{text_table(header, [side.cells for side in measured])}")
-    RESULTS.mkdir(exist_ok=True)
+    print(f"\n{title}\n{text_table(header, rows)}", flush=True)
+    keep(title, {"unit": unit, "rates": {k: list(v) for k, v in rates.items()}})
+
+
+def _middle(values: Sequence[float], form: str, unit: str = "") -> list[str]:
+    median = f"{statistics.median(values):{form}} {unit}".strip()
+    return [median, f"{min(values):{form}} - {max(values):{form}}"]
+
+
+def keep(title: str, figures: Mapping[str, Any]) -> None:
+    """Writes figures to RESULTS, with the machine that they were measured on."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
     content = {
         "title": title,
+        "device": jax.devices()[0].device_kind,
         "cores": len(os.sched_getaffinity(0)),
         "processor": _processor(),
-        "sides": [asdict(side) for side in measured],
+        **figures,
     }
     name = "".join(c if c.isalnum() else "_" for c in title.lower())
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")

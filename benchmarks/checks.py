@@ -1,0 +1,76 @@
+"""What must hold on every device, checked on those that are here.
+
+    python -m benchmarks.checks
+
+The tests run on CPUs: on a GPU these look at its convolutions, at bfloat16, and at
+clips that it holds. Prints a line a check; exit code 1 if one fails.
+"""
+
+import argparse
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import jax
+import numpy as np
+
+from benchmarks.step import TrainingStep, add_network_flags, random_batch
+from gcrnn_jax import system
+from gcrnn_jax.metrics.tables import text_table
+from gcrnn_jax.training import parallel
+
+STEPS = 3
+
+
+class _Clips(SimpleNamespace):
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_network_flags(parser)
+    flags = parser.parse_args()
+    system.use_this_machine(flags.batch, flags.devices)
+    with jax.default_matmul_precision("float32"):  # or GPUs round to 10 bits
+        exact = _losses(flags)
+        with jax.default_device(cpu := jax.devices("cpu")[0]):
+            on_cpu = _losses(flags, devices=[cpu])
+    checks = [
+        ("exact products: as on a CPU", exact, on_cpu, 1e-4),
+        ("default products: as exact ones", _losses(flags), exact, 1e-2),
+        ("bfloat16: as float32", _losses(flags, dtype="bfloat16"), exact, 3e-2),
+        ("unrolled scan: as a plain one", _losses(flags, unroll=8), exact, 1e-2),
+        ("clips on the devices: as sent", _losses(flags, is_held=True), exact, 1e-2),
+    ]
+    rows, failed = [], False
+    for what, found, expected, bound in checks:
+        difference = float(np.max(np.abs(found / expected - 1)))
+        passed = difference <= bound  # not where it is NaN
+        failed |= not passed
+        verdict = "ok" if passed else "FAILED"
+        rows.append([what, f"{difference:.1e}", f"{bound:.0e}", verdict])
+    header = [f"losses of {STEPS} steps", "difference", "bound", ""]
+    print(text_table(header, rows))
+    sys.exit(failed)
+
+
+def _losses(flags, *, devices=None, is_held: bool = False, **fields) -> np.ndarray:
+    """Of the first steps on random clips, without a transfer that is not asked for."""
+    flags = argparse.Namespace(**{**vars(flags), **fields})
+    clips, order = random_batch(flags.batch), np.arange(flags.batch, dtype=np.int32)
+    split: Any = _Clips(**clips, rows=clips["features"].__getitem__)
+    training = TrainingStep(flags, split if is_held else None, devices)
+    batch = {"clips": order} if is_held else clips
+    batch, losses = parallel.put_batch(batch, training.mesh), []
+    with jax.transfer_guard("disallow"):
+        for _ in range(STEPS):
+            losses.append(jax.device_get(training(batch)["loss"]))
+    return np.array(losses, np.float64)
+
+
+if __name__ == "__main__":
+    main()

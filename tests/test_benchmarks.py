@@ -1,0 +1,56 @@
+"""The operations that benchmarks count, and that they still run."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from benchmarks.operations import matrix_operations
+from gcrnn_jax.training import parallel
+
+X, KERNEL = jnp.zeros((2, 8, 6, 3)), jnp.zeros((5, 3, 3, 7))
+CONVOLUTION = 2 * (2 * 8 * 6 * 7) * (5 * 3 * 3)
+SQUARE = jnp.zeros((4, 4))
+
+
+def convolve(x, kernel):
+    layout = ("NHWC", "HWIO", "NHWC")
+    return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=layout)
+
+
+def test_a_convolution_is_its_outputs_times_its_window_and_channels():
+    assert matrix_operations(convolve, X, KERNEL) == CONVOLUTION
+
+
+def test_a_gradient_has_twice_the_operations():
+    gradient = jax.grad(lambda x, kernel: convolve(x, kernel).sum(), (0, 1))
+    assert matrix_operations(gradient, X, KERNEL) == 3 * CONVOLUTION
+
+
+def test_a_batched_product_counts_every_matrix():
+    x = jnp.zeros((5, 2, 3))
+    assert matrix_operations(lambda x: x @ x.swapaxes(1, 2), x) == 5 * 2 * 2 * 3 * 2
+
+
+def test_a_scan_counts_every_round():
+    def rounds(x):
+        return lax.scan(lambda x, _: (x @ x, None), x, None, length=7)
+
+    assert matrix_operations(jax.jit(rounds), SQUARE) == 7 * 2 * 4**3
+
+
+def test_devices_count_together():
+    mesh = parallel.make_mesh(jax.devices()[:4])
+    mapped = parallel.pmapped(lambda _, x: x @ x[0], mesh, out_axes=parallel.AXIS)
+    x = jnp.zeros((4, 2, 2))
+    assert matrix_operations(mapped, (), x) == 4 * 2 * 2**3
+
+
+def test_a_benchmark_runs_and_keeps_its_figures(commands, tmp_path, monkeypatch):
+    monkeypatch.setenv("GCRNN_RESULTS", str(tmp_path))
+    flags = ("--batch=2", "--filters=2", "--size=64", "--rounds=1", "--steps=1")
+    result = commands.run(*flags, "--task=at", module="benchmarks.ceilings")
+    assert result.returncode == 0, result.stderr
+    kept = json.loads((tmp_path / "ceilings_at_float32_batch_2.json").read_text())
+    assert kept["a step"]["operations"] > 1e6 and "operations" in result.stdout
