@@ -79,20 +79,17 @@ def log_mel(
     frames = np.lib.stride_tricks.sliding_window_view(waveform, window_length)
     frames = frames[::hop_length]  # [T, window_length], still without a copy
     window = _unit_hamming(window_length)
-    num_bins = window_length // 2 + 1
     windowed = np.empty((_FRAMES_AT_ONCE, window_length))
-    spectrum = np.empty((_FRAMES_AT_ONCE, num_bins), np.complex128)
-    magnitude = np.empty((_FRAMES_AT_ONCE, num_bins))
+    spectrum = np.empty((_FRAMES_AT_ONCE, window_length // 2 + 1), np.complex128)
+    magnitude = np.empty(spectrum.shape)
     mel = np.empty((len(frames), num_mels))
     for start in range(0, len(frames), _FRAMES_AT_ONCE):
-        block = frames[start : start + _FRAMES_AT_ONCE]
-        n = len(block)
+        n = len(block := frames[start : start + _FRAMES_AT_ONCE])
         np.multiply(block, window, out=windowed[:n])
         np.fft.rfft(windowed[:n], axis=1, out=spectrum[:n])
         np.abs(spectrum[:n], out=magnitude[:n])
         for mels, bins, weights in bands:
-            rows = mel[start : start + n, mels]
-            np.matmul(magnitude[:n, bins], weights, out=rows)
+            np.matmul(magnitude[:n, bins], weights, out=mel[start : start + n, mels])
     return np.log(mel + floor).astype(np.float32)
 
 
