@@ -3,8 +3,9 @@ r"""How near the training step is to what the device can do: operations and byte
     python -m benchmarks.ceilings --task sed --dtype bfloat16 --batch 256
 
 Measures the rate of one large matrix product in the step's dtype and of copying
-memory, then the step, and prints the share of each that the step reaches. Operations
-are counted in the program, bytes by XLA in what it made of it.
+memory, then the step, and prints the share of each that the step reaches. Counted are
+the operations of the step's matrix products and convolutions, and the bytes that go
+into them and come out: the least that it can need.
 """
 
 import argparse
@@ -15,8 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from benchmarks.operations import matrix_operations
-from benchmarks.step import TrainingStep, add_network_flags, network_name, random_batch
+from benchmarks.operations import work_of
+from benchmarks.step import (
+    TrainingStep,
+    add_network_flags,
+    network_name,
+    positive,
+    random_batch,
+)
 from benchmarks.timing import keep
 from gcrnn_jax import system
 from gcrnn_jax.allocator import restart_tuned
@@ -30,17 +37,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_network_flags(parser)
-    parser.add_argument("--size", type=int, default=8192, help="of the matrices")
+    parser.add_argument("--size", type=positive, default=8192, help="of the matrices")
     flags = parser.parse_args()
     system.use_this_machine(flags.batch, flags.devices)
     training = TrainingStep(flags)
     batch = put_batch(random_batch(flags.batch), training.mesh)
-    compiled = training.step.lower(training.state, batch).compile()
-    num_devices = training.mesh.devices.size
-    done = {
-        "operations": matrix_operations(training.step, training.state, batch),
-        "bytes": float(compiled.cost_analysis()["bytes accessed"]) * num_devices,
-    }
+    done = work_of(training.step, training.state, batch)._asdict()
     seconds = _seconds(lambda: training(batch), flags)
     ceilings = {
         "operations": _matrix_rate(training.mesh, flags),
@@ -59,7 +61,7 @@ def main() -> None:
     title = f"ceilings {network_name(flags)}"
     print(f"\n{title}: {1000 * seconds:.1f} ms, {flags.batch / seconds:.4g} clips/s")
     print(text_table(["", "a step", "reached", "ceiling", "share"], rows))
-    keep(title, {"seconds": seconds, "a step": done, "ceilings": ceilings})
+    keep(title, {"seconds": seconds, "a step": done, "ceilings": ceilings}, flags)
 
 
 def _seconds(function, flags) -> float:
@@ -75,13 +77,13 @@ def _seconds(function, flags) -> float:
 def _matrix_rate(mesh: Mesh, flags) -> float:
     """Operations a second of all devices, of products with float32 results."""
     shape = (mesh.devices.size, flags.size, flags.size)
-    x = put_batch(jnp.ones(shape, flags.dtype), mesh)
+    x = put_batch(jax.random.normal(jax.random.key(0), shape, flags.dtype), mesh)
 
     def multiply(_, x):
         return jnp.matmul(x, x, preferred_element_type=jnp.float32)
 
-    multiply = pmapped(multiply, mesh, out_axes=AXIS)
-    return 2.0 * x.size * flags.size / _seconds(lambda: multiply((), x), flags)
+    mapped = pmapped(multiply, mesh, out_axes=AXIS)
+    return 2.0 * x.size * flags.size / _seconds(lambda: mapped((), x), flags)
 
 
 def _copy_rate(mesh: Mesh, flags) -> float:

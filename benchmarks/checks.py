@@ -39,12 +39,13 @@ def main() -> None:
         exact = _losses(flags)
         with jax.default_device(cpu := jax.devices("cpu")[0]):
             on_cpu = _losses(flags, devices=[cpu])
+    sent = _losses(flags)
     checks = [
         ("exact products: as on a CPU", exact, on_cpu, 1e-4),
-        ("default products: as exact ones", _losses(flags), exact, 1e-2),
+        ("default products: as exact ones", sent, exact, 1e-2),
         ("bfloat16: as float32", _losses(flags, dtype="bfloat16"), exact, 3e-2),
-        ("unrolled scan: as a plain one", _losses(flags, unroll=8), exact, 1e-2),
-        ("clips on the devices: as sent", _losses(flags, is_held=True), exact, 1e-2),
+        ("unrolled scan: as a plain one", _losses(flags, unroll=8), sent, 1e-4),
+        ("clips on the devices: as sent", _losses(flags, is_held=True), sent, 1e-4),
     ]
     rows, failed = [], False
     for what, found, expected, bound in checks:
@@ -61,10 +62,12 @@ def main() -> None:
 def _losses(flags, *, devices=None, is_held: bool = False, **fields) -> np.ndarray:
     """Of the first steps on random clips, without a transfer that is not asked for."""
     flags = argparse.Namespace(**{**vars(flags), **fields})
-    clips, order = random_batch(flags.batch), np.arange(flags.batch, dtype=np.int32)
+    clips = random_batch(3 * flags.batch)
+    drawn = np.random.default_rng(1).integers(3 * flags.batch, size=flags.batch)
     split: Any = _Clips(**clips, rows=clips["features"].__getitem__)
     training = TrainingStep(flags, split if is_held else None, devices)
-    batch = {"clips": order} if is_held else clips
+    batch = {name: values[drawn] for name, values in clips.items()}
+    batch = {"clips": drawn.astype(np.int32)} if is_held else batch
     batch, losses = parallel.put_batch(batch, training.mesh), []
     with jax.transfer_guard("disallow"):
         for _ in range(STEPS):

@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.timing import ROUNDS, alternate, report
+from benchmarks.timing import ROUNDS, alternate, keep, report
 from gcrnn_jax.metrics.tables import text_table
 
 ONE_STEP = (
@@ -63,6 +63,10 @@ def _measure(folder: Path, root: Path | None) -> None:
         spread = f"{min(seconds):.2f} - {max(seconds):.2f}"
         rows.append([name, f"{middle:.2f} s", spread, f"{max(memory):.0f} MB"])
     print(text_table(["second run of", "median", "min - max", "peak memory"], rows))
+    _, memory = _run(["-m", "benchmarks.step", "--batch=44", "--rounds=1", "--steps=3"])
+    print(f"training, full size, batch 44: {memory:.0f} MB")
+    rows.append(["training, full size, batch 44", "", "", f"{memory:.0f} MB"])
+    keep("whole processes", {"rows": rows})
     if root is not None:
         recordings = sorted(p for p in root.glob("audio/**/*") if p.is_file())
         store = folder / "store"
@@ -106,13 +110,15 @@ def _run(arguments: list[str], until: str | None = None) -> tuple[float, float]:
         text=True,
     )
     assert process.stderr
-    seconds = None
+    seconds, told = None, []
     for line in process.stderr:
+        told.append(line)
         if until and line.startswith(until):
             seconds = time.perf_counter() - start
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, arguments
+    if process.returncode != 0 or (until and seconds is None):
+        sys.exit(f"{' '.join(arguments)}: {''.join(told[-5:])}")
     seconds = time.perf_counter() - start if seconds is None else seconds
     return seconds, usage.ru_maxrss / 1024
 

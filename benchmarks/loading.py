@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import jax
 from jax.sharding import Mesh
 
-from benchmarks.step import TrainingStep, add_network_flags, network_name
+from benchmarks.step import TrainingStep, add_network_flags, network_name, positive
 from benchmarks.timing import alternate, report
 from gcrnn_jax import system
 from gcrnn_jax.allocator import restart_tuned
@@ -33,13 +33,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_network_flags(parser)
-    parser.add_argument("--clips", type=int, default=2000, help="soundscapes to read")
+    parser.add_argument(
+        "--clips", type=positive, default=2000, help="soundscapes to read"
+    )
     flags = parser.parse_args()
     system.use_this_machine(flags.batch, flags.devices)
     clips = {"training": flags.clips, "validation": 1, "testing": 1}
     split = prepare_soundscapes(clips, front_end=FrontEnd()).splits["training"]
     sides = {"loader alone": lambda: _load(_batches(split, 44))}
-    report("loader batch 44", alternate(sides, flags.rounds), "clips/s")
+    report("loader batch 44", alternate(sides, flags.rounds), "clips/s", flags)
 
     training, holding = TrainingStep(flags), TrainingStep(flags, split)
     mesh = training.mesh
@@ -52,7 +54,9 @@ def main() -> None:
             training, itertools.repeat(one), flags
         ),
     }
-    report(f"loop {network_name(flags)}", alternate(sides, flags.rounds), "clips/s")
+    report(
+        f"loop {network_name(flags)}", alternate(sides, flags.rounds), "clips/s", flags
+    )
 
 
 def _batches(split: Split, batch_size: int, is_held: bool = False) -> Iterator:

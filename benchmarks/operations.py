@@ -1,16 +1,30 @@
 """Counts what a program multiplies, from its jaxpr: before any compiler changes it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import jax
-from jax.extend import core
 
 
-def matrix_operations(function: Callable, *arguments) -> float:
-    """Multiplications and additions of all matrix products and convolutions.
+class Work(NamedTuple):
+    """Of all matrix products and convolutions of a program."""
 
-    A product of [m, k] and [k, n] has 2 m k n of them. Padding is counted as if it
+    operations: float  # multiplications and additions
+    bytes: float  # of their inputs and results: the least that memory must carry
+
+    def __add__(self, other: Any) -> "Work":
+        return Work(self.operations + other.operations, self.bytes + other.bytes)
+
+    def times(self, count: int) -> "Work":
+        """The same, so often."""
+        return Work(count * self.operations, count * self.bytes)
+
+
+def work_of(function: Callable, *arguments) -> Work:
+    """Counts the matrix products and convolutions of a function.
+
+    A product of [m, k] and [k, n] has 2 m k n operations. Padding is counted as if it
     were there. A `while` of unknown length counts once.
 
     Args:
@@ -19,37 +33,38 @@ def matrix_operations(function: Callable, *arguments) -> float:
 
     Example:
         >>> import jax.numpy as jnp
-        >>> matrix_operations(jnp.matmul, jnp.zeros((2, 3)), jnp.zeros((3, 5)))
-        60.0
+        >>> work_of(jnp.matmul, jnp.zeros((2, 3)), jnp.zeros((3, 5)))
+        Work(operations=60.0, bytes=124.0)
     """
     return _count(jax.make_jaxpr(function)(*arguments).jaxpr)
 
 
-def _count(jaxpr: core.Jaxpr) -> float:
-    return sum((_of_equation(equation) for equation in jaxpr.eqns), 0.0)
+def _count(jaxpr: Any) -> Work:
+    return sum((_of_equation(one) for one in jaxpr.eqns), Work(0.0, 0.0))
 
 
-def _of_equation(equation: core.JaxprEqn) -> float:
+def _of_equation(equation: Any) -> Work:
     parameters, name = equation.params, equation.primitive.name
-    if name == "dot_general":
-        (contracted, _), _ = parameters["dimension_numbers"]
-        shape = equation.invars[0].aval.shape
-        terms = math.prod(shape[axis] for axis in contracted)
-        return 2.0 * terms * math.prod(equation.outvars[0].aval.shape)
-    if name == "conv_general_dilated":
-        _, features, *window = parameters["dimension_numbers"].rhs_spec
-        shape = equation.invars[1].aval.shape
-        terms = math.prod(shape[axis] for axis in (features, *window))
-        return 2.0 * terms * math.prod(equation.outvars[0].aval.shape)
-    within = sum((_count(inner) for inner in _jaxprs(parameters)), 0.0)
+    if name in ("dot_general", "conv_general_dilated"):
+        inputs = [variable.aval for variable in equation.invars]
+        (result,) = [variable.aval for variable in equation.outvars]
+        if name == "dot_general":
+            (contracted, _), _ = parameters["dimension_numbers"]
+            terms = math.prod(inputs[0].shape[axis] for axis in contracted)
+        else:  # of the kernel, all but the axis of the results
+            axes = parameters["dimension_numbers"].rhs_spec[1:]
+            terms = math.prod(inputs[1].shape[axis] for axis in axes)
+        moved = sum(x.size * x.dtype.itemsize for x in (*inputs, result))
+        return Work(2.0 * terms * result.size, float(moved))
+    within = sum((_count(one) for one in _programs(parameters)), Work(0.0, 0.0))
     if name == "scan":
-        return parameters["length"] * within
+        return within.times(parameters["length"])
     if name == "shard_map":
-        return parameters["mesh"].size * within
+        return within.times(parameters["mesh"].size)
     return within
 
 
-def _jaxprs(parameters):
+def _programs(parameters) -> Iterator[Any]:
     """All programs that an equation calls; of a custom gradient, the forward one."""
     for value in parameters.values():
         for one in value if isinstance(value, (tuple, list)) else (value,):

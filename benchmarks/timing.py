@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import jax
-
 from gcrnn_jax.metrics.tables import text_table
 
 ROUNDS = 5
 RESULTS = Path(os.environ.get("GCRNN_RESULTS", Path(__file__).parent / "results"))
+
+# flags that say what was measured; others may name folders of a machine
+_KEPT = ("batch", "filters", "unroll", "warmup", "steps", "rounds", "size", "compile")
 
 T = TypeVar("T")
 
@@ -27,13 +28,16 @@ def alternate(sides: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, li
     return results
 
 
-def report(title: str, rates: Mapping[str, Sequence[float]], unit: str) -> None:
+def report(
+    title: str, rates: Mapping[str, Sequence[float]], unit: str, flags=None
+) -> None:
     """Prints a table and keeps the figures in RESULTS, a file a title.
 
     Args:
         title: Of the table.
         rates: Name of a side -> its rate in every round; the last is the yardstick.
         unit: Of the rates.
+        flags: Of the command, to be kept with the figures.
     """
     *_, yardstick = rates.values()
     rows = []
@@ -42,7 +46,7 @@ def report(title: str, rates: Mapping[str, Sequence[float]], unit: str) -> None:
         rows.append([name, *_middle(own, ".4g", unit), *_middle(ratios, ".3f")])
     header = ["", "median", "min - max", "ratio", "min - max"]
     print(f"\n{title}\n{text_table(header, rows)}", flush=True)
-    keep(title, {"unit": unit, "rates": {k: list(v) for k, v in rates.items()}})
+    keep(title, {"unit": unit, "rates": {k: list(v) for k, v in rates.items()}}, flags)
 
 
 def _middle(values: Sequence[float], form: str, unit: str = "") -> list[str]:
@@ -50,12 +54,16 @@ def _middle(values: Sequence[float], form: str, unit: str = "") -> list[str]:
     return [median, f"{min(values):{form}} - {max(values):{form}}"]
 
 
-def keep(title: str, figures: Mapping[str, Any]) -> None:
-    """Writes figures to RESULTS, with the machine that they were measured on."""
+def keep(title: str, figures: Mapping[str, Any], flags=None) -> None:
+    """Writes figures to RESULTS, with the machine and the flags of the command."""
+    import jax  # takes a second, which what is measured beside librosa should not pay
+
     RESULTS.mkdir(parents=True, exist_ok=True)
     content = {
         "title": title,
         "device": jax.devices()[0].device_kind,
+        "jax": jax.__version__,
+        "flags": flags and {k: v for k, v in vars(flags).items() if k in _KEPT},
         "cores": len(os.sched_getaffinity(0)),
         "processor": _processor(),
         **figures,

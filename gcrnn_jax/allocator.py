@@ -1,6 +1,7 @@
 """The C library's allocator, set up for what XLA asks of it on a CPU."""
 
 import os
+import re
 import sys
 
 # of glibc; one that does not know them, or another library, goes on as it is
@@ -11,19 +12,31 @@ _TUNABLES = {
 }
 
 
+_RESTARTED = "GCRNN_RESTARTED"
+
+
 def restart_tuned() -> None:
     """Starts the running `python -m MODULE` anew with its allocator set up.
 
     XLA allocates the temporaries of every step anew. In pages of 4 kB the system
     takes a third of the time of a step to hand them out, and the C library reads what
     would spare it that only when a process begins. GLIBC_TUNABLES, if set, has
-    precedence; a program started in another way goes on as it is.
+    precedence; a program started in another way, as a notebook is, goes on as it is.
     """
-    name = getattr(sys.modules["__main__"].__spec__, "name", None)
-    by_module = f" -m {name} " in f"{' '.join(sys.orig_argv)} "
-    if not by_module or "GLIBC_TUNABLES" in os.environ:
+    asked_before = {_RESTARTED, "GLIBC_TUNABLES"} & set(os.environ)
+    if asked_before or not _was_started_by_module():
         return
+    os.environ[_RESTARTED] = "1"
     os.environ["GLIBC_TUNABLES"] = ":".join(
         f"glibc.malloc.{name}={value}" for name, value in _TUNABLES.items()
     )
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _was_started_by_module() -> bool:
+    """Whether the command line is that of the program, as `python -um MODULE`."""
+    name = getattr(sys.modules["__main__"].__spec__, "name", None)
+    if name not in sys.orig_argv:
+        return False
+    option = sys.orig_argv[sys.orig_argv.index(name) - 1]
+    return re.fullmatch(r"-[a-zA-Z]*m", option) is not None

@@ -108,6 +108,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if flags.model and flags.posteriors:
         raise ConfigError("--model and --posteriors exclude each other")
     if flags.model or flags.posteriors:
+        restart_tuned()
         _evaluate_system(flags)
     elif flags.reference and flags.estimated:
         _evaluate_lists(flags)
@@ -297,5 +298,4 @@ def _percents(rates: Rates) -> list[str]:
 
 
 if __name__ == "__main__":
-    restart_tuned()
     run_command(main)

@@ -164,6 +164,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if {"-h", "--help"} & set(argv):
         print(__doc__)
         return
+    restart_tuned()
     end_at_signals()
     config, workdir = _parse(argv)
     logging.set_verbosity(logging.WARNING)
@@ -210,5 +211,4 @@ def _parse(argv: list[str]) -> tuple[dict[str, Any], Path]:
 
 
 if __name__ == "__main__":
-    restart_tuned()
     run_command(main)

@@ -161,7 +161,7 @@ def train_run(
             model, optimizer, Augmentation(**config["augmentation"]), scaler, seed
         )
         held, fraction = None, config["parallel"]["resident_fraction"]
-        if parallel.as_first_says(resident.fits(split, mesh, fraction)):
+        if resident.fits(split, mesh, fraction):
             held, step = resident.put_split(split, mesh), resident.with_look_up(step)
         batches = training_batches(
             split if held is None else None,

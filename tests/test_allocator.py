@@ -32,9 +32,12 @@ if __name__ == "__main__":
 PAGES = 2 * 5792**2 * 4 / 4096  # of 4 kB, of the temporaries counted
 
 
+SET_BY_US = ("GLIBC_TUNABLES", "GCRNN_RESTARTED")
+
+
 def start(tmp_path, *arguments, **environment):
     (tmp_path / "program.py").write_text(PROGRAM)
-    variables = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"}
+    variables = {k: v for k, v in os.environ.items() if k not in SET_BY_US}
     result = subprocess.run(
         [sys.executable, *arguments],
         cwd=tmp_path,
@@ -60,6 +63,16 @@ def test_temporaries_of_a_step_are_not_handed_out_page_by_page(tmp_path):
         pytest.skip("needs glibc 2.35 or newer and pages of 2 MB")
     _, faults = start(tmp_path, "-m", "program")
     assert faults < 0.2 * PAGES
+
+
+def test_options_written_together_are_understood(tmp_path):
+    tunables, _ = start(tmp_path, "-um", "program")
+    assert "hugetlb=1" in tunables
+
+
+def test_a_program_is_started_anew_once(tmp_path):
+    tunables, _ = start(tmp_path, "-m", "program", GCRNN_RESTARTED="1")
+    assert tunables == "None"
 
 
 def test_what_the_user_sets_stays(tmp_path):

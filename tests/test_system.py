@@ -102,9 +102,14 @@ def test_a_run_whose_clips_the_devices_hold_is_the_same(tmp_path, monkeypatch):
     small["training"] = {"num_epochs": 2, "steps_per_epoch": 2}
     store, mesh = open_store(small), parallel.make_mesh(jax.devices()[:2])
     logs = []
+    put_split, held = resident.put_split, []
+    monkeypatch.setattr(
+        resident, "put_split", lambda *a: held.append(put_split(*a)) or held[0]
+    )
     for fits in (False, True):
         monkeypatch.setattr(resident, "fits", lambda split, mesh, part, f=fits: f)
         workdir = tmp_path / str(fits)
         assert train_run(small, store, workdir, mesh, lambda epoch, state: None)
         logs.append((workdir / "metrics.jsonl").read_text())
+        assert len(held) == fits
     assert logs[0] == logs[1] and logs[0].count("\n") == 4

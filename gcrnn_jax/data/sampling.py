@@ -84,12 +84,11 @@ class BalancedSampler(Sampler):
         self.slot_class = np.repeat(np.arange(len(self.weights)), self.weights)
         first = np.cumsum(self.weights) - self.weights
         self.slot_draw = np.arange(len(self.slot_class)) - first[self.slot_class]
-        # the order in which pass number n goes through class k
-        self._permutation = functools.lru_cache(maxsize=2 * len(self.clips))(
-            lambda k, n: np.random.default_rng((seed, _CLIPS, k, n)).permutation(
-                self.clips[k]
-            )
-        )
+        # the orders in which a class is gone through, by the number of the pass
+        self._orders = [
+            functools.lru_cache(maxsize=2)(functools.partial(self._order, k))
+            for k in range(len(self.clips))
+        ]
 
     def clips_drawn(self, draws: np.ndarray) -> np.ndarray:
         """Returns int64 [n], the clips of draws number int64 [n] of the sequence."""
@@ -107,9 +106,12 @@ class BalancedSampler(Sampler):
             passes, places = np.divmod(count[here], len(self.clips[k]))
             for one in np.unique(passes):
                 of_pass = here[passes == one]
-                permutation = self._permutation(int(k), int(one))
-                clips[of_pass] = permutation[places[passes == one]]
+                clips[of_pass] = self._orders[k](int(one))[places[passes == one]]
         return clips
+
+    def _order(self, k: int, one_pass: int) -> np.ndarray:
+        rng = np.random.default_rng((self.seed, _CLIPS, k, one_pass))
+        return rng.permutation(self.clips[k])
 
 
 class ShuffledSampler(Sampler):
@@ -121,16 +123,16 @@ class ShuffledSampler(Sampler):
             raise ValueError("no clips to draw from")
         super().__init__(batch_size, seed)
         self.num_clips = num_clips
+        self._order = functools.lru_cache(maxsize=2)(
+            lambda n: np.random.default_rng((seed, _CLIPS, n)).permutation(num_clips)
+        )
 
     def clips_drawn(self, draws: np.ndarray) -> np.ndarray:
         """Returns int64 [n], the clips of draws number int64 [n] of the sequence."""
         epoch, position = np.divmod(draws, self.num_clips)
         clips = np.empty_like(draws)
         for one in np.unique(epoch):
-            rng = np.random.default_rng((self.seed, _CLIPS, int(one)))
-            clips[epoch == one] = rng.permutation(self.num_clips)[
-                position[epoch == one]
-            ]
+            clips[epoch == one] = self._order(int(one))[position[epoch == one]]
         return clips
 
 

@@ -248,6 +248,13 @@ def _wait_until_all_heard() -> None:
             time.sleep(_LOOK_EVERY_S)
 
 
+def as_all_say(value: bool) -> bool:
+    """Whether every process holds it for true."""
+    if jax.process_count() == 1:
+        return value
+    return bool(multihost_utils.process_allgather(np.asarray(value)).all())
+
+
 def as_first_says(value: bool) -> bool:
     """What the first process holds for true: a file may not be seen by all at once."""
     if jax.process_count() == 1:

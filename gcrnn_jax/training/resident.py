@@ -14,19 +14,21 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gcrnn_jax.data.loader import gather
 from gcrnn_jax.data.store import Split
+from gcrnn_jax.training import parallel
 
 _CHUNK = 4096  # clips sent at once: the host need not hold them all
 
 
 def fits(split: Split, mesh: Mesh, fraction: float) -> bool:
-    """Whether a split takes at most a fraction of each device's memory.
+    """Whether a split takes at most a fraction of each device's memory, everywhere.
 
     False where a device does not say what it has: on CPUs the memory-mapped files
     are as near.
     """
-    size = len(split) * int(np.prod(split.frame_shape)) * np.dtype(np.float16).itemsize
-    stats = [device.memory_stats() for device in mesh.local_devices]
-    return all(one and size <= fraction * one["bytes_limit"] for one in stats)
+    size = len(split) * sum(x.nbytes for x in gather(split, np.arange(1)).values())
+    stats = [device.memory_stats() or {} for device in mesh.local_devices]
+    limit = min(one.get("bytes_limit", 0) for one in stats)
+    return parallel.as_all_say(size <= fraction * limit)
 
 
 def put_split(split: Split, mesh: Mesh) -> dict[str, jax.Array]:

@@ -13,9 +13,8 @@ N, T, F, K = 23, 5, 4, 3
 
 
 class MemorySplit:
-    """Clip n holds n in every place; its features take 40 bytes."""
+    """Clip n holds n in every place; it takes 40 bytes, its length 4, its labels 12."""
 
-    frame_shape = (T, F)
     num_frames = np.arange(N) % T + 1
     weak_label = np.random.default_rng(0).random((N, K)) < 0.5
 
@@ -47,8 +46,8 @@ def test_every_device_holds_every_clip(num_devices, chunk, monkeypatch):
 
 
 def devices(*limits):
-    """A mesh of devices with so much memory; None: they do not say."""
-    stats = [None if limit is None else {"bytes_limit": limit} for limit in limits]
+    """A mesh of devices with so much memory; None, {}: they do not say."""
+    stats = [{"bytes_limit": limit} if limit else limit for limit in limits]
     return SimpleNamespace(
         local_devices=[SimpleNamespace(memory_stats=lambda s=s: s) for s in stats]
     )
@@ -57,11 +56,12 @@ def devices(*limits):
 @pytest.mark.parametrize(
     ("limits", "fraction", "expected"),
     [
-        ((N * T * F * 4,), 0.5, True),
-        ((N * T * F * 4 - 1,), 0.5, False),
-        ((10**9, N * T * F), 1.0, False),
+        ((2 * N * 56,), 0.5, True),
+        ((2 * N * 56 - 1,), 0.5, False),
+        ((10**9, N * 55), 1.0, False),
         ((10**9, 10**9), 0.0, False),
         ((None,), 1.0, False),
+        (({},), 1.0, False),
     ],
 )
 def test_a_split_fits_where_every_device_has_room(limits, fraction, expected):

@@ -1,0 +1,61 @@
+"""The gradient of a convolution: ours for CPUs beside the one that XLA derives.
+
+    python -m benchmarks.convolution
+
+The 32-bin layer of the paper's network, float32.
+"""
+
+import argparse
+import time
+
+import jax
+import numpy as np
+from jax import lax
+
+from benchmarks.step import add_counts, positive
+from benchmarks.timing import alternate, report
+from gcrnn_jax import system
+from gcrnn_jax.allocator import restart_tuned
+from gcrnn_jax.models.convolution import convolution
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--batch", type=positive, default=2)
+    add_counts(parser)
+    flags = parser.parse_args()
+    system.use_this_machine(None, 1)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((flags.batch, 240, 32, 64), np.float32)
+    kernel = rng.standard_normal((3, 3, 64, 128), np.float32)
+    sides = {
+        name: _measurement(function, x, kernel, flags)
+        for name, function in {"gcrnn_jax": convolution, "XLA's own": _plain}.items()
+    }
+    report("gradient of a convolution", alternate(sides, flags.rounds), "1/s", flags)
+
+
+def _plain(x, kernel):
+    layout = ("NHWC", "HWIO", "NHWC")
+    return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=layout)
+
+
+def _measurement(function, x, kernel, flags):
+    gradient = jax.jit(jax.grad(lambda x, k: (function(x, k) ** 2).sum(), (0, 1)))
+    jax.block_until_ready(gradient(x, kernel))
+
+    def measure() -> float:
+        start = time.perf_counter()
+        for _ in range(flags.steps):
+            jax.block_until_ready(gradient(x, kernel))
+        return flags.steps / (time.perf_counter() - start)
+
+    return measure
+
+
+if __name__ == "__main__":
+    restart_tuned()
+    main()
