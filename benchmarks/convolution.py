@@ -2,7 +2,7 @@
 
     python -m benchmarks.convolution
 
-The 32-bin layer of the paper's network, float32.
+The 64-bin layer of the paper's network, float32.
 """
 
 import argparse
@@ -24,12 +24,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--batch", type=positive, default=2)
+    parser.add_argument("--batch", type=positive, default=8)
     add_counts(parser)
     flags = parser.parse_args()
     system.use_this_machine(None, 1)
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((flags.batch, 240, 32, 64), np.float32)
+    x = rng.standard_normal((flags.batch, 240, 64, 64), np.float32)
     kernel = rng.standard_normal((3, 3, 64, 128), np.float32)
     sides = {
         name: _measurement(function, x, kernel, flags)
