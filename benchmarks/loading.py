@@ -17,7 +17,7 @@ from benchmarks.step import TrainingStep, add_network_flags, network_name, posit
 from benchmarks.timing import alternate, report
 from gcrnn_jax import system
 from gcrnn_jax.allocator import restart_tuned
-from gcrnn_jax.audio.features import FrontEnd
+from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.loader import training_batches
 from gcrnn_jax.data.sampling import make_sampler
 from gcrnn_jax.data.store import Split

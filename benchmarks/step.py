@@ -26,6 +26,7 @@ from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posteriors import Predictor
 from gcrnn_jax.training import parallel, resident
 from gcrnn_jax.training.augment import Augmentation
+from gcrnn_jax.training.loss import Loss
 from gcrnn_jax.training.state import initial_state, make_optimizer, make_train_step
 
 FRAMES, BINS, CLASSES = 240, 64, 17
@@ -50,7 +51,14 @@ class TrainingStep:
             self.model, optimizer, num_frames=FRAMES, num_bins=BINS, seed=0
         )
         self.state = parallel.put_state(state, self.mesh)
-        step = make_train_step(self.model, optimizer, Augmentation(), self.scaler, 0)
+        step = make_train_step(
+            self.model,
+            optimizer,
+            augmentation=Augmentation(),
+            scaler=self.scaler,
+            loss=Loss(),
+            seed=0,
+        )
         held = None
         if split is not None:
             held, step = (

@@ -18,14 +18,19 @@ def get_config() -> ConfigDict:
     config.data.root = ""  # in the layout of DCASE 2017 task 4; "": soundscapes
     config.data.store = ""  # where the features go; "": a folder in the user's cache
     config.data.soundscapes = (4000, 400, 400)  # clips to train, validate, test on
+    config.data.held_out = 0.0  # of the training clips, a split "held_out" to choose by
     config.data.num_workers = 0  # processes that compute features; 0: one a core
     config.data.max_bad_fraction = 0.01  # more unreadable recordings stop the run
 
     config.front_end = ConfigDict()
     config.front_end.kind = "log_mel"  # or "mfcc"
     config.front_end.sample_rate_hz = 16000
+    config.front_end.window = "hamming"  # or "periodic_hamming" or "periodic_hann"
     config.front_end.window_length = 1024  # samples
+    config.front_end.fft_length = 0  # samples, with the window's zeros; 0: the window's
     config.front_end.hop_length = 664  # samples; 240 frames in 10 s
+    config.front_end.centered = False  # frames reach over the ends, mirrored there
+    config.front_end.power = 1.0  # of the magnitude
     config.front_end.num_mels = 64
     config.front_end.min_hz = 0.0
     config.front_end.max_hz = 8000.0
@@ -35,6 +40,7 @@ def get_config() -> ConfigDict:
     config.front_end.clip_s = 10.0  # longer recordings are cut, shorter ones padded
 
     config.model = ConfigDict()
+    config.model.network = "gated_crnn"  # others have other fields: mlp.py ...
     config.model.blocks = (2, 2, 2, 1)  # gated units a block
     config.model.filters = 64
     config.model.time_pooling = (1, 1, 1, 1)  # frames that a block merges
@@ -67,12 +73,20 @@ def get_config() -> ConfigDict:
     config.augmentation.max_frequency_mask_bins = 0
     config.augmentation.mixup_alpha = 0.0
 
-    config.optimizer = ConfigDict()  # Adam
+    config.loss = ConfigDict()
+    config.loss.clip = 1.0  # weight of the cross-entropy of clips
+    config.loss.frame = 0.0  # of frames, each held to the labels of its clip
+    config.loss.attended = False  # frames count for present classes by attention
+    config.loss.rarity_power = 0.0  # of the frames' term: weights rare classes
+
+    config.optimizer = ConfigDict()
+    config.optimizer.kind = "adam"  # or "sgd"
     config.optimizer.learning_rate = 1e-3
-    config.optimizer.schedule = "constant"  # or "cosine", to 0 at the end
+    config.optimizer.schedule = "constant"  # "cosine", to 0 at the end, or "staircase"
     config.optimizer.warmup_steps = 0
     config.optimizer.weight_decay = 0.0
-    config.optimizer.eps = 1e-8
+    config.optimizer.eps = 1e-8  # Adam only
+    config.optimizer.momentum = 0.9  # SGD only
 
     config.training = ConfigDict()
     config.training.num_epochs = 80
@@ -86,6 +100,8 @@ def get_config() -> ConfigDict:
     config.postprocessing = ConfigDict()
     config.postprocessing.tag_threshold = 0.3
     config.postprocessing.event_threshold = 0.3
+    config.postprocessing.hysteresis = 1.0  # share of it that events go on at; 1: none
+    config.postprocessing.median_s = 0.0  # of a running median of frames; 0: none
     config.postprocessing.gap_s = 0.4  # shorter silences are filled
     config.postprocessing.min_event_s = 0.45  # shorter events are removed
     config.postprocessing.gated = True  # no event of a class that is not tagged

@@ -8,12 +8,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gcrnn_jax.audio.features import FrontEnd
+from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError
 from gcrnn_jax.system import Config, make_model, parse_epochs
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.augment import Augmentation
+from gcrnn_jax.training.loss import Loss
 from gcrnn_jax.training.state import make_optimizer
 
 _AT_LEAST = {
@@ -36,7 +37,11 @@ def check_config(config: Config) -> None:
     for name, least in _AT_LEAST.items():
         if (value := _field(config, name)) < least:
             raise ConfigError(f"{name}: expected {least} or more, got {value}")
-    for name in ("data.max_bad_fraction", "parallel.resident_fraction"):
+    for name in (
+        "data.held_out",
+        "data.max_bad_fraction",
+        "parallel.resident_fraction",
+    ):
         if not 0 <= (value := _field(config, name)) <= 1:
             raise ConfigError(f"{name}: expected 0 to 1, got {value}")
     sizes = config["data"]["soundscapes"]
@@ -62,6 +67,7 @@ def check_config(config: Config) -> None:
         "model": lambda **fields: make_model(fields, 1),
         "augmentation": Augmentation,
         "optimizer": functools.partial(make_optimizer, total_steps=1),
+        "loss": Loss,
         "postprocessing": Postprocessing,
         "fusion": functools.partial(parse_epochs, last=last),
     }

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
+from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.store import FeatureStore, Split
 from gcrnn_jax.detection.posteriors import PosteriorSet, Predictor
 from gcrnn_jax.errors import ConfigError, DataError
@@ -173,7 +174,7 @@ def _features_of(card, store: Path | None, root: Path | None) -> FeatureStore:
 
 
 def _check_front_end(card, features: FeatureStore) -> None:
-    if card["front_end"] != features.front_end.as_dict():
+    if FrontEnd.from_dict(card["front_end"]) != features.front_end:
         raise DataError(
             f"{features.path} was computed by another front end than the model's: "
             f"{features.front_end.as_dict()} instead of {card['front_end']}"

@@ -74,6 +74,8 @@ def _train_and_report(config: dict[str, Any], workdir: Path) -> None:
         write_data(workdir, store)
         check_same_data(workdir, store)
         print(f"{summary(store)}\nfeatures in {store.path}", flush=True)
+        if "held_out" in store.splits:
+            print(f"held out of training: {len(store.splits['held_out'])} clips")
     mesh = parallel.make_mesh()
     predict = inference.make_predictor(system.make_card(config, store), mesh)
     name = "validation" if "validation" in store.splits else None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from gcrnn_jax.errors import ConfigError, run_command
 
 if TYPE_CHECKING:
-    from gcrnn_jax.audio.features import FrontEnd
+    from gcrnn_jax.audio.front_end import FrontEnd
     from gcrnn_jax.data.store import FeatureStore
 
 MAX_BAD_FRACTION = 0.01
@@ -45,7 +45,7 @@ def prepare(
         StorageError: The disk is full or fails.
         WorkdirError: The output cannot be written, or another process prepares it.
     """
-    from gcrnn_jax.audio.features import FrontEnd
+    from gcrnn_jax.audio.front_end import FrontEnd
     from gcrnn_jax.data.build_store import build_store
     from gcrnn_jax.data.folder import find_splits
     from gcrnn_jax.data.recording_source import RecordingSource, read_strong_list
@@ -102,7 +102,7 @@ def prepare_soundscapes(
         StorageError: The disk is full or fails.
         WorkdirError: The output cannot be written, or another process prepares it.
     """
-    from gcrnn_jax.audio.features import FrontEnd
+    from gcrnn_jax.audio.front_end import FrontEnd
     from gcrnn_jax.data.build_store import build_store
     from gcrnn_jax.data.folder import SPLITS
     from gcrnn_jax.data.labels import DCASE2017_CLASSES
@@ -169,7 +169,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _run(flags: argparse.Namespace) -> None:
-    from gcrnn_jax.audio.features import FrontEnd
+    from gcrnn_jax.audio.front_end import FrontEnd
 
     started = time.monotonic()
     store = prepare(

@@ -4,6 +4,7 @@ Every command that needs a network goes through here, so that there is one way f
 a configuration, or from the card of a model, to a network.
 """
 
+import functools
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,21 +15,33 @@ import numpy as np
 from absl import logging
 from jax.sharding import Mesh
 
-from gcrnn_jax.audio.features import FrontEnd
+from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.loader import training_batches
 from gcrnn_jax.data.sampling import make_sampler
-from gcrnn_jax.data.store import FeatureStore
+from gcrnn_jax.data.store import FeatureStore, Split
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError
+from gcrnn_jax.models.frame_cnn import FrameCnn
 from gcrnn_jax.models.gated_crnn import GatedCrnn
+from gcrnn_jax.models.mlp import Mlp
+from gcrnn_jax.models.network import Network
+from gcrnn_jax.models.window_cnn import WindowCnn
 from gcrnn_jax.prepare import cache_folder, prepare, prepare_soundscapes
 from gcrnn_jax.training import parallel, resident
 from gcrnn_jax.training.augment import Augmentation, Scaler
 from gcrnn_jax.training.checkpoints import Checkpoints
 from gcrnn_jax.training.loop import train
+from gcrnn_jax.training.loss import Loss
 from gcrnn_jax.training.state import initial_state, make_optimizer, make_train_step
 
 Config = Mapping[str, Any]
+
+_NETWORKS: dict[str, type[Network]] = {
+    "gated_crnn": GatedCrnn,
+    "mlp": Mlp,
+    "window_cnn": WindowCnn,
+    "frame_cnn": FrameCnn,
+}
 
 
 def use_this_machine(batch_size: int | None = None, cpu_devices: int = 0) -> None:
@@ -44,7 +57,10 @@ def open_store(config: Config) -> FeatureStore:
     if first:
         store = _prepare(config)
     parallel.barrier("features are ready")
-    return store if first else _prepare(config)
+    store = store if first else _prepare(config)
+    if fraction := config["data"]["held_out"]:
+        store.hold_out(fraction, config["seed"])
+    return store
 
 
 def _prepare(config: Config) -> FeatureStore:
@@ -66,10 +82,25 @@ def _prepare(config: Config) -> FeatureStore:
     )
 
 
-def make_model(fields: Config, num_classes: int, axis_name: str | None = None):
-    """The network that the config section `model` describes."""
+def make_model(
+    fields: Config, num_classes: int, axis_name: str | None = None
+) -> Network:
+    """The network that the config section `model` describes.
+
+    Raises:
+        ValueError: It names no network, or a field does not fit it.
+    """
     fields = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-    return GatedCrnn(num_classes, **fields, axis_name=axis_name)
+    name = fields.pop("network")
+    if name not in _NETWORKS:
+        raise ValueError(f"network must be one of {tuple(_NETWORKS)}, got {name!r}")
+    return _NETWORKS[name](num_classes, axis_name=axis_name, **fields)
+
+
+def make_loss(config: Config, split: Split) -> Callable:
+    """What training on a split minimises, of posteriors and weak labels."""
+    class_shares = split.weak_label.mean(0)
+    return functools.partial(Loss(**config["loss"]), class_shares=class_shares)
 
 
 def make_card(config: Config, store: FeatureStore) -> dict[str, Any]:
@@ -158,7 +189,12 @@ def train_run(
             print(f"continuing {workdir} after step {start} of {total_steps}")
         scaler = make_scaler(store.mean, store.std)
         step = make_train_step(
-            model, optimizer, Augmentation(**config["augmentation"]), scaler, seed
+            model,
+            optimizer,
+            augmentation=Augmentation(**config["augmentation"]),
+            scaler=scaler,
+            loss=make_loss(config, split),
+            seed=seed,
         )
         held, fraction = None, config["parallel"]["resident_fraction"]
         if resident.fits(split, mesh, fraction):

@@ -57,11 +57,11 @@ def check_same_run(folder: Path, config: Mapping[str, Any]) -> None:
         return
     before, now = flat(read_config(folder)), flat(json_ready(config))
     free = _FREE
-    if before.get("optimizer.schedule") == "cosine":
+    if (schedule := before.get("optimizer.schedule")) != "constant":
         free = free[1:]  # the rate at every step depends on the number of epochs
     changed = [
         f"{name}: {before.get(name, 'absent')} -> {now.get(name, 'absent')}"
-        + (" (a cosine schedule cannot be prolonged)" if name == _FREE[0] else "")
+        + (f" (a {schedule} schedule cannot be prolonged)" if name == _FREE[0] else "")
         for name in sorted({*before, *now})
         if before.get(name) != now.get(name) and not name.startswith(free)
     ]

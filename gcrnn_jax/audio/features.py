@@ -1,19 +1,21 @@
-"""Waveform -> log-mel or MFCC, exactly as in the paper's front end.
+"""Waveform -> log-mel or MFCC; by default exactly as in the paper's front end.
 
 Every frame is computed in float64: a recording of 8 kHz leaves the upper half of
 the mel bins 120 dB below the lower, where a float32 FFT holds rounding noise only.
 """
 
-import dataclasses
 import functools
-import math
-from collections.abc import Mapping
-from typing import Any, Self
 
 import numpy as np
 
-from gcrnn_jax.audio.mel import mel_bands, mel_filter_bank
-from gcrnn_jax.errors import ConfigError
+from gcrnn_jax.audio.mel import mel_bands
+
+# A periodic window is the symmetric one of a sample more, without its last.
+WINDOWS = {
+    "hamming": np.hamming,
+    "periodic_hamming": lambda length: np.hamming(length + 1)[:-1],
+    "periodic_hann": lambda length: np.hanning(length + 1)[:-1],
+}
 
 # As many frames as stay in a core's cache. Each block is written over the last one:
 # memory that NumPy asks of the system anew may cost more than the transform.
@@ -24,8 +26,12 @@ def log_mel(
     waveform: np.ndarray,
     *,
     sample_rate_hz: int = 16000,
+    window: str = "hamming",
     window_length: int = 1024,
+    fft_length: int = 0,
     hop_length: int = 664,
+    centered: bool = False,
+    power: float = 1.0,
     num_mels: int = 64,
     min_hz: float = 0.0,
     max_hz: float = 8000.0,
@@ -33,16 +39,24 @@ def log_mel(
 ) -> np.ndarray:
     """Returns the natural log of the mel-weighted magnitude spectrum.
 
-    Frames do not reach over the ends: T = (S - window_length) // hop_length + 1, and
-    0 for a waveform shorter than one window. The window is the symmetric Hamming, and
-    the magnitude is divided by sqrt(sum(window ** 2)), the density scale of
-    `scipy.signal.spectrogram` at fs=1; without it the floor would sit elsewhere.
+    Frames do not reach over the ends: T = (S - fft_length) // hop_length + 1, and 0
+    for a waveform shorter than one frame. Centered frames do, by half an FFT, the
+    waveform mirrored there: T = S // hop_length + 1, and 0 for an empty one.
+
+    The magnitude is divided by sqrt(sum(window ** 2)) before its power is taken, the
+    density scale of `scipy.signal.spectrogram` at fs=1; `floor` is added to the result,
+    so that without the scale the floor would sit elsewhere.
 
     Args:
         waveform: [S], mono, in [-1, 1].
         sample_rate_hz: Of the waveform.
-        window_length: Samples of a frame.
+        window: Symmetric "hamming", or "periodic_hamming" or "periodic_hann".
+        window_length: Samples of the window.
+        fft_length: Samples of a frame, at least window_length; the window gets zeros
+            on both sides. 0: window_length.
         hop_length: Samples between the starts of two frames.
+        centered: Whether frame t has its middle, not its start, at t * hop_length.
+        power: Exponent of the magnitude; 2 for the power spectrum.
         num_mels: Number of mel bins, F.
         min_hz: Lower edge of the lowest mel bin.
         max_hz: Upper edge of the highest mel bin.
@@ -63,31 +77,40 @@ def log_mel(
         -18.42
 
     Source: Xu et al., ICASSP 2018; their code: prepare_data.py, `calculate_logmel`.
+        Centering and the window's zeros: librosa.stft.
+    Differs: Centered frames of an odd fft_length number S // hop_length + 1 too; those
+        of librosa may be one fewer.
     """
     waveform = np.ascontiguousarray(waveform)
     if waveform.ndim != 1:
         raise ValueError(f"waveform must be mono [S], got {waveform.shape}")
-    if len(waveform) < window_length:
+    fft_length = fft_length or window_length
+    if len(waveform) < (1 if centered else fft_length):
         return np.zeros((0, num_mels), np.float32)
     bands = mel_bands(
         sample_rate_hz=sample_rate_hz,
-        window_length=window_length,
+        fft_length=fft_length,
         num_mels=num_mels,
         min_hz=min_hz,
         max_hz=max_hz,
     )
-    frames = np.lib.stride_tricks.sliding_window_view(waveform, window_length)
-    frames = frames[::hop_length]  # [T, window_length], still without a copy
-    window = _unit_hamming(window_length)
-    windowed = np.empty((_FRAMES_AT_ONCE, window_length))
-    spectrum = np.empty((_FRAMES_AT_ONCE, window_length // 2 + 1), np.complex128)
+    if centered:
+        half = fft_length // 2
+        waveform = np.pad(waveform, (half, fft_length - half), mode="reflect")
+    frames = np.lib.stride_tricks.sliding_window_view(waveform, fft_length)
+    frames = frames[::hop_length]  # [T, fft_length], still without a copy
+    unit_window = _unit_window(window, window_length, fft_length)
+    windowed = np.empty((_FRAMES_AT_ONCE, fft_length))
+    spectrum = np.empty((_FRAMES_AT_ONCE, fft_length // 2 + 1), np.complex128)
     magnitude = np.empty(spectrum.shape)
     mel = np.empty((len(frames), num_mels))
     for start in range(0, len(frames), _FRAMES_AT_ONCE):
         n = len(block := frames[start : start + _FRAMES_AT_ONCE])
-        np.multiply(block, window, out=windowed[:n])
+        np.multiply(block, unit_window, out=windowed[:n])
         np.fft.rfft(windowed[:n], axis=1, out=spectrum[:n])
         np.abs(spectrum[:n], out=magnitude[:n])
+        if power != 1:
+            np.power(magnitude[:n], power, out=magnitude[:n])
         for mels, bins, weights in bands:
             np.matmul(magnitude[:n, bins], weights, out=mel[start : start + n, mels])
     return np.log(mel + floor).astype(np.float32)
@@ -146,175 +169,11 @@ def mfcc(
 
 
 @functools.lru_cache(maxsize=16)
-def _unit_hamming(window_length: int) -> np.ndarray:
-    """Returns the symmetric Hamming window divided by its root sum of squares."""
-    window = np.hamming(window_length)
-    window /= np.sqrt(np.sum(window**2))
-    window.setflags(write=False)
-    return window
-
-
-@dataclasses.dataclass(frozen=True)
-class FrontEnd:
-    """How a waveform becomes the network's input; travels with stores and models.
-
-    Attributes:
-        kind: "log_mel" or "mfcc".
-        sample_rate_hz: Recordings are resampled to it.
-        window_length: Samples of a frame.
-        hop_length: Samples between the starts of two frames.
-        num_mels: Mel bins, also under an MFCC.
-        min_hz: Lower edge of the lowest mel bin.
-        max_hz: Upper edge of the highest mel bin.
-        floor: Added before the log.
-        num_coefficients: Cepstral coefficients ("mfcc" only).
-        delta_width: Frames per derivative ("mfcc" only).
-        clip_s: Longer waveforms are cropped to their first `clip_s` seconds.
-
-    Raises:
-        ConfigError: A field is ill-typed or contradicts another; names the field.
-
-    Example:
-        >>> front_end = FrontEnd()
-        >>> front_end.num_frames, front_end.num_bins, front_end.hop_s
-        (240, 64, 0.0415)
-        >>> front_end(np.zeros(80000)).shape
-        (119, 64)
-    """
-
-    kind: str = "log_mel"
-    sample_rate_hz: int = 16000
-    window_length: int = 1024
-    hop_length: int = 664
-    num_mels: int = 64
-    min_hz: float = 0.0
-    max_hz: float = 8000.0
-    floor: float = 1e-8
-    num_coefficients: int = 40
-    delta_width: int = 9
-    clip_s: float = 10.0
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            _check_type(field.name, getattr(self, field.name), type(field.default))
-            if isinstance(field.default, float):  # 10 and 10.0 are one front end
-                object.__setattr__(self, field.name, float(getattr(self, field.name)))
-        self._check_values()
-
-    def _check_values(self) -> None:
-        rules = [
-            ("kind", self.kind in ("log_mel", "mfcc"), '"log_mel" or "mfcc"'),
-            ("sample_rate_hz", self.sample_rate_hz > 0, "positive"),
-            ("window_length", self.window_length >= 2, "at least 2"),
-            ("hop_length", self.hop_length >= 1, "at least 1"),
-            ("num_mels", self.num_mels >= 1, "at least 1"),
-            ("min_hz", self.min_hz >= 0, "at least 0"),
-            (
-                "max_hz",
-                self.min_hz < self.max_hz <= self.sample_rate_hz / 2,
-                f"above min_hz={self.min_hz} and up to sample_rate_hz / 2",
-            ),
-            ("floor", self.floor > 0, "positive"),
-            (
-                "num_coefficients",
-                self.kind != "mfcc" or 1 <= self.num_coefficients <= self.num_mels,
-                f"from 1 to num_mels={self.num_mels}",
-            ),
-            (
-                "delta_width",
-                self.delta_width >= 3 and self.delta_width % 2 == 1,
-                "odd and at least 3",
-            ),
-            (
-                "clip_s",
-                0 < self.clip_s < 1e6 and self.clip_length >= self.window_length,
-                f"at least one window of {self.window_length} samples",
-            ),
-        ]
-        for name, is_good, expected in rules:
-            if not is_good:
-                raise ConfigError(
-                    f"front end: {name} must be {expected}, got {getattr(self, name)!r}"
-                )
-        empty = int(np.sum(~self._filter_bank().any(axis=0)))
-        if empty:
-            raise ConfigError(
-                f"front end: num_mels={self.num_mels} is too many for "
-                f"window_length={self.window_length}: {empty} mel bins hold no "
-                "frequency of the spectrum"
-            )
-
-    @property
-    def clip_length(self) -> int:
-        """Samples of a whole clip."""
-        return math.ceil(self.clip_s * self.sample_rate_hz)
-
-    @property
-    def num_frames(self) -> int:
-        """Frames of a whole clip, T."""
-        return (self.clip_length - self.window_length) // self.hop_length + 1
-
-    @property
-    def num_bins(self) -> int:
-        """Values per frame, F."""
-        return self.num_mels if self.kind == "log_mel" else 3 * self.num_coefficients
-
-    @property
-    def hop_s(self) -> float:
-        """Seconds per frame."""
-        return self.hop_length / self.sample_rate_hz
-
-    def _filter_bank(self) -> np.ndarray:
-        return mel_filter_bank(**{name: getattr(self, name) for name in _BANK_FIELDS})
-
-    def __call__(self, waveform: np.ndarray) -> np.ndarray:
-        """Returns the features of the first `clip_s` seconds, float32 [<= T, F]."""
-        spectral = log_mel(
-            waveform[: self.clip_length],
-            **{name: getattr(self, name) for name in _LOG_MEL_FIELDS},
-        )
-        if self.kind == "log_mel":
-            return spectral
-        return mfcc(
-            spectral,
-            num_coefficients=self.num_coefficients,
-            delta_width=self.delta_width,
-        )
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the fields as plain values that JSON keeps exactly."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
-        """Returns the front end that `as_dict` described.
-
-        Raises:
-            ConfigError: A field is unknown, or its value is not allowed.
-        """
-        known = [field.name for field in dataclasses.fields(cls)]
-        for name in fields:
-            if name not in known:
-                raise ConfigError(
-                    f"front end: unknown field {name!r}; known: {', '.join(known)}"
-                )
-        return cls(**fields)
-
-
-_BANK_FIELDS = ("sample_rate_hz", "window_length", "num_mels", "min_hz", "max_hz")
-_LOG_MEL_FIELDS = (*_BANK_FIELDS, "hop_length", "floor")
-
-
-def _check_type(name: str, value: object, expected: type) -> None:
-    """Raises unless the value has the type of the field's default; an int is a float.
-
-    NaN and infinity are refused with the ill-typed.
-    """
-    accepted = (int, float) if expected is float else (expected,)
-    is_good = isinstance(value, accepted) and not isinstance(value, bool)
-    if is_good and isinstance(value, float) and not math.isfinite(value):
-        is_good = False
-    if not is_good:
-        raise ConfigError(
-            f"front end: {name} must be {expected.__name__}, got {value!r}"
-        )
+def _unit_window(window: str, window_length: int, fft_length: int) -> np.ndarray:
+    """Returns a window over its root sum of squares, amid zeros: [fft_length]."""
+    values = WINDOWS[window](window_length)
+    values /= np.sqrt(np.sum(values**2))
+    zeros = fft_length - window_length
+    values = np.pad(values, (zeros // 2, zeros - zeros // 2))
+    values.setflags(write=False)
+    return values

@@ -16,7 +16,7 @@ _MELS_PER_BAND = 8
 def mel_filter_bank(
     *,
     sample_rate_hz: int,
-    window_length: int,
+    fft_length: int,
     num_mels: int,
     min_hz: float,
     max_hz: float,
@@ -24,7 +24,7 @@ def mel_filter_bank(
     """Returns triangular mel filters of unit area, on Slaney's mel scale.
 
     Returns:
-        float64 [window_length // 2 + 1, num_mels], not writable.
+        float64 [fft_length // 2 + 1, num_mels], not writable.
     """
     import librosa.filters  # takes 0.3 s, which only what computes features should pay
 
@@ -32,7 +32,7 @@ def mel_filter_bank(
         warnings.simplefilter("ignore")  # of empty filters: FrontEnd refuses them
         bank = librosa.filters.mel(
             sr=sample_rate_hz,
-            n_fft=window_length,
+            n_fft=fft_length,
             n_mels=num_mels,
             fmin=min_hz,
             fmax=max_hz,

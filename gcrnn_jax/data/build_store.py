@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gcrnn_jax.audio.features import FrontEnd
+from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.atomic_files import locked, make_folder
 from gcrnn_jax.data.event_lists import Reject
 from gcrnn_jax.data.labels import ClassList

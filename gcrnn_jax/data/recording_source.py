@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from gcrnn_jax.audio.decode import Rejected, read_waveform
-from gcrnn_jax.audio.features import FrontEnd
+from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.clip_lists import clip_id_of_file
 from gcrnn_jax.data.event_lists import Reject, events_by_file, read_event_rows
 from gcrnn_jax.data.folder import Dataset, FolderSplit

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gcrnn_jax.audio.features import FrontEnd
+from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.labels import ClassList
 from gcrnn_jax.errors import ConfigError, DataError
 
@@ -64,7 +64,9 @@ class Split:
         frame_shape: tuple[int, int],
         class_names: Sequence[str],
         digest: str,
+        clips: np.ndarray | None = None,
     ):
+        """Clips are rows of the shards, int64 [N]; None: all, in order."""
         self.name = name
         self.clip_ids = tuple(clip_ids)
         self.num_frames = num_frames
@@ -73,6 +75,7 @@ class Split:
         self.frame_shape = frame_shape
         self.class_names = tuple(class_names)
         self.digest = digest
+        self._clips = clips
         self._shards = tuple(shards)
         # Row r of the split is row r - ends[s - 1] of the first shard s with ends > r.
         self._ends = np.cumsum([shard.num_rows for shard in shards], dtype=np.int64)
@@ -101,6 +104,8 @@ class Split:
                 f"clips {indices.min()} to {indices.max()} of split {self.name!r}, "
                 f"which has {len(self)}"
             )
+        if self._clips is not None:
+            indices = self._clips[indices]
         if len(self._shards) == 1:
             return self._array(0).take(indices, axis=0)
         features = np.empty((len(indices), *self.frame_shape), np.float16)
@@ -112,6 +117,26 @@ class Split:
         ):
             features[row] = self._array(shard)[index]
         return features
+
+    def part(self, name: str, clips: np.ndarray) -> "Split":
+        """Returns some clips, int64 [n] in [0, N), as a split of another name."""
+        clip_ids = [self.clip_ids[clip] for clip in clips]
+        events = self.events
+        if events is not None:
+            events = {clip_id: events.get(clip_id, ()) for clip_id in clip_ids}
+        digest = hashlib.sha256(self.digest.encode() + clips.tobytes())
+        return Split(
+            name,
+            clip_ids=clip_ids,
+            num_frames=self.num_frames[clips],
+            weak_label=self.weak_label[clips],
+            events=events,
+            shards=self._shards,
+            frame_shape=self.frame_shape,
+            class_names=self.class_names,
+            digest=digest.hexdigest(),
+            clips=clips if self._clips is None else self._clips[clips],
+        )
 
     def _array(self, shard: int) -> np.ndarray:
         if shard not in self._arrays:
@@ -196,6 +221,21 @@ class FeatureStore:
         for name, entry in self.card["files"].items():
             if file_sha256(self.path / name) != entry["sha256"]:
                 raise DataError(f"{self.path / name}: SHA-256 differs from the card's")
+
+    def hold_out(self, fraction: float, seed: int) -> None:
+        """Moves a random part of the training clips to a split "held_out".
+
+        Raises:
+            DataError: It leaves one of the two without a clip.
+        """
+        split = self.splits["training"]
+        count = round(fraction * len(split))
+        if not 0 < count < len(split):
+            detail = f"{fraction:g} of {len(split)} training clips cannot be held out"
+            raise DataError(f"{self.path}: {detail}: that is none, or all")
+        order = np.random.default_rng(seed).permutation(len(split))
+        self.splits["training"] = split.part("training", np.sort(order[count:]))
+        self.splits["held_out"] = split.part("held_out", np.sort(order[:count]))
 
     def _open_split(self, name: str, entry: dict[str, Any]) -> Split:
         folder = self.path / name

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gcrnn_jax.audio.features import FrontEnd
+from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.atomic_files import write_atomically
 from gcrnn_jax.data.clip_lists import DUPLICATE
 from gcrnn_jax.data.event_lists import Reject

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol, TypedDict
 import numpy as np
 
 from gcrnn_jax.audio.decode import Rejected
-from gcrnn_jax.audio.features import FrontEnd
+from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.atomic_files import write_atomically
 from gcrnn_jax.data.store import EventTuple
 
@@ -134,11 +134,11 @@ def _featurise_clip(source: Source, index: int, front_end: FrontEnd) -> Outcome:
         loaded = source.load(index)
     except Rejected as rejected:
         return NotUsed(rejected.code, rejected.detail)
-    if len(loaded.waveform) < front_end.window_length:
+    if len(loaded.waveform) < front_end.min_length:
         return NotUsed(
             "TOO_SHORT",
             f"{len(loaded.waveform)} samples at {front_end.sample_rate_hz} Hz, "
-            f"one window has {front_end.window_length}",
+            f"one frame needs {front_end.min_length}",
         )
     features = front_end(loaded.waveform).astype(np.float16)
     labels = np.flatnonzero(loaded.weak_label).tolist()

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import io
 import json
-import math
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from gcrnn_jax.data.loader import evaluation_batches
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import DataError, GcrnnError
-from gcrnn_jax.models.gated_crnn import GatedCrnn
+from gcrnn_jax.models.network import Network
 from gcrnn_jax.training.augment import Scaler, standardize
 from gcrnn_jax.training.parallel import AXIS, pmapped, put_batch, to_host
 
@@ -147,7 +146,7 @@ def first_difference(expected: Sequence[str], found: Sequence[str]) -> str | Non
 class Predictor:
     """A network compiled once, to predict with the weights of many epochs."""
 
-    def __init__(self, model: GatedCrnn, scaler: Scaler, mesh: Mesh, batch_size: int):
+    def __init__(self, model: Network, scaler: Scaler, mesh: Mesh, batch_size: int):
         """The batch is rounded up to a multiple of the devices."""
         devices = mesh.devices.size
         self.mesh, self.model = mesh, model
@@ -181,7 +180,7 @@ class Predictor:
         return PosteriorSet(
             tuple(split.clip_ids),
             tuple(split.class_names),
-            hop_s * _frames_merged(self.model),
+            hop_s * self.model.frames_merged,
             clip,
             frame,
             postprocessing,
@@ -192,14 +191,8 @@ class Predictor:
         return slice(jax.process_index() * size, (jax.process_index() + 1) * size)
 
 
-def _predict(variables, batch, *, model: GatedCrnn, scaler: Scaler):
+def _predict(variables, batch, *, model: Network, scaler: Scaler):
     features, frame_mask = standardize(batch["features"], batch["num_frames"], scaler)
     posteriors: Any = model.apply(variables, features, frame_mask)
-    merged = _frames_merged(model)
     # padding holds no sound: what the network says of it counts for nothing
-    real = frame_mask[:, : posteriors.frame.shape[1] * merged : merged]
-    return posteriors.clip, posteriors.frame * real[:, :, None]
-
-
-def _frames_merged(model: GatedCrnn) -> int:
-    return math.prod(model.time_pooling)
+    return posteriors.clip, posteriors.frame * posteriors.frame_mask[:, :, None]

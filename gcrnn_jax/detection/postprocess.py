@@ -14,13 +14,21 @@ ROUNDING_FRAMES = 1e-6  # 0.4 s / 0.1 s must be 4 frames, whatever its last bits
 class Postprocessing:
     """How posteriors become tags and active frames.
 
-    In this order: a frame is active where its posterior is greater than
-    `event_threshold`; a class that is not tagged in the clip has no active frame
-    (`gated`); silent gaps between active frames that are shorter than `gap_s` are
-    filled; runs shorter than `min_event_s` are removed. Silence before the first and
-    after the last active frame is no gap. In frames: a gap of g frames is filled when
-    g * hop_s < gap_s, a run of r frames is removed when r * hop_s < min_event_s, so
-    0 s switches either off.
+    In this order:
+
+    1. A frame is active where its posterior is greater than `event_threshold`.
+    2. The neighbours of active frames are active too, in both directions for as long
+       as the posterior is greater than `hysteresis * event_threshold`.
+    3. A class that is not tagged in the clip has no active frame (`gated`).
+    4. A frame is active if most frames of the `median_s` around it are; there is
+       silence beyond the ends of the clip.
+    5. Silent gaps between active frames that are shorter than `gap_s` are filled.
+       Silence before the first and after the last active frame is no gap.
+    6. Runs of active frames that are shorter than `min_event_s` are removed.
+
+    In frames: the median is over the greatest odd number n with n * hop_s <= median_s,
+    a gap of g frames is filled when g * hop_s < gap_s, a run of r frames is removed
+    when r * hop_s < min_event_s. So 0 s switches each of the three off.
 
     Attributes:
         tag_threshold: In [0, 1], one number or one a class.
@@ -30,11 +38,14 @@ class Postprocessing:
         gated: Whether a class must be a tag of the clip to have events in it.
         at_least_one_tag: A clip that no class passes gets the class with the greatest
             posterior as its tag, which also opens the gate for it.
+        hysteresis: In [0, 1], a share of `event_threshold`; 1 switches it off.
+        median_s: Seconds.
 
     Raises:
-        ConfigError: A threshold outside [0, 1] or a negative time.
+        ConfigError: A threshold or share outside [0, 1] or a negative time.
 
-    Source: Xu et al., ICASSP 2018; their code: vad.py, evaluate.py.
+    Source: Xu et al., ICASSP 2018; their code: vad.py, evaluate.py. Hysteresis: Kong
+        et al., IEEE/ACM TASLP 27(11), 2019. Median: the baseline of DCASE 2017.
     Differs: theirs fills and removes in frames of 0.0415 s, gaps of up to 9 and runs
     of up to 10; here that is gap_s=0.4, min_event_s=0.45. Theirs has no gate.
     """
@@ -45,13 +56,18 @@ class Postprocessing:
     min_event_s: float
     gated: bool
     at_least_one_tag: bool
+    # off, for the models and posteriors that were saved without these two
+    hysteresis: float = 1.0
+    median_s: float = 0.0
 
     def __post_init__(self):
         for name in ("tag_threshold", "event_threshold"):
             object.__setattr__(self, name, _threshold(name, getattr(self, name)))
-        for name in ("gap_s", "min_event_s"):
+        for name in ("gap_s", "min_event_s", "median_s"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name}: expected >= 0, got {getattr(self, name)}")
+        if not 0 <= self.hysteresis <= 1:
+            raise ConfigError(f"hysteresis: expected 0 to 1, got {self.hysteresis}")
 
     def tags(self, clip_posterior: np.ndarray) -> np.ndarray:
         """Decides which classes are in a clip.
@@ -100,32 +116,79 @@ class Postprocessing:
         num_classes = frame_posterior.shape[-1]
         threshold = _per_class("event_threshold", self.event_threshold, num_classes)
         roll = frame_posterior > threshold
+        if self.hysteresis < 1:
+            roll = _runs_with_seed(roll, frame_posterior > self.hysteresis * threshold)
         if self.gated:
             roll &= self.tags(clip_posterior)[..., None, :]
+        roll = _median(roll, _frames_within(self.median_s, hop_s))
         max_gap = _frames_to_reach(self.gap_s, hop_s) - 1
         return _clean_runs(roll, max_gap, _frames_to_reach(self.min_event_s, hop_s))
 
 
 def _clean_runs(roll: np.ndarray, max_gap: int, min_frames: int) -> np.ndarray:
     """Fills gaps of at most `max_gap` frames, then removes runs under `min_frames`."""
-    by_row = np.moveaxis(roll, -2, -1)  # [..., K, T]: a row is one class of one clip
-    num_frames = by_row.shape[-1]
-    row_length = num_frames + 1  # one silent frame after each row keeps rows apart
-    flat = np.zeros((*by_row.shape[:-1], row_length), np.int8)
-    flat[..., :num_frames] = by_row
-    steps = np.diff(flat.ravel(), prepend=np.int8(0))
-    first, end = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
-
+    flat = _flat_rows(roll)
+    row_length = flat.shape[-1]
+    first, end = _runs(flat)
     gaps = first[1:] - end[:-1]
     joined = (gaps <= max_gap) & (first[1:] // row_length == end[:-1] // row_length)
     first = first[np.concatenate(([True], ~joined))] if first.size else first
     end = end[np.concatenate((~joined, [True]))] if end.size else end
     kept = end - first >= min_frames
+    return _roll(first[kept], end[kept], flat.shape)
 
-    steps = np.zeros(flat.size, np.int8)
-    steps[first[kept]], steps[end[kept]] = 1, -1
-    cleaned = np.cumsum(steps, dtype=np.int8).astype(bool).reshape(flat.shape)
-    return np.moveaxis(cleaned[..., :num_frames], -1, -2)
+
+def _runs_with_seed(seeds: np.ndarray, roll: np.ndarray) -> np.ndarray:
+    """Keeps the runs of a roll in which there is a seed; both are [..., T, K]."""
+    flat = _flat_rows(roll)
+    first, end = _runs(flat)
+    places = np.flatnonzero(_flat_rows(seeds))
+    kept = np.searchsorted(places, first) < np.searchsorted(places, end)
+    return _roll(first[kept], end[kept], flat.shape)
+
+
+def _median(roll: np.ndarray, num_frames: int) -> np.ndarray:
+    """The running median over an odd number of frames, silence beyond both ends."""
+    reach = (num_frames - 1) // 2  # frames on either side
+    if reach < 1:
+        return roll
+    length = roll.shape[-2]
+    before = np.zeros((*roll.shape[:-2], length + 1, roll.shape[-1]), np.int32)
+    np.cumsum(roll, axis=-2, out=before[..., 1:, :])  # active frames before frame t
+    frames = np.arange(length)
+    first, end = np.maximum(frames - reach, 0), np.minimum(frames + reach + 1, length)
+    return before[..., end, :] - before[..., first, :] > reach
+
+
+def _flat_rows(roll: np.ndarray) -> np.ndarray:
+    """[..., T, K] as int8 [..., K, T + 1]: a row is one class of one clip.
+
+    The silent frame after each row keeps its runs apart from those of the next.
+    """
+    by_row = np.moveaxis(roll, -2, -1)
+    flat = np.zeros((*by_row.shape[:-1], by_row.shape[-1] + 1), np.int8)
+    flat[..., :-1] = by_row
+    return flat
+
+
+def _runs(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First frame and end of every run, counted through all rows."""
+    steps = np.diff(flat.ravel(), prepend=np.int8(0))
+    return np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
+
+
+def _roll(first: np.ndarray, end: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Runs back to bool [..., T, K]; `shape` is that of the flat rows."""
+    steps = np.zeros(np.prod(shape, dtype=int), np.int8)
+    steps[first], steps[end] = 1, -1
+    rows = np.cumsum(steps, dtype=np.int8).astype(bool).reshape(shape)
+    return np.moveaxis(rows[..., :-1], -1, -2)
+
+
+def _frames_within(seconds: float, hop_s: float) -> int:
+    """The most frames, an odd number, that last at most so many seconds; or 0."""
+    num_frames = int(np.floor(seconds / hop_s + ROUNDING_FRAMES))
+    return max(0, num_frames - (num_frames + 1) % 2)
 
 
 def _frames_to_reach(seconds: float, hop_s: float) -> int:

@@ -27,6 +27,7 @@ from gcrnn_jax.detection.events import segment_roll
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.metrics.tagging import Rates, mean_defined, rates
 
+COUNTS: tuple[str, ...] = ("Ntp", "Ntn", "Nfp", "Nfn", "Nref", "Nsys", "S", "D", "I")
 SED_EVAL_EPS = float(np.spacing(1))  # sed_eval adds it to every denominator of a rate
 
 
@@ -66,7 +67,7 @@ class SegmentScores:
     macro_error_rate: float  # mean over the classes that the reference has
     macro_f1_sed_eval: float  # without the classes never estimated
     macro_error_rate_sed_eval: float
-    counts: dict[str, int]  # Ntp Ntn Nfp Nfn Nref Nsys S D I, sed_eval's names
+    counts: dict[str, int]  # by the names in COUNTS, which are sed_eval's
     per_class: dict[str, ClassSegments]
     num_clips: int
 
@@ -105,22 +106,48 @@ def segment_scores(
     if class_names is None:
         both = [*reference.values(), *(estimated.get(f, []) for f in reference)]
         class_names = sorted({event.event_label for events in both for event in events})
-    pairs = [(events, estimated.get(file, [])) for file, events in reference.items()]
-    lengths = [
-        int(np.ceil(max((e.offset for e in (*a, *b)), default=0.0) / segment_s))
-        for a, b in pairs
-    ]
-    rolls = [
-        [segment_roll(events, length, class_names, segment_s) for events in pair]
-        for pair, length in zip(pairs, lengths, strict=True)
-    ]
+    rolls = _rolls(reference, estimated, class_names, segment_s)
     nothing = np.zeros((0, len(class_names)), bool)
     return _scores(
         np.concatenate([nothing, *(r for r, _ in rolls)]),
         np.concatenate([nothing, *(e for _, e in rolls)]),
         class_names,
-        num_clips=len(pairs),
+        num_clips=len(rolls),
     )
+
+
+def segment_counts(
+    reference: Mapping[str, Sequence[Event]],
+    estimated: Mapping[str, Sequence[Event]],
+    class_names: Sequence[str],
+    segment_s: float = 1.0,
+) -> np.ndarray:
+    """Counts the segments of each clip, as `segment_scores` does of all clips.
+
+    Args:
+        reference: Events of every file; the clips are its files, in its order.
+        estimated: The system's events.
+        class_names: K names.
+        segment_s: Seconds a segment.
+
+    Returns:
+        int [N, 9], the columns named by COUNTS.
+
+    Raises:
+        DataError: A label is not among `class_names`.
+    """
+    rolls = _rolls(reference, estimated, class_names, segment_s)
+    by_clip = [_counts(*pair).sum(0) for pair in rolls]
+    return np.array(by_clip, int).reshape(len(rolls), len(COUNTS))
+
+
+def error_rate(counts: Mapping[str, int]) -> float:
+    """The errors in segments for each active one of the reference; nan without any.
+
+    Args:
+        counts: By the names in COUNTS, summed over clips.
+    """
+    return _ratio(counts["S"] + counts["D"] + counts["I"], counts["Nref"])
 
 
 def segment_scores_of_rolls(
@@ -160,6 +187,27 @@ def segment_scores_of_rolls(
     )
 
 
+def _rolls(
+    reference: Mapping[str, Sequence[Event]],
+    estimated: Mapping[str, Sequence[Event]],
+    class_names: Sequence[str],
+    segment_s: float,
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Activities in reference and estimate of each clip, as long as its events."""
+    rolls = []
+    for file, events in reference.items():
+        others = estimated.get(file, [])
+        last_s = max((e.offset for e in (*events, *others)), default=0.0)
+        length = int(np.ceil(last_s / segment_s))
+        rolls.append(
+            (
+                segment_roll(events, length, class_names, segment_s),
+                segment_roll(others, length, class_names, segment_s),
+            )
+        )
+    return rolls
+
+
 def _scores(
     reference: np.ndarray,
     estimated: np.ndarray,
@@ -167,7 +215,8 @@ def _scores(
     num_clips: int,
 ) -> SegmentScores:
     """Scores [M, K] activities, whichever clip each segment is from."""
-    counts = _counts(reference, estimated)
+    sums = _counts(reference, estimated).sum(0).tolist()
+    counts = dict(zip(COUNTS, sums, strict=True))
     per_class = {
         name: _class_segments(reference[:, k], estimated[:, k])
         for k, name in enumerate(class_names)
@@ -181,7 +230,7 @@ def _scores(
     }
     return SegmentScores(
         micro=rates(counts["Ntp"], counts["Nsys"], counts["Nref"]),
-        error_rate=_ratio(counts["S"] + counts["D"] + counts["I"], counts["Nref"]),
+        error_rate=error_rate(counts),
         **by_type,
         macro_f1=mean_defined([c.rates.f1 for c in classes]),
         macro_error_rate=mean_defined([c.error_rate for c in classes]),
@@ -195,7 +244,8 @@ def _scores(
     )
 
 
-def _counts(reference: np.ndarray, estimated: np.ndarray) -> dict[str, int]:
+def _counts(reference: np.ndarray, estimated: np.ndarray) -> np.ndarray:
+    """Counts each of M segments, int [M, 9], from [M, K] activities."""
     hits = (reference & estimated).sum(1)  # [M]
     num_reference, num_estimated = reference.sum(1), estimated.sum(1)
     by_segment = {
@@ -209,7 +259,7 @@ def _counts(reference: np.ndarray, estimated: np.ndarray) -> dict[str, int]:
         "D": np.maximum(0, num_reference - num_estimated),
         "I": np.maximum(0, num_estimated - num_reference),
     }
-    return {name: int(count.sum()) for name, count in by_segment.items()}
+    return np.stack([by_segment[name] for name in COUNTS], axis=1)
 
 
 def _class_segments(reference: np.ndarray, estimated: np.ndarray) -> ClassSegments:

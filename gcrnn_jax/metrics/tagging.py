@@ -159,7 +159,7 @@ def tagging_scores(
             ranks = (average_precision(label, posterior), auc(label, posterior))
         per_class[name] = ClassTags(rates(*counts), *counts, *ranks)
     return TaggingScores(
-        micro=rates(int((weak_label & tags).sum()), tags.sum(), weak_label.sum()),
+        micro=rates(*tagging_counts(weak_label, tags).sum(0).tolist()),
         macro_f1=mean_defined([c.rates.f1 for c in per_class.values()]),
         macro_official=_rates_of_means(
             [
@@ -174,6 +174,21 @@ def tagging_scores(
         per_class=per_class,
         num_clips=len(weak_label),
     )
+
+
+def tagging_counts(weak_label: np.ndarray, tags: np.ndarray) -> np.ndarray:
+    """Counts the tags of each clip, whichever class they are of.
+
+    Args:
+        weak_label: bool [N, K].
+        tags: bool [N, K].
+
+    Returns:
+        int [N, 3]: true positives, estimated, reference. Summed over clips they are
+        what `rates` takes.
+    """
+    weak_label, tags = weak_label.astype(bool), tags.astype(bool)
+    return np.stack([(weak_label & tags).sum(1), tags.sum(1), weak_label.sum(1)], 1)
 
 
 def average_precision(label: np.ndarray, posterior: np.ndarray) -> float:

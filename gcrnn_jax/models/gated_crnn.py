@@ -4,7 +4,7 @@ Source: Xu, Kong, Wang, Plumbley, "Large-scale weakly supervised audio classific
 using gated convolutional neural network", ICASSP 2018, and the authors' released code.
 """
 
-from typing import NamedTuple
+import math
 
 import jax
 import jax.numpy as jnp
@@ -16,18 +16,9 @@ from gcrnn_jax.models.layers import (
     BidirectionalGru,
     Convolution,
     GatedConv,
-    attention_pool,
-    max_pool,
 )
-
-
-class Posteriors(NamedTuple):
-    """What the network says of a batch: probabilities in [0, 1], float32."""
-
-    clip: jax.Array  # [B, K], class k is somewhere in the clip
-    frame: jax.Array  # [B, T, K], class k is active in frame t
-    attention: jax.Array  # [B, T, K], how much frame t counts for class k
-
+from gcrnn_jax.models.network import Network, Posteriors, whole_or
+from gcrnn_jax.models.pooling import attention_pool, max_pool, pool_mask
 
 _POSITIVE = (
     "num_classes",
@@ -42,7 +33,7 @@ _POSITIVE = (
 )
 
 
-class GatedCrnn(nn.Module):
+class GatedCrnn(Network):
     """Gated convolutions, a bidirectional GRU and attention over time.
 
     One module serves tagging and detection, gated and ungated: `time_pooling` keeps
@@ -58,7 +49,6 @@ class GatedCrnn(nn.Module):
     block and a plain 256-filter convolution, are in the code only.
     """
 
-    num_classes: int
     blocks: tuple[int, ...] = (2, 2, 2, 1)  # gated units a block
     filters: int = 64
     time_pooling: tuple[int, ...] = (1, 1, 1, 1)  # frames a block merges
@@ -77,7 +67,6 @@ class GatedCrnn(nn.Module):
     attention_over: str = "time"  # or "classes"
     attention_reads: str = "features"  # or "detection"
     dtype: str = "float32"  # of the computation; parameters are float32
-    axis_name: str | None = None  # BatchNorm over all devices of this mapped axis
 
     def __post_init__(self):
         """Raises ValueError for a field that names nothing, or does not fit others."""
@@ -118,6 +107,11 @@ class GatedCrnn(nn.Module):
                 f"{self.batch_norm_momentum}"
             )
 
+    @property
+    def frames_merged(self) -> int:
+        """Frames of features in one frame of posteriors."""
+        return math.prod(self.time_pooling)
+
     @nn.compact
     def __call__(
         self,
@@ -125,22 +119,11 @@ class GatedCrnn(nn.Module):
         frame_mask: jax.Array | None = None,
         *,
         train: bool = False,
+        clip_keys: jax.Array | None = None,
     ) -> Posteriors:
-        """Returns posteriors for standardized features.
-
-        Args:
-            features: [B, input frames, F], zero mean and unit variance per bin.
-            frame_mask: [B, input frames] bool, False on padding; None: all real.
-            train: Normalise by the batch and update the running statistics.
-
-        Returns:
-            Posteriors with T = input frames / product of `time_pooling`.
-
-        Raises:
-            ValueError: The poolings leave no frame or no frequency bin.
-        """
+        """See `Network`."""
         x = features[..., None]  # [B, T, F, 1]
-        x, frame_mask = self._convolve(x, frame_mask, train)
+        x, frame_mask = self._convolve(x, whole_or(frame_mask, features), train)
         x = x.reshape(x.shape[0], x.shape[1], -1)  # [B, T, F * C]
         outputs = [
             BidirectionalGru(
@@ -179,7 +162,7 @@ class GatedCrnn(nn.Module):
                     f"{x.shape[2]} bins in block {block}"
                 )
             x = max_pool(x, time, frequency)
-            frame_mask = _pool_mask(frame_mask, time)
+            frame_mask = pool_mask(frame_mask, time)
         x = nn.relu(
             Convolution(self.last_filters, dtype=jnp.dtype(self.dtype), name="last")(x)
         )
@@ -191,7 +174,7 @@ class GatedCrnn(nn.Module):
             )
         return max_pool(x, 1, self.last_frequency_pooling), frame_mask
 
-    def _pool(self, x: jax.Array, frame_mask: jax.Array | None) -> Posteriors:
+    def _pool(self, x: jax.Array, frame_mask: jax.Array) -> Posteriors:
         detection = nn.Dense(self.num_classes, dtype=x.dtype, name="detection")(x)
         detection = nn.sigmoid(detection)
         if self.pooling == "mean":
@@ -206,16 +189,6 @@ class GatedCrnn(nn.Module):
             if self.attention_over == "classes":
                 attention = nn.softmax(logits, axis=-1)
             else:
-                mask = None if frame_mask is None else frame_mask[:, :, None]
-                attention = nn.softmax(logits, axis=1, where=mask)
+                attention = nn.softmax(logits, axis=1, where=frame_mask[:, :, None])
         clip = attention_pool(detection, attention, frame_mask)
-        return Posteriors(clip, detection, attention)
-
-
-def _pool_mask(frame_mask: jax.Array | None, time: int) -> jax.Array | None:
-    """A pooled frame is real where any frame that it merges is."""
-    if frame_mask is None or time == 1:
-        return frame_mask
-    num_clips, num_frames = frame_mask.shape
-    frames = num_frames // time
-    return frame_mask[:, : frames * time].reshape(num_clips, frames, time).any(-1)
+        return Posteriors(clip, detection, attention, frame_mask)

@@ -1,4 +1,4 @@
-"""The three layers the paper is made of, and pooling: pure functions and modules.
+"""The layers that networks are made of.
 
 Axes: B clips, T frames, F frequency bins, C channels, D features, H units, K classes.
 """
@@ -26,15 +26,16 @@ class Convolution(nn.Module):
     """A convolution [B, T, F, C] -> [B, T, F, filters], "same" padding, stride 1."""
 
     filters: int
-    size: int = 3
+    size: tuple[int, int] = (3, 3)  # frames, bins
     use_bias: bool = True
+    kernel_init: Callable = nn.initializers.glorot_uniform()
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Returns the convolution of x in the activation dtype of `dtype`."""
-        shape = (self.size, self.size, x.shape[-1], self.filters)
-        kernel = self.param("kernel", nn.initializers.glorot_uniform(), shape)
+        shape = (*self.size, x.shape[-1], self.filters)
+        kernel = self.param("kernel", self.kernel_init, shape)
         x = convolution(x, kernel, self.dtype)
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.filters,))
@@ -232,72 +233,24 @@ def _per_direction(initializer):
     return init
 
 
-def max_pool(x: jax.Array, time: int, frequency: int) -> jax.Array:
-    """Maximum over blocks of time x frequency; what does not fill a block is dropped.
-
-    By reshape and max, whose gradient is elementwise: the reduce-window's gradient,
-    select-and-scatter, is slow on every backend.
-
-    Args:
-        x: [B, T, F, C].
-        time: Frames per block.
-        frequency: Bins per block.
-
-    Returns:
-        [B, T // time, F // frequency, C].
-
-    Example:
-        >>> print(max_pool(jnp.arange(8.0).reshape(1, 2, 4, 1), 2, 2).ravel())
-        [5. 7.]
-    """
-    num_clips, num_frames, num_bins, channels = x.shape
-    frames, bins = num_frames // time, num_bins // frequency
-    x = x[:, : frames * time, : bins * frequency]
-    return x.reshape(num_clips, frames, time, bins, frequency, channels).max((2, 4))
-
-
-def attention_pool(
-    detection: jax.Array,
-    attention: jax.Array,
-    frame_mask: jax.Array | None = None,
-    *,
-    eps: float = 1e-7,
+def dropout(
+    x: jax.Array, clip_keys: jax.Array | None, rate: float, layer: int
 ) -> jax.Array:
-    """Pools frame posteriors into clip posteriors, frames weighted by attention.
-
-        clip[b, k] = sum_t attention[b, t, k] * detection[b, t, k]
-                     / sum_t attention[b, t, k]
-
-    A class is tagged when the frames that attend to it detect it: that is how labels
-    that name no time teach when a sound is there.
+    """Sets a share of each clip's values to 0 and scales up the rest.
 
     Args:
-        detection: [B, T, K] in [0, 1], posterior of class k in frame t.
-        attention: [B, T, K], >= 0, how much frame t counts for class k.
-        frame_mask: [B, T] bool, False on padding; None when every frame is real.
-        eps: Floor of the denominator: a wholly masked clip gives 0 and not NaN.
-
-    Returns:
-        [B, K] in [0, 1].
-
-    Raises:
-        ValueError: The two inputs are not of one shape [B, T, K].
-
-    Example:
-        >>> detection = jnp.array([[[1.0], [0.0]]])  # active in the first frame
-        >>> attention = jnp.array([[[3.0], [1.0]]])  # which counts three times
-        >>> print(attention_pool(detection, attention))
-        [[0.75]]
-
-    Source: Xu et al., ICASSP 2018, eq. 4.
-    Differs: the authors' code floors every weight in the denominator, we its sum.
+        x: [B, ...].
+        clip_keys: [B] random keys, so that a clip's values do not depend on what else
+            its device holds; None: nothing is dropped.
+        rate: The share, in [0, 1).
+        layer: Of the network; each draws anew from the keys.
     """
-    if detection.ndim != 3 or detection.shape != attention.shape:
-        raise ValueError(
-            "detection and attention must be of one shape [B, T, K], "
-            f"got {detection.shape} and {attention.shape}"
+    if clip_keys is None or rate == 0:
+        return x
+
+    def kept(key):
+        return jax.random.bernoulli(
+            jax.random.fold_in(key, layer), 1 - rate, x.shape[1:]
         )
-    if frame_mask is not None:
-        attention = jnp.where(frame_mask[:, :, None], attention, 0.0)
-    weighted = (attention * detection).sum(1)
-    return weighted / jnp.maximum(attention.sum(1), eps)
+
+    return jnp.where(jax.vmap(kept)(clip_keys), x / (1 - rate), jnp.zeros((), x.dtype))

@@ -67,7 +67,7 @@ class Checkpoints:
         if is_epoch:
             model = {"params": state.params, "batch_stats": state.batch_stats}
             card = {**self.card, "step": int(state.step)}
-            self._save(self._models, int(state.step), {**model, "card": card})
+            self._save(self._models, int(state.step), _items(Model(card, model)))
         tree = {"state": serialization.to_state_dict(state)}
         self._save(self._resume, int(state.step), tree)
 
@@ -169,12 +169,12 @@ def save_model(path: Path, model: Model) -> None:
     Raises:
         WorkdirError: It cannot be written there, or holds something else.
     """
-    tree = {"card": model.card, **jax.tree.map(np.asarray, model.variables)}
+    on_host = Model(model.card, jax.tree.map(np.asarray, model.variables))
     if path.exists() and not (path / "card").is_dir():
         raise WorkdirError(f"{path} exists and is no model: it would be replaced whole")
     make_folder(path.absolute().parent)  # orbax would wait for it, and not say so
     with _context():
-        ocp.save_checkpointables(str(path.absolute()), tree, overwrite=True)
+        ocp.save_checkpointables(str(path.absolute()), _items(on_host), overwrite=True)
 
 
 def load_model(path: Path) -> Model:
@@ -192,6 +192,7 @@ def load_model(path: Path) -> Model:
             target = {
                 item: jax.tree.map(lambda m: np.empty(m.shape, m.dtype), metadata[item])
                 for item in ("params", "batch_stats")
+                if item in metadata
             }
             found = ocp.load_checkpointables(
                 str(path.absolute()), {**target, "card": None}
@@ -200,7 +201,12 @@ def load_model(path: Path) -> Model:
         detail = f"{path} holds no model that can be read: {_short(error)}"
         raise DataError(detail) from error
     card = found.pop("card")
-    return Model(card, found)
+    return Model(card, {"batch_stats": {}, **found})
+
+
+def _items(model: Model) -> PyTree:
+    """What orbax saves of a model: a network without BatchNorm has no statistics."""
+    return {"card": model.card, **{k: v for k, v in model.variables.items() if v}}
 
 
 def _short(error: Exception) -> str:

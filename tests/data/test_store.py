@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from gcrnn_jax.audio.decode import read_waveform
-from gcrnn_jax.audio.features import FrontEnd
+from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.build_store import build_store
 from gcrnn_jax.data.folder import find_splits
 from gcrnn_jax.data.recording_source import RecordingSource, read_strong_list

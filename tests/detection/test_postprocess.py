@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.ndimage
 
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError
@@ -61,6 +62,94 @@ def test_many_clips_at_once_come_out_as_from_a_plain_loop(seed, density):
     np.testing.assert_array_equal(plain.detect(frames[2], np.zeros(3), hop_s), found[2])
 
 
+def slow_hysteresis(posterior, high, low):
+    """Walks both ways from every frame over `high`, one class of one clip."""
+    active = [p > high for p in posterior]
+    for seed in [t for t, on in enumerate(active) if on]:
+        for way in (-1, 1):
+            t = seed + way
+            while 0 <= t < len(posterior) and posterior[t] > low:
+                active[t] = True
+                t += way
+    return active
+
+
+@pytest.mark.parametrize("hysteresis", [0.0, 0.3, 0.7, 1.0])
+@pytest.mark.parametrize("seed", range(5))
+def test_events_go_on_as_far_as_a_plain_loop_walks(seed, hysteresis):
+    rng = np.random.default_rng(seed)
+    frames = rng.integers(0, 11, (6, 40, 3)) / 10  # many are equal to a threshold
+    high = (0.8, 0.9, 0.6)
+    wide = replace(
+        BASE,
+        event_threshold=high,
+        hysteresis=hysteresis,
+        gap_s=0,
+        min_event_s=0,
+        gated=False,
+    )
+    found = wide.detect(frames, np.zeros((6, 3)), 0.1)
+    for n in range(6):
+        for k in range(3):
+            expected = slow_hysteresis(frames[n, :, k], high[k], hysteresis * high[k])
+            assert found[n, :, k].tolist() == expected
+    np.testing.assert_array_equal(wide.detect(frames[2], np.zeros(3), 0.1), found[2])
+
+
+def test_hysteresis_opens_no_gate_and_comes_before_gaps_and_short_runs():
+    frames = np.array([0.5, 0.9, 0.5, 0.1, 0.1, 0.5, 0.9, 0.5, 0.5, 0.1, 0.5])[:, None]
+    wide = replace(
+        BASE, event_threshold=0.8, hysteresis=0.5, gap_s=0.3, min_event_s=0.8
+    )
+    assert not wide.detect(frames, np.zeros(1), 0.1).any()
+    roll = wide.detect(frames, np.ones(1), 0.1)
+    assert roll[:, 0].tolist() == [True] * 9 + [False] * 2
+
+
+@pytest.mark.parametrize("num_frames", [1, 2, 8, 40])
+@pytest.mark.parametrize("size", [3, 5, 27])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_median_is_that_of_scipy_with_silence_beyond_the_ends(
+    seed, size, num_frames
+):
+    frames = np.random.default_rng(seed).random((4, num_frames, 3))
+    smooth = replace(
+        BASE,
+        event_threshold=0.45,
+        median_s=size * 0.02,
+        gap_s=0,
+        min_event_s=0,
+        gated=False,
+    )
+    found = smooth.detect(frames, np.zeros((4, 3)), 0.02)
+    active = (frames > 0.45).astype(int)
+    expected = scipy.ndimage.median_filter(active, (1, size, 1), mode="constant")
+    np.testing.assert_array_equal(found, expected == 1)
+    np.testing.assert_array_equal(smooth.detect(frames[1], np.ones(3), 0.02), found[1])
+
+
+@pytest.mark.parametrize(
+    ("median_s", "hop_s", "size"),
+    [
+        (0.54, 0.02, 27),  # the baseline of DCASE 2017
+        (0.3, 0.1, 3),  # 0.3 / 0.1 is 2.9999999999999996
+        (0.4, 0.1, 3),  # the greatest odd number, not the nearest
+        (0.59, 0.1, 5),
+        (0.29, 0.1, 1),
+        (0.05, 0.1, 1),
+        (0.0, 0.1, 1),
+    ],
+)
+def test_the_median_is_over_the_most_odd_frames_within_its_seconds(
+    median_s, hop_s, size
+):
+    smooth = replace(BASE, median_s=median_s, gap_s=0, min_event_s=0, gated=False)
+    for run in range(1, 20):  # the median keeps whole what is most of its frames
+        frames = np.r_[np.zeros(40), np.ones(run), np.zeros(40)][:, None]
+        found = smooth.detect(frames, np.ones(1), hop_s)
+        assert found.sum() == (run if run > size // 2 else 0)
+
+
 def detect_text(text, **fields):
     """`#` is an active frame of 0.1 s, `.` a silent one."""
     frames = np.array([mark == "#" for mark in text], float)[:, None]
@@ -93,6 +182,21 @@ def test_so_many_frames_of_a_fiftieth_last_as_long_as_their_product(run):
     plain = replace(BASE, gap_s=0, min_event_s=round(run * 0.02, 2), gated=False)
     assert plain.detect(frames, np.ones(1), 0.02).sum() == run
     assert not plain.detect(frames[1:-2], np.ones(1), 0.02).any()
+
+
+def test_the_median_comes_after_hysteresis_and_before_gaps_and_short_runs():
+    no_gap = detect_text("#....#.#.", median_s=0.3, gap_s=0.3, min_event_s=0)
+    assert no_gap == "......#.."  # after filling it would be three frames
+    no_blips = detect_text("##.##....", median_s=0.3, gap_s=0, min_event_s=0.3)
+    assert no_blips == "#####...."  # after removing there would be none
+    frames = np.array([0.1, 0.5, 0.9, 0.1])[:, None]
+    wide = replace(BASE, event_threshold=0.8, hysteresis=0.5, median_s=0.3)
+    roll = replace(wide, min_event_s=0).detect(frames, np.ones(1), 0.1)
+    assert roll[:, 0].tolist() == [False, True, True, False]
+
+
+def test_what_was_saved_without_hysteresis_and_median_has_neither():
+    assert (BASE.hysteresis, BASE.median_s) == (1.0, 0.0)
 
 
 def test_zero_seconds_switch_filling_and_removing_off():
@@ -171,6 +275,11 @@ def test_every_class_may_have_its_own_threshold():
         {"event_threshold": ((0.1, 0.2),)},
         {"gap_s": -1},
         {"min_event_s": float("nan")},
+        {"median_s": -0.1},
+        {"median_s": float("nan")},
+        {"hysteresis": -0.1},
+        {"hysteresis": 1.1},
+        {"hysteresis": float("nan")},
     ],
 )
 def test_a_field_that_cannot_be_is_an_error_that_names_it(fields):

@@ -4,12 +4,8 @@ import numpy as np
 import pytest
 
 from gcrnn_jax.models.convolution import convolution, kernel_gradient
-from gcrnn_jax.models.layers import (
-    BidirectionalGru,
-    GatedConv,
-    attention_pool,
-    max_pool,
-)
+from gcrnn_jax.models.layers import BidirectionalGru, GatedConv
+from gcrnn_jax.models.pooling import attention_pool, max_pool
 
 
 def random(seed, *shape):

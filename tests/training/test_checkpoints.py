@@ -29,6 +29,8 @@ def make_state(step, fill):
         warmup_steps=1,
         weight_decay=0.0,
         eps=1e-8,
+        kind="adam",
+        momentum=0.9,
     )
     return TrainState(
         step=jnp.asarray(step, jnp.int32),

@@ -16,6 +16,7 @@ from gcrnn_jax.training import parallel, resident
 from gcrnn_jax.training.augment import Augmentation, Scaler
 from gcrnn_jax.training.checkpoints import Checkpoints, model_steps
 from gcrnn_jax.training.loop import Preemption, train
+from gcrnn_jax.training.loss import Loss
 from gcrnn_jax.training.state import initial_state, make_optimizer, make_train_step
 
 T, F, K, BATCH, STEPS = 16, 16, 3, 8, 3
@@ -62,12 +63,15 @@ def run(
         warmup_steps=2,
         weight_decay=1e-3,
         eps=1e-8,
+        kind="adam",
+        momentum=0.9,
     )
     step = make_train_step(
         model,
         optimizer,
-        Augmentation(3, 1, 3, 1, 3, 0.5),
-        Scaler(np.zeros(F, np.float32), np.ones(F, np.float32)),
+        augmentation=Augmentation(3, 1, 3, 1, 3, 0.5),
+        scaler=Scaler(np.zeros(F, np.float32), np.ones(F, np.float32)),
+        loss=Loss(),
         seed=7,
     )
     held = resident.put_split(split, mesh) if is_resident else None

@@ -9,6 +9,7 @@ import pytest
 from gcrnn_jax.models.gated_crnn import GatedCrnn
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.augment import Augmentation, Scaler
+from gcrnn_jax.training.loss import Loss
 from gcrnn_jax.training.state import initial_state, make_optimizer, make_train_step
 
 T, F, K = 16, 16, 3
@@ -29,11 +30,13 @@ EVERYTHING = Augmentation(
     mixup_alpha=0.5,
 )
 OPTIMIZER = {
+    "kind": "adam",
     "learning_rate": 1e-2,
     "schedule": "cosine",
     "warmup_steps": 2,
     "weight_decay": 1e-3,
     "eps": 1e-8,
+    "momentum": 0.9,
 }
 
 
@@ -59,7 +62,9 @@ def trained(batches, num_devices, mapped=None, dtype="float32", augment=EVERYTHI
         lambda x: x.astype(dtype) if x.dtype == jnp.float32 else x, state
     )
     scaler = Scaler(jnp.full(F, 0.1, dtype), jnp.full(F, 2.0, dtype))
-    step = make_train_step(model, optimizer, augment, scaler, seed=5)
+    step = make_train_step(
+        model, optimizer, augmentation=augment, scaler=scaler, loss=Loss(), seed=5
+    )
     state = parallel.put_state(state, mesh)
     compiled = (mapped or parallel.pmapped)(step, mesh)
     losses = []
@@ -123,7 +128,14 @@ def test_the_gradient_is_the_mean_over_devices_and_not_their_sum():
         optimizer = optax.sgd(0.1)
         state = initial_state(model, optimizer, num_frames=T, num_bins=F, seed=1)
         scaler = Scaler(jnp.zeros(F), jnp.ones(F))
-        step = make_train_step(model, optimizer, Augmentation(), scaler, seed=5)
+        step = make_train_step(
+            model,
+            optimizer,
+            augmentation=Augmentation(),
+            scaler=scaler,
+            loss=Loss(),
+            seed=5,
+        )
         compiled = parallel.pmapped(step, mesh)
         _, metrics = compiled(
             parallel.put_state(state, mesh), parallel.put_batch(batch, mesh)

@@ -1,0 +1,32 @@
+"""A member of the CNN ensemble: a CNN on windows of one length, here of 10 s.
+
+Source: Lee, Lee, Nam, Kim, Park, DCASE 2017, of which only the idea is known: CNNs on
+windows of several lengths, each window taught the tags of its clip, put together.
+Chosen, as our reading: the size of the network, windows of 10, 5, 2 and 1 s (240, 120,
+48 and 24 frames), a clip's posterior the greatest of its windows', one front end for
+all, and members weighted greedily by what they say of clips held out of training:
+
+    python -m gcrnn_jax.main --config=configs/window_cnn.py \
+        --config.data.root=FOLDER --config.model.window_frames=48 --workdir=runs/cnn_2s
+    python -m gcrnn_jax.fuse runs/cnn_10s runs/cnn_5s runs/cnn_2s runs/cnn_1s \
+        --choose held_out --output cnn_ensemble.npz
+"""
+
+from ml_collections import ConfigDict
+
+from configs import sed
+
+
+def get_config() -> ConfigDict:
+    config = sed.get_config()
+    config.data.held_out = 0.1
+    config.model = ConfigDict()
+    config.model.network = "window_cnn"
+    config.model.window_frames = 240
+    config.model.filters = (64, 128, 256, 512)
+    config.model.units = 2
+    config.model.pooling = "max"
+    config.model.batch_norm_momentum = 0.99
+    config.loss.clip = 0.0
+    config.loss.frame = 1.0
+    return config

@@ -1,0 +1,88 @@
+"""Pooling over time and frequency, and over all of a clip: pure functions.
+
+Axes: B clips, T frames, F frequency bins, C channels, K classes.
+"""
+
+import jax
+import jax.numpy as jnp
+
+
+def max_pool(x: jax.Array, time: int, frequency: int) -> jax.Array:
+    """Maximum over blocks of time x frequency; what does not fill a block is dropped.
+
+    By reshape and max, whose gradient is elementwise: the reduce-window's gradient,
+    select-and-scatter, is slow on every backend.
+
+    Args:
+        x: [B, T, F, C].
+        time: Frames per block.
+        frequency: Bins per block.
+
+    Returns:
+        [B, T // time, F // frequency, C].
+
+    Example:
+        >>> print(max_pool(jnp.arange(8.0).reshape(1, 2, 4, 1), 2, 2).ravel())
+        [5. 7.]
+    """
+    num_clips, num_frames, num_bins, channels = x.shape
+    frames, bins = num_frames // time, num_bins // frequency
+    x = x[:, : frames * time, : bins * frequency]
+    return x.reshape(num_clips, frames, time, bins, frequency, channels).max((2, 4))
+
+
+def pool_mask(frame_mask: jax.Array, time: int) -> jax.Array:
+    """Merges the mask [B, T] of real frames as `max_pool` merges the frames.
+
+    A merged frame is real where any of its frames is.
+    """
+    num_clips, num_frames = frame_mask.shape
+    frames = num_frames // time
+    return frame_mask[:, : frames * time].reshape(num_clips, frames, time).any(-1)
+
+
+def attention_pool(
+    detection: jax.Array,
+    attention: jax.Array,
+    frame_mask: jax.Array | None = None,
+    *,
+    eps: float = 1e-7,
+) -> jax.Array:
+    """Pools frame posteriors into clip posteriors, frames weighted by attention.
+
+        clip[b, k] = sum_t attention[b, t, k] * detection[b, t, k]
+                     / sum_t attention[b, t, k]
+
+    A class is tagged when the frames that attend to it detect it: that is how labels
+    that name no time teach when a sound is there.
+
+    Args:
+        detection: [B, T, K] in [0, 1], posterior of class k in frame t.
+        attention: [B, T, K], >= 0, how much frame t counts for class k.
+        frame_mask: [B, T] bool, False on padding; None when every frame is real.
+        eps: Floor of the denominator: a wholly masked clip gives 0 and not NaN.
+
+    Returns:
+        [B, K] in [0, 1].
+
+    Raises:
+        ValueError: The two inputs are not of one shape [B, T, K].
+
+    Example:
+        >>> detection = jnp.array([[[1.0], [0.0]]])  # active in the first frame
+        >>> attention = jnp.array([[[3.0], [1.0]]])  # which counts three times
+        >>> print(attention_pool(detection, attention))
+        [[0.75]]
+
+    Source: Xu et al., ICASSP 2018, eq. 4.
+    Differs: the authors' code floors every weight in the denominator, we its sum.
+    """
+    if detection.ndim != 3 or detection.shape != attention.shape:
+        raise ValueError(
+            "detection and attention must be of one shape [B, T, K], "
+            f"got {detection.shape} and {attention.shape}"
+        )
+    if frame_mask is not None:
+        attention = jnp.where(frame_mask[:, :, None], attention, 0.0)
+    weighted = (attention * detection).sum(1)
+    return weighted / jnp.maximum(attention.sum(1), eps)

@@ -1,0 +1,134 @@
+"""A member of the CNN ensemble: windows of one length, each tagged for itself."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from gcrnn_jax.models.layers import GatedConv
+from gcrnn_jax.models.network import Network, Posteriors, whole_or
+from gcrnn_jax.models.pooling import max_pool, pool_mask
+
+
+class WindowCnn(Network):
+    """A CNN that hears `window_frames` at a time, and assumes the sound is in them.
+
+    Each window is tagged with the labels of its clip. It learns from windows side by
+    side, and predicts with windows that overlap by half: a frame's posterior is the
+    mean over the windows that cover it, a clip's the greatest or the mean of its
+    windows. Long windows tag better, short ones place better; several members and
+    their fusion are the system.
+
+    Source: Lee, Lee, Nam, Kim, Park, DCASE 2017: "ensemble of convolutional neural
+    networks ... using various analysis windows". Our reading: neither their code nor
+    the sizes of their network could be had.
+    """
+
+    window_frames: int = 240  # even, or as long as the clip
+    filters: tuple[int, ...] = (
+        64,
+        128,
+        256,
+        512,
+    )  # of the blocks, each pooled by 2 x 2
+    units: int = 2  # convolutions a block
+    pooling: str = "max"  # over windows; or "mean"
+    batch_norm_momentum: float = 0.99
+
+    def __post_init__(self):
+        """Raises ValueError for a field that cannot be."""
+        super().__post_init__()
+        if self.window_frames < 2 or self.window_frames % 2:
+            raise ValueError(
+                f"window_frames must be even and 2 or more, got {self.window_frames}"
+            )
+        if not self.filters or min(*self.filters, self.units) < 1:
+            raise ValueError(
+                "filters and units must be 1 or more, got "
+                f"{self.filters} and {self.units}"
+            )
+        if self.pooling not in ("max", "mean"):
+            raise ValueError(f'pooling must be "max" or "mean", got {self.pooling!r}')
+        if not 0 <= self.batch_norm_momentum < 1:
+            raise ValueError(
+                "batch_norm_momentum must be at least 0 and less than 1, got "
+                f"{self.batch_norm_momentum}"
+            )
+
+    @property
+    def frames_merged(self) -> int:
+        """The step between windows in prediction."""
+        return self.window_frames // 2
+
+    @nn.compact
+    def __call__(
+        self,
+        features: jax.Array,
+        frame_mask: jax.Array | None = None,
+        *,
+        train: bool = False,
+        clip_keys: jax.Array | None = None,
+    ) -> Posteriors:
+        """See `Network`; T counts windows in training."""
+        num_clips, num_frames, num_bins = features.shape
+        frame_mask = whole_or(frame_mask, features)
+        size = self.window_frames
+        step = size if train else size // 2
+        count = max(1, -(-(num_frames - size) // step) + 1)
+        missing = max(0, (count - 1) * step + size - num_frames)
+        features = jnp.pad(features, ((0, 0), (0, missing), (0, 0)))
+        frame_mask = jnp.pad(frame_mask, ((0, 0), (0, missing)))
+        places = jnp.arange(count)[:, None] * step + jnp.arange(size)[None]
+        windows = features[:, places].reshape(-1, size, num_bins)
+        masks = frame_mask[:, places].reshape(-1, size)
+        window = self._tag(windows, masks, train)
+        window = window.reshape(num_clips, count, self.num_classes)
+        # a window that adds nothing but padding to the one before does not count
+        heard = masks.reshape(num_clips, count, size)[:, :, size - step :].any(-1)
+        heard = heard.at[:, 0].set(True)
+        clip = _pool(window, heard, self.pooling)
+        if train:
+            return Posteriors(clip, window, jnp.ones_like(window), heard)
+        frame = _mean_of_covering(window, heard)
+        real = frame_mask.reshape(num_clips, count + 1, step).any(-1)
+        return Posteriors(clip, frame, jnp.ones_like(frame), real)
+
+    def _tag(self, x: jax.Array, frame_mask: jax.Array, train: bool) -> jax.Array:
+        """Posteriors [N, K] of windows [N, frames, F]."""
+        x = x[..., None]
+        for block, filters in enumerate(self.filters):
+            for unit in range(self.units):
+                x = GatedConv(
+                    filters,
+                    gated=False,
+                    momentum=self.batch_norm_momentum,
+                    axis_name=self.axis_name,
+                    name=f"block_{block}_unit_{unit}",
+                )(x, train=train, frame_mask=frame_mask)
+            # a window of few frames is pooled as far as it goes
+            time, frequency = min(2, x.shape[1]), min(2, x.shape[2])
+            x = max_pool(x, time, frequency)
+            frame_mask = pool_mask(frame_mask, time)
+        x = x * frame_mask[:, :, None, None]
+        count = jnp.maximum(frame_mask.sum(1), 1) * x.shape[2]
+        x = x.sum((1, 2)) / count[:, None]
+        return nn.sigmoid(nn.Dense(self.num_classes, name="tagging")(x))
+
+
+def _pool(window: jax.Array, heard: jax.Array, pooling: str) -> jax.Array:
+    """Posteriors of clips [B, K] from those of their windows [B, N, K]."""
+    counted = heard[:, :, None].astype(window.dtype)
+    if pooling == "max":
+        return (window * counted).max(1)
+    return (window * counted).sum(1) / jnp.maximum(counted.sum(1), 1)
+
+
+def _mean_of_covering(window: jax.Array, heard: jax.Array) -> jax.Array:
+    """Posteriors of the steps between windows, [B, N + 1, K].
+
+    Step s is the second half of window s - 1 and the first half of window s.
+    """
+    counted = jnp.broadcast_to(heard[:, :, None], window.shape).astype(window.dtype)
+    after, before = ((0, 0), (0, 1), (0, 0)), ((0, 0), (1, 0), (0, 0))
+    total = jnp.pad(window * counted, after) + jnp.pad(window * counted, before)
+    covering = jnp.pad(counted, after) + jnp.pad(counted, before)
+    return total / jnp.maximum(covering, 1)

@@ -1,0 +1,192 @@
+"""The networks that the paper's is compared with, against short NumPy versions."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.ndimage import median_filter
+
+from gcrnn_jax.models.frame_cnn import FrameCnn
+from gcrnn_jax.models.layers import dropout
+from gcrnn_jax.models.mlp import Mlp
+from gcrnn_jax.models.window_cnn import WindowCnn
+
+K = 3
+MLP = Mlp(K, hidden=(6, 5), median_frames=3)
+WINDOWS = WindowCnn(K, window_frames=8, filters=(3, 4), units=1)
+FRAMES = FrameCnn(
+    K, filters=(4, 5, 6), time_pooling=(1, 2, 2), tagging_units=(7,), dropout=0.5
+)
+
+
+def features(num_clips=2, num_frames=24, num_bins=10, seed=0):
+    shape = (num_clips, num_frames, num_bins)
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def random_variables(model, x):
+    """Of both collections, so that no scale is 1 and no mean 0."""
+    variables = model.init(jax.random.key(0), x)
+    rng = np.random.default_rng(1)
+
+    def fill(leaf):
+        return jnp.asarray(rng.uniform(0.2, 1.0, leaf.shape), jnp.float32)
+
+    return jax.tree.map(lambda leaf: fill(leaf) if leaf.ndim == 1 else leaf, variables)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def softmax(x, axis):
+    e = np.exp(x - x.max(axis, keepdims=True))
+    return e / e.sum(axis, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    "model", [MLP, WINDOWS, FRAMES], ids=lambda m: type(m).__name__
+)
+def test_a_padded_clip_gives_what_the_clip_alone_gives(model):
+    x = features()
+    variables = random_variables(model, x)
+    mask = np.arange(24) < np.array([[24], [16]])
+    padded = model.apply(variables, np.where(mask[..., None], x, 7), mask)
+    alone = model.apply(variables, x[1:, :16])
+    frames = 16 // model.frames_merged
+    np.testing.assert_allclose(padded.clip[1], alone.clip[0], atol=1e-6)
+    np.testing.assert_allclose(
+        padded.frame[1, :frames], alone.frame[0, :frames], atol=1e-6
+    )
+    np.testing.assert_array_equal(
+        padded.frame_mask[1], np.arange(padded.frame.shape[1]) < frames
+    )
+
+
+def test_the_mlp_is_its_numpy_version():
+    x = features()
+    variables = random_variables(MLP, x)
+    posteriors = MLP.apply(variables, x)
+    edges = np.pad(x, ((0, 0), (2, 2), (0, 0)), mode="edge")
+    h = np.concatenate([edges[:, d : d + 24] for d in range(5)], -1)
+    params = jax.tree.map(np.asarray, variables["params"])
+    for name in ("hidden_0", "hidden_1"):
+        h = np.maximum(h @ params[name]["kernel"] + params[name]["bias"], 0)
+    last = params["detection"]
+    expected = sigmoid(h @ last["kernel"] + last["bias"])
+    np.testing.assert_allclose(posteriors.frame, expected, rtol=1e-5, atol=1e-6)
+    medians = median_filter(expected, (1, 3, 1), mode="constant")
+    np.testing.assert_allclose(posteriors.clip, medians.max(1), rtol=1e-5, atol=1e-6)
+
+
+def test_a_frame_of_the_window_cnn_is_the_mean_of_the_windows_that_cover_it():
+    x = features(num_clips=1)
+    variables = random_variables(WINDOWS, x)
+    found = WINDOWS.apply(variables, x)
+    alone = [
+        WINDOWS.apply(variables, x[:, start : start + 8]).clip[0]
+        for start in range(0, 17, 4)
+    ]
+    means = [(a + b) / 2 for a, b in zip(alone[:-1], alone[1:], strict=True)]
+    np.testing.assert_allclose(found.frame[0], [alone[0], *means, alone[-1]], rtol=1e-5)
+    np.testing.assert_allclose(found.clip[0], np.max(alone, 0), rtol=1e-5)
+    mean = WINDOWS.clone(pooling="mean").apply(variables, x)
+    np.testing.assert_allclose(mean.clip[0], np.mean(alone, 0), rtol=1e-5)
+
+
+def test_the_window_cnn_learns_from_windows_side_by_side():
+    x = features()
+    mask = np.arange(24) < np.array([[24], [12]])
+    variables = WINDOWS.init(jax.random.key(0), x)
+    found, _ = WINDOWS.apply(variables, x, mask, train=True, mutable=["batch_stats"])
+    assert found.frame.shape == (2, 3, K)
+    np.testing.assert_array_equal(found.frame_mask, [[1, 1, 1], [1, 1, 0]])
+
+
+def test_windows_longer_than_what_the_pooling_leaves_are_no_error():
+    model = WindowCnn(K, window_frames=2, filters=(3, 3, 3), units=1)
+    x = features(num_bins=3)
+    posteriors = model.apply(model.init(jax.random.key(0), x), x)
+    assert posteriors.frame.shape == (2, 24, K)
+
+
+def frame_cnn_by_numpy(x, variables):
+    """One clip [T, F] in prediction."""
+    params = jax.tree.map(np.asarray, variables["params"])
+    stats = jax.tree.map(np.asarray, variables["batch_stats"])
+
+    def norm(name, h):
+        scale = params[name]["scale"] / np.sqrt(stats[name]["var"] + 1e-5)
+        return (h - stats[name]["mean"]) * scale + params[name]["bias"]
+
+    def convolve(name, h):
+        kernel, padded = params[name]["kernel"][:, 0], np.pad(h, ((1, 1), (0, 0)))
+        out = sum(padded[i : i + len(h)] @ kernel[i] for i in range(3))
+        return out + params[name]["bias"]
+
+    def dense(name, h):
+        return h @ params[name]["kernel"] + params[name]["bias"]
+
+    h = x
+    for block, time in enumerate(FRAMES.time_pooling):
+        h = norm(f"block_{block}_norm", h)
+        h = np.maximum(h, 0) if block else h
+        h = convolve(f"block_{block}", h)
+        h = h.reshape(-1, time, h.shape[-1]).max(1)
+    h = np.maximum(norm("last_norm", h), 0)
+    detection = convolve("detection", h)
+    attention = softmax(softmax(convolve("attention", h), 0).sum(1), 0)
+    tagged = np.maximum(norm("tagging_0_norm", dense("tagging_0", h.mean(0))), 0)
+    logits = dense("tagging", tagged) + attention @ detection
+    return sigmoid(logits / 2), sigmoid(detection), attention
+
+
+def test_the_frame_cnn_is_its_numpy_version():
+    x = features()
+    variables = random_variables(FRAMES, x)
+    found = FRAMES.apply(variables, x)
+    clip, frame, attention = frame_cnn_by_numpy(x[1], variables)
+    np.testing.assert_allclose(found.clip[1], clip, rtol=1e-4)
+    np.testing.assert_allclose(found.frame[1], frame, rtol=1e-4)
+    np.testing.assert_allclose(found.attention[1, :, 0], attention, rtol=1e-4)
+
+
+def test_dropout_drops_its_share_by_the_clips_own_key():
+    keys = jax.random.split(jax.random.key(0), 3)
+    x = jnp.ones((3, 4000))
+    dropped = dropout(x, keys, 0.2, layer=0)
+    assert set(np.unique(dropped)) == {0, np.float32(1 / 0.8)}
+    np.testing.assert_allclose((dropped == 0).mean(1), 0.2, atol=0.03)
+    np.testing.assert_array_equal(dropout(x[1:], keys[1:], 0.2, layer=0), dropped[1:])
+    assert (dropout(x, keys, 0.2, layer=1) != dropped).any()
+    np.testing.assert_array_equal(dropout(x, None, 0.2, layer=0), x)
+
+
+@pytest.mark.parametrize(
+    ("network", "fields", "named"),
+    [
+        (Mlp, {"context_frames": 4}, "context_frames"),
+        (Mlp, {"median_frames": 0}, "median_frames"),
+        (Mlp, {"dropout": 1.0}, "dropout"),
+        (Mlp, {"hidden": (0,)}, "hidden"),
+        (WindowCnn, {"window_frames": 7}, "window_frames"),
+        (WindowCnn, {"filters": ()}, "filters"),
+        (WindowCnn, {"units": 0}, "units"),
+        (WindowCnn, {"pooling": "sum"}, "pooling"),
+        (WindowCnn, {"batch_norm_momentum": 1.0}, "batch_norm_momentum"),
+        (FrameCnn, {"filters": (1,)}, "time_pooling"),
+        (FrameCnn, {"tagging_units": (0,)}, "tagging_units"),
+        (FrameCnn, {"dropout": -0.1}, "dropout"),
+        (FrameCnn, {"activation": "gelu"}, "activation"),
+        (FrameCnn, {"batch_norm_momentum": -1}, "batch_norm_momentum"),
+    ],
+)
+def test_a_field_that_cannot_be_is_named(network, fields, named):
+    with pytest.raises(ValueError, match=named):
+        network(K, **fields)
+
+
+def test_poolings_that_leave_no_frame_are_named():
+    model = FRAMES.clone(time_pooling=(5, 5, 5))
+    with pytest.raises(ValueError, match="time_pooling"):
+        model.init(jax.random.key(0), features())
