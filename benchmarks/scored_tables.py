@@ -9,7 +9,6 @@ from benchmarks.systems import PAIRS, System
 from gcrnn_jax.data.event_lists import write_text
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
-from gcrnn_jax.errors import ConfigError
 from gcrnn_jax.fuse import choose_runs, fuse_systems, open_run
 from gcrnn_jax.inference import find_split
 from gcrnn_jax.metrics.bootstrap import Bootstrap, Estimate, bootstrap, clip_counts
@@ -40,20 +39,15 @@ def write_tables(
     split_name: str | None,
     heading: str,
 ) -> None:
-    """Scores systems whose runs are finished; writes tables.md and tables.json.
+    """Scores systems whose runs are finished; writes OUTPUT.md and OUTPUT.json.
 
     Args:
         systems: Key -> row, in the order of the tables.
         runs: Name of a run -> its folder.
-        output: Folder of the two files.
+        output: The two files' path without its ending.
         split_name: What to score on; None: what the runs report.
         heading: Text above the tables: how they were made.
-
-    Raises:
-        ConfigError: No system is finished.
     """
-    if not systems:
-        raise ConfigError("no row is finished: nothing to score")
     paths = {
         key: _members(system, [runs[name] for name in system.runs])
         for key, system in systems.items()
@@ -74,9 +68,9 @@ def write_tables(
     parts = [heading, f"Scored on {split.name}: {len(split)} clips."]
     for way, one in scored.items():
         parts += [f"## Thresholds: {way}", *_tables(systems, one)]
-    write_text(output / "tables.md", "\n\n".join(parts) + "\n")
+    write_text(output.with_suffix(".md"), "\n\n".join(parts) + "\n")
     content = _content(systems, paths, scored, split)
-    write_text(output / "tables.json", json_text(content))
+    write_text(output.with_suffix(".json"), json_text(content))
 
 
 def _members(system: System, runs: Sequence[Path]) -> list[Path]:
@@ -89,7 +83,9 @@ def _members(system: System, runs: Sequence[Path]) -> list[Path]:
 def _posteriors(system: System, paths: Sequence[Path], split: Split) -> PosteriorSet:
     last = read_config(paths[0])["training"]["num_epochs"]
     epochs = None if system.is_fused else str(last)
-    return fuse_systems(paths, epochs=epochs, split=split.name)
+    fused = fuse_systems(paths, epochs=epochs, split=split.name)
+    differing = dataclasses.replace(fused.postprocessing, **system.postprocessing)
+    return dataclasses.replace(fused, postprocessing=differing)
 
 
 def _score(rows: dict[str, Row], split: Split) -> Scored:
@@ -108,7 +104,7 @@ def _tables(systems: Mapping[str, System], scored: Scored) -> list[str]:
         lines = [_line(*header), _line(*["---"] * len(header))]
         for number, (key, row) in enumerate(scored.rows.items()):
             system = systems[key]
-            if not (system.tags if task == "tagging" else system.detects):
+            if task not in system.tasks:
                 continue
             estimates = scored.scores.estimates(number)
             cells = [_estimate(name, estimates[name]) for name in columns]
@@ -125,7 +121,7 @@ def _differences(task: str, systems: Mapping[str, System], scored: Scored) -> st
     lines = [_line("from", "to", "score", "difference", "95 % interval", "significant")]
     lines.append(_line(*["---"] * 6))
     for one, other in PAIRS[task]:
-        if one not in keys or other not in keys:
+        if not {one, other} <= set(keys) or task not in systems[one].tasks:
             continue
         found = scored.scores.differences(keys.index(other), keys.index(one))
         for name in columns:

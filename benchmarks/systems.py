@@ -1,6 +1,10 @@
-"""The rows of the paper's two tables: which runs each is made of, and how."""
+"""The rows of the paper's two tables and of ours, and the runs each is made of."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+TAGGING, DETECTION = "tagging", "detection"
 
 
 @dataclass(frozen=True)
@@ -17,12 +21,44 @@ class System:
 
     name: str  # in the tables
     runs: tuple[str, ...]  # names in RUNS
-    detects: bool  # a row of the detection table too, or of that alone
-    tags: bool = True
+    tasks: tuple[str, ...]  # whose tables it is in
     is_fused: bool = True  # over each run's epochs; False: the last epoch alone
     choose: str | None = None  # a split to weight the runs by; None: all alike
-    paper: dict[str, str] = field(default_factory=dict)  # its own figures, own data
+    postprocessing: Mapping[str, Any] = field(default_factory=dict)  # that differs
+    paper: Mapping[str, str] = field(default_factory=dict)  # its figures, by task
 
+
+# A quarter of the width of every network but the MLP, and 1,200 steps (of an eighth of
+# the clips, 6,600): what two cores train in a few hours.
+_SHORT = ("training.steps_per_epoch=15",)
+SMALL = {
+    "mlp": ("training.steps_per_epoch=33",),
+    "window_cnn": ("model.filters=(16,32,64,128)", *_SHORT),
+    "frame_cnn": (
+        "model.filters=(32,64,96,96)",
+        "model.tagging_units=(256,256)",
+        "training.steps_per_epoch=12",
+    ),
+    "best": (),  # is small
+}
+SMALL_GATED = (
+    "model.filters=16",
+    "model.last_filters=64",
+    "model.rnn_units=32",
+    *_SHORT,
+)
+
+_WITHOUT = {
+    "attention": ("model.pooling=mean",),
+    "gates": ("model.gated=False",),
+    "shifts_in_time": ("augmentation.max_shift_frames=0",),
+    "shifts_in_frequency": ("augmentation.max_shift_bins=0",),
+    "random_filters": ("augmentation.filter_db=0.0",),
+    "added_clips": ("augmentation.added_fraction=0.0",),
+    "mixup": ("augmentation.mixup_alpha=0.0",),
+    "masks": ("augmentation.time_masks=0", "augmentation.frequency_masks=0"),
+    "wider_layers": ("model.filters=32",),
+}
 
 RUNS = {
     "mlp": Run("mlp"),
@@ -40,9 +76,9 @@ RUNS = {
     "sed": Run("sed"),
     "sed_mfcc": Run("sed_mfcc"),
     "sed_authors": Run("sed_authors"),
+    "best": Run("best"),
+    **{f"best_without_{name}": Run("best", f) for name, f in _WITHOUT.items()},
 }
-
-_WINDOWS = ("cnn_10s", "cnn_5s", "cnn_2s", "cnn_1s")
 
 # The paper's figures: F1 (precision, recall) in %, and F1, error rate; on the
 # development set and, after the slash, on the evaluation set of DCASE 2017 task 4.
@@ -50,89 +86,103 @@ SYSTEMS = {
     "mlp": System(
         "DCASE 2017 baseline",
         ("mlp",),
-        detects=True,
-        paper={"tagging": "10.9 (7.8, 17.5) / 18.2 (15.0, 23.1)"},
+        (TAGGING, DETECTION),
+        paper={TAGGING: "10.9 (7.8, 17.5) / 18.2 (15.0, 23.1)"},
     ),
     "cnn_ensemble": System(
         "CNN ensemble (our reading)",
-        _WINDOWS,
-        detects=True,
+        ("cnn_10s", "cnn_5s", "cnn_2s", "cnn_1s"),
+        (TAGGING, DETECTION),
         choose="held_out",
-        paper={
-            "tagging": "- / 52.6 (69.7, 42.3)",
-            "detection": "- / 55.5, 0.66",
-        },
+        paper={TAGGING: "- / 52.6 (69.7, 42.3)", DETECTION: "- / 55.5, 0.66"},
     ),
     "frame_cnn": System(
         "Frame-CNN",
         ("frame_cnn",),
-        detects=True,
-        paper={"tagging": "- / 49.0 (53.8, 45.0)"},
+        (TAGGING, DETECTION),
+        paper={TAGGING: "- / 49.0 (53.8, 45.0)"},
     ),
     "crnn_unbalanced": System(
-        "CRNN log-mel, ReLU, unbalanced", ("crnn_unbalanced",), detects=False
+        "CRNN log-mel, ReLU, unbalanced", ("crnn_unbalanced",), (TAGGING,)
     ),
     "crnn_linear": System(
         "CRNN log-mel, no activation",
         ("crnn_linear",),
-        detects=False,
-        paper={"tagging": "52.8 / -"},
+        (TAGGING,),
+        paper={TAGGING: "52.8 / -"},
     ),
-    "crnn": System("CRNN log-mel, ReLU", ("crnn",), detects=False),
+    "crnn": System("CRNN log-mel, ReLU", ("crnn",), (TAGGING,)),
     "at_one_epoch": System(
-        "gated CRNN log-mel, last epoch", ("at",), detects=False, is_fused=False
+        "gated CRNN log-mel, last epoch", ("at",), (TAGGING,), is_fused=False
     ),
     "at": System(
-        "gated CRNN log-mel",
-        ("at",),
-        detects=False,
-        paper={"tagging": "56.7 / -"},
+        "gated CRNN log-mel", ("at",), (TAGGING,), paper={TAGGING: "56.7 / -"}
     ),
-    "at_authors": System(
-        "gated CRNN log-mel, two GRUs", ("at_authors",), detects=False
-    ),
+    "at_authors": System("gated CRNN log-mel, two GRUs", ("at_authors",), (TAGGING,)),
     "at_mfcc": System(
-        "gated CRNN MFCC", ("at_mfcc",), detects=False, paper={"tagging": "52.1 / -"}
+        "gated CRNN MFCC", ("at_mfcc",), (TAGGING,), paper={TAGGING: "52.1 / -"}
     ),
     "at_fusion": System(
         "fusion of log-mel and MFCC",
         ("at", "at_mfcc"),
-        detects=False,
-        paper={"tagging": "57.7 / 55.6"},
+        (TAGGING,),
+        paper={TAGGING: "57.7 / 55.6"},
     ),
     "sed_one_epoch": System(
-        "gated CRNN log-mel, last epoch",
-        ("sed",),
-        detects=True,
-        tags=False,
-        is_fused=False,
+        "gated CRNN log-mel, last epoch", ("sed",), (DETECTION,), is_fused=False
     ),
     "sed": System(
         "gated CRNN log-mel",
         ("sed",),
-        detects=True,
-        tags=False,
-        paper={"detection": "47.2, 0.76 / -"},
+        (DETECTION,),
+        paper={DETECTION: "47.2, 0.76 / -"},
     ),
     "sed_authors": System(
         "gated CRNN log-mel, two GRUs, attention over classes",
         ("sed_authors",),
-        detects=True,
-        tags=False,
+        (DETECTION,),
     ),
-    "sed_mfcc": System("gated CRNN MFCC", ("sed_mfcc",), detects=True, tags=False),
+    "sed_mfcc": System("gated CRNN MFCC", ("sed_mfcc",), (DETECTION,)),
     "sed_fusion": System(
         "fusion of log-mel and MFCC",
         ("sed", "sed_mfcc"),
-        detects=True,
-        tags=False,
-        paper={"detection": "49.7, 0.72 / 51.8, 0.73"},
+        (DETECTION,),
+        paper={DETECTION: "49.7, 0.72 / 51.8, 0.73"},
     ),
+    "best": System("configs/best.py", ("best",), (TAGGING, DETECTION)),
 }
 
-# Pairs whose difference is a claim of the paper, or a choice of its authors.
+# What each ingredient of configs/best.py adds: the same without it.
+ABLATIONS = {
+    **{
+        f"best_without_{name}": System(
+            f"without {name.replace('_', ' ')}",
+            (f"best_without_{name}",),
+            (TAGGING, DETECTION),
+        )
+        for name in _WITHOUT
+    },
+    "best_without_fusion": System(
+        "without fusion over epochs", ("best",), (TAGGING, DETECTION), is_fused=False
+    ),
+    "best_without_hysteresis": System(
+        "without hysteresis",
+        ("best",),
+        (DETECTION,),
+        postprocessing={"hysteresis": 1.0},
+    ),
+    "best_without_gate": System(
+        "without tags as a gate",
+        ("best",),
+        (DETECTION,),
+        postprocessing={"gated": False},
+    ),
+    "best": SYSTEMS["best"],
+}
+
+# Pairs whose difference is a claim of the paper, a choice of its authors, or ours.
 PAIRS = {
-    "tagging": (
+    TAGGING: (
         ("mlp", "crnn"),
         ("crnn_unbalanced", "crnn"),
         ("crnn_linear", "crnn"),
@@ -140,25 +190,15 @@ PAIRS = {
         ("at_one_epoch", "at"),
         ("at", "at_fusion"),
         ("at", "at_authors"),
+        ("at_fusion", "best"),
+        *((name, "best") for name in ABLATIONS if name != "best"),
     ),
-    "detection": (
+    DETECTION: (
         ("mlp", "sed"),
         ("sed_one_epoch", "sed"),
         ("sed", "sed_fusion"),
         ("sed", "sed_authors"),
+        ("sed_fusion", "best"),
+        *((name, "best") for name in ABLATIONS if name != "best"),
     ),
 }
-
-# A quarter of the width of every network but the MLP, and 1,200 steps: what two cores
-# train in a few hours.
-_GATED = ("model.filters=16", "model.last_filters=64", "model.rnn_units=32")
-SMALL = {
-    "mlp": ("training.steps_per_epoch=6",),
-    "window_cnn": ("model.filters=(16,32,64,128)", "training.steps_per_epoch=15"),
-    "frame_cnn": (
-        "model.filters=(32,64,96,96)",
-        "model.tagging_units=(256,256)",
-        "training.steps_per_epoch=12",
-    ),
-}
-SMALL_GATED = (*_GATED, "training.steps_per_epoch=15")

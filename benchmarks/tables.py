@@ -5,9 +5,9 @@ r"""Trains and scores every system of the paper's tables on one data set.
 
 The same command again continues: runs that are finished are not trained again. Rows
 that are not asked for are in the tables too once their runs are there. Writes tables.md
-and tables.json to the output; the runs lie beside them. --small trains every network at
-a quarter of its width for 1,200 steps. Further flags, such as --config.seed=1, go to
-every run.
+and ablations.md, and the same as JSON, to the output; the runs lie beside them. --small
+trains every network at a quarter of its width for 1,200 steps. Further flags, such as
+--config.seed=1, go to every run.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.systems import RUNS, SMALL, SMALL_GATED, SYSTEMS
+from benchmarks.systems import ABLATIONS, RUNS, SMALL, SMALL_GATED, SYSTEMS
 from gcrnn_jax.errors import ConfigError, run_command
 
 
@@ -24,23 +24,27 @@ def main() -> None:
     flags, flags.fields = _parser().parse_known_args()
     if wrong := [field for field in flags.fields if not field.startswith("--config.")]:
         raise ConfigError(f"unknown flags {wrong}")
-    rows = flags.rows or list(SYSTEMS)
-    if unknown := set(rows) - set(SYSTEMS):
-        raise ConfigError(f"--rows: expected some of {list(SYSTEMS)}, got {unknown}")
-    for name in dict.fromkeys(name for row in rows for name in SYSTEMS[row].runs):
+    known = SYSTEMS | ABLATIONS
+    if unknown := set(flags.rows) - set(known):
+        raise ConfigError(f"--rows: no row {unknown}; there are {', '.join(known)}")
+    for name in dict.fromkeys(name for row in flags.rows for name in known[row].runs):
         _train(name, flags)
-    from benchmarks.scored_tables import write_tables
 
-    found = {
-        key: system
-        for key, system in SYSTEMS.items()
-        if all(_is_finished(_workdir(flags, name)) for name in system.runs)
-    }
+    from benchmarks.scored_tables import write_tables
+    from gcrnn_jax.system import use_this_machine
+
+    use_this_machine()
     runs = {name: _workdir(flags, name) for name in RUNS}
-    write_tables(
-        found, runs, flags.output, split_name=flags.split, heading=_heading(flags)
-    )
-    print((flags.output / "tables.md").read_text())
+    for title, systems in {"tables": SYSTEMS, "ablations": ABLATIONS}.items():
+        found = {
+            key: system
+            for key, system in systems.items()
+            if all(_is_finished(runs[name]) for name in system.runs)
+        }
+        if found:
+            options = {"split_name": flags.split, "heading": _heading(flags)}
+            write_tables(found, runs, flags.output / title, **options)
+            print((flags.output / f"{title}.md").read_text())
 
 
 def _workdir(flags: argparse.Namespace, name: str) -> Path:
@@ -104,7 +108,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")
     parser.add_argument(
-        "--rows", nargs="+", metavar="ROW", help=f"of {', '.join(SYSTEMS)}"
+        "--rows",
+        nargs="+",
+        default=list(SYSTEMS),
+        metavar="ROW",
+        help=f"of {', '.join(SYSTEMS)} (the default), {', '.join(ABLATIONS)}",
     )
     parser.add_argument("--small", action="store_true", help="a quarter of the width")
     parser.add_argument("--split", help="to score; default: what the runs report")

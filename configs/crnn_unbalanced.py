@@ -2,7 +2,8 @@
 
 Source: Xu, Kong, Wang, Plumbley, ICASSP 2018, table 1, "CRNN-logMel-noBatchBal".
 Chosen: as many batches of 44 as the balanced system, so that only the sampling differs;
-a comment in the released code speaks of 31 passes in batches of 100.
+a comment in the released code speaks of 31 passes in batches of 100. 670,417
+parameters.
 
     python -m gcrnn_jax.main --config=configs/crnn_unbalanced.py \
         --config.data.root=FOLDER

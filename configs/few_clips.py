@@ -2,7 +2,8 @@
 
 As configs/sed.py with half the filters in one unit a block, frames merged by four
 (0.166 s), time shift, SpecAugment and mixup, and a rate that falls to 0: the paper's
-own recipe learns so few clips by heart. README.md has what it reached.
+own recipe learns so few clips by heart. 171,857 parameters with 17 classes. README.md
+has what it reached.
 
     python -m gcrnn_jax.main --config=configs/few_clips.py --config.data.root=FOLDER
 """

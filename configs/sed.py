@@ -67,11 +67,16 @@ def get_config() -> ConfigDict:
 
     config.augmentation = ConfigDict()  # the paper has none; 0 switches one off
     config.augmentation.max_shift_frames = 0
+    config.augmentation.max_shift_bins = 0
+    config.augmentation.filter_db = 0.0  # a random filter's gains, up and down
+    config.augmentation.filter_points = 6  # of a filter, lines between them
+    config.augmentation.added_fraction = 0.0  # of clips get another added, labels too
+    config.augmentation.max_added_db = 6.0  # louder or softer than it is
+    config.augmentation.mixup_alpha = 0.0
     config.augmentation.time_masks = 0
     config.augmentation.max_time_mask_frames = 0
     config.augmentation.frequency_masks = 0
     config.augmentation.max_frequency_mask_bins = 0
-    config.augmentation.mixup_alpha = 0.0
 
     config.loss = ConfigDict()
     config.loss.clip = 1.0  # weight of the cross-entropy of clips

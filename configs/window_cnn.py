@@ -4,7 +4,9 @@ Source: Lee, Lee, Nam, Kim, Park, DCASE 2017, of which only the idea is known: C
 windows of several lengths, each window taught the tags of its clip, put together.
 Chosen, as our reading: the size of the network, windows of 10, 5, 2 and 1 s (240, 120,
 48 and 24 frames), a clip's posterior the greatest of its windows', one front end for
-all, and members weighted greedily by what they say of clips held out of training:
+all, and members weighted greedily by what they say of clips held out of training.
+4,694,865 parameters each.
+
 
     python -m gcrnn_jax.main --config=configs/window_cnn.py \
         --config.data.root=FOLDER --config.model.window_frames=48 --workdir=runs/cnn_2s

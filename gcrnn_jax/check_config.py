@@ -93,7 +93,7 @@ def check_shapes(config: Config, num_devices: int) -> None:
     front_end = FrontEnd(**config["front_end"])
     shape = (1, front_end.num_frames, front_end.num_bins)
     try:
-        Augmentation(**config["augmentation"]).check(*shape[1:])
+        Augmentation(**config["augmentation"]).check(*shape[1:], front_end.kind)
     except ValueError as error:
         raise ConfigError(f"augmentation: {error}") from error
     model = make_model(config["model"], 1)

@@ -34,10 +34,8 @@ def fuse_systems(
     Raises:
         DataError: The systems are not of the same clips and classes.
     """
-    from gcrnn_jax import system
     from gcrnn_jax.detection.posteriors import PosteriorSet, fuse
 
-    system.use_this_machine()
     return fuse(
         [
             fused_run(path, epochs, split)[0]
@@ -57,13 +55,11 @@ def choose_runs(
         ConfigError: A system is no run, or its data have no such split.
         DataError: The runs differ in the clips of that split.
     """
-    from gcrnn_jax import system
     from gcrnn_jax.detection.posteriors import first_difference
     from gcrnn_jax.metrics.ensemble import choose_members
 
     if files := [str(path) for path in runs if not path.is_dir()]:
         raise ConfigError(f"--choose needs the folders of runs, got {files}")
-    system.use_this_machine()
     found = [fused_run(path, epochs, split) for path in runs]
     chosen_on = found[0][1]
     for path, (_, part) in zip(runs, found, strict=True):
@@ -124,6 +120,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--output", type=Path, required=True, metavar="NPZ")
     flags = parser.parse_args(argv)
+    from gcrnn_jax import system
+
+    system.use_this_machine()
     systems, options = flags.systems, {"epochs": flags.epochs}
     if flags.choose:
         systems = choose_runs(systems, split=flags.choose, **options)

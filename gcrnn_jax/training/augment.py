@@ -5,6 +5,7 @@ devices trains on the same clips.
 """
 
 import dataclasses
+import math
 from typing import NamedTuple
 
 import jax
@@ -15,7 +16,10 @@ from jax import lax
 from gcrnn_jax.training.parallel import AXIS
 
 # streams of random numbers
-_SHIFT, _MASK, _MIX, _PARTNER = range(4)
+_SHIFT, _MASK, _MIX, _PARTNER, _BINS, _FILTER, _ADD = range(7)
+
+_LOG_OF_DB = math.log(10) / 20  # natural logarithm of a magnitude, a decibel
+_SILENCE = -100.0  # a natural logarithm too low to add anything
 
 
 class Scaler(NamedTuple):
@@ -51,43 +55,71 @@ def standardize(features, num_frames, scaler: Scaler):
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """Time shift, SpecAugment and mixup, computed on the device; 0 switches one off.
+    """Clips changed at random on the device, in the order of the fields; 0: off.
 
-    Source: Park et al., "SpecAugment", Interspeech 2019; Zhang et al., "mixup",
-    ICLR 2018.
-    Differs: the paper trains without any; it has 51,172 clips. Mixing is of log-mels
+    Shifts and masks do not move labels. A clip that is added to another brings its
+    labels with it whole, one that is mixed in by its share.
+
+    Source: random filters, Nam, Kim, Park, "FilterAugment", ICASSP 2022; Park et al.,
+    "SpecAugment", Interspeech 2019; Zhang et al., "mixup", ICLR 2018.
+    Differs: the paper trains without any; it has 51,172 clips. Mixup is of log-mels
     and keeps the larger share first, so that a clip is never outweighed by its
     partner.
     """
 
     max_shift_frames: int = 0  # circular, in both directions
+    max_shift_bins: int = 0  # up or down, the outermost bin repeated; log-mel only
+    filter_db: float = 0.0  # gains up to this at filter_points; log-mel only
+    filter_points: int = 6  # over all bins, straight lines between them
+    added_fraction: float = 0.0  # of clips get another added; log-mel only
+    max_added_db: float = 6.0  # louder or softer than it is
+    mixup_alpha: float = 0.0  # of the Beta distribution; the share is max(b, 1 - b)
     time_masks: int = 0  # stretches of up to max_time_mask_frames set to the mean
     max_time_mask_frames: int = 0
     frequency_masks: int = 0  # bands of up to max_frequency_mask_bins
     max_frequency_mask_bins: int = 0
-    mixup_alpha: float = 0.0  # of the Beta distribution; the share is max(b, 1 - b)
 
     def __post_init__(self):
-        """Raises ValueError for a field below 0."""
+        """Raises ValueError for a field that cannot be."""
         for field in dataclasses.fields(self):
             if not (value := getattr(self, field.name)) >= 0:
                 raise ValueError(f"{field.name} must be 0 or more, got {value}")
+        if self.added_fraction > 1:
+            raise ValueError(
+                f"added_fraction must be 1 or less, got {self.added_fraction}"
+            )
+        if self.filter_points < 2:
+            raise ValueError(
+                f"filter_points must be 2 or more, got {self.filter_points}"
+            )
 
-    def check(self, num_frames: int, num_bins: int) -> None:
-        """Raises ValueError for masks longer than clips of these frames and bins."""
+    def check(self, num_frames: int, num_bins: int, kind: str) -> None:
+        """Raises ValueError for what features of this shape and kind cannot have."""
         for name, size in (
             ("max_time_mask_frames", num_frames),
             ("max_frequency_mask_bins", num_bins),
+            ("max_shift_bins", num_bins),
         ):
             if (value := getattr(self, name)) > size:
                 raise ValueError(f"{name} {value} is more than the {size} of a clip")
+        for name in ("max_shift_bins", "filter_db", "added_fraction"):
+            if kind != "log_mel" and (value := getattr(self, name)):
+                raise ValueError(f"{name} {value} is for log_mel only, not for {kind}")
 
-    def __call__(self, key: jax.Array, inputs: Inputs) -> Inputs:
+    def __call__(self, key: jax.Array, inputs: Inputs, scaler: Scaler) -> Inputs:
         """Returns augmented inputs; to be called within the mapped axis AXIS."""
         size = len(inputs.features)
         rows = lax.axis_index(AXIS) * size + jnp.arange(size)
         if self.max_shift_frames:
             inputs = self._shift(jax.random.fold_in(key, _SHIFT), rows, inputs)
+        if self.max_shift_bins:
+            inputs = self._shift_bins(jax.random.fold_in(key, _BINS), rows, inputs)
+        if self.filter_db:
+            inputs = self._filter(
+                jax.random.fold_in(key, _FILTER), rows, inputs, scaler
+            )
+        if self.added_fraction:
+            inputs = self._add(jax.random.fold_in(key, _ADD), rows, inputs, scaler)
         if self.mixup_alpha:
             inputs = self._mix(key, rows, inputs)
         if self.time_masks or self.frequency_masks:
@@ -106,13 +138,67 @@ class Augmentation:
         features, frame_mask = jax.vmap(shift)(rows, inputs.features, inputs.frame_mask)
         return inputs._replace(features=features, frame_mask=frame_mask)
 
+    def _shift_bins(self, key, rows, inputs: Inputs) -> Inputs:
+        num_bins, limit = inputs.features.shape[2], self.max_shift_bins
+
+        def shift(row, features):
+            row_key = jax.random.fold_in(key, row)
+            amount = jax.random.randint(row_key, (), -limit, limit + 1)
+            return features[:, jnp.clip(jnp.arange(num_bins) - amount, 0, num_bins - 1)]
+
+        return inputs._replace(features=jax.vmap(shift)(rows, inputs.features))
+
+    def _filter(self, key, rows, inputs: Inputs, scaler: Scaler) -> Inputs:
+        """Amplifies and damps: as another room, distance or microphone would."""
+        num_bins, points = inputs.features.shape[2], self.filter_points
+        places = jnp.linspace(0, points - 1, num_bins)
+
+        def filtered(row, features, frame_mask):
+            row_key = jax.random.fold_in(key, row)
+            gains = jax.random.uniform(row_key, (points,), minval=-1.0, maxval=1.0)
+            gains = jnp.interp(places, jnp.arange(points), gains * self.filter_db)
+            moved = (_LOG_OF_DB * gains / scaler.std).astype(features.dtype)
+            return jnp.where(frame_mask[:, None], features + moved[None], 0.0)
+
+        features = jax.vmap(filtered)(rows, inputs.features, inputs.frame_mask)
+        return inputs._replace(features=features)
+
+    def _add(self, key, rows, inputs: Inputs, scaler: Scaler) -> Inputs:
+        """Adds the power of another clip of the global batch, and its labels."""
+        other = _partners(jax.random.fold_in(key, _PARTNER), rows, inputs)
+
+        def draw(row):
+            chosen, gain = jax.random.split(jax.random.fold_in(key, row))
+            return jax.random.uniform(chosen) < self.added_fraction, jax.random.uniform(
+                gain, minval=-self.max_added_db, maxval=self.max_added_db
+            )
+
+        is_chosen, gain = jax.vmap(draw)(rows)
+
+        def log_magnitude(x: Inputs) -> jax.Array:
+            unscaled = x.features * scaler.std[None, None] + scaler.mean[None, None]
+            return jnp.where(x.frame_mask[..., None], unscaled, _SILENCE)
+
+        gain = (_LOG_OF_DB * gain).astype(inputs.features.dtype)[:, None, None]
+        one, two = log_magnitude(inputs), log_magnitude(other) + gain
+        both = jnp.logaddexp(2 * one, 2 * two) / 2  # powers add
+        both = (both - scaler.mean[None, None]) / scaler.std[None, None]
+        frame_mask = inputs.frame_mask | other.frame_mask
+        added = Inputs(
+            jnp.where(frame_mask[..., None], both, 0.0).astype(inputs.features.dtype),
+            frame_mask,
+            jnp.maximum(inputs.weak_label, other.weak_label),
+        )
+
+        def choose(changed, unchanged):
+            here = is_chosen.reshape(-1, *[1] * (changed.ndim - 1))
+            return jnp.where(here, changed, unchanged)
+
+        return jax.tree.map(choose, added, inputs)
+
     def _mix(self, key, rows, inputs: Inputs) -> Inputs:
-        """Mixes every clip with another of the global batch, wherever that lies."""
-        everywhere = lax.all_gather(inputs, AXIS, tiled=True)
-        partner = jax.random.permutation(
-            jax.random.fold_in(key, _PARTNER), len(everywhere.features)
-        )[rows]
-        other = jax.tree.map(lambda x: x[partner], everywhere)
+        """Mixes every clip with another of the global batch."""
+        other = _partners(jax.random.fold_in(key, _PARTNER), rows, inputs)
         share_key = jax.random.fold_in(key, _MIX)
 
         def draw(row):
@@ -155,3 +241,10 @@ class Augmentation:
             return features
 
         return inputs._replace(features=jax.vmap(mask)(rows, inputs.features))
+
+
+def _partners(key: jax.Array, rows: jax.Array, inputs: Inputs) -> Inputs:
+    """Another clip of the global batch for each, wherever that lies."""
+    everywhere = lax.all_gather(inputs, AXIS, tiled=True)
+    order = jax.random.permutation(key, len(everywhere.features))
+    return jax.tree.map(lambda x: x[order[rows]], everywhere)

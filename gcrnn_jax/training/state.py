@@ -170,7 +170,9 @@ def train_step(
     key = jax.random.fold_in(jax.random.key(seed), state.step)
     features, frame_mask = standardize(batch["features"], batch["num_frames"], scaler)
     clip_keys = _clip_keys(jax.random.fold_in(key, _DROPOUT), len(features))
-    inputs = augmentation(key, Inputs(features, frame_mask, batch["weak_label"]))
+    inputs = augmentation(
+        key, Inputs(features, frame_mask, batch["weak_label"]), scaler
+    )
 
     def loss_of(params):
         posteriors, updated = model.apply(

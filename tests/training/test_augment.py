@@ -6,6 +6,18 @@ from gcrnn_jax.training import parallel
 from gcrnn_jax.training.augment import Augmentation, Inputs, Scaler, standardize
 
 B, T, F, K = 8, 40, 12, 3
+SCALER = Scaler(np.linspace(-9, -4, F, dtype="f4"), np.linspace(1, 3, F, dtype="f4"))
+EVERYTHING = Augmentation(
+    max_shift_frames=5,
+    max_shift_bins=2,
+    filter_db=6.0,
+    added_fraction=0.5,
+    mixup_alpha=0.5,
+    time_masks=1,
+    max_time_mask_frames=6,
+    frequency_masks=1,
+    max_frequency_mask_bins=3,
+)
 
 
 def make_inputs():
@@ -20,7 +32,7 @@ def augmented(augmentation, inputs, seed=0, num_devices=4):
     mesh = parallel.make_mesh(jax.devices()[:num_devices])
 
     def apply(key_data, inputs):
-        return augmentation(jax.random.wrap_key_data(key_data), inputs)
+        return augmentation(jax.random.wrap_key_data(key_data), inputs, SCALER)
 
     mapped = parallel.pmapped(apply, mesh, out_axes=parallel.AXIS)
     key_data = jax.random.key_data(jax.random.key(seed))
@@ -82,6 +94,79 @@ def test_masks_hide_whole_stretches_and_bands_no_wider_than_asked():
             assert not len(places) or places[-1] - places[0] + 1 == len(places)
 
 
+def test_shifted_bins_repeat_the_outermost_one():
+    inputs = make_inputs()
+    shifted = augmented(Augmentation(max_shift_bins=2), inputs)
+    amounts = set()
+    for clip in range(B):
+        padded = np.pad(inputs.features[clip], ((0, 0), (2, 2)), mode="edge")
+        fits = [
+            amount
+            for amount in range(-2, 3)
+            if np.array_equal(
+                padded[:, 2 - amount : 2 - amount + F], shifted.features[clip]
+            )
+        ]
+        assert len(fits) == 1
+        amounts.add(fits[0])
+    assert len(amounts) > 1
+
+
+def test_a_filter_is_one_curve_of_straight_lines_for_all_frames_of_a_clip():
+    inputs = make_inputs()
+    filtered = augmented(Augmentation(filter_db=6.0, filter_points=3), inputs)
+    steepest = []
+    for clip in range(B):
+        mask = inputs.frame_mask[clip]
+        moved = (filtered.features[clip] - inputs.features[clip])[mask] * SCALER.std
+        decibels = 20 * moved / np.log(10)
+        np.testing.assert_allclose(
+            decibels, np.tile(decibels[0], (mask.sum(), 1)), atol=1e-4
+        )
+        assert np.abs(decibels).max() <= 6 + 1e-4
+        places = np.linspace(0, 2, F)
+        middle = np.interp(1, places, decibels[0])  # between bins 5 and 6
+        line = np.interp(places[:6], [0, places[5]], [decibels[0, 0], decibels[0, 5]])
+        np.testing.assert_allclose(decibels[0, :6], line, atol=1e-3)
+        steepest.append(abs(middle - decibels[0, 0]))
+        assert not filtered.features[clip][~mask].any()
+    assert max(steepest) > 1
+
+
+def test_an_added_clip_adds_its_power_and_its_labels():
+    inputs = make_inputs()
+    mixed = augmented(Augmentation(added_fraction=0.5, max_added_db=6.0), inputs)
+
+    def power(features, mask):
+        return mask[:, None] * np.exp(2 * (features * SCALER.std + SCALER.mean))
+
+    changed = [c for c in range(B) if not np.array_equal(mixed[0][c], inputs[0][c])]
+    assert 0 < len(changed) < B
+    pairs = set()
+    for clip in changed:
+        real = mixed.frame_mask[clip]
+        own = power(inputs.features[clip], inputs.frame_mask[clip])
+        added = power(mixed.features[clip], real) - own
+        fits = []
+        for other in range(B):
+            theirs = power(inputs.features[other], inputs.frame_mask[other])
+            gain = (added * theirs).sum() / (theirs**2).sum()
+            fits.append(
+                (np.abs(added - gain * theirs).max() / theirs.max(), gain, other)
+            )
+        error, gain, other = min(fits)
+        assert error < 1e-4
+        assert abs(10 * np.log10(gain)) <= 6 + 1e-3
+        labels = np.maximum(inputs.weak_label[clip], inputs.weak_label[other])
+        np.testing.assert_array_equal(mixed.weak_label[clip], labels)
+        np.testing.assert_array_equal(
+            real, inputs.frame_mask[clip] | inputs.frame_mask[other]
+        )
+        pairs.add((clip, other))
+    # each of the four devices holds two clips: partners come from other devices too
+    assert any(clip // 2 != other // 2 for clip, other in pairs)
+
+
 def test_mixing_adds_another_clip_and_its_labels_in_one_share_of_half_or_more():
     inputs = make_inputs()
     mixed = augmented(Augmentation(mixup_alpha=0.5), inputs)
@@ -112,11 +197,11 @@ def test_mixing_adds_another_clip_and_its_labels_in_one_share_of_half_or_more():
 
 
 def test_one_device_augments_as_four_do_and_another_key_otherwise():
-    augmentation = Augmentation(5, 1, 6, 1, 3, 0.5)
     inputs = make_inputs()
-    one, four = (augmented(augmentation, inputs, num_devices=n) for n in (1, 4))
-    np.testing.assert_allclose(one.features, four.features, atol=1e-6)
-    other = augmented(augmentation, inputs, seed=1)
+    one, four = (augmented(EVERYTHING, inputs, num_devices=n) for n in (1, 4))
+    for a, b in zip(one, four, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    other = augmented(EVERYTHING, inputs, seed=1)
     assert (one.features != other.features).any()
 
 

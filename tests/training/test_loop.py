@@ -69,7 +69,14 @@ def run(
     step = make_train_step(
         model,
         optimizer,
-        augmentation=Augmentation(3, 1, 3, 1, 3, 0.5),
+        augmentation=Augmentation(
+            max_shift_frames=3,
+            time_masks=1,
+            max_time_mask_frames=3,
+            frequency_masks=1,
+            max_frequency_mask_bins=3,
+            mixup_alpha=0.5,
+        ),
         scaler=Scaler(np.zeros(F, np.float32), np.ones(F, np.float32)),
         loss=Loss(),
         seed=7,

@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from gcrnn_jax.models.gated_crnn import GatedCrnn
+from gcrnn_jax.models.mlp import Mlp
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.augment import Augmentation, Scaler
 from gcrnn_jax.training.loss import Loss
@@ -23,6 +24,9 @@ FIELDS = {
 }
 EVERYTHING = Augmentation(
     max_shift_frames=4,
+    max_shift_bins=2,
+    filter_db=6.0,
+    added_fraction=0.5,
     time_masks=1,
     max_time_mask_frames=3,
     frequency_masks=2,
@@ -175,3 +179,59 @@ def test_the_cosine_rate_rises_and_falls_to_nothing():
     np.testing.assert_allclose(sizes[0], 0, atol=1e-9)
     np.testing.assert_allclose(sizes[2], 1e-2, rtol=1e-3)
     np.testing.assert_allclose(sizes[10], 0, atol=1e-6)
+
+
+def test_the_staircase_falls_to_a_tenth_after_each_three_tenths():
+    fields = {**OPTIMIZER, "kind": "sgd", "schedule": "staircase", "warmup_steps": 0}
+    fields |= {"learning_rate": 1.0, "momentum": 0.0, "weight_decay": 0.0}
+    optimizer = make_optimizer(total_steps=10, **fields)
+    params = {"w": jnp.zeros(1)}
+    state, rates = optimizer.init(params), []
+    for _ in range(10):
+        updates, state = optimizer.update({"w": jnp.ones(1)}, state, params)
+        rates.append(-float(updates["w"][0]))
+    expected = [1.0] * 3 + [0.1] * 3 + [0.01] * 3 + [0.001]
+    np.testing.assert_allclose(rates, expected, rtol=1e-6)
+
+
+def test_sgd_adds_the_decay_to_the_gradient_and_both_to_the_momentum():
+    fields = {**OPTIMIZER, "kind": "sgd", "schedule": "constant", "warmup_steps": 0}
+    fields |= {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.01}
+    optimizer = make_optimizer(total_steps=10, **fields)
+    params, velocity, expected = {"w": jnp.full(1, 2.0)}, 0.0, 2.0
+    state = optimizer.init(params)
+    for _ in range(3):
+        updates, state = optimizer.update({"w": jnp.ones(1)}, state, params)
+        params = optax.apply_updates(params, updates)
+        velocity = 0.9 * velocity + 1 + 0.01 * expected
+        expected -= 0.1 * velocity
+    np.testing.assert_allclose(params["w"], [expected], rtol=1e-6)
+
+
+def test_an_unknown_optimizer_is_refused():
+    with pytest.raises(ValueError, match="'lion'"):
+        make_optimizer(total_steps=10, **{**OPTIMIZER, "kind": "lion"})
+
+
+def test_dropout_is_the_same_on_any_number_of_devices():
+    batches, losses = make_batches(3), []
+    for num_devices in (1, 4):
+        mesh = parallel.make_mesh(jax.devices()[:num_devices])
+        model = Mlp(K, hidden=(8,), dropout=0.5, median_frames=1)
+        optimizer = make_optimizer(total_steps=10, **OPTIMIZER)
+        state = initial_state(model, optimizer, num_frames=T, num_bins=F, seed=1)
+        assert not state.batch_stats
+        step = make_train_step(
+            model,
+            optimizer,
+            augmentation=Augmentation(),
+            scaler=Scaler(np.zeros(F, "f4"), np.ones(F, "f4")),
+            loss=Loss(clip=0.0, frame=1.0),
+            seed=5,
+        )
+        compiled = parallel.pmapped(step, mesh)
+        state = parallel.put_state(state, mesh)
+        for batch in batches:
+            state, metrics = compiled(state, parallel.put_batch(batch, mesh))
+            losses.append(float(metrics["loss"]))
+    np.testing.assert_allclose(losses[:3], losses[3:], rtol=1e-5)

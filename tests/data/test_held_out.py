@@ -1,0 +1,58 @@
+"""Training clips held out: a split of their own, and none of them trained on."""
+
+import numpy as np
+import pytest
+
+from gcrnn_jax.audio.front_end import FrontEnd
+from gcrnn_jax.data.store import FeatureStore
+from gcrnn_jax.errors import DataError
+from gcrnn_jax.prepare import prepare
+
+
+@pytest.fixture
+def store(data_folder, tmp_path):
+    root = data_folder(training=20, validation=4)
+    return prepare(root, tmp_path / "store", FrontEnd(clip_s=1.0), num_workers=1)
+
+
+def test_held_out_clips_are_a_part_and_training_the_rest(store):
+    whole = store.splits["training"]
+    store.hold_out(0.25, seed=3)
+    training, held_out = store.splits["training"], store.splits["held_out"]
+    assert len(training) == 15 and len(held_out) == 5
+    assert {*training.clip_ids, *held_out.clip_ids} == set(whole.clip_ids)
+    for part in (training, held_out):
+        places = [whole.clip_ids.index(clip) for clip in part.clip_ids]
+        order = np.arange(len(part))[::-1]
+        np.testing.assert_array_equal(
+            part.rows(order), whole.rows(np.array(places)[order])
+        )
+        np.testing.assert_array_equal(part.weak_label, whole.weak_label[places])
+        np.testing.assert_array_equal(part.num_frames, whole.num_frames[places])
+    assert len({whole.digest, training.digest, held_out.digest}) == 3
+
+
+def test_the_seed_alone_chooses(store):
+    parts = []
+    for seed in (3, 3, 4):
+        again = FeatureStore.open(store.path)
+        again.hold_out(0.25, seed)
+        parts.append(again.splits["held_out"])
+    assert parts[0].clip_ids == parts[1].clip_ids != parts[2].clip_ids
+    assert parts[0].digest == parts[1].digest != parts[2].digest
+
+
+def test_strong_labels_go_with_their_clips(store):
+    split = store.splits["validation"]
+    split.events = {clip: ((0.0, 1.0, clip),) for clip in split.clip_ids}
+    part = split.part("some", np.array([3, 1]))
+    again = part.part("one", np.array([1]))
+    assert part.clip_ids == (split.clip_ids[3], split.clip_ids[1])
+    assert part.events == {clip: split.events[clip] for clip in part.clip_ids}
+    np.testing.assert_array_equal(again.rows([0]), split.rows([1]))
+
+
+@pytest.mark.parametrize("fraction", [0.01, 1.0])
+def test_nothing_or_all_cannot_be_held_out(store, fraction):
+    with pytest.raises(DataError, match="20 training clips cannot be held out"):
+        store.hold_out(fraction, seed=0)

@@ -1,0 +1,61 @@
+"""The tables of all systems: trained once, scored, written."""
+
+import json
+
+import pytest
+
+# seconds instead of hours
+TINY = (
+    "--config.front_end.clip_s=1.0",
+    "--config.data.num_workers=1",
+    "--config.sampling.batch_size=4",
+    "--config.training.steps_per_epoch=1",
+    "--config.training.num_epochs=2",
+    "--config.fusion.epochs=1:2",
+)
+
+
+@pytest.fixture(scope="module")
+def tables(commands, tmp_path_factory):
+    from tests.conftest import make_folder
+
+    root = make_folder(
+        tmp_path_factory.mktemp("data"), {"training": 9, "validation": 6}
+    )
+    events = [f"validation{n}_0.000_10.000.wav\t0.0\t0.3\tCar\n" for n in range(6)]
+    (root / "groundtruth_strong_label_validation_set.csv").write_text("".join(events))
+    output = tmp_path_factory.mktemp("tables")
+
+    def run(*rows):
+        flags = (f"--root={root}", f"--output={output}", "--small", *TINY)
+        return commands.run(*flags, "--rows", *rows, module="benchmarks.tables")
+
+    return run, output
+
+
+def test_rows_are_trained_once_and_scored_side_by_side(tables):
+    run, output = tables
+    first = run("mlp", "at_one_epoch")
+    assert first.returncode == 0, first.stderr
+    assert "training mlp" in first.stdout and "training at:" in first.stdout
+    text = (output / "tables.md").read_text()
+    # the row that needs no further run is there too
+    assert text.count("\n| gated CRNN log-mel |") == 2
+    assert "| gated CRNN log-mel, last epoch | gated CRNN log-mel | F1 |" in text
+    content = json.loads((output / "tables.json").read_text())
+    [mlp, *_] = content["systems"]
+    assert mlp["key"] == "mlp" and content["clips"] == 6
+    score = mlp["scores"]["other half"]["segment_f1"]
+    assert score["interval"]["low"] <= score["value"] <= score["interval"]["high"]
+    second = run("at")
+    assert second.returncode == 0, second.stderr
+    assert "training" not in second.stdout
+    assert (output / "tables.md").read_text() == text
+
+
+def test_an_unknown_row_or_flag_is_named(tables):
+    run, _ = tables
+    wrong = run("mlp", "cnn")
+    assert wrong.returncode == 2 and "cnn" in wrong.stderr
+    wrong = run("mlp", "--seed=1")
+    assert wrong.returncode == 2 and "--seed=1" in wrong.stderr
