@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.systems import PAIRS, System
+from benchmarks.systems import DETECTION, PAIRS, TAGGING, System
 from gcrnn_jax.data.event_lists import write_text
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
@@ -18,9 +18,10 @@ from gcrnn_jax.workdir import read_config
 
 # Scores of each table, and how each is printed.
 _COLUMNS = {
-    "tagging": {"f1": "F1", "precision": "precision", "recall": "recall"},
-    "detection": {"segment_f1": "1-s F1", "error_rate": "error rate"},
+    TAGGING: {"f1": "F1", "precision": "precision", "recall": "recall"},
+    DETECTION: {"segment_f1": "1-s F1", "error_rate": "error rate"},
 }
+_COMPARED = {TAGGING: ("f1",), DETECTION: ("segment_f1", "error_rate")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,12 +64,17 @@ def write_tables(
         fit = _posteriors(system, paths[key], fit_split) if fit_split else None
         found[key] = judge.found(system.name, posteriors, fit)
         fixed[key] = judge.fixed(system.name, posteriors)
-    ways = {found[next(iter(found))].thresholds: found, "fixed": fixed}
-    scored = {way: _score(rows, split) for way, rows in ways.items()}
+    scored = {"found": _score(found, split), "fixed": _score(fixed, split)}
+    where = f"on {fit_split.name}" if fit_split else "by the other half of the clips"
+    headings = {
+        "found": f"## Thresholds found {where}",
+        "fixed": "## Thresholds of the configurations",
+    }
     parts = [heading, f"Scored on {split.name}: {len(split)} clips."]
     for way, one in scored.items():
-        parts += [f"## Thresholds: {way}", *_tables(systems, one)]
-    write_text(output.with_suffix(".md"), "\n\n".join(parts) + "\n")
+        parts += [headings[way], *_tables(systems, one)]
+    text = "\n\n".join(part for part in parts if part)
+    write_text(output.with_suffix(".md"), text + "\n")
     content = _content(systems, paths, scored, split)
     write_text(output.with_suffix(".json"), json_text(content))
 
@@ -97,49 +103,55 @@ def _score(rows: dict[str, Row], split: Split) -> Scored:
 
 def _tables(systems: Mapping[str, System], scored: Scored) -> list[str]:
     parts = []
-    for task, columns in _COLUMNS.items():
-        header = ["system", *columns.values(), "the paper, its data"]
-        if task == "tagging":
-            header.insert(-1, "mAP")
-        lines = [_line(*header), _line(*["---"] * len(header))]
-        for number, (key, row) in enumerate(scored.rows.items()):
-            system = systems[key]
-            if task not in system.tasks:
-                continue
-            estimates = scored.scores.estimates(number)
-            cells = [_estimate(name, estimates[name]) for name in columns]
-            if task == "tagging":
-                cells.append(percent(row.scores.tagging.mean_average_precision))
-            lines.append(_line(system.name, *cells, system.paper.get(task, "")))
-        parts += [f"### {task.capitalize()}", "\n".join(lines)]
-        parts.append(_differences(task, systems, scored))
+    for task in _COLUMNS:
+        keys = [
+            key
+            for key, row in scored.rows.items()
+            if task in systems[key].tasks and getattr(row.scores, task)
+        ]
+        if keys:
+            parts.append(f"### {task.capitalize()}")
+            parts.append(_scores(task, keys, systems, scored))
+            parts.append(_differences(task, keys, systems, scored))
     return parts
 
 
-def _differences(task: str, systems: Mapping[str, System], scored: Scored) -> str:
-    keys, columns = list(scored.rows), _COLUMNS[task]
-    lines = [_line("from", "to", "score", "difference", "95 % interval", "significant")]
-    lines.append(_line(*["---"] * 6))
+def _scores(task: str, keys: list[str], systems, scored: Scored) -> str:
+    columns, order = _COLUMNS[task], list(scored.rows)
+    header = ["system", *columns.values(), "the paper, its data"]
+    if task == TAGGING:
+        header.insert(-1, "mAP")
+    lines = [header, ["---"] * len(header)]
+    for key in keys:
+        estimates = scored.scores.estimates(order.index(key))
+        cells = [_estimate(name, estimates[name]) for name in columns]
+        if task == TAGGING:
+            precision = scored.rows[key].scores.tagging.mean_average_precision
+            cells.append(percent(precision))
+        lines.append([systems[key].name, *cells, systems[key].paper.get(task, "")])
+    return _markdown(lines)
+
+
+def _differences(task: str, keys: list[str], systems, scored: Scored) -> str:
+    order = list(scored.rows)
+    header = ["from", "to", "score", "difference", "95 % interval", "significant"]
+    lines = [header, ["---"] * len(header)]
     for one, other in PAIRS[task]:
-        if not {one, other} <= set(keys) or task not in systems[one].tasks:
+        if one not in keys or other not in keys:
             continue
-        found = scored.scores.differences(keys.index(other), keys.index(one))
-        for name in columns:
-            if name not in ("f1", "segment_f1", "error_rate"):
-                continue
+        found = scored.scores.differences(order.index(other), order.index(one))
+        for name in _COMPARED[task]:
             difference = found[name]
             low, high = (_number(name, x, "+") for x in difference.interval)
-            lines.append(
-                _line(
-                    systems[one].name,
-                    systems[other].name,
-                    columns[name],
-                    _number(name, difference.value, "+"),
-                    f"{low} to {high}",
-                    "yes" if difference.is_significant else "no",
-                )
-            )
-    return "\n".join(lines)
+            value = _number(name, difference.value, "+")
+            is_significant = "yes" if difference.is_significant else "no"
+            pair = [systems[one].name, systems[other].name, _COLUMNS[task][name]]
+            lines.append([*pair, value, f"{low} to {high}", is_significant])
+    return _markdown(lines) if len(lines) > 2 else ""
+
+
+def _markdown(lines: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _estimate(name: str, estimate: Estimate) -> str:
@@ -152,10 +164,6 @@ def _number(name: str, value: float, sign: str = "") -> str:
     if name == "error_rate":
         return f"{value:{sign}.3f}"
     return f"{100 * value:{sign}.1f}"
-
-
-def _line(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _content(systems, paths, scored: Mapping[str, Scored], split: Split) -> Any:
