@@ -16,7 +16,10 @@ import sys
 from pathlib import Path
 
 from benchmarks.systems import ABLATIONS, RUNS, SMALL, SMALL_GATED, SYSTEMS
+from gcrnn_jax.data.event_lists import write_text
 from gcrnn_jax.errors import ConfigError, run_command
+
+_FLAGS = "flags.txt"  # in the folder of a run
 
 
 def main() -> None:
@@ -39,7 +42,7 @@ def main() -> None:
         found = {
             key: system
             for key, system in systems.items()
-            if all(_is_finished(runs[name]) for name in system.runs)
+            if all(_is_finished(name, flags) for name in system.runs)
         }
         if found:
             options = {"split_name": flags.split, "heading": _heading(flags)}
@@ -51,19 +54,32 @@ def _workdir(flags: argparse.Namespace, name: str) -> Path:
     return flags.output / "runs" / name
 
 
-def _is_finished(workdir: Path) -> bool:
+def _is_finished(name: str, flags: argparse.Namespace) -> bool:
+    """Whether a run has its scores.
+
+    Raises:
+        ConfigError: It was begun with other flags, and would not be this row.
+    """
+    workdir = _workdir(flags, name)
+    if not (workdir / _FLAGS).exists():
+        return False
+    now = " ".join(_differences(name, flags))
+    if (before := (workdir / _FLAGS).read_text()) != now:
+        raise ConfigError(
+            f"{workdir} was begun with other flags:\n  {before}\n  {now}\n"
+            "Give the same ones again, or another --output"
+        )
     return any(workdir.glob("results/*/scores.json"))
 
 
-def _command(name: str, flags: argparse.Namespace) -> list[str]:
-    """The command line of a run, as a user would type it."""
+def _differences(name: str, flags: argparse.Namespace) -> list[str]:
+    """The flags that make a run what it is, wherever it and its data lie."""
     run = RUNS[name]
-    fields = [f"data.root={flags.root}", *run.fields]
+    fields = [*run.fields]
     if flags.small:
         fields += SMALL.get(run.config, SMALL_GATED)
     return [
-        *("-m", "gcrnn_jax.main", f"--config=configs/{run.config}.py"),
-        f"--workdir={_workdir(flags, name)}",
+        f"--config=configs/{run.config}.py",
         *(f"--config.{field}" for field in fields),
         *flags.fields,
     ]
@@ -71,11 +87,12 @@ def _command(name: str, flags: argparse.Namespace) -> list[str]:
 
 def _heading(flags: argparse.Namespace) -> str:
     """Title and commands, without the folders of this machine."""
-    further = "".join(f" {one}" for one in ["--small"] * flags.small + flags.fields)
+    name = flags.root.name if flags.root else "built-in soundscapes"
+    further = [f"--root {name}"] if flags.root else []
+    further += ["--small"] * flags.small + flags.fields
     return (
-        f"# Systems side by side: {flags.root.name}\n\n"
-        f"`python -m benchmarks.tables --root {flags.root.name} --output FOLDER"
-        f"{further}`\n\n"
+        f"# Systems side by side: {name}\n\n"
+        f"`python -m benchmarks.tables --output FOLDER {' '.join(further)}`\n\n"
         "Ours with 95 % intervals by bootstrap over clips, which hold the trained "
         "systems and their thresholds fixed. The last column is what the paper reports "
         "of DCASE 2017 task 4, development / evaluation set: other recordings, other "
@@ -85,14 +102,18 @@ def _heading(flags: argparse.Namespace) -> str:
 
 
 def _train(name: str, flags: argparse.Namespace) -> None:
-    workdir = _workdir(flags, name)
-    if _is_finished(workdir):
+    if _is_finished(name, flags):
         return
+    workdir, line = _workdir(flags, name), _differences(name, flags)
     print(f"training {name}: {workdir}", flush=True)
     workdir.mkdir(parents=True, exist_ok=True)
+    write_text(workdir / _FLAGS, " ".join(line))
+    line.append(f"--workdir={workdir}")
+    if flags.root:
+        line.append(f"--config.data.root={flags.root}")
     with open(workdir / "output.txt", "a") as output:
-        line = [sys.executable, *_command(name, flags)]
-        code = subprocess.run(line, stdout=output, check=False).returncode
+        command = [sys.executable, "-m", "gcrnn_jax.main", *line]
+        code = subprocess.run(command, stdout=output, check=False).returncode
     if code:
         sys.exit(code)  # it has said why
 
@@ -104,7 +125,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--root", type=Path, required=True, help="recordings and lists of the data set"
+        "--root",
+        type=Path,
+        help="recordings and lists of the data set; default: built-in soundscapes",
     )
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")
     parser.add_argument(

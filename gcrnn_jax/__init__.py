@@ -7,10 +7,10 @@ Data flows down this list, and a file imports only from its own room or rooms ab
     progress    bars on terminals, plain lines elsewhere
     audio       files -> waveforms -> log-mel or MFCC; built-in soundscapes
     data        class and clip lists, feature stores, sampling, batches
-    models      gated convolution, bidirectional GRU, attention; the network
+    models      gated convolution, bidirectional GRU, attention; the networks
     training    the step, devices and processes, checkpoints, the loop
     detection   posteriors of clips and frames; their fusion, thresholds and events
-    metrics     the official scores and plain ones, and tables of them
+    metrics     the official scores and plain ones, how sure they are, tables
     workdir     the configuration that the folder of a run was begun with
     prepare     command: recordings and lists -> a feature store
     system      a configuration made real: its data, its network, its training

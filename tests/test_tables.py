@@ -28,7 +28,7 @@ def tables(commands, tmp_path_factory):
 
     def run(*rows):
         flags = (f"--root={root}", f"--output={output}", "--small", *TINY)
-        return commands.run(*flags, "--rows", *rows, module="benchmarks.tables")
+        return commands.run("--rows", *rows, *flags, module="benchmarks.tables")
 
     return run, output
 
@@ -51,6 +51,12 @@ def test_rows_are_trained_once_and_scored_side_by_side(tables):
     assert second.returncode == 0, second.stderr
     assert "\ntraining " not in "\n" + second.stdout
     assert (output / "tables.md").read_text() == text
+
+
+def test_a_row_of_other_flags_is_no_row_of_this_table(tables):
+    run, _ = tables
+    wrong = run("at", "--config.seed=1")
+    assert wrong.returncode == 2 and "begun with other flags" in wrong.stderr
 
 
 def test_an_unknown_row_or_flag_is_named(tables):
