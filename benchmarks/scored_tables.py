@@ -57,10 +57,10 @@ def write_tables(
     split, fit_split = find_split(store, split_name), store.splits.get("validation")
     if fit_split is split:
         fit_split = None
-    judge = Judge(split, fit_split)
     found, fixed = {}, {}
     for key, system in systems.items():
         posteriors = _posteriors(system, paths[key], split)
+        judge = Judge(split, fit_split, per_class=system.per_class)
         fit = _posteriors(system, paths[key], fit_split) if fit_split else None
         found[key] = judge.found(system.name, posteriors, fit)
         fixed[key] = judge.fixed(system.name, posteriors)

@@ -25,6 +25,7 @@ class System:
     is_fused: bool = True  # over each run's epochs; False: the last epoch alone
     choose: str | None = None  # a split to weight the runs by; None: all alike
     postprocessing: Mapping[str, Any] = field(default_factory=dict)  # that differs
+    per_class: bool = True  # thresholds that are found; False: one for all classes
     paper: Mapping[str, str] = field(default_factory=dict)  # its figures, by task
 
 
@@ -176,6 +177,12 @@ ABLATIONS = {
         ("best",),
         (DETECTION,),
         postprocessing={"gated": False},
+    ),
+    "best_without_class_thresholds": System(
+        "without thresholds of each class's own",
+        ("best",),
+        (TAGGING, DETECTION),
+        per_class=False,
     ),
     "best": SYSTEMS["best"],
 }

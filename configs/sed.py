@@ -112,6 +112,9 @@ def get_config() -> ConfigDict:
     config.postprocessing.gated = True  # no event of a class that is not tagged
     config.postprocessing.at_least_one_tag = True
 
+    config.thresholds = ConfigDict()  # found on validation clips, beside the fixed ones
+    config.thresholds.per_class = True  # or one for all classes
+
     config.fusion = ConfigDict()
     config.fusion.epochs = "20:80:10"  # first:last:step, whose posteriors are averaged
     return config

@@ -130,7 +130,7 @@ def _report(config, workdir: Path, store, predict, fused: list[int]) -> None:
 
     reported = posteriors_of(split)
     fitting = posteriors_of(fit_split) if fit_split else (None, None, None)
-    judge = report.Judge(split, fit_split)
+    judge = report.Judge(split, fit_split, **config["thresholds"])
     epochs = config["fusion"]["epochs"]
     names = (f"epoch {last}", f"epochs {epochs} fused", f"epochs {epochs} averaged")
     rows = [judge.found(*row) for row in zip(names, reported, fitting, strict=True)]

@@ -52,9 +52,14 @@ class Row:
 class Judge:
     """Scores systems on one split, thresholds chosen without its labels' help."""
 
-    def __init__(self, split: Split, fit_split: Split | None):
-        """Thresholds come from fit_split, or by cross-fitting where there is none."""
-        self.split, self.fit_split = split, fit_split
+    def __init__(
+        self, split: Split, fit_split: Split | None, *, per_class: bool = True
+    ):
+        """Thresholds come from fit_split, or by cross-fitting where there is none.
+
+        Per_class: one for each class; or one for all.
+        """
+        self.split, self.fit_split, self.per_class = split, fit_split, per_class
 
     def fixed(self, system: str, posteriors: PosteriorSet) -> Row:
         """With the thresholds that the system has."""
@@ -66,11 +71,11 @@ class Judge:
     ) -> Row:
         """With thresholds found on fit, the system's posteriors of the fit split."""
         if self.fit_split is not None and fit is not None:
-            found = find_thresholds(fit, self.fit_split)
+            found = find_thresholds(fit, self.fit_split, per_class=self.per_class)
             return self._row(system, self.fit_split.name, posteriors, found, found)
         if len(self.split) < 2:
             return self.fixed(system, posteriors)
-        found = find_thresholds(posteriors, self.split)
+        found = find_thresholds(posteriors, self.split, per_class=self.per_class)
         return self._row(system, "other half", posteriors, None, found)
 
     def constant(self, posteriors: PosteriorSet) -> Row:
@@ -90,7 +95,9 @@ class Judge:
         for_new_clips: Postprocessing,
     ) -> Row:
         if postprocessing is None:
-            decisions = decide_cross_fitted(posteriors, self.split)
+            decisions = decide_cross_fitted(
+                posteriors, self.split, per_class=self.per_class
+            )
         else:
             decisions = decide(posteriors, postprocessing)
         scores = score(decisions, posteriors, self.split)

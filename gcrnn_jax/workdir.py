@@ -23,6 +23,7 @@ _FREE = (
     "training.num_epochs",
     "fusion.",
     "postprocessing.",
+    "thresholds.",
     "parallel.cpu_devices",
     "parallel.resident_fraction",
     "data.root",

@@ -10,7 +10,12 @@ from gcrnn_jax.data.store import EventTuple, Split
 from gcrnn_jax.detection.events import decode_events, segment_roll
 from gcrnn_jax.detection.posteriors import PosteriorSet, first_difference
 from gcrnn_jax.detection.postprocess import Postprocessing
-from gcrnn_jax.detection.thresholds import cross_fit, event_thresholds, tag_thresholds
+from gcrnn_jax.detection.thresholds import (
+    FoundThresholds,
+    cross_fit,
+    event_thresholds,
+    tag_thresholds,
+)
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.metrics.segment import SegmentScores, segment_scores
 from gcrnn_jax.metrics.tagging import TaggingScores, tagging_scores
@@ -40,17 +45,21 @@ def decide(posteriors: PosteriorSet, postprocessing: Postprocessing) -> Decision
     )
 
 
-def find_thresholds(posteriors: PosteriorSet, split: Split) -> Postprocessing:
+def find_thresholds(
+    posteriors: PosteriorSet, split: Split, *, per_class: bool = True
+) -> Postprocessing:
     """The system's post-processing with the thresholds that fit a split best.
 
     Never to be scored on the same clips. Event thresholds stay as they are where the
-    split has no strong labels.
+    split has no strong labels. `per_class=False` finds one for all classes.
     """
     _check_same_clips(posteriors, split)
-    return _find(posteriors, split, np.arange(len(split)))
+    return _find(posteriors, split, np.arange(len(split)), per_class)
 
 
-def decide_cross_fitted(posteriors: PosteriorSet, split: Split) -> Decisions:
+def decide_cross_fitted(
+    posteriors: PosteriorSet, split: Split, *, per_class: bool = True
+) -> Decisions:
     """Decides each half of the clips with the thresholds that the other half chose.
 
     For when one labelled split is all there is: no label has a say in its own score.
@@ -59,7 +68,7 @@ def decide_cross_fitted(posteriors: PosteriorSet, split: Split) -> Decisions:
     plain = decide(posteriors, posteriors.postprocessing)
     tags, roll = plain.tags.copy(), plain.roll.copy()
     for fit, apply in cross_fit(len(split), seed=0):  # lists are sorted by class
-        found = _find(posteriors, split, fit)
+        found = _find(posteriors, split, fit, per_class)
         decisions = decide(_select(posteriors, apply), found)
         tags[apply], roll[apply] = decisions.tags, decisions.roll
     return Decisions(tags, roll)
@@ -113,11 +122,17 @@ def estimated_events(
     }
 
 
-def _find(posteriors: PosteriorSet, split: Split, clips) -> Postprocessing:
+def _find(
+    posteriors: PosteriorSet, split: Split, clips, per_class: bool
+) -> Postprocessing:
     chosen = _select(posteriors, clips)
+
+    def thresholds(found: FoundThresholds) -> float | tuple[float, ...]:
+        return tuple(found.per_class.tolist()) if per_class else found.overall
+
     found = tag_thresholds(chosen.clip, split.weak_label[clips])
     base = dataclasses.replace(
-        posteriors.postprocessing, tag_threshold=tuple(found.per_class.tolist())
+        posteriors.postprocessing, tag_threshold=thresholds(found)
     )
     if split.events is None:
         return base
@@ -132,7 +147,7 @@ def _find(posteriors: PosteriorSet, split: Split, clips) -> Postprocessing:
     found = event_thresholds(
         chosen.frame, chosen.clip, np.stack(rolls), chosen.hop_s, base
     )
-    return dataclasses.replace(base, event_threshold=tuple(found.per_class.tolist()))
+    return dataclasses.replace(base, event_threshold=thresholds(found))
 
 
 def _select(posteriors: PosteriorSet, clips) -> PosteriorSet:

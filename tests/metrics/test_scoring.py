@@ -72,6 +72,25 @@ def test_thresholds_are_found_where_fixed_ones_fail():
     assert scores.tagging.micro.f1 == 1.0 and scores.detection.micro.f1 == 1.0
 
 
+def test_one_threshold_for_all_classes_is_one_and_worse_where_classes_differ():
+    posteriors, shift = oracle(high=0.3, low=0.1), np.array([0.0, 0.3, 0.6])
+    moved = replace(
+        posteriors,
+        clip=(posteriors.clip + shift).astype(np.float32),
+        frame=(posteriors.frame + shift).astype(np.float32),
+    )
+    crossed = []
+    for per_class in (True, False):
+        found = find_thresholds(moved, Labels(), per_class=per_class)
+        crossed.append(decide_cross_fitted(moved, Labels(), per_class=per_class).tags)
+        scores = score(decide(moved, found), moved, Labels())
+        assert isinstance(found.tag_threshold, tuple) == per_class
+        assert isinstance(found.event_threshold, tuple) == per_class
+        assert (scores.tagging.micro.f1 == 1.0) == per_class
+        assert (scores.detection.micro.f1 == 1.0) == per_class
+    assert (crossed[0] != crossed[1]).any()
+
+
 def test_no_label_has_a_say_in_the_decision_on_its_own_clip():
     rng = np.random.default_rng(0)
     posteriors = replace(
