@@ -166,11 +166,11 @@ ABLATIONS = {
     "best_without_fusion": System(
         "without fusion over epochs", ("best",), (TAGGING, DETECTION), is_fused=False
     ),
-    "best_without_hysteresis": System(
-        "without hysteresis",
+    "best_with_hysteresis": System(
+        "with hysteresis of 0.4",
         ("best",),
         (DETECTION,),
-        postprocessing={"hysteresis": 1.0},
+        postprocessing={"hysteresis": 0.4},
     ),
     "best_without_gate": System(
         "without tags as a gate",

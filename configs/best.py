@@ -1,8 +1,8 @@
 """What measures best on a few hundred clips: configs/few_clips.py, augmented further.
 
-Source: random filters and shifts in frequency after Nam, Kim, Park, ICASSP 2022;
-hysteresis after Kong et al., 2019. Wider by half than few_clips.py: 259,953
-parameters with 17 classes.
+Random filters (Nam, Kim, Park, ICASSP 2022), shifts in frequency and clips added to each
+other beside few_clips.py's shifts in time, masks and mixup; wider by half: 259,953
+parameters with 17 classes. benchmarks/README.md has what each of them adds.
 
     python -m gcrnn_jax.main --config=configs/best.py --config.data.root=FOLDER
 """
@@ -18,5 +18,6 @@ def get_config() -> ConfigDict:
     config.augmentation.max_shift_bins = 3
     config.augmentation.filter_db = 8.0
     config.augmentation.added_fraction = 0.5
-    config.postprocessing.hysteresis = 0.4
+    config.postprocessing.tag_threshold = 0.45
+    config.postprocessing.event_threshold = 0.5
     return config
