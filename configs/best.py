@@ -1,8 +1,8 @@
 """What measures best on a few hundred clips: configs/few_clips.py, augmented further.
 
-Random filters (Nam, Kim, Park, ICASSP 2022), shifts in frequency and clips added to each
-other beside few_clips.py's shifts in time, masks and mixup; wider by half: 259,953
-parameters with 17 classes. benchmarks/README.md has what each of them adds.
+Random filters (Nam, Kim, Park, ICASSP 2022), shifts in frequency and clips added to
+each other, beside few_clips.py's shifts in time, masks and mixup; wider by half:
+259,953 parameters with 17 classes. benchmarks/README.md has what each of them adds.
 
     python -m gcrnn_jax.main --config=configs/best.py --config.data.root=FOLDER
 """
