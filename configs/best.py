@@ -20,4 +20,5 @@ def get_config() -> ConfigDict:
     config.augmentation.added_fraction = 0.5
     config.postprocessing.tag_threshold = 0.45
     config.postprocessing.event_threshold = 0.5
+    config.fusion.epochs = "22:30:2"
     return config
