@@ -58,11 +58,6 @@ class FrameCnn(Network):
                 f"activation must be one of {tuple(ACTIVATIONS)}, got "
                 f"{self.activation!r}"
             )
-        if not 0 <= self.batch_norm_momentum < 1:
-            raise ValueError(
-                "batch_norm_momentum must be at least 0 and less than 1, got "
-                f"{self.batch_norm_momentum}"
-            )
 
     @property
     def frames_merged(self) -> int:

@@ -101,11 +101,6 @@ class GatedCrnn(Network):
         for name in _POSITIVE:
             if np.min(value := getattr(self, name), initial=1) < 1:
                 raise ValueError(f"{name} must be 1 or more, got {value}")
-        if not 0 <= self.batch_norm_momentum < 1:
-            raise ValueError(
-                "batch_norm_momentum must be at least 0 and less than 1, got "
-                f"{self.batch_norm_momentum}"
-            )
 
     @property
     def frames_merged(self) -> int:

@@ -58,6 +58,15 @@ class BatchNorm(nn.Module):
     epsilon: float = 1e-3
     axis_name: str | None = None
 
+    def __post_init__(self):
+        """Raises ValueError for a momentum that is none."""
+        super().__post_init__()
+        if not 0 <= self.momentum < 1:
+            raise ValueError(
+                "batch_norm_momentum must be at least 0 and less than 1, got "
+                f"{self.momentum}"
+            )
+
     @nn.compact
     def __call__(
         self, x: jax.Array, *, train: bool, frame_mask: jax.Array | None = None

@@ -48,11 +48,6 @@ class WindowCnn(Network):
             )
         if self.pooling not in ("max", "mean"):
             raise ValueError(f'pooling must be "max" or "mean", got {self.pooling!r}')
-        if not 0 <= self.batch_norm_momentum < 1:
-            raise ValueError(
-                "batch_norm_momentum must be at least 0 and less than 1, got "
-                f"{self.batch_norm_momentum}"
-            )
 
     @property
     def frames_merged(self) -> int:

@@ -173,12 +173,10 @@ def test_dropout_drops_its_share_by_the_clips_own_key():
         (WindowCnn, {"filters": ()}, "filters"),
         (WindowCnn, {"units": 0}, "units"),
         (WindowCnn, {"pooling": "sum"}, "pooling"),
-        (WindowCnn, {"batch_norm_momentum": 1.0}, "batch_norm_momentum"),
         (FrameCnn, {"filters": (1,)}, "time_pooling"),
         (FrameCnn, {"tagging_units": (0,)}, "tagging_units"),
         (FrameCnn, {"dropout": -0.1}, "dropout"),
         (FrameCnn, {"activation": "gelu"}, "activation"),
-        (FrameCnn, {"batch_norm_momentum": -1}, "batch_norm_momentum"),
     ],
 )
 def test_a_field_that_cannot_be_is_named(network, fields, named):
