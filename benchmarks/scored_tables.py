@@ -1,7 +1,7 @@
 """The paper's tables from finished runs: scores, intervals, differences; on disk."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,13 @@ from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.fuse import choose_runs, fuse_systems, open_run
 from gcrnn_jax.inference import find_split
-from gcrnn_jax.metrics.bootstrap import Bootstrap, Estimate, bootstrap, clip_counts
+from gcrnn_jax.metrics.bootstrap import (
+    Bootstrap,
+    Difference,
+    Estimate,
+    bootstrap,
+    clip_counts,
+)
 from gcrnn_jax.metrics.tables import json_text, percent
 from gcrnn_jax.report import Judge, Row
 from gcrnn_jax.workdir import read_config
@@ -105,9 +111,7 @@ def _tables(systems: Mapping[str, System], scored: Scored) -> list[str]:
     parts = []
     for task in _COLUMNS:
         keys = [
-            key
-            for key, row in scored.rows.items()
-            if task in systems[key].tasks and getattr(row.scores, task)
+            key for key in _in(task, systems) if getattr(scored.rows[key].scores, task)
         ]
         if keys:
             parts.append(f"### {task.capitalize()}")
@@ -133,21 +137,27 @@ def _scores(task: str, keys: list[str], systems, scored: Scored) -> str:
 
 
 def _differences(task: str, keys: list[str], systems, scored: Scored) -> str:
-    order = list(scored.rows)
     header = ["from", "to", "score", "difference", "95 % interval", "significant"]
     lines = [header, ["---"] * len(header)]
-    for one, other in PAIRS[task]:
-        if one not in keys or other not in keys:
-            continue
-        found = scored.scores.differences(order.index(other), order.index(one))
-        for name in _COMPARED[task]:
-            difference = found[name]
-            low, high = (_number(name, x, "+") for x in difference.interval)
-            value = _number(name, difference.value, "+")
-            is_significant = "yes" if difference.is_significant else "no"
-            pair = [systems[one].name, systems[other].name, _COLUMNS[task][name]]
-            lines.append([*pair, value, f"{low} to {high}", is_significant])
+    for one, other, name, difference in _compared(task, keys, scored):
+        low, high = (_number(name, x, "+") for x in difference.interval)
+        value = _number(name, difference.value, "+")
+        is_significant = "yes" if difference.is_significant else "no"
+        pair = [systems[one].name, systems[other].name, _COLUMNS[task][name]]
+        lines.append([*pair, value, f"{low} to {high}", is_significant])
     return _markdown(lines) if len(lines) > 2 else ""
+
+
+def _compared(
+    task: str, keys: Collection[str], scored: Scored
+) -> Iterator[tuple[str, str, str, Difference]]:
+    """The pairs of the task among some rows: from, to, score, to minus from."""
+    order = list(scored.rows)
+    for one, other in PAIRS[task]:
+        if one in keys and other in keys:
+            found = scored.scores.differences(order.index(other), order.index(one))
+            for name in _COMPARED[task]:
+                yield one, other, name, found[name]
 
 
 def _markdown(lines: Sequence[Sequence[str]]) -> str:
@@ -179,4 +189,27 @@ def _content(systems, paths, scored: Mapping[str, Scored], split: Split) -> Any:
             for way, one in scored.items()
         }
         rows.append(row)
-    return {"split": split.name, "clips": len(split), "systems": rows}
+    differences = [
+        {
+            "thresholds": way,
+            "from": one,
+            "to": other,
+            "score": name,
+            "difference": difference,
+            "is_significant": difference.is_significant,
+        }
+        for way, so in scored.items()
+        for task in _COLUMNS
+        for one, other, name, difference in _compared(task, _in(task, systems), so)
+    ]
+    return {
+        "split": split.name,
+        "clips": len(split),
+        "systems": rows,
+        "differences": differences,
+    }
+
+
+def _in(task: str, systems: Mapping[str, System]) -> list[str]:
+    """The rows of a task's table."""
+    return [key for key, system in systems.items() if task in system.tasks]

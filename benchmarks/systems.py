@@ -29,8 +29,8 @@ class System:
     paper: Mapping[str, str] = field(default_factory=dict)  # its figures, by task
 
 
-# A quarter of the width of every network but the MLP, and 1,200 steps (of an eighth of
-# the clips, 6,600): what two cores train in a few hours.
+# What two cores train in a few hours: a quarter of the width and 1,200 steps; for the
+# MLP, which is small, and whose batches have 8 clips instead of 44, 6,600 steps.
 _SHORT = ("training.steps_per_epoch=15",)
 SMALL = {
     "mlp": ("training.steps_per_epoch=33",),
@@ -107,7 +107,7 @@ SYSTEMS = {
         "CRNN log-mel, ReLU, unbalanced", ("crnn_unbalanced",), (TAGGING,)
     ),
     "crnn_linear": System(
-        "CRNN log-mel, no activation",
+        "CRNN log-mel, ungated as in the authors' code",
         ("crnn_linear",),
         (TAGGING,),
         paper={TAGGING: "52.8 / -"},
@@ -153,7 +153,7 @@ SYSTEMS = {
     "best": System("configs/best.py", ("best",), (TAGGING, DETECTION)),
 }
 
-# What each ingredient of configs/best.py adds: the same without it.
+# What each ingredient of configs/best.py adds, and one that it has not.
 ABLATIONS = {
     **{
         f"best_without_{name}": System(

@@ -1,9 +1,9 @@
 """The paper's CRNN on batches as they come: configs/crnn.py without balancing.
 
 Source: Xu, Kong, Wang, Plumbley, ICASSP 2018, table 1, "CRNN-logMel-noBatchBal".
-Chosen: as many batches of 44 as the balanced system, so that only the sampling differs;
-a comment in the released code speaks of 31 passes in batches of 100. 670,417
-parameters.
+Chosen: ReLU, and as many batches of 44 as the balanced system, so that only the
+sampling differs; a comment in the released code speaks of 31 passes in batches of 100.
+670,417 parameters.
 
     python -m gcrnn_jax.main --config=configs/crnn_unbalanced.py \
         --config.data.root=FOLDER

@@ -7,7 +7,6 @@ Chosen, as our reading: the size of the network, windows of 10, 5, 2 and 1 s (24
 all, and members weighted greedily by what they say of clips held out of training.
 4,694,865 parameters each.
 
-
     python -m gcrnn_jax.main --config=configs/window_cnn.py \
         --config.data.root=FOLDER --config.model.window_frames=48 --workdir=runs/cnn_2s
     python -m gcrnn_jax.fuse runs/cnn_10s runs/cnn_5s runs/cnn_2s runs/cnn_1s \

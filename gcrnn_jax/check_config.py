@@ -93,7 +93,10 @@ def check_shapes(config: Config, num_devices: int) -> None:
     front_end = FrontEnd(**config["front_end"])
     shape = (1, front_end.num_frames, front_end.num_bins)
     try:
-        Augmentation(**config["augmentation"]).check(*shape[1:], front_end.kind)
+        Augmentation(**config["augmentation"]).check(
+            *shape[1:],
+            of_magnitudes=front_end.kind == "log_mel" and front_end.power == 1,
+        )
     except ValueError as error:
         raise ConfigError(f"augmentation: {error}") from error
     model = make_model(config["model"], 1)

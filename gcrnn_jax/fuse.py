@@ -58,8 +58,10 @@ def choose_runs(
     from gcrnn_jax.detection.posteriors import first_difference
     from gcrnn_jax.metrics.ensemble import choose_members
 
-    if files := [str(path) for path in runs if not path.is_dir()]:
-        raise ConfigError(f"--choose needs the folders of runs, got {files}")
+    for path in runs:
+        if not path.is_dir():
+            what = "is a file" if path.exists() else "is not there"
+            raise ConfigError(f"--choose needs the folders of runs: {path} {what}")
     found = [fused_run(path, epochs, split) for path in runs]
     chosen_on = found[0][1]
     for path, (_, part) in zip(runs, found, strict=True):
@@ -120,12 +122,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--output", type=Path, required=True, metavar="NPZ")
     flags = parser.parse_args(argv)
-    from gcrnn_jax import system
+    from gcrnn_jax import inference, system
 
     system.use_this_machine()
     systems, options = flags.systems, {"epochs": flags.epochs}
     if flags.choose:
         systems = choose_runs(systems, split=flags.choose, **options)
+        _, store = open_run(systems[0])
+        if flags.choose == (flags.split or inference.reported_split(store)):
+            raise ConfigError(
+                f"--choose {flags.choose}: members chosen on a split look better on it "
+                "than they are; fuse another, such as --split testing"
+            )
         for path in dict.fromkeys(flags.systems):
             print(f"{systems.count(path)} x {path}")
     fused = fuse_systems(systems, split=flags.split, **options)

@@ -169,7 +169,8 @@ def _features_of(card, store: Path | None, root: Path | None) -> FeatureStore:
         return FeatureStore.open(store)
     config = dict(card["config"])
     if root is not None:
-        config["data"] = {**config["data"], "root": str(root), "store": ""}
+        other = {"root": str(root), "store": "", "held_out": 0.0}
+        config["data"] = {**config["data"], **other}
     return open_store(config)
 
 

@@ -182,6 +182,9 @@ def train_run(
             num_bins=store.front_end.num_bins,
             seed=seed,
         )
+        if jax.process_index() == 0:
+            count = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+            print(f"{config['model']['network']}: {count:,} parameters", flush=True)
         state = checkpoints.restore(state, mesh) or parallel.put_state(state, mesh)
         if (start := int(state.step)) >= total_steps:
             return False

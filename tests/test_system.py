@@ -1,10 +1,13 @@
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from configs import laptop, sed
 from gcrnn_jax.check_config import check_config, check_shapes
 from gcrnn_jax.errors import ConfigError
-from gcrnn_jax.system import open_store, parse_epochs, train_run
+from gcrnn_jax.models.network import Posteriors
+from gcrnn_jax.system import make_loss, open_store, parse_epochs, train_run
 from gcrnn_jax.training import parallel, resident
 
 
@@ -95,8 +98,30 @@ def test_augmentation_of_spectra_is_refused_for_mfcc():
     wrong = config()
     wrong["front_end"]["kind"] = "mfcc"
     wrong["augmentation"]["filter_db"] = 6.0
-    with pytest.raises(ConfigError, match=r"filter_db 6.0 is for log_mel only"):
+    with pytest.raises(ConfigError, match=r"filter_db 6.0 is for log_mel of power"):
         check_shapes(wrong, 4)
+
+
+def test_augmentation_of_magnitudes_is_refused_for_powers():
+    wrong = config()
+    wrong["front_end"]["power"] = 2.0
+    wrong["augmentation"]["added_fraction"] = 0.5
+    with pytest.raises(ConfigError, match=r"added_fraction 0.5 is for log_mel"):
+        check_shapes(wrong, 4)
+
+
+def test_rare_classes_weigh_more_in_the_loss_of_frames():
+    fields = config()
+    fields["loss"] = {"clip": 0.0, "frame": 1.0, "attended": False, "rarity_power": 1.0}
+
+    class Training:
+        weak_label = np.arange(20)[:, None] % np.array([10, 2]) == 0
+
+    frame = jnp.full((1, 4, 2), 0.5)
+    posteriors = Posteriors(frame[:, 0], frame, frame, jnp.ones((1, 4), bool))
+    loss = make_loss(fields, Training())
+    rare, common = (loss(posteriors, jnp.eye(2)[k][None]) for k in (0, 1))
+    assert rare > common
 
 
 def test_epochs_are_first_to_last_and_no_further_than_the_run():

@@ -35,28 +35,40 @@ def tables(commands, tmp_path_factory):
 
 def test_rows_are_trained_once_and_scored_side_by_side(tables):
     run, output = tables
-    first = run("mlp", "at_one_epoch")
+    first = run("mlp", "at_one_epoch", "at")
     assert first.returncode == 0, first.stderr
-    assert "training mlp" in first.stdout and "training at:" in first.stdout
     text = (output / "tables.md").read_text()
-    # the row that needs no further run is there too
     assert text.count("\n| gated CRNN log-mel |") == 2
     assert "| gated CRNN log-mel, last epoch | gated CRNN log-mel | F1 |" in text
     content = json.loads((output / "tables.json").read_text())
-    [mlp, *_] = content["systems"]
-    assert mlp["key"] == "mlp" and content["clips"] == 6
-    score = mlp["scores"]["found"]["segment_f1"]
+    scores = {row["key"]: row["scores"]["found"] for row in content["systems"]}
+    assert list(scores) == ["mlp", "at_one_epoch", "at"] and content["clips"] == 6
+    score = scores["mlp"]["segment_f1"]
     assert score["interval"]["low"] <= score["value"] <= score["interval"]["high"]
+    [difference] = [
+        one["difference"]["value"]
+        for one in content["differences"]
+        if one["thresholds"] == "found" and one["from"] == "at_one_epoch"
+    ]
+    values = [scores[key]["f1"]["value"] for key in ("at_one_epoch", "at")]
+    assert difference == pytest.approx(values[1] - values[0])
+    # the scores of a row are those that its own run reports
+    [mlp] = output.glob("runs/mlp/results/validation/scores.json")
+    reported = json.loads(mlp.read_text())["systems"][1]["tagging"]["micro"]["f1"]
+    assert reported == pytest.approx(scores["mlp"]["f1"]["value"])
+
+    log = output / "runs" / "at" / "metrics.jsonl"
+    before = log.stat().st_mtime_ns
     second = run("at")
     assert second.returncode == 0, second.stderr
-    assert "\ntraining " not in "\n" + second.stdout
-    assert (output / "tables.md").read_text() == text
+    assert "is finished" in (output / "runs" / "at" / "output.txt").read_text()
+    assert log.stat().st_mtime_ns == before
 
 
 def test_a_row_of_other_flags_is_no_row_of_this_table(tables):
     run, _ = tables
     wrong = run("at", "--config.seed=1")
-    assert wrong.returncode == 2 and "begun with other flags" in wrong.stderr
+    assert wrong.returncode == 2 and "seed: 0 -> 1" in wrong.stderr
 
 
 def test_an_unknown_row_or_flag_is_named(tables):

@@ -6,6 +6,7 @@ import numpy as np
 
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
+from gcrnn_jax.errors import DataError
 from gcrnn_jax.metrics.tagging import average_precision, mean_defined
 
 
@@ -26,9 +27,14 @@ def choose_members(
     Returns:
         How often each system is a member.
 
+    Raises:
+        DataError: No clip of the split has a label.
+
     Source: Caruana, Niculescu-Mizil, Crew, Ksikes, "Ensemble selection from libraries
     of models", ICML 2004.
     """
+    if not split.weak_label.any():
+        raise DataError(f"no clip of {split.name} has a label to choose members by")
     total = np.zeros(systems[0].clip.shape, np.float64)
     counts = [0] * len(systems)
     best, best_score = counts, -1.0

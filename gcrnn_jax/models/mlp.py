@@ -65,10 +65,11 @@ def _uniform(key, shape, dtype=jnp.float32):
 def _with_context(x: jax.Array, frame_mask: jax.Array, frames: int) -> jax.Array:
     """Puts each frame's neighbours beside it: [B, T, F] -> [B, T, frames * F]."""
     num_clips, num_frames, _ = x.shape
-    last = jnp.maximum(frame_mask.sum(1) - 1, 0)
+    first = frame_mask.argmax(1)[:, None, None]
+    last = num_frames - 1 - jnp.flip(frame_mask, 1).argmax(1)[:, None, None]
     reach = frames // 2
     places = jnp.arange(num_frames)[:, None] + jnp.arange(-reach, reach + 1)[None]
-    places = jnp.clip(places[None], 0, last[:, None, None])  # [B, T, frames]
+    places = jnp.clip(places[None], first, last)  # [B, T, frames]
     neighbours = jax.vmap(lambda clip, place: clip[place])(x, places)
     return neighbours.reshape(num_clips, num_frames, -1)
 

@@ -45,7 +45,8 @@ class Network(nn.Module):
                 no dropout.
 
         Returns:
-            Posteriors with T = input frames // frames_merged.
+            Posteriors with at least T = input frames // frames_merged; what is beyond
+            the last input frame is padding.
 
         Raises:
             ValueError: The features are too few for the network.

@@ -79,7 +79,7 @@ class WindowCnn(Network):
         window = window.reshape(num_clips, count, self.num_classes)
         # a window that adds nothing but padding to the one before does not count
         heard = masks.reshape(num_clips, count, size)[:, :, size - step :].any(-1)
-        heard = heard.at[:, 0].set(True)
+        heard = heard.at[:, 0].set(heard[:, 0] | ~heard.any(1))
         clip = _pool(window, heard, self.pooling)
         if train:
             return Posteriors(clip, window, jnp.ones_like(window), heard)

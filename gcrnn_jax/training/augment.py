@@ -93,8 +93,17 @@ class Augmentation:
                 f"filter_points must be 2 or more, got {self.filter_points}"
             )
 
-    def check(self, num_frames: int, num_bins: int, kind: str) -> None:
-        """Raises ValueError for what features of this shape and kind cannot have."""
+    def check(
+        self, num_frames: int, num_bins: int, *, of_magnitudes: bool = True
+    ) -> None:
+        """Raises ValueError for what features cannot have.
+
+        Args:
+            num_frames: Of a clip.
+            num_bins: Of a frame.
+            of_magnitudes: Whether the features are logarithms of magnitudes: neither
+                MFCC nor of powers.
+        """
         for name, size in (
             ("max_time_mask_frames", num_frames),
             ("max_frequency_mask_bins", num_bins),
@@ -103,8 +112,11 @@ class Augmentation:
             if (value := getattr(self, name)) > size:
                 raise ValueError(f"{name} {value} is more than the {size} of a clip")
         for name in ("max_shift_bins", "filter_db", "added_fraction"):
-            if kind != "log_mel" and (value := getattr(self, name)):
-                raise ValueError(f"{name} {value} is for log_mel only, not for {kind}")
+            if not of_magnitudes and (value := getattr(self, name)):
+                raise ValueError(
+                    f"{name} {value} is for log_mel of power 1 only: neither for mfcc "
+                    "nor for another power"
+                )
 
     def __call__(self, key: jax.Array, inputs: Inputs, scaler: Scaler) -> Inputs:
         """Returns augmented inputs; to be called within the mapped axis AXIS."""
@@ -165,7 +177,8 @@ class Augmentation:
 
     def _add(self, key, rows, inputs: Inputs, scaler: Scaler) -> Inputs:
         """Adds the power of another clip of the global batch, and its labels."""
-        other = _partners(jax.random.fold_in(key, _PARTNER), rows, inputs)
+        partner_key, key = jax.random.split(key)
+        other = _partners(partner_key, rows, inputs)
 
         def draw(row):
             chosen, gain = jax.random.split(jax.random.fold_in(key, row))

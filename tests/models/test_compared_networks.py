@@ -63,6 +63,24 @@ def test_a_padded_clip_gives_what_the_clip_alone_gives(model):
     )
 
 
+@pytest.mark.parametrize("model", [MLP, WINDOWS])
+def test_a_clip_shifted_around_its_end_is_heard_where_it_is(model):
+    x = features(num_clips=1, num_frames=8)
+    variables = random_variables(model, x)
+    mask = np.zeros((1, 24), bool)
+    mask[:, 16:] = True
+    shifted = np.full((1, 24, 10), 7.0, np.float32)
+    shifted[:, 16:] = x
+    alone, found = model.apply(variables, x), model.apply(variables, shifted, mask)
+    if model is MLP:
+        np.testing.assert_allclose(found.frame[:, 16:], alone.frame, rtol=1e-5)
+    train, _ = model.apply(
+        variables, shifted, mask, train=True, mutable=["batch_stats"]
+    )
+    step = 24 // train.frame.shape[1]
+    np.testing.assert_array_equal(train.frame_mask, mask[:, ::step])
+
+
 def test_the_mlp_is_its_numpy_version():
     x = features()
     variables = random_variables(MLP, x)
