@@ -10,7 +10,7 @@ from gcrnn_jax.data.event_lists import write_text
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.fuse import choose_runs, fuse_systems, open_run
-from gcrnn_jax.inference import find_split
+from gcrnn_jax.inference import find_fit_split, find_split
 from gcrnn_jax.metrics.bootstrap import (
     Bootstrap,
     Difference,
@@ -60,9 +60,8 @@ def write_tables(
         for key, system in systems.items()
     }
     _, store = open_run(next(iter(paths.values()))[0])
-    split, fit_split = find_split(store, split_name), store.splits.get("validation")
-    if fit_split is split:
-        fit_split = None
+    split = find_split(store, split_name)
+    fit_split = find_fit_split(store, split)
     found, fixed = {}, {}
     for key, system in systems.items():
         posteriors = _posteriors(system, paths[key], split)

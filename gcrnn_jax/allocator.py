@@ -11,7 +11,6 @@ _TUNABLES = {
     "trim_threshold": 1 << 40,  # ... instead of giving it back
 }
 
-
 _RESTARTED = "GCRNN_RESTARTED"
 
 

@@ -36,14 +36,13 @@ def fuse_systems(
     """
     from gcrnn_jax.detection.posteriors import PosteriorSet, fuse
 
-    return fuse(
-        [
-            fused_run(path, epochs, split)[0]
-            if path.is_dir()
-            else PosteriorSet.load(path)
-            for path in systems
-        ]
-    )
+    found = {  # once each: a run with more weight is there more than once
+        path: fused_run(path, epochs, split)[0]
+        if path.is_dir()
+        else PosteriorSet.load(path)
+        for path in dict.fromkeys(systems)
+    }
+    return fuse([found[path] for path in systems])
 
 
 def choose_runs(

@@ -147,6 +147,12 @@ def find_split(store: FeatureStore, name: str | None) -> Split:
     return store.splits[name]
 
 
+def find_fit_split(store: FeatureStore, scored: Split) -> Split | None:
+    """The split to find thresholds on for scoring another; None: there is no other."""
+    found = store.splits.get("validation")
+    return None if found is scored else found
+
+
 def load_labelled(path: Path, store: FeatureStore) -> Labelled:
     """Posteriors of a file, and the split of a store that they are of.
 

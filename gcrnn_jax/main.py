@@ -116,8 +116,7 @@ def _report(config, workdir: Path, store, predict, fused: list[int]) -> None:
 
     last = config["training"]["num_epochs"]
     split = inference.find_split(store, None)
-    fit_split = store.splits.get("validation")
-    fit_split = None if fit_split is split else fit_split
+    fit_split = inference.find_fit_split(store, split)
     averaged = average(inference.load_epoch(workdir, config, e) for e in fused)
 
     def posteriors_of(split):

@@ -20,9 +20,14 @@ from typing import NamedTuple
 import numpy as np
 
 from gcrnn_jax.data.store import Split
-from gcrnn_jax.detection.posteriors import PosteriorSet, first_difference
+from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.errors import DataError
-from gcrnn_jax.metrics.scoring import Decisions, estimated_events, reference_events
+from gcrnn_jax.metrics.scoring import (
+    Decisions,
+    check_same_clips,
+    estimated_events,
+    reference_events,
+)
 from gcrnn_jax.metrics.segment import COUNTS, error_rate, segment_counts
 from gcrnn_jax.metrics.tagging import rates, tagging_counts
 
@@ -105,11 +110,7 @@ def clip_counts(
     Raises:
         DataError: The posteriors are of other clips or classes than the split.
     """
-    difference = first_difference(split.clip_ids, posteriors.clip_ids)
-    if not difference and posteriors.class_names != split.class_names:
-        difference = f"classes {posteriors.class_names}, expected {split.class_names}"
-    if difference:
-        raise DataError(f"the posteriors are not of split {split.name}: {difference}")
+    check_same_clips(posteriors, split)
     segments = None
     if split.events is not None:
         segments = segment_counts(

@@ -53,7 +53,7 @@ def find_thresholds(
     Never to be scored on the same clips. Event thresholds stay as they are where the
     split has no strong labels. `per_class=False` finds one for all classes.
     """
-    _check_same_clips(posteriors, split)
+    check_same_clips(posteriors, split)
     return _find(posteriors, split, np.arange(len(split)), per_class)
 
 
@@ -64,7 +64,7 @@ def decide_cross_fitted(
 
     For when one labelled split is all there is: no label has a say in its own score.
     """
-    _check_same_clips(posteriors, split)
+    check_same_clips(posteriors, split)
     plain = decide(posteriors, posteriors.postprocessing)
     tags, roll = plain.tags.copy(), plain.roll.copy()
     for fit, apply in cross_fit(len(split), seed=0):  # lists are sorted by class
@@ -76,7 +76,7 @@ def decide_cross_fitted(
 
 def score(decisions: Decisions, posteriors: PosteriorSet, split: Split) -> Scores:
     """Scores decisions against the labels of a split, clip by clip."""
-    _check_same_clips(posteriors, split)
+    check_same_clips(posteriors, split)
     names = posteriors.class_names
     tagging = tagging_scores(split.weak_label, decisions.tags, posteriors.clip, names)
     detection = None
@@ -159,11 +159,12 @@ def _select(posteriors: PosteriorSet, clips) -> PosteriorSet:
     )
 
 
-def _check_same_clips(posteriors: PosteriorSet, split: Split) -> None:
+def check_same_clips(posteriors: PosteriorSet, split: Split) -> None:
+    """Raises DataError unless the posteriors are of a split's clips and classes."""
     if difference := first_difference(split.clip_ids, posteriors.clip_ids):
         raise DataError(f"the posteriors are not of split {split.name}: {difference}")
     if posteriors.class_names != split.class_names:
         raise DataError(
             f"the posteriors are of other classes than split {split.name}: "
-            f"{posteriors.class_names} and {split.class_names}"
+            f"{posteriors.class_names}, expected {split.class_names}"
         )

@@ -11,6 +11,7 @@ from gcrnn_jax.models.layers import (
     BatchNorm,
     Convolution,
     dropout,
+    silenced,
 )
 from gcrnn_jax.models.network import Network, Posteriors, whole_or
 from gcrnn_jax.models.pooling import max_pool, pool_mask
@@ -79,7 +80,7 @@ class FrameCnn(Network):
         x = features[:, :, None, :]  # [B, T, 1, F]: bins are channels
         x, frame_mask = self._convolve(x, frame_mask, train)
         x = nn.relu(self._norm("last_norm", x, frame_mask, train))
-        x = _silenced(x, frame_mask)
+        x = silenced(x, frame_mask)
         detection = self._convolution("detection", self.num_classes, x)[:, :, 0]
         attention = self._attend(x, frame_mask)
         tagged = self._tag(x, frame_mask, train, clip_keys)
@@ -95,13 +96,13 @@ class FrameCnn(Network):
             x = self._norm(f"block_{block}_norm", x, frame_mask, train)
             if block:  # what comes in is normalised only
                 x = ACTIVATIONS[self.activation](x)
-            x = self._convolution(f"block_{block}", filters, _silenced(x, frame_mask))
+            x = self._convolution(f"block_{block}", filters, silenced(x, frame_mask))
             if x.shape[1] < time:
                 raise ValueError(
                     f"time_pooling {self.time_pooling} leaves nothing of {x.shape[1]} "
                     f"frames in block {block}"
                 )
-            x = max_pool(_silenced(x, frame_mask), time, 1)
+            x = max_pool(silenced(x, frame_mask), time, 1)
             frame_mask = pool_mask(frame_mask, time)
         return x, frame_mask
 
@@ -132,8 +133,3 @@ class FrameCnn(Network):
 
     def _convolution(self, name: str, filters: int, x: jax.Array) -> jax.Array:
         return Convolution(filters, (3, 1), kernel_init=_xavier, name=name)(x)
-
-
-def _silenced(x: jax.Array, frame_mask: jax.Array) -> jax.Array:
-    """Padding set to 0: or what follows would hear it."""
-    return jnp.where(frame_mask[:, :, None, None], x, jnp.zeros((), x.dtype))

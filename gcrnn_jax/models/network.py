@@ -56,5 +56,4 @@ class Network(nn.Module):
 
 def whole_or(frame_mask: jax.Array | None, features: jax.Array) -> jax.Array:
     """The mask [B, T] of the real frames of features [B, T, F]; None: of all."""
-    whole = jnp.ones(features.shape[:2], bool)
-    return whole if frame_mask is None else frame_mask
+    return jnp.ones(features.shape[:2], bool) if frame_mask is None else frame_mask

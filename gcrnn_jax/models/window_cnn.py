@@ -24,12 +24,8 @@ class WindowCnn(Network):
     """
 
     window_frames: int = 240  # even, or as long as the clip
-    filters: tuple[int, ...] = (
-        64,
-        128,
-        256,
-        512,
-    )  # of the blocks, each pooled by 2 x 2
+    # of the blocks, each pooled by 2 x 2
+    filters: tuple[int, ...] = (64, 128, 256, 512)
     units: int = 2  # convolutions a block
     pooling: str = "max"  # over windows; or "mean"
     batch_norm_momentum: float = 0.99
@@ -103,9 +99,8 @@ class WindowCnn(Network):
             time, frequency = min(2, x.shape[1]), min(2, x.shape[2])
             x = max_pool(x, time, frequency)
             frame_mask = pool_mask(frame_mask, time)
-        x = x * frame_mask[:, :, None, None]
         count = jnp.maximum(frame_mask.sum(1), 1) * x.shape[2]
-        x = x.sum((1, 2)) / count[:, None]
+        x = x.sum((1, 2)) / count[:, None]  # padding is 0
         return nn.sigmoid(nn.Dense(self.num_classes, name="tagging")(x))
 
 
