@@ -58,7 +58,6 @@ _WITHOUT = {
     "added_clips": ("augmentation.added_fraction=0.0",),
     "mixup": ("augmentation.mixup_alpha=0.0",),
     "masks": ("augmentation.time_masks=0", "augmentation.frequency_masks=0"),
-    "wider_layers": ("model.filters=32",),
 }
 
 RUNS = {
@@ -78,6 +77,7 @@ RUNS = {
     "sed_mfcc": Run("sed_mfcc"),
     "sed_authors": Run("sed_authors"),
     "best": Run("best"),
+    "best_narrow": Run("best", SMALL_GATED[:3]),
     **{f"best_without_{name}": Run("best", f) for name, f in _WITHOUT.items()},
 }
 
@@ -150,6 +150,11 @@ SYSTEMS = {
         (DETECTION,),
         paper={DETECTION: "49.7, 0.72 / 51.8, 0.73"},
     ),
+    "best_narrow": System(
+        "configs/best.py, as narrow as the others",
+        ("best_narrow",),
+        (TAGGING, DETECTION),
+    ),
     "best": System("configs/best.py", ("best",), (TAGGING, DETECTION)),
 }
 
@@ -184,6 +189,7 @@ ABLATIONS = {
         (TAGGING, DETECTION),
         per_class=False,
     ),
+    "best_narrow": SYSTEMS["best_narrow"],
     "best": SYSTEMS["best"],
 }
 
@@ -198,6 +204,7 @@ PAIRS = {
         ("at", "at_fusion"),
         ("at", "at_authors"),
         ("at_fusion", "best"),
+        ("at_fusion", "best_narrow"),
         *((name, "best") for name in ABLATIONS if name != "best"),
     ),
     DETECTION: (
@@ -206,6 +213,7 @@ PAIRS = {
         ("sed", "sed_fusion"),
         ("sed", "sed_authors"),
         ("sed_fusion", "best"),
+        ("sed_fusion", "best_narrow"),
         *((name, "best") for name in ABLATIONS if name != "best"),
     ),
 }
