@@ -76,6 +76,9 @@ RUNS = {
     "sed": Run("sed"),
     "sed_mfcc": Run("sed_mfcc"),
     "sed_authors": Run("sed_authors"),
+    "sed_over_classes": Run(
+        "sed", ("model.attention_over=classes", "model.attention_reads=detection")
+    ),
     "best": Run("best"),
     "best_narrow": Run("best", SMALL_GATED[:3]),
     **{f"best_without_{name}": Run("best", f) for name, f in _WITHOUT.items()},
@@ -141,6 +144,11 @@ SYSTEMS = {
     "sed_authors": System(
         "gated CRNN log-mel, two GRUs, attention over classes",
         ("sed_authors",),
+        (DETECTION,),
+    ),
+    "sed_over_classes": System(
+        "gated CRNN log-mel, attention over classes",
+        ("sed_over_classes",),
         (DETECTION,),
     ),
     "sed_mfcc": System("gated CRNN MFCC", ("sed_mfcc",), (DETECTION,)),
@@ -212,6 +220,7 @@ PAIRS = {
         ("sed_one_epoch", "sed"),
         ("sed", "sed_fusion"),
         ("sed", "sed_authors"),
+        ("sed", "sed_over_classes"),
         ("sed_fusion", "best"),
         ("sed_fusion", "best_narrow"),
         *((name, "best") for name in ABLATIONS if name != "best"),

@@ -1,8 +1,18 @@
 """The tables of all systems: trained once, scored, written."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+
+from benchmarks import scored_tables
+from benchmarks.scored_tables import Scored
+from benchmarks.systems import TAGGING, System
+from gcrnn_jax.detection.posteriors import PosteriorSet
+from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.metrics.bootstrap import ClipCounts, bootstrap
 
 # seconds instead of hours
 TINY = (
@@ -77,3 +87,60 @@ def test_an_unknown_row_or_flag_is_named(tables):
     assert wrong.returncode == 2 and "cnn" in wrong.stderr
     wrong = run("mlp", "--seed=1")
     assert wrong.returncode == 2 and "--seed=1" in wrong.stderr
+
+
+def test_a_difference_is_what_the_second_system_has_more():
+    hits = {"at_one_epoch": 10, "at": 40}
+    rows = dict.fromkeys(hits)  # of which nothing is asked but their order
+    counts = [
+        ClipCounts(np.array([[n < hit, 1, 1] for n in range(50)], int), None)
+        for hit in hits.values()
+    ]
+    for order in (list(hits), list(hits)[::-1]):
+        by_key = dict(zip(hits, counts, strict=True))
+        scored = Scored(
+            {key: rows[key] for key in order}, bootstrap([by_key[key] for key in order])
+        )
+        [(one, other, score, difference)] = scored_tables._compared(
+            TAGGING, list(hits), scored
+        )
+        assert (one, other, score) == ("at_one_epoch", "at", "f1")
+        assert difference.value == pytest.approx(0.6)
+        assert difference.is_significant and difference.interval.low > 0
+
+
+def test_a_system_is_fused_decided_and_weighted_as_its_row_says(monkeypatch):
+    decide = Postprocessing(
+        tag_threshold=0.5,
+        event_threshold=0.5,
+        gap_s=0.0,
+        min_event_s=0.0,
+        gated=True,
+        at_least_one_tag=False,
+    )
+    asked = {}
+
+    def fuse_systems(paths, *, epochs, split):
+        asked.update(paths=paths, epochs=epochs, split=split)
+        return PosteriorSet((), (), 0.1, np.zeros(0), np.zeros(0), decide)
+
+    monkeypatch.setattr(scored_tables, "fuse_systems", fuse_systems)
+    monkeypatch.setattr(
+        scored_tables, "read_config", lambda path: {"training": {"num_epochs": 7}}
+    )
+    monkeypatch.setattr(
+        scored_tables, "choose_runs", lambda runs, split: [runs[1], runs[1], split]
+    )
+    split = SimpleNamespace(name="validation")
+    fused = System("fused", ("a", "b"), (TAGGING,))
+    found = scored_tables._posteriors(fused, ["a", "b"], split)
+    assert asked == {"paths": ["a", "b"], "epochs": None, "split": "validation"}
+    assert found.postprocessing == decide
+    assert scored_tables._members(fused, ["a", "b"]) == ["a", "b"]
+
+    last = replace(fused, is_fused=False, postprocessing={"gated": False})
+    found = scored_tables._posteriors(last, ["a"], split)
+    assert asked["epochs"] == "7"
+    assert found.postprocessing == replace(decide, gated=False)
+    chosen = replace(fused, choose="held_out")
+    assert scored_tables._members(chosen, ["a", "b"]) == ["b", "b", "held_out"]
