@@ -1,4 +1,4 @@
-"""The Frame-CNN: convolutions over time, taught by frames and by clips.
+r"""The Frame-CNN: convolutions over time, taught by frames and by clips.
 
 Source: Chou, Jang, Yang, DCASE 2017, and their later code: 128 mels of 44.1 kHz, SGD
 from 0.1 falling to a tenth three times, batches of 64, 100 passes through the 51,172
@@ -6,8 +6,12 @@ training clips; classes weighted by their rarity, and so drawn as they come; 2,8
 parameters. Their ln(1 + 10000 x) is ln(x + 0.0001) up to a constant, here with the
 scale of the spectrum.
 Chosen: a periodic Hann window on power spectra.
+On weak ESC-10 at a quarter of the width, on 2 cores, the last command reached tag F1
+44.3 %, 1-s F1 40.9 %, error rate 0.906.
 
     python -m gcrnn_jax.main --config=configs/frame_cnn.py --config.data.root=FOLDER
+    python -m benchmarks.tables --root weak_esc10 --output FOLDER --small \
+        --rows frame_cnn
 """
 
 from ml_collections import ConfigDict

