@@ -4,11 +4,13 @@ Nothing here trusts a header: samples are read in blocks of a fixed size up to t
 length that was asked for, whatever length the file claims.
 """
 
+import contextlib
 import errno
 import math
 import os
 import stat
-from typing import IO, Literal
+from collections.abc import Iterator
+from typing import IO, Literal, NamedTuple
 
 import numpy as np
 import soundfile
@@ -20,6 +22,8 @@ MAX_CHANNELS = 32
 BLOCK_LENGTH = 65536  # samples of all channels together, read at a time
 TOLERANCE_S = 0.04  # a file may end this much (one hop) before its declared end
 MARGIN_S = 0.1  # read beyond the crop, so that the resampler sees no edge there
+
+FULL_SCALE = 0.9999  # of the largest sample; 16 bits end at 0.99997
 
 # WAV writers that stream put the largest size they can: length unknown.
 _UNKNOWN_WAV_SIZE = 0x7FFFF000
@@ -69,7 +73,7 @@ def read_waveform(
     Differs: The paper resampled with resampy; soxr agrees to 0.02 in log-mel bins 0-49
         and differs by up to 2 in the top bins, at the filter's edge near 8 kHz.
     """
-    descriptor = _open_regular(path)
+    descriptor = open_regular(path)
     with os.fdopen(descriptor, "rb") as file:
         waveform, rate_hz = _decode(file, max_s)
     if not np.isfinite(waveform).all():
@@ -84,8 +88,58 @@ def read_waveform(
     return waveform
 
 
-def _open_regular(path: str | bytes | os.PathLike) -> int:
-    """Opens a regular file; anything else is rejected without waiting for it."""
+class Measures(NamedTuple):
+    """What a recording is, over its whole length.
+
+    Attributes:
+        duration_s: Of what can be decoded.
+        rate_hz: Samples a second.
+        channels: How many.
+        format: As libsndfile names it, "WAV", "OGG" ...
+        peak: The largest magnitude of the mean of the channels; 1 is full scale.
+        clipped: The share of samples, of all channels, that are at full scale.
+    """
+
+    duration_s: float
+    rate_hz: int
+    channels: int
+    format: str
+    peak: float
+    clipped: float
+
+
+def measure(path: str | bytes | os.PathLike) -> Measures:
+    """Decodes a whole recording, in blocks, to say what is in it.
+
+    Raises:
+        Rejected: As `read_waveform`, of the whole recording.
+    """
+    num_samples, num_clipped, peak = 0, 0, 0.0
+    with (
+        os.fdopen(open_regular(path), "rb") as file,
+        _opened(file) as recording,
+    ):
+        for block in _blocks(recording, None):
+            mono = np.abs(block.mean(axis=1, dtype=np.float64))
+            if not np.isfinite(mono).all():
+                first = num_samples + int(np.argmin(np.isfinite(mono)))
+                raise Rejected("NONFINITE", f"sample {first} is not finite")
+            peak = max(peak, float(mono.max()))
+            num_clipped += int(np.count_nonzero(np.abs(block) >= FULL_SCALE))
+            num_samples += len(block)
+        _check_end(file, recording, num_samples)
+        return Measures(
+            num_samples / recording.samplerate,
+            recording.samplerate,
+            recording.channels,
+            recording.format,
+            peak,
+            num_clipped / (num_samples * recording.channels),
+        )
+
+
+def open_regular(path: str | bytes | os.PathLike) -> int:
+    """Opens a regular file to read; rejects anything else without waiting for it."""
     try:
         # Non-blocking: a FIFO nobody writes to would otherwise hold us for ever.
         descriptor = os.open(os.fsencode(path), os.O_RDONLY | os.O_NONBLOCK)
@@ -121,6 +175,23 @@ class _Sequential(soundfile.SoundFile):
 
 def _decode(file: IO[bytes], max_s: float | None) -> tuple[np.ndarray, int]:
     """Returns the mean of the channels, float32 [S], and the rate in Hz."""
+    with _opened(file) as recording:
+        rate_hz = recording.samplerate
+        limit = None if max_s is None else math.ceil((max_s + MARGIN_S) * rate_hz)
+        waveform = np.concatenate(
+            [
+                block.mean(axis=1, dtype=np.float64).astype(np.float32)
+                for block in _blocks(recording, limit)
+            ]
+        )
+        if limit is None or len(waveform) < limit:
+            _check_end(file, recording, len(waveform))
+    return waveform, rate_hz
+
+
+@contextlib.contextmanager
+def _opened(file: IO[bytes]) -> Iterator[_Sequential]:
+    """Gives a recording whose rate and channels are bearable."""
     try:
         # The descriptor is ours to close: on an error libsndfile may or may not.
         recording = _Sequential(file.fileno(), closefd=False)
@@ -134,18 +205,12 @@ def _decode(file: IO[bytes], max_s: float | None) -> tuple[np.ndarray, int]:
             )
         if channels > MAX_CHANNELS:
             raise Rejected("CHANNELS", f"{channels} channels, over {MAX_CHANNELS}")
-        limit = None if max_s is None else math.ceil((max_s + MARGIN_S) * rate_hz)
-        waveform = _read_blocks(recording, limit)
-        if limit is None or len(waveform) < limit:
-            _check_end(file, recording, len(waveform))
-    if len(waveform) == 0:
-        raise Rejected("EMPTY", "holds no samples")
-    return waveform, rate_hz
+        yield recording
 
 
-def _read_blocks(recording: soundfile.SoundFile, limit: int | None) -> np.ndarray:
+def _blocks(recording: soundfile.SoundFile, limit: int | None) -> Iterator[np.ndarray]:
+    """Yields float32 [samples, channels]; at least one sample, at most `limit`."""
     block_length = max(1, BLOCK_LENGTH // recording.channels)
-    blocks: list[np.ndarray] = []
     num_samples = 0
     while limit is None or num_samples < limit:
         wanted = block_length if limit is None else limit - num_samples
@@ -158,9 +223,10 @@ def _read_blocks(recording: soundfile.SoundFile, limit: int | None) -> np.ndarra
             raise Rejected("CORRUPT", f"{reason} after sample {num_samples}") from None
         if len(block) == 0:
             break
-        blocks.append(block.mean(axis=1, dtype=np.float64).astype(np.float32))
         num_samples += len(block)
-    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+        yield block
+    if num_samples == 0:
+        raise Rejected("EMPTY", "holds no samples")
 
 
 def _check_end(

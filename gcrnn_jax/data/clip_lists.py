@@ -35,6 +35,40 @@ class ClipRow(NamedTuple):
     line: int
 
 
+class IdRow(NamedTuple):
+    """One row of `ytid,start,end,"names","ids"` as it was written."""
+
+    clip_id: str
+    names: str
+    ids: tuple[str, ...]
+    line: int  # 1 is the first
+
+
+def read_id_rows(path: str | os.PathLike, rejects: list[Reject]) -> list[IdRow]:
+    """Reads every row of `ytid,start,end,"names","ids"`, whatever its labels are.
+
+    Args:
+        path: As training_set.csv.
+        rejects: Rows that could not be read are appended to it, BAD_ROW or BAD_TIME.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from None
+    rows = []
+    for line, raw in enumerate(content.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
+        if not raw.strip() or raw.startswith(b"#"):
+            continue
+        try:
+            rows.append(_parse(raw, line))
+        except BadRow as bad:
+            rejects.append((str(path), line, bad.code, bad.detail))
+    return rows
+
+
 def read_clip_list(
     path: str | os.PathLike, classes: ClassList
 ) -> tuple[list[ClipRow], list[Reject]]:
@@ -55,19 +89,17 @@ def read_clip_list(
     Raises:
         DataError: The file cannot be read.
     """
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from None
+    rejects: list[Reject] = []
     merger = _Merger(str(path))
-    for line, raw in enumerate(content.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
-        if not raw.strip() or raw.startswith(b"#"):
-            continue
-        try:
-            merger.add(*_parse(raw, classes), line)
-        except BadRow as bad:
-            merger.rejects.append((str(path), line, bad.code, bad.detail))
-    return merger.rows(), merger.rejects
+    for row in read_id_rows(path, rejects):
+        unknown = [name for name in row.ids if name not in classes.index_by_id]
+        if unknown:
+            detail = _unknown("id", unknown[0], classes)
+            rejects.append((str(path), row.line, "UNKNOWN_LABEL", detail))
+        else:
+            labels = sorted({classes.index_by_id[name] for name in row.ids})
+            merger.add(row.clip_id, tuple(labels), row.line)
+    return merger.rows(), _by_line(rejects, merger)
 
 
 def read_weak_list(
@@ -102,8 +134,7 @@ def read_weak_list(
                 merger.labels[clip_id] = (tuple(sorted((*seen[0], label))), seen[1])
             else:
                 merger.add(clip_id, (label,), row.line)
-    rejects = sorted([*rejects, *merger.rejects], key=lambda reject: reject[1])
-    return merger.rows(), rejects
+    return merger.rows(), _by_line(rejects, merger)
 
 
 def clip_id_of_file(name: str) -> str:
@@ -139,8 +170,11 @@ class _Merger:
         return [ClipRow(clip_id, *rest) for clip_id, rest in self.labels.items()]
 
 
-def _parse(raw: bytes, classes: ClassList) -> tuple[str, tuple[int, ...]]:
-    """Returns clip id and labels of one line."""
+def _by_line(rejects: list[Reject], merger: _Merger) -> list[Reject]:
+    return sorted([*rejects, *merger.rejects], key=lambda reject: reject[1])
+
+
+def _parse(raw: bytes, line: int) -> IdRow:
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -154,18 +188,14 @@ def _parse(raw: bytes, classes: ClassList) -> tuple[str, tuple[int, ...]]:
     if len(columns) != 5:
         expected = 'expected `ytid,start,end,"names","ids"`'
         raise BadRow("BAD_ROW", f"{expected}, got {len(columns)} columns")
-    video_id, start, end, _, ids = (column.strip() for column in columns)
+    video_id, start, end, names, ids = (column.strip() for column in columns)
     if not video_id or "/" in video_id or "\\" in video_id:
         raise BadRow("BAD_ROW", f"expected an id of a video, got {video_id!r}")
     start_s, end_s = seconds(start), seconds(end)
     if start_s >= end_s:
         raise BadRow("BAD_TIME", f"expected start < end, got {start} and {end}")
-    labels = set()
-    for class_id in ids.split(","):
-        if class_id.strip() not in classes.index_by_id:
-            raise BadRow("UNKNOWN_LABEL", _unknown("id", class_id, classes))
-        labels.add(classes.index_by_id[class_id.strip()])
-    return f"{video_id}_{start_s:.3f}_{end_s:.3f}", tuple(sorted(labels))
+    clip_id = f"{video_id}_{start_s:.3f}_{end_s:.3f}"
+    return IdRow(clip_id, names, tuple(map(str.strip, ids.split(","))), line)
 
 
 def _unknown(what: str, text: str, classes: ClassList) -> str:

@@ -10,12 +10,18 @@
 Source: the lists and file names of DCASE 2017 Task 4.
 """
 
+import contextlib
 import dataclasses
 import os
 from pathlib import Path
 
-from gcrnn_jax.data.clip_lists import ClipRow, read_clip_list, read_weak_list
-from gcrnn_jax.data.event_lists import Reject
+from gcrnn_jax.data.clip_lists import (
+    ClipRow,
+    read_clip_list,
+    read_id_rows,
+    read_weak_list,
+)
+from gcrnn_jax.data.event_lists import Reject, read_event_rows
 from gcrnn_jax.data.labels import ClassList, read_class_list
 from gcrnn_jax.errors import DataError
 
@@ -54,7 +60,17 @@ class Dataset:
     rejects: tuple[Reject, ...]
 
 
-def find_splits(root: str | os.PathLike) -> Dataset:
+class _Strict(list[Reject]):
+    """Problems of which the first is an error."""
+
+    def append(self, reject: Reject) -> None:
+        path, _, _, detail = reject
+        raise DataError(detail if path in detail else f"{path}: {detail}")
+
+
+def find_splits(
+    root: str | os.PathLike, problems: list[Reject] | None = None
+) -> Dataset:
     """Reads the lists of a folder and finds the recording of every clip.
 
     Recordings are looked up by name among the files that are there, so no list can
@@ -63,19 +79,25 @@ def find_splits(root: str | os.PathLike) -> Dataset:
 
     Args:
         root: The folder; see the head of this file.
+        problems: None: the first problem is an error. A list: what can be read is
+            read, and problems are appended as (path, line or 0, code, detail); the
+            codes are CLASS_LIST (the classes are then all labels of the lists),
+            UNREADABLE, NO_ROW, NO_SPLIT, SHARED_CLIP, NO_RECORDINGS and FOLDER.
 
     Returns:
         Every split that has a list.
 
     Raises:
-        DataError: No folder, no class list or several, no split, a list without a
-            usable row, no recordings at all, or a clip that is in two splits.
+        DataError: No folder; or, without `problems`, no class list or several, no
+            split, a list without a usable row, no recordings at all, or a clip that
+            is in two splits.
     """
+    problems = _Strict() if problems is None else problems
     root = Path(root)
     if not root.is_dir():
         raise DataError(f"{root}: expected a folder with a data set, found none")
-    classes = _find_classes(root)
-    recordings = _index_recordings(root)
+    classes = _find_classes(root, problems)
+    recordings = index_recordings(root, problems)
     rejects: list[Reject] = []
     splits = {}
     for name in SPLITS:
@@ -83,10 +105,15 @@ def find_splits(root: str | os.PathLike) -> Dataset:
         if found is None:
             continue
         list_path, read = found
-        rows, bad = read(list_path, classes)
+        try:
+            rows, bad = read(list_path, classes)
+        except DataError as error:
+            problems.append((str(list_path), 0, "UNREADABLE", str(error)))
+            continue
         rejects += bad
         if not rows:
-            raise DataError(f"{list_path}: no usable row{_first(bad)}")
+            detail = f"no usable row{_first(bad)}"
+            problems.append((str(list_path), 0, "NO_ROW", detail))
         strong_list = root / f"groundtruth_strong_label_{name}_set.csv"
         splits[name] = FolderSplit(
             name=name,
@@ -96,29 +123,55 @@ def find_splits(root: str | os.PathLike) -> Dataset:
             strong_list=strong_list if strong_list.is_file() else None,
         )
     if not splits:
-        raise DataError(
-            f"{root}: expected training_set.csv or another of "
+        detail = (
+            "expected training_set.csv or another of "
             f"{', '.join(f'{name}_set.csv' for name in SPLITS[1:])}; "
             f"found {_listing(root)}"
         )
-    _check_disjoint(root, splits)
-    if not any(path for split in splits.values() for path in split.recordings):
-        clip_id = next(iter(splits.values())).rows[0].clip_id
-        raise DataError(
-            f"{root}: none of the listed clips has a recording: expected files such as "
-            f"audio/training/Y{clip_id}.wav; found {len(recordings)} files in audio/"
+        problems.append((str(root), 0, "NO_SPLIT", detail))
+    _find_shared(root, splits, problems)
+    wanted = [row.clip_id for split in splits.values() for row in split.rows]
+    if wanted and not any(any(split.recordings) for split in splits.values()):
+        detail = (
+            "none of the listed clips has a recording: expected files such as "
+            f"audio/training/Y{wanted[0]}.wav; found {len(recordings)} files in audio/"
         )
+        problems.append((str(root), 0, "NO_RECORDINGS", detail))
     return Dataset(root, classes, splits, tuple(rejects))
 
 
-def _find_classes(root: Path) -> ClassList:
+def _find_classes(root: Path, problems: list[Reject]) -> ClassList:
     candidates = sorted(root.glob("sound_event_list_*_classes.txt"))
     if len(candidates) != 1:
-        raise DataError(
-            f"{root}: expected one class list sound_event_list_*_classes.txt, "
+        detail = (
+            "expected one class list sound_event_list_*_classes.txt, "
             f"found {', '.join(path.name for path in candidates) or _listing(root)}"
         )
-    return read_class_list(candidates[0])
+        problems.append((str(root), 0, "CLASS_LIST", detail))
+        return _labels_as_classes(root)
+    try:
+        return read_class_list(candidates[0])
+    except DataError as error:
+        problems.append((str(candidates[0]), 0, "CLASS_LIST", str(error)))
+        return _labels_as_classes(root)
+
+
+def _labels_as_classes(root: Path) -> ClassList:
+    """Makes a class of every label that the lists hold, id or name."""
+    labels: set[str] = set()
+    for name in SPLITS:
+        for path in (
+            root / f"groundtruth_{kind}_label_{name}_set.csv"
+            for kind in ("weak", "strong")
+        ):
+            with contextlib.suppress(DataError):
+                rows = read_event_rows(path, [])
+                labels.update(row.event_label for row in rows if row.event_label)
+        with contextlib.suppress(DataError):
+            rows = read_id_rows(root / f"{name}_set.csv", [])
+            labels.update(label for row in rows for label in row.ids if label)
+    known = tuple(sorted(labels))
+    return ClassList(known, known)
 
 
 def _find_list(root: Path, name: str):
@@ -132,8 +185,11 @@ def _find_list(root: Path, name: str):
     return None
 
 
-def _index_recordings(root: Path) -> dict[str, list[Path]]:
-    """Returns file name without extension -> its files, most preferred first."""
+def index_recordings(root: Path, problems: list[Reject]) -> dict[str, list[Path]]:
+    """Returns file name without extension -> its files, most preferred first.
+
+    Problems, FOLDER for one that cannot be read, are appended as in `find_splits`.
+    """
     top = root / "audio" if (root / "audio").is_dir() else root
     found: dict[str, list[Path]] = {}
     folders = [top]
@@ -151,7 +207,7 @@ def _index_recordings(root: Path) -> dict[str, list[Path]]:
                         stem = os.path.splitext(entry.name)[0]
                         found.setdefault(stem, []).append(folder / entry.name)
         except OSError as error:
-            raise DataError(f"{folder}: {error.strerror}") from None
+            problems.append((str(folder), 0, "FOLDER", str(error.strerror)))
     for paths in found.values():
         paths.sort(key=_preference)
     return found
@@ -174,19 +230,23 @@ def _recording(
     return (own or candidates)[0]
 
 
-def _check_disjoint(root: Path, splits: dict[str, FolderSplit]) -> None:
+def _find_shared(
+    root: Path, splits: dict[str, FolderSplit], problems: list[Reject]
+) -> None:
     split_of: dict[str, str] = {}
-    shared = []
+    shared: list[Reject] = []
     for split in splits.values():
         for row in split.rows:
             other = split_of.setdefault(row.clip_id, split.name)
             if other != split.name:
-                shared.append(f"{row.clip_id} ({other}, {split.name})")
-    if shared:
+                clip = f"{row.clip_id} ({other}, {split.name})"
+                shared.append((str(split.list_path), row.line, "SHARED_CLIP", clip))
+    if shared and isinstance(problems, _Strict):
         raise DataError(
             f"{root}: {len(shared)} clips are in two splits, so that scores would be "
-            f"of clips trained on: {', '.join(shared[:3])}"
+            f"of clips trained on: {', '.join(detail for *_, detail in shared[:3])}"
         )
+    problems += shared
 
 
 def _first(rejects: list[Reject]) -> str:

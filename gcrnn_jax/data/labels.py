@@ -54,10 +54,15 @@ class ClassList:
 
     def nearest(self, text: str) -> str:
         """Returns the name or id most like a misspelt one, for error messages."""
-        folded = {value.casefold(): value for value in (*self.ids, *self.names)}
-        text = text.strip().casefold()
-        matches = difflib.get_close_matches(text, folded, n=1, cutoff=0.0)
-        return folded[matches[0]] if matches else ""
+        return _nearest(text, (*self.ids, *self.names))
+
+
+@functools.lru_cache(1024)  # a list with a class too many has it in many rows
+def _nearest(text: str, values: tuple[str, ...]) -> str:
+    folded = {value.casefold(): value for value in values}
+    text = text.strip().casefold()
+    matches = difflib.get_close_matches(text, folded, n=1, cutoff=0.0)
+    return folded[matches[0]] if matches else ""
 
 
 def read_class_list(path: str | os.PathLike) -> ClassList:

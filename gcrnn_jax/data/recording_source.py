@@ -9,7 +9,12 @@ import numpy as np
 from gcrnn_jax.audio.decode import Rejected, read_waveform
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.clip_lists import clip_id_of_file
-from gcrnn_jax.data.event_lists import Reject, events_by_file, read_event_rows
+from gcrnn_jax.data.event_lists import (
+    EventRow,
+    Reject,
+    events_by_file,
+    read_event_rows,
+)
 from gcrnn_jax.data.folder import Dataset, FolderSplit
 from gcrnn_jax.data.labels import ClassList
 from gcrnn_jax.data.store import EventTuple
@@ -97,6 +102,22 @@ def read_strong_list(
     Raises:
         DataError: The list cannot be read.
     """
+    rows, rejects = strong_rows(path, clip_ids, classes)
+    found = events_by_file(rows)
+    events = {
+        clip_id: tuple((on, off, name) for on, off, name in found.get(clip_id, ()))
+        for clip_id in clip_ids
+    }
+    return events, rejects
+
+
+def strong_rows(
+    path: Path, clip_ids: Sequence[str], classes: ClassList
+) -> tuple[list[EventRow], list[Reject]]:
+    """Reads the rows of a split's clips, `file` of each being the clip's id.
+
+    Args and errors are those of `read_strong_list`, so is the second result.
+    """
     rejects: list[Reject] = []
     rows, usable = read_event_rows(path, rejects), []
     known = set(clip_ids)
@@ -115,9 +136,4 @@ def read_strong_list(
             rejects.append((str(path), row.line, "UNKNOWN_LABEL", detail))
         else:
             usable.append(row._replace(file=clip_id))
-    found = events_by_file(usable)
-    events = {
-        clip_id: tuple((on, off, name) for on, off, name in found.get(clip_id, ()))
-        for clip_id in clip_ids
-    }
-    return events, sorted(rejects, key=lambda reject: reject[1])
+    return usable, sorted(rejects, key=lambda reject: reject[1])
