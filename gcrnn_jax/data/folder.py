@@ -21,7 +21,7 @@ from gcrnn_jax.data.clip_lists import (
     read_id_rows,
     read_weak_list,
 )
-from gcrnn_jax.data.event_lists import Reject, read_event_rows
+from gcrnn_jax.data.event_lists import EventRow, Reject, read_event_rows
 from gcrnn_jax.data.labels import ClassList, read_class_list
 from gcrnn_jax.errors import DataError
 
@@ -157,21 +157,28 @@ def _find_classes(root: Path, problems: list[Reject]) -> ClassList:
 
 
 def _labels_as_classes(root: Path) -> ClassList:
-    """Makes a class of every label that the lists hold, id or name."""
-    labels: set[str] = set()
-    for name in SPLITS:
-        for path in (
-            root / f"groundtruth_{kind}_label_{name}_set.csv"
-            for kind in ("weak", "strong")
-        ):
-            with contextlib.suppress(DataError):
-                rows = read_event_rows(path, [])
-                labels.update(row.event_label for row in rows if row.event_label)
+    """Makes a class of every label that the lists hold.
+
+    An id is called what stands beside it where it stands alone.
+    """
+    names: dict[str, str] = {}
+    events: list[EventRow] = []
+    for split in SPLITS:
         with contextlib.suppress(DataError):
-            rows = read_id_rows(root / f"{name}_set.csv", [])
-            labels.update(label for row in rows for label in row.ids if label)
-    known = tuple(sorted(labels))
-    return ClassList(known, known)
+            rows = read_id_rows(root / f"{split}_set.csv", [])
+            for row in sorted(rows, key=lambda row: len(row.ids)):
+                for class_id in filter(None, row.ids):
+                    alone = row.names if len(row.ids) == 1 else ""
+                    names.setdefault(class_id, alone or class_id)
+        for kind in ("weak", "strong"):
+            with contextlib.suppress(DataError):
+                path = root / f"groundtruth_{kind}_label_{split}_set.csv"
+                events += read_event_rows(path, [])
+    if len(set(names.values())) < len(names):  # names that tell nothing apart
+        names = {class_id: class_id for class_id in names}
+    labels = {row.event_label for row in events if row.event_label}
+    names |= {label: label for label in sorted(labels - {*names, *names.values()})}
+    return ClassList(tuple(names), tuple(names.values()))
 
 
 def _find_list(root: Path, name: str):

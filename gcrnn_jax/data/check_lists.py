@@ -1,0 +1,301 @@
+"""What is wrong with the lists of a data set, without looking at recordings."""
+
+import difflib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from gcrnn_jax.data.clip_lists import (
+    read_id_rows,
+    read_weak_list,
+)
+from gcrnn_jax.data.event_lists import EventRow, Reject
+from gcrnn_jax.data.folder import SPLITS, Dataset, FolderSplit
+from gcrnn_jax.data.labels import ClassList
+from gcrnn_jax.data.recording_source import strong_rows
+from gcrnn_jax.errors import DataError
+
+_TIMED_ID = re.compile(r"(.+)_(\d+\.\d{3})_(\d+\.\d{3})")
+_TOLERANCE_S = 0.0006  # times of lists have three decimals
+
+
+class Lists(NamedTuple):
+    """The lists of a data set as far as they could be read.
+
+    Attributes:
+        events: Split -> rows of its strong list, for splits that have one; `file` is
+            the clip's id.
+        findings: What is wrong with them.
+    """
+
+    events: dict[str, list[EventRow]]
+    findings: list[Reject]
+
+
+def check_lists(dataset: Dataset) -> Lists:
+    """Finds what is wrong with the lists of a folder.
+
+    Args:
+        dataset: Of `find_splits`, whose own problems are not repeated here.
+    """
+    root, classes = dataset.root, dataset.classes
+    findings = [*dataset.rejects, *_files(root), *_splits(dataset)]
+    events = {}
+    for name, split in dataset.splits.items():
+        if not split.rows:
+            continue  # NO_ROW already
+        findings += _names(split, classes)
+        findings += _clips(split)
+        findings += _weak_list(root, split, classes)
+        if split.strong_list is not None:
+            rows, bad = _read_strong(split, classes)
+            findings += bad
+            if rows is not None:
+                events[name] = rows
+                findings += _events(split.strong_list, rows)
+                findings += _labels_and_events(split, rows, classes)
+    findings += _sources(dataset)
+    findings += _classes(dataset)
+    return Lists(events, findings)
+
+
+def list_files(root: Path) -> list[Path]:
+    """Returns the class list and the lists of all splits, those that are there."""
+    names = [
+        path.format(name)
+        for name in SPLITS
+        for path in (
+            "{}_set.csv",
+            "groundtruth_weak_label_{}_set.csv",
+            "groundtruth_strong_label_{}_set.csv",
+        )
+    ]
+    files = [*root.glob("sound_event_list_*_classes.txt"), *(root / n for n in names)]
+    return sorted(path for path in files if path.is_file())
+
+
+def source_and_length(clip_id: str) -> tuple[str, float | None]:
+    """Returns what a clip was cut from and how long it should be, in seconds.
+
+    Example:
+        >>> source_and_length("-5QrBL6MzLg_60.000_70.000")
+        ('-5QrBL6MzLg', 10.0)
+        >>> source_and_length("kitchen_7")
+        ('kitchen_7', None)
+    """
+    match = _TIMED_ID.fullmatch(clip_id)
+    if not match or float(match[2]) >= float(match[3]):
+        return clip_id, None
+    return match[1], float(match[3]) - float(match[2])
+
+
+def _files(root: Path) -> Iterator[Reject]:
+    """Encodings and line ends of the lists, and names like those of lists."""
+    files = list_files(root)
+    for path in files:
+        try:
+            content = path.read_bytes()
+        except OSError:
+            continue  # UNREADABLE already
+        if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+            detail = "UTF-16; save it as UTF-8"
+            yield str(path), 0, "ENCODING", detail
+        elif content.startswith(b"\xef\xbb\xbf"):
+            yield str(path), 1, "BYTE_ORDER_MARK", "begins with EF BB BF"
+        if num_returns := content.count(b"\r"):
+            yield str(path), 0, "LINE_ENDS", f"{num_returns} lines end in CR LF or CR"
+    known = [f"{name}_set.csv" for name in SPLITS]
+    for path in sorted(root.iterdir()):
+        is_list = path.name.lower().endswith("_set.csv")
+        if not is_list or path in files or path.name.startswith("duration_of_files_"):
+            continue
+        kind = re.match(r"groundtruth_(weak|strong)_label_", path.name)
+        prefix = kind[0] if kind else ""
+        name = path.name.removeprefix(prefix)
+        near = difflib.get_close_matches(name.lower(), known, 1, cutoff=0.5)
+        hint = f"; the nearest is {prefix}{near[0]}" if near else ""
+        yield str(path), 0, "UNKNOWN_LIST", f"splits are {', '.join(SPLITS)}{hint}"
+
+
+def _splits(dataset: Dataset) -> Iterator[Reject]:
+    """Splits without which training or scoring is not possible."""
+    root, splits = dataset.root, dataset.splits
+    if splits and "training" not in splits:
+        detail = f"no usable training_set.csv, only {', '.join(splits)}"
+        yield str(root), 0, "SPLIT_MISSING", detail
+    if splits and not set(splits) - {"training"}:
+        detail = f"no usable list of {', '.join(SPLITS[1:])}: nothing to score on"
+        yield str(root), 0, "SPLIT_MISSING", detail
+    for name in SPLITS:
+        path = root / f"groundtruth_strong_label_{name}_set.csv"
+        if name not in splits and path.is_file():
+            detail = f"events of a split that no usable {name}_set.csv or "
+            detail += f"groundtruth_weak_label_{name}_set.csv lists"
+            yield str(path), 0, "SPLIT_MISSING", detail
+
+
+def _names(split: FolderSplit, classes: ClassList) -> Iterator[Reject]:
+    """Names beside ids that are those of other classes."""
+    if split.list_path.name != f"{split.name}_set.csv":
+        return
+    for row in read_id_rows(split.list_path, []):
+        if any(label not in classes.index_by_id for label in row.ids):
+            continue
+        expected = [classes.names[classes.index_by_id[label]] for label in row.ids]
+        # Names that hold commas, joined by commas: compared without splitting them.
+        left, is_other = row.names, False
+        for name in sorted(expected, key=len, reverse=True):
+            is_other |= name not in left
+            left = left.replace(name, "", 1)
+        if is_other or left.strip(", "):
+            detail = f"{row.names!r} beside the ids of {', '.join(expected)}"
+            yield str(split.list_path), row.line, "NAMES_DIFFER", detail
+
+
+def _clips(split: FolderSplit) -> Iterator[Reject]:
+    """Clips without labels, and those shorter than most."""
+    path = str(split.list_path)
+    lengths = {row.clip_id: source_and_length(row.clip_id)[1] for row in split.rows}
+    known = Counter(round(length, 3) for length in lengths.values() if length)
+    usual_s = known.most_common(1)[0][0] if known else 0.0
+    for row in split.rows:
+        if not row.labels:
+            yield path, row.line, "UNLABELLED", row.clip_id
+        length = lengths[row.clip_id]
+        if length is not None and length < usual_s - _TOLERANCE_S:
+            detail = f"{row.clip_id}: {length:g} s, most have {usual_s:g} s"
+            yield path, row.line, "SHORT_CLIP", detail
+
+
+def _weak_list(root: Path, split: FolderSplit, classes: ClassList) -> Iterator[Reject]:
+    """Differences between the two lists that say which clip has which labels."""
+    path = root / f"groundtruth_weak_label_{split.name}_set.csv"
+    if path == split.list_path or not path.is_file():
+        return
+    try:
+        rows, rejects = read_weak_list(path, classes)
+    except DataError as error:
+        yield str(path), 0, "UNREADABLE", str(error)
+        return
+    yield from rejects
+    weak = {row.clip_id: row for row in rows}
+    for row in split.rows:
+        other = weak.pop(row.clip_id, None) or weak.pop("Y" + row.clip_id, None)
+        if other is None:
+            detail = f"{row.clip_id} is not in {path.name}"
+            yield str(split.list_path), row.line, "LABELS_DIFFER", detail
+        elif other.labels != row.labels:
+            here, there = (
+                ", ".join(classes.names[label] for label in labels) or "no label"
+                for labels in (other.labels, row.labels)
+            )
+            detail = f"{row.clip_id}: {here}; {split.list_path.name} says {there}"
+            yield str(path), other.line, "LABELS_DIFFER", detail
+    for row in weak.values():
+        detail = f"{row.clip_id} is not in {split.list_path.name}"
+        yield str(path), row.line, "LABELS_DIFFER", detail
+
+
+def _read_strong(
+    split: FolderSplit, classes: ClassList
+) -> tuple[list[EventRow] | None, list[Reject]]:
+    assert split.strong_list is not None
+    try:
+        clip_ids = [row.clip_id for row in split.rows]
+        return strong_rows(split.strong_list, clip_ids, classes)
+    except DataError as error:
+        return None, [(str(split.strong_list), 0, "UNREADABLE", str(error))]
+
+
+def _events(path: Path, rows: list[EventRow]) -> Iterator[Reject]:
+    """Events of no length, twice, or overlapping one of their class."""
+    of_class: dict[tuple[str, str], list[EventRow]] = defaultdict(list)
+    seen: dict[tuple, int] = {}
+    for row in rows:
+        if row.onset is None or row.offset is None or not row.event_label:
+            continue
+        if row.onset == row.offset:
+            code = "ZERO_LENGTH" if row.offset else "NO_TIMES"
+            detail = f"{row.file}: {row.event_label} at {row.onset:g} s"
+            yield str(path), row.line, code, detail
+            continue
+        event = f"{row.file}: {row.event_label} {row.onset:g}-{row.offset:g} s"
+        first = seen.setdefault(row[:4], row.line)
+        if first != row.line:
+            detail = f"{event}, as in line {first}"
+            yield str(path), row.line, "DUPLICATE_EVENT", detail
+        of_class[row.file, row.event_label].append(row)
+    for events in of_class.values():
+        events.sort(key=lambda row: (row.onset, row.line))
+        longest, lines = events[0], []
+        for row in events[1:]:
+            if row.onset < longest.offset:
+                lines += [longest.line, row.line]
+            longest = max(longest, row, key=lambda row: row.offset)
+        if lines:
+            detail = f"{longest.file}: {longest.event_label} in lines "
+            detail += ", ".join(map(str, sorted(set(lines))))
+            yield str(path), min(lines), "OVERLAP", detail
+
+
+def _labels_and_events(
+    split: FolderSplit, rows: list[EventRow], classes: ClassList
+) -> Iterator[Reject]:
+    """Weak labels without events, and events without weak labels."""
+    strong_list = str(split.strong_list)
+    lines: dict[str, dict[str, int]] = defaultdict(dict)
+    timed = set()
+    for row in rows:
+        if row.event_label:
+            lines[row.file].setdefault(row.event_label, row.line)
+            if row.offset:
+                timed.add(row.file)
+    for row in split.rows:
+        weak = {classes.names[label] for label in row.labels}
+        strong = lines[row.clip_id]
+        for label in strong.keys() - weak:
+            detail = f"{row.clip_id}: {label} is not in {split.list_path.name}"
+            yield strong_list, strong[label], "EVENT_UNLABELLED", detail
+        for label in sorted(weak - strong.keys()):
+            detail = f"{row.clip_id}: {label}"
+            yield str(split.list_path), row.line, "LABEL_WITHOUT_EVENT", detail
+        if weak and row.clip_id not in timed:
+            detail = f"{row.clip_id}: {', '.join(sorted(weak))}"
+            yield str(split.list_path), row.line, "NO_EVENT", detail
+
+
+def _sources(dataset: Dataset) -> Iterator[Reject]:
+    """Sources, such as videos, with different clips in two splits."""
+    first: dict[str, tuple[str, str]] = {}
+    told = set()
+    for name, split in dataset.splits.items():
+        for row in split.rows:
+            source, _ = source_and_length(row.clip_id.removeprefix("Y"))
+            other, clip_id = first.setdefault(source, (name, row.clip_id))
+            if name == other or clip_id == row.clip_id or (source, name) in told:
+                continue
+            told.add((source, name))
+            detail = f"{source}: {clip_id} ({other}), {row.clip_id} ({name})"
+            yield str(split.list_path), row.line, "SHARED_SOURCE", detail
+
+
+def _classes(dataset: Dataset) -> Iterator[Reject]:
+    """Classes that a split has no clip of."""
+    found = {
+        name: {label for row in split.rows for label in row.labels}
+        for name, split in dataset.splits.items()
+        if split.rows
+    }
+    for label, class_name in enumerate(dataset.classes.names):
+        scored = [name for name in found if name != "training" and label in found[name]]
+        for name in found:
+            if label in found[name]:
+                continue
+            path = str(dataset.splits[name].list_path)
+            if name == "training" and scored:
+                detail = f"{class_name}, scored in {', '.join(scored)}"
+                yield path, 0, "CLASS_UNTRAINED", detail
+            else:
+                yield path, 0, "CLASS_EMPTY", f"{class_name} ({name})"
