@@ -211,33 +211,36 @@ def _read_strong(
 
 def _events(path: Path, rows: list[EventRow]) -> Iterator[Reject]:
     """Events of no length, twice, or overlapping one of their class."""
-    of_class: dict[tuple[str, str], list[EventRow]] = defaultdict(list)
-    seen: dict[tuple, int] = {}
-    for row in rows:
-        if row.onset is None or row.offset is None or not row.event_label:
+    of_class: dict[tuple[str, str], list[tuple[float, float, int]]] = defaultdict(list)
+    first_line: dict[tuple, int] = {}
+    for file, onset, offset, label, line in rows:
+        if onset is None or offset is None or label is None:
             continue
-        if row.onset == row.offset:
-            code = "ZERO_LENGTH" if row.offset else "NO_TIMES"
-            detail = f"{row.file}: {row.event_label} at {row.onset:g} s"
-            yield str(path), row.line, code, detail
+        if onset == offset:
+            code = "ZERO_LENGTH" if offset else "NO_TIMES"
+            yield str(path), line, code, f"{file}: {label} at {onset:g} s"
             continue
-        event = f"{row.file}: {row.event_label} {row.onset:g}-{row.offset:g} s"
-        first = seen.setdefault(row[:4], row.line)
-        if first != row.line:
-            detail = f"{event}, as in line {first}"
-            yield str(path), row.line, "DUPLICATE_EVENT", detail
-        of_class[row.file, row.event_label].append(row)
-    for events in of_class.values():
-        events.sort(key=lambda row: (row.onset, row.line))
-        longest, lines = events[0], []
-        for row in events[1:]:
-            if row.onset < longest.offset:
-                lines += [longest.line, row.line]
-            longest = max(longest, row, key=lambda row: row.offset)
-        if lines:
-            detail = f"{longest.file}: {longest.event_label} in lines "
-            detail += ", ".join(map(str, sorted(set(lines))))
-            yield str(path), min(lines), "OVERLAP", detail
+        first = first_line.setdefault((file, onset, offset, label), line)
+        if first != line:
+            detail = f"{file}: {label} {onset:g}-{offset:g} s, as in line {first}"
+            yield str(path), line, "DUPLICATE_EVENT", detail
+        of_class[file, label].append((onset, offset, line))
+    for (file, label), events in of_class.items():
+        if lines := _overlapping(sorted(events)):
+            detail = f"{file}: {label} in lines {', '.join(map(str, lines))}"
+            yield str(path), lines[0], "OVERLAP", detail
+
+
+def _overlapping(events: list[tuple[float, float, int]]) -> list[int]:
+    """Returns the lines of those (onset, offset, line), by onset, that share time."""
+    lines = set()
+    _, end, end_line = events[0]
+    for onset, offset, line in events[1:]:
+        if onset < end:
+            lines |= {end_line, line}
+        if offset > end:
+            end, end_line = offset, line
+    return sorted(lines)
 
 
 def _labels_and_events(
@@ -289,13 +292,11 @@ def _classes(dataset: Dataset) -> Iterator[Reject]:
         if split.rows
     }
     for label, class_name in enumerate(dataset.classes.names):
-        scored = [name for name in found if name != "training" and label in found[name]]
+        having = [name for name, labels in found.items() if label in labels]
         for name in found:
-            if label in found[name]:
-                continue
             path = str(dataset.splits[name].list_path)
-            if name == "training" and scored:
-                detail = f"{class_name}, scored in {', '.join(scored)}"
+            if name == "training" and having and name not in having:
+                detail = f"{class_name}, scored in {', '.join(having)}"
                 yield path, 0, "CLASS_UNTRAINED", detail
-            else:
+            elif name not in having:
                 yield path, 0, "CLASS_EMPTY", f"{class_name} ({name})"

@@ -134,7 +134,7 @@ def find_splits(
     if wanted and not any(any(split.recordings) for split in splits.values()):
         detail = (
             "none of the listed clips has a recording: expected files such as "
-            f"audio/training/Y{wanted[0]}.wav; found {len(recordings)} files in audio/"
+            f"audio/training/Y{wanted[0]}.wav; found {len(recordings)} files"
         )
         problems.append((str(root), 0, "NO_RECORDINGS", detail))
     return Dataset(root, classes, splits, tuple(rejects))
