@@ -7,6 +7,7 @@ Nothing in the folder is changed.
 
 import argparse
 import html
+import itertools
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -208,26 +209,25 @@ def _class_table(splits: dict[str, Any]) -> tuple[Sequence[str], list[list]]:
 
 def _group_text(group: "Group") -> str:
     """Returns a kind and its first examples, of as many files as possible."""
-    per_path = Counter(path for path, *_ in group.findings)
+    findings = group.findings
+    per_path = Counter(path for path, *_ in findings)
+    key = 0 if len(per_path) > 1 else 3  # of each path, or of each detail, the first
+    first = {finding[key]: finding for finding in reversed(findings)}
+    order = (path for path, _ in per_path.most_common())
+    keys = order if len(per_path) > 1 else dict.fromkeys(f[3] for f in findings)
+    examples = [first[one] for one in itertools.islice(keys, NUM_EXAMPLES)]
     lines = [
-        f"  {group.code} ({len(group.findings)}): {group.kind.what}; "
-        f"{group.kind.effect}"
+        f"  {group.code} ({len(findings)}): {group.kind.what}; {group.kind.effect}"
     ]
-    if len(per_path) == 1:
-        examples = group.findings[:NUM_EXAMPLES]
-    else:
-        first = {finding[0]: finding for finding in reversed(group.findings)}
-        examples = [first[path] for path, _ in per_path.most_common(NUM_EXAMPLES)]
     for path, line, _, detail in examples:
-        more = per_path[path] if len(per_path) > 1 else 1
         place = f"{path}:{line}" if line else path
-        others = f" (and {more - 1} more there)" if more > 1 else ""
+        more = per_path[path] - 1 if len(per_path) > 1 else 0
+        others = f" (and {more} more there)" if more else ""
         lines.append(f"    {place}: {detail}{others}")
-    shown = len(examples) if len(per_path) == 1 else len(per_path)
     if len(per_path) > len(examples):
         lines.append(f"    and in {len(per_path) - len(examples)} more files")
-    elif len(group.findings) > shown and len(per_path) == 1:
-        lines.append(f"    and {len(group.findings) - shown} more there")
+    elif len(per_path) == 1 and len(findings) > len(examples):
+        lines.append(f"    and {len(findings) - len(examples)} more there")
     return "\n".join(lines)
 
 

@@ -250,7 +250,8 @@ def test_channels_that_cancel_are_silent_and_a_quiet_recording_is_not(root):
     wave = noise(0)[:, None]
     put(np.hstack([wave, -wave]))(recording(root, "training", 0))
     put(1.2e-3 * np.sign(noise(1)))(recording(root, "training", 1))
-    assert {code for code, *_ in found(root)} == {"SILENT"}
+    silent = os.path.relpath(recording(root, "training", 0), root)
+    assert found(root) == {("SILENT", silent, 0)}
 
 
 def test_a_long_recording_is_noted_as_cropped(root):
@@ -348,6 +349,25 @@ def test_splits_that_are_missing(root):
     assert ("SPLIT_MISSING", STRONG, 0) in found(root)
 
 
+def test_training_clips_alone_cannot_be_scored(root):
+    for path in root.glob("*_validation_set.csv"):
+        path.unlink()
+    (root / VALIDATION).unlink()
+    shutil.rmtree(root / "audio/validation")
+    assert found(root) == {("SPLIT_MISSING", ".", 0)}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_damaged_lists_never_end_in_a_traceback(root, seed):
+    random = np.random.default_rng(seed)
+    for path in (*root.glob("*.csv"), *root.glob("*.txt")):
+        content = np.frombuffer(path.read_bytes(), np.uint8).copy()
+        places = random.integers(len(content), size=1 + seed % 5)
+        content[places] = random.choice(list(b'\0\t\r\n,"9\xff\xc3e-'), len(places))
+        path.write_bytes(content[: random.integers(1, 2 * len(content))].tobytes())
+    found(root, lists_only=seed % 2 == 0)
+
+
 def test_a_list_without_a_row_and_an_empty_folder(root, tmp_path):
     (root / TRAINING).write_text("")
     assert ("NO_ROW", TRAINING, 0) in found(root)
@@ -396,6 +416,14 @@ def test_the_summary_is_short_where_findings_are_many(root):
     assert sum("u" in line and "is not a clip" in line for line in lines) == 3
     assert "    and 47 more there" in lines
     assert len(report.as_dict()["findings"][0]["places"]) == 50
+
+
+def test_a_label_that_is_wrong_in_many_rows_is_one_example(root):
+    append(strong_list(root), 9 * f"{V0}\t0.1\t0.2\tCars\n" + f"{V0}\t0\t1\tBus\n")
+    lines = summary(check(root, num_workers=1)).splitlines()
+    assert sum("unknown class 'Cars'" in line for line in lines) == 1
+    assert sum("unknown class 'Bus'" in line for line in lines) == 1
+    assert "    and 8 more there" in lines
 
 
 def test_the_hash_is_that_of_sha256sum_and_follows_lists_and_recordings(root):
