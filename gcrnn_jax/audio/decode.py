@@ -178,12 +178,11 @@ def _decode(file: IO[bytes], max_s: float | None) -> tuple[np.ndarray, int]:
     with _opened(file) as recording:
         rate_hz = recording.samplerate
         limit = None if max_s is None else math.ceil((max_s + MARGIN_S) * rate_hz)
-        waveform = np.concatenate(
-            [
-                block.mean(axis=1, dtype=np.float64).astype(np.float32)
-                for block in _blocks(recording, limit)
-            ]
-        )
+        blocks = [
+            block.mean(axis=1, dtype=np.float64).astype(np.float32)
+            for block in _blocks(recording, limit)
+        ]
+        waveform = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
         if limit is None or len(waveform) < limit:
             _check_end(file, recording, len(waveform))
     return waveform, rate_hz
@@ -209,7 +208,7 @@ def _opened(file: IO[bytes]) -> Iterator[_Sequential]:
 
 
 def _blocks(recording: soundfile.SoundFile, limit: int | None) -> Iterator[np.ndarray]:
-    """Yields float32 [samples, channels]; at least one sample, at most `limit`."""
+    """Yields float32 [samples, channels], at most `limit` samples in all."""
     block_length = max(1, BLOCK_LENGTH // recording.channels)
     num_samples = 0
     while limit is None or num_samples < limit:
@@ -225,14 +224,12 @@ def _blocks(recording: soundfile.SoundFile, limit: int | None) -> Iterator[np.nd
             break
         num_samples += len(block)
         yield block
-    if num_samples == 0:
-        raise Rejected("EMPTY", "holds no samples")
 
 
 def _check_end(
     file: IO[bytes], recording: soundfile.SoundFile, num_samples: int
 ) -> None:
-    """Raises if the file stops before the end that it declares.
+    """Raises if the file stops before the end that it declares, or is empty.
 
     libsndfile shortens WAV and OGG silently; MP3 declares nothing that could be held
     against it, so what can be decoded counts.
@@ -257,6 +254,8 @@ def _check_end(
             raise Rejected(
                 "TRUNCATED", f"{num_samples} of {recording.frames} samples present"
             )
+    if num_samples == 0:
+        raise Rejected("EMPTY", "holds no samples")
 
 
 def _missing_wav_s(file: IO[bytes]) -> float:
