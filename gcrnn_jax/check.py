@@ -136,10 +136,7 @@ def summary(report: Report) -> str:
     from gcrnn_jax.metrics.tables import text_table
 
     card = report.card
-    parts = [
-        f"{card['name']}: {len(card['classes'])} classes; "
-        f"sha256 of {card['sha256_of']}: {card['sha256']}"
-    ]
+    parts = [f"{card['name']}: {len(card['classes'])} classes; {_hash(card)}"]
     if splits := card["splits"]:
         parts.append(text_table(*_split_table(splits)))
         if card["classes"]:
@@ -169,8 +166,7 @@ def markdown(report: Report) -> str:
 
     card, lines = report.card, []
     lines += [f"# Data card: {_cell(card['name'])}", ""]
-    lines += [f"SHA-256 of {card['sha256_of']}: `{card['sha256']}`  "]
-    lines += [f"SHA-256 of lists: `{card['lists_sha256']}`", ""]
+    lines += [_hash(card), ""]
     if splits := card["splits"]:
         lines += ["## Splits", "", *_markdown_table(*_split_table(splits))]
         lines += ["## Clips per class", "", *_markdown_table(*_class_table(splits))]
@@ -188,6 +184,12 @@ def markdown(report: Report) -> str:
     header = ("code", "severity", "count", "what")
     lines += ["## Findings", "", *_markdown_table(header, rows)]
     return "\n".join(lines)
+
+
+def _hash(card: dict[str, Any]) -> str:
+    if card["data_sha256"] is None:
+        return f"labels sha256 {card['labels_sha256']} (no recording was read)"
+    return f"data sha256 {card['data_sha256']}"
 
 
 def _split_table(splits: dict[str, Any]) -> tuple[Sequence[str], list[list]]:

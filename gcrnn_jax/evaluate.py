@@ -151,7 +151,7 @@ def _evaluate_system(flags: argparse.Namespace) -> None:
         rows.insert(0, judge.found(name, scored.posteriors, fit.posteriors))
     print(f"{split.name}: {len(split)} clips\n\n{systems_table(rows)}\n")
     print(classes_table(rows[0].scores))
-    content = {"system": name, "split": split.name}
+    content = {"system": name, "data_sha256": split.data_sha256, "split": split.name}
     content |= {"postprocessing": rows[0].postprocessing}
     content |= {
         "tagging": rows[0].scores.tagging,

@@ -141,7 +141,7 @@ def _report(config, workdir: Path, store, predict, fused: list[int]) -> None:
     if jax.process_index() != 0:
         return
     chosen, folder = rows[1], workdir / "results" / split.name
-    report.write_results(folder, rows, chosen)
+    report.write_results(folder, rows, chosen, data_sha256=store.data_sha256)
     print(f"\n{split.name}: {len(split)} clips; {_explain(fit_split)}\n")
     print(report.systems_table(rows))
     print(f"\n{chosen.system}, every class (%)\n")

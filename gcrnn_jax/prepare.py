@@ -155,6 +155,7 @@ def summary(store: "FeatureStore") -> str:
             f"{name}: {entry['num_clips']} clips, {hours:.2f} h{strong}"
             + (f"; {rejected} rejected" if rejected else "")
         )
+    lines.append(f"data sha256 {store.data_sha256}")
     codes = store.card["rejects_per_code"]
     if codes:
         counts = ", ".join(f"{code} {count}" for code, count in codes.items())

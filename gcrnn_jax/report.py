@@ -172,11 +172,13 @@ def _averages(scores: Scores) -> list[list[object]]:
     return [micro_row, macro_row]
 
 
-def write_results(folder: Path, rows: list[Row], chosen: Row) -> None:
+def write_results(
+    folder: Path, rows: list[Row], chosen: Row, *, data_sha256: str
+) -> None:
     """Writes the scores of all rows; of the chosen row posteriors and decisions.
 
-    The decisions are lists as DCASE has them. The posteriors carry the thresholds
-    found for them.
+    With the scores goes the hash of the data that they were made on. The decisions are
+    lists as DCASE has them. The posteriors carry the thresholds found for them.
     """
     make_folder(folder)
     content: list[Mapping] = [
@@ -189,7 +191,8 @@ def write_results(folder: Path, rows: list[Row], chosen: Row) -> None:
         }
         for row in rows
     ]
-    write_text(folder / "scores.json", json_text({"systems": content}))
+    scores = {"data_sha256": data_sha256, "systems": content}
+    write_text(folder / "scores.json", json_text(scores))
     posteriors = chosen.posteriors
     dataclasses.replace(posteriors, postprocessing=chosen.for_new_clips).save(
         folder / "posteriors.npz"

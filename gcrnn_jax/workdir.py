@@ -14,6 +14,7 @@ from gcrnn_jax.errors import ConfigError, DataError
 
 CONFIG = "config.json"
 DATA = "data.json"
+DATA_SHA256 = "data_sha256"
 
 _SCALER_TOLERANCE = 1e-3  # in units of the features, whose deviations are 1 to 4
 
@@ -85,6 +86,7 @@ def check_same_data(folder: Path, store: FeatureStore) -> None:
     """
     now = _training_clips(store)
     before = _read(folder / DATA)
+    before.pop(DATA_SHA256, None)  # of all splits: a score says which data it was of
     if before == now:
         return
     exact = ("clips", "labels", "classes")
@@ -107,9 +109,10 @@ def check_same_data(folder: Path, store: FeatureStore) -> None:
 
 
 def write_data(folder: Path, store: FeatureStore) -> None:
-    """Keeps what identifies the training clips with their run, if it is not there."""
+    """Keeps what identifies the data with their run, if it is not there."""
     if not (folder / DATA).exists():
-        _write(folder / DATA, _training_clips(store))
+        content = {DATA_SHA256: store.data_sha256, **_training_clips(store)}
+        _write(folder / DATA, content)
 
 
 def _training_clips(store: FeatureStore) -> dict[str, Any]:

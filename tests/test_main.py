@@ -35,11 +35,12 @@ def test_a_finished_run_says_so_and_evaluates_to_the_same_scores(finished, comma
     assert len(commands.losses(workdir)) == 4
 
 
-def tagging_of(commands, output, *flags):
-    """The tagging scores that `evaluate` writes."""
+def evaluated(commands, output, *flags):
+    """The tagging scores that `evaluate` writes, and the hash of their data."""
     result = commands.run(*flags, f"--output={output}", module="gcrnn_jax.evaluate")
     assert result.returncode == 0, result.stderr
-    return json.loads(output.read_text())["tagging"]
+    content = json.loads(output.read_text())
+    return content["tagging"], content["data_sha256"]
 
 
 def test_averaging_fusing_and_evaluating_agree_with_the_run(
@@ -48,10 +49,12 @@ def test_averaging_fusing_and_evaluating_agree_with_the_run(
     workdir, printed = finished
     results = workdir / "results" / "testing"
     store = printed.split("features in ")[1].splitlines()[0]
+    scores = json.loads((results / "scores.json").read_text())
     reported = {
-        (row["system"], row["thresholds"]): row["tagging"]
-        for row in json.loads((results / "scores.json").read_text())["systems"]
+        (row["system"], row["thresholds"]): (row["tagging"], scores["data_sha256"])
+        for row in scores["systems"]
     }
+    assert f"data sha256 {scores['data_sha256']}" in printed
     averaged, fused = tmp_path / "averaged", tmp_path / "fused"
     result = commands.run(
         *(workdir, "--epochs=1:2", f"--output={averaged}"),
@@ -82,7 +85,7 @@ def test_averaging_fusing_and_evaluating_agree_with_the_run(
             [f"--posteriors={results / 'posteriors.npz'}", f"--store={store}"],
         ),
     ):
-        assert tagging_of(commands, tmp_path / "scores.json", *flags) == reported[row]
+        assert evaluated(commands, tmp_path / "scores.json", *flags) == reported[row]
 
 
 @pytest.mark.parametrize(

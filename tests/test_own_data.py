@@ -2,10 +2,22 @@
 
 import json
 
+from gcrnn_jax.check import check
+
 
 def scored_clips(workdir):
     with open(workdir / "results" / "validation" / "tags.csv") as file:
         return {line.split("\t")[0] for line in file}
+
+
+def scored_data(workdir):
+    """The hash that the scores carry."""
+    path = workdir / "results" / "validation" / "scores.json"
+    return json.loads(path.read_text())["data_sha256"]
+
+
+def data_begun_with(workdir):
+    return json.loads((workdir / "data.json").read_text())["data_sha256"]
 
 
 def test_a_run_goes_on_with_its_own_training_clips_only(
@@ -19,6 +31,9 @@ def test_a_run_goes_on_with_its_own_training_clips_only(
     assert first.returncode == 0, first.stderr
     assert "This part also served to watch training" in first.stdout
     assert len(scored_clips(workdir)) == 6
+    begun = check(root, num_workers=1).card["data_sha256"]
+    assert f"data sha256 {begun}" in first.stdout
+    assert scored_data(workdir) == data_begun_with(workdir) == begun
     card = json.loads((workdir / "averaged" / "card" / "data.json").read_text())
     assert len(card["postprocessing"]["tag_threshold"]) == 3
 
@@ -29,6 +44,8 @@ def test_a_run_goes_on_with_its_own_training_clips_only(
     second = commands.main(workdir, *fields, f"--config.data.root={moved}")
     assert second.returncode == 0, second.stderr
     assert "is finished" in second.stdout and len(scored_clips(workdir)) == 5
+    assert scored_data(workdir) == check(moved, num_workers=1).card["data_sha256"]
+    assert scored_data(workdir) != data_begun_with(workdir) == begun
 
     rows = (moved / "training_set.csv").read_text().splitlines(keepends=True)
     (moved / "training_set.csv").write_text("".join(rows[:-1]))

@@ -25,10 +25,11 @@ class Clips(list):
     digest = "d"
 
 
-def store(num_clips=3, labels="abc", mean=(0.5, 1.5), name="Car"):
+def store(num_clips=3, labels="abc", mean=(0.5, 1.5), name="Car", data="all"):
     """As much of a feature store as identifies its training clips."""
     files = ("clip_ids.json", "num_frames.npy", "weak_label.npy")
     return SimpleNamespace(
+        data_sha256=data,
         splits={"training": Clips(range(num_clips))},
         card={
             "files": {
@@ -85,6 +86,18 @@ def test_a_damaged_configuration_is_named(tmp_path, content):
     (tmp_path / "config.json").write_text(content)
     with pytest.raises(DataError, match=r"config\.json: "):
         check_same_run(tmp_path, config())
+
+
+def test_the_data_that_a_run_was_begun_with_stay_known(tmp_path, caplog):
+    """Other scored clips are other data, with which a run may go on."""
+    write_data(tmp_path, store(data="first"))
+    write_data(tmp_path, store(data="second"))
+    with caplog.at_level("WARNING", logger="absl"):
+        check_same_data(tmp_path, store(data="second"))
+    assert not caplog.records
+    path = tmp_path / "data.json"
+    content = json.loads(path.read_text())
+    assert content["data_sha256"] == "first"
 
 
 def test_the_same_clips_are_accepted_and_others_refused(tmp_path, caplog):

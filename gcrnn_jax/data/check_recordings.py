@@ -1,6 +1,5 @@
 """What is wrong with the recordings of a data set, after hearing each to its end."""
 
-import hashlib
 import math
 import os
 from collections import defaultdict
@@ -8,10 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gcrnn_jax.audio.decode import Measures, Rejected, measure, open_regular
+from gcrnn_jax.audio.decode import Measures, Rejected, measure
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.check_lists import source_and_length
 from gcrnn_jax.data.clip_lists import ClipRow
+from gcrnn_jax.data.data_hash import recording_sha256
 from gcrnn_jax.data.event_lists import EventRow, Reject
 from gcrnn_jax.data.folder import Dataset, FolderSplit, index_recordings
 from gcrnn_jax.data.worker_pool import ordered_map
@@ -42,10 +42,8 @@ class Heard(NamedTuple):
 def hear(root: str, path: str) -> Heard:
     """Reads and decodes one recording, `path` of the folder `root`."""
     whole = os.path.join(root, path)
-    digest = None
+    digest = recording_sha256(whole)
     try:
-        with os.fdopen(open_regular(whole), "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
         return Heard(digest, measure(whole))
     except Rejected as rejected:
         return Heard(digest, None, rejected.code, rejected.detail)
@@ -123,7 +121,7 @@ def check_recordings(
             if path is None:
                 continue
             result = heard[path]
-            if result.sha256 and result.code != "EMPTY":
+            if result.sha256:
                 same[result.sha256].append((split, row, path))
             place = f"{split.list_path.name}:{row.line}"
             if result.measures is None:

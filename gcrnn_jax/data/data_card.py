@@ -1,7 +1,5 @@
 """What a data set holds, in figures, and a hash that says which data set it was."""
 
-import hashlib
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from gcrnn_jax.data.check_lists import list_files, source_and_length
+from gcrnn_jax.data.check_lists import source_and_length
 from gcrnn_jax.data.check_recordings import Heard
+from gcrnn_jax.data.data_hash import clip_sha256, data_sha256
 from gcrnn_jax.data.event_lists import EventRow
 from gcrnn_jax.data.folder import Dataset, FolderSplit
+from gcrnn_jax.data.recording_source import clip_events
 
 FORMAT = "gcrnn_jax data card"
 VERSION = 1
@@ -26,30 +26,21 @@ def data_card(
 ) -> dict[str, Any]:
     """Returns what is in a folder, as plain values.
 
-    `sha256` is of the lists and, where recordings were read, of their content too:
-    of the lines that `sha256sum` prints for those files, in the order of their names.
-    It does not depend on where the folder is, nor on files that no list names.
+    `data_sha256` is the hash that stores, runs and scores carry, None if no recording
+    was read; `labels_sha256` is the same of the data without recordings. See
+    `gcrnn_jax.data.data_hash`.
 
     Args:
         dataset: Of `find_splits`.
         events: Split -> rows of its strong list.
         heard: Of every recording. None: no recording was read.
     """
-    root = dataset.root
-    lists = {os.path.relpath(path, root): _digest(path) for path in list_files(root)}
-    contents = {
-        os.path.relpath(path, root): result.sha256
-        for path, result in (heard or {}).items()
-        if result.sha256
-    }
     return {
         "format": FORMAT,
         "version": VERSION,
-        "name": root.resolve().name,
-        "sha256": hash_of_files({**lists, **contents}),
-        "sha256_of": "lists and recordings" if heard else "lists",
-        "lists_sha256": hash_of_files(lists),
-        "lists": lists,
+        "name": dataset.root.resolve().name,
+        "data_sha256": _data_sha256(dataset, events, heard) if heard else None,
+        "labels_sha256": _data_sha256(dataset, events, {}),
         "classes": [
             {"id": class_id, "name": name}
             for class_id, name in zip(
@@ -63,24 +54,25 @@ def data_card(
     }
 
 
-def hash_of_files(digests: Mapping[str, str]) -> str:
-    """Returns the SHA-256 of the lines `digest  name`, by name, as sha256sum has them.
-
-    Example:
-        >>> hash_of_files({"b": "11", "a": "22"}) == hash_of_files({"b": "11"})
-        False
-    """
-    lines = sorted((os.fsencode(name), digest) for name, digest in digests.items())
-    text = b"".join(digest.encode() + b"  " + name + b"\n" for name, digest in lines)
-    return hashlib.sha256(text).hexdigest()
-
-
-def _digest(path: Path) -> str:
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return "unreadable"
+def _data_sha256(
+    dataset: Dataset,
+    events: Mapping[str, Sequence[EventRow]],
+    heard: Mapping[Path, Heard],
+) -> str:
+    splits = {}
+    for name, split in dataset.splits.items():
+        clip_ids = [row.clip_id for row in split.rows]
+        timed = clip_events(events[name], clip_ids) if name in events else None
+        splits[name] = [
+            clip_sha256(
+                row.clip_id,
+                row.labels,
+                timed and timed[row.clip_id],
+                heard[path].sha256 if path in heard else None,
+            )
+            for row, path in zip(split.rows, split.recordings, strict=True)
+        ]
+    return data_sha256(dataset.classes, splits)
 
 
 def _split(

@@ -1,7 +1,7 @@
 """The clips of a folder, as build_store reads them."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from gcrnn_jax.audio.decode import Rejected, read_waveform
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.clip_lists import clip_id_of_file
+from gcrnn_jax.data.data_hash import clip_sha256, recording_sha256
 from gcrnn_jax.data.event_lists import (
     EventRow,
     Reject,
@@ -68,6 +69,16 @@ class RecordingSource:
         expected = os.path.join("audio", f"Y{self.clip_ids[index]}.wav")
         return (expected if path is None else path), self.lines[index]
 
+    def sha256(self, index: int) -> str:
+        """Returns the clip's hash, after reading its recording."""
+        clip_id, path = self.clip_ids[index], self.paths[index]
+        return clip_sha256(
+            clip_id,
+            self.labels[index],
+            None if self.events is None else self.events.get(clip_id, ()),
+            path and recording_sha256(os.path.join(self.root, path)),
+        )
+
     def load(self, index: int) -> Loaded:
         """Decodes a recording; raises Rejected where that cannot be done."""
         path = self.paths[index]
@@ -103,12 +114,18 @@ def read_strong_list(
         DataError: The list cannot be read.
     """
     rows, rejects = strong_rows(path, clip_ids, classes)
+    return clip_events(rows, clip_ids), rejects
+
+
+def clip_events(
+    rows: Iterable[EventRow], clip_ids: Iterable[str]
+) -> dict[str, tuple[EventTuple, ...]]:
+    """Returns clip id -> events of `strong_rows`, an empty tuple for a clip without."""
     found = events_by_file(rows)
-    events = {
+    return {
         clip_id: tuple((on, off, name) for on, off, name in found.get(clip_id, ()))
         for clip_id in clip_ids
     }
-    return events, rejects
 
 
 def strong_rows(

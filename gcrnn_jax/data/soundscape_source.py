@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gcrnn_jax.data.data_hash import clip_sha256
 from gcrnn_jax.data.labels import DCASE2017_CLASSES
 from gcrnn_jax.data.store_shards import Loaded
 
@@ -50,6 +51,12 @@ class SoundscapeSource:
     def location(self, index: int) -> tuple[str, int]:
         """Returns a name for messages."""
         return f"soundscapes/{self.clip_ids[index]}", index
+
+    def sha256(self, index: int) -> str:
+        """Returns the clip's hash: of all that it, its labels and events depend on."""
+        known = (self.seed, index, self.balanced, self.has_events)
+        made_by = repr((*known, _generator_digest()))
+        return clip_sha256(self.clip_ids[index], (), None, made_by)
 
     def load(self, index: int) -> Loaded:
         """Generates a clip."""

@@ -24,7 +24,7 @@ from gcrnn_jax.data.labels import ClassList
 from gcrnn_jax.errors import ConfigError, DataError
 
 FORMAT = "gcrnn_jax feature store"
-VERSION = 1
+VERSION = 2
 CARD = "card.json"
 
 EventTuple = tuple[float, float, str]
@@ -50,6 +50,7 @@ class Split:
         frame_shape: (T, F) of every clip, with padding.
         class_names: Of the K classes.
         digest: Hex; the same for the same features and labels, wherever they lie.
+        data_sha256: Of the data set that it is a split of; see `data_hash`.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Split:
         frame_shape: tuple[int, int],
         class_names: Sequence[str],
         digest: str,
+        data_sha256: str,
         clips: np.ndarray | None = None,
     ):
         """Clips are rows of the shards, int64 [N]; None: all, in order."""
@@ -75,6 +77,7 @@ class Split:
         self.frame_shape = frame_shape
         self.class_names = tuple(class_names)
         self.digest = digest
+        self.data_sha256 = data_sha256
         self._clips = clips
         self._shards = tuple(shards)
         # Row r of the split is row r - ends[s - 1] of the first shard s with ends > r.
@@ -135,6 +138,7 @@ class Split:
             frame_shape=self.frame_shape,
             class_names=self.class_names,
             digest=digest.hexdigest(),
+            data_sha256=self.data_sha256,
             clips=clips if self._clips is None else self._clips[clips],
         )
 
@@ -164,6 +168,7 @@ class FeatureStore:
         classes: The K classes of the weak labels.
         mean: float32 [F], per bin over the real frames of the training split.
         std: float32 [F], > 0.
+        data_sha256: Which data it was made of; see `gcrnn_jax.data.data_hash`.
         splits: Name -> Split.
         card: The card as read.
     """
@@ -175,6 +180,7 @@ class FeatureStore:
         self.classes = ClassList(card["classes"]["ids"], card["classes"]["names"])
         self.mean = np.asarray(card["scaler"]["mean"], np.float32)
         self.std = np.asarray(card["scaler"]["std"], np.float32)
+        self.data_sha256: str = card["data_sha256"]
         self.splits: dict[str, Split] = {
             name: self._open_split(name, entry)
             for name, entry in card["splits"].items()
@@ -268,6 +274,7 @@ class FeatureStore:
             frame_shape=(self.front_end.num_frames, self.front_end.num_bins),
             class_names=self.classes.names,
             digest=self._digest(name),
+            data_sha256=self.data_sha256,
         )
 
     def _digest(self, name: str) -> str:

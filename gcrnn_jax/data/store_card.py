@@ -15,6 +15,7 @@ import numpy as np
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.atomic_files import write_atomically
 from gcrnn_jax.data.clip_lists import DUPLICATE
+from gcrnn_jax.data.data_hash import data_sha256
 from gcrnn_jax.data.event_lists import Reject
 from gcrnn_jax.data.labels import ClassList
 from gcrnn_jax.data.store import CARD, FORMAT, VERSION
@@ -121,9 +122,10 @@ def write_card(
         WorkdirError: The folder cannot be written.
     """
     files: dict[str, dict[str, Any]] = {}
-    splits = {}
+    splits, clips_sha256 = {}, {}
     for name, source in sources.items():
         own = [ledger for ledger in ledgers if ledger["split"] == name]
+        clips_sha256[name] = itertools.chain(*(one["clips_sha256"] for one in own))
         _remove_stale(path / name, own)
         splits[name] = _write_split(
             path, name, source=source, ledgers=own, classes=classes, files=files
@@ -133,6 +135,7 @@ def write_card(
         "format": FORMAT,
         "version": VERSION,
         "identity": identity,
+        "data_sha256": data_sha256(classes, clips_sha256),
         "front_end": front_end.as_dict(),
         "classes": {"ids": classes.ids, "names": classes.names},
         "scaler": _scaler([entry for entry in ledgers if entry["split"] == "training"]),

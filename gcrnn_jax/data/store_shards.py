@@ -47,6 +47,10 @@ class Source(Protocol):
         """Returns the path and line that rejects.csv names the clip by."""
         ...
 
+    def sha256(self, index: int) -> str:
+        """Returns what `data_hash.clip_sha256` says of the clip, usable or not."""
+        ...
+
     def load(self, index: int) -> Loaded:
         """Returns one clip; raises Rejected if that cannot be done."""
         ...
@@ -88,6 +92,7 @@ class ShardJob(NamedTuple):
 class Featured(NamedTuple):
     """A clip that could be used."""
 
+    sha256: str
     features: np.ndarray  # float16 [<= T, F]
     labels: list[int]
     events: list[EventTuple] | None
@@ -96,6 +101,7 @@ class Featured(NamedTuple):
 class NotUsed(NamedTuple):
     """A clip that could not."""
 
+    sha256: str
     code: str
     detail: str
 
@@ -110,6 +116,7 @@ class Ledger(TypedDict):
     split: str
     file: str
     clips: list[int]  # indices into the source of the clips in the shard, a row each
+    clips_sha256: list[str]  # of these and of the rejected, in the source's order
     num_frames: list[int]
     labels: list[list[int]]
     events: list[list[EventTuple] | None]
@@ -130,12 +137,14 @@ def featurise(
 
 
 def _featurise_clip(source: Source, index: int, front_end: FrontEnd) -> Outcome:
+    sha256 = source.sha256(index)
     try:
         loaded = source.load(index)
     except Rejected as rejected:
-        return NotUsed(rejected.code, rejected.detail)
+        return NotUsed(sha256, rejected.code, rejected.detail)
     if len(loaded.waveform) < front_end.min_length:
         return NotUsed(
+            sha256,
             "TOO_SHORT",
             f"{len(loaded.waveform)} samples at {front_end.sample_rate_hz} Hz, "
             f"one frame needs {front_end.min_length}",
@@ -145,7 +154,7 @@ def _featurise_clip(source: Source, index: int, front_end: FrontEnd) -> Outcome:
     events = None
     if loaded.events is not None:
         events = [(float(on), float(off), label) for on, off, label in loaded.events]
-    return Featured(features, labels, events)
+    return Featured(sha256, features, labels, events)
 
 
 def write_shard(
@@ -180,6 +189,7 @@ def write_shard(
         "split": job.split,
         "file": job.file,
         "clips": [index for index, _ in used],
+        "clips_sha256": [outcome.sha256 for outcome in outcomes],
         "num_frames": [len(clip.features) for _, clip in used],
         "labels": [clip.labels for _, clip in used],
         "events": [clip.events for _, clip in used],

@@ -21,6 +21,7 @@ SPLIT = Split(
     frame_shape=(1, 1),
     class_names=list("abc"),
     digest="",
+    data_sha256="",
 )
 
 
