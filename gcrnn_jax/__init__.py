@@ -12,8 +12,9 @@ Data flows down this list, and a file imports only from its own room or rooms ab
     detection   posteriors of clips and frames; their fusion, thresholds and events
     metrics     the official scores and plain ones, how sure they are, tables
     workdir     the configuration that the folder of a run was begun with
-    check       command: a folder of recordings and lists -> what is wrong with it
     prepare     command: recordings and lists -> a feature store
+    checking    what can be wrong with recordings and lists, and what they hold
+    check       command: a folder of recordings and lists -> what is wrong with it
     system      a configuration made real: its data, its network, its training
     check_config  mistakes in a configuration, found before anything is computed
     inference   posteriors of the models of runs

@@ -63,7 +63,7 @@ def prepare(
         sources[name] = RecordingSource(dataset, split, front_end, events)
     if output is None:
         resolved = Path(root).resolve()
-        output = _cached(resolved.name, str(resolved), front_end.as_dict())
+        output = cache_path(resolved.name, str(resolved), front_end.as_dict())
     return build_store(
         output,
         sources,
@@ -122,7 +122,7 @@ def prepare_soundscapes(
             sample_rate_hz=front_end.sample_rate_hz,
         )
     if output is None:
-        output = _cached("soundscapes", seed, dict(sizes), front_end.as_dict())
+        output = cache_path("soundscapes", seed, dict(sizes), front_end.as_dict())
     return build_store(
         output,
         sources,
@@ -142,6 +142,15 @@ def cache_folder() -> Path:
         return Path(own)
     shared = os.environ.get("XDG_CACHE_HOME")
     return (Path(shared) if shared else Path.home() / ".cache") / "gcrnn_jax"
+
+
+def cache_path(name: str, *identity: object) -> Path:
+    """Returns the place in the cache that belongs to a name and plain values."""
+    import hashlib
+    import json
+
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    return cache_folder() / f"{name}-{digest[:12]}"
 
 
 def summary(store: "FeatureStore") -> str:
@@ -225,14 +234,6 @@ def _fraction(text: str) -> float:
     if not 0 <= (value := float(text)) <= 1:
         raise argparse.ArgumentTypeError(f"expected 0 to 1, got {text}")
     return value
-
-
-def _cached(name: str, *identity: object) -> Path:
-    import hashlib
-    import json
-
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-    return cache_folder() / f"{name}-{digest[:12]}"
 
 
 def _num_workers(requested: int | None) -> int:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from gcrnn_jax.check import check, main, summary
-from gcrnn_jax.data.findings import KINDS
+from gcrnn_jax.check import check, main
+from gcrnn_jax.checking.findings import KINDS
+from gcrnn_jax.checking.text import summary
 
 CLASSES = "/m/1\tCar\n/m/2\tAir horn, truck horn\n/m/3\tTrain\n"
 NAMES = ("Car", "Air horn, truck horn", "Train")
@@ -286,7 +287,7 @@ def test_a_folder_without_recordings_is_one_finding(root):
     shutil.rmtree(root / "audio")
     assert found(root) == {("NO_RECORDINGS", ".", 0)}
     assert run("--root", root) == 65
-    assert run("--root", root, "--lists-only") == 0
+    assert run("--root", root, "--lists_only") == 0
 
 
 def test_lists_only_decodes_nothing(root):
@@ -421,8 +422,8 @@ def test_the_summary_is_short_where_findings_are_many(root):
 def test_a_label_that_is_wrong_in_many_rows_is_one_example(root):
     append(strong_list(root), 9 * f"{V0}\t0.1\t0.2\tCars\n" + f"{V0}\t0\t1\tBus\n")
     lines = summary(check(root, num_workers=1)).splitlines()
-    assert sum("unknown class 'Cars'" in line for line in lines) == 1
-    assert sum("unknown class 'Bus'" in line for line in lines) == 1
+    assert sum("unknown class name 'Cars'" in line for line in lines) == 1
+    assert sum("unknown class name 'Bus'" in line for line in lines) == 1
     assert "    and 8 more there" in lines
 
 

@@ -10,7 +10,7 @@ import math
 import os
 import stat
 from collections.abc import Iterator
-from typing import IO, Literal, NamedTuple
+from typing import IO, Literal
 
 import numpy as np
 import soundfile
@@ -22,8 +22,6 @@ MAX_CHANNELS = 32
 BLOCK_LENGTH = 65536  # samples of all channels together, read at a time
 TOLERANCE_S = 0.04  # a file may end this much (one hop) before its declared end
 MARGIN_S = 0.1  # read beyond the crop, so that the resampler sees no edge there
-
-FULL_SCALE = 0.9999  # of the largest sample; 16 bits end at 0.99997
 
 # WAV writers that stream put the largest size they can: length unknown.
 _UNKNOWN_WAV_SIZE = 0x7FFFF000
@@ -88,56 +86,6 @@ def read_waveform(
     return waveform
 
 
-class Measures(NamedTuple):
-    """What a recording is, over its whole length.
-
-    Attributes:
-        duration_s: Of what can be decoded.
-        rate_hz: Samples a second.
-        channels: How many.
-        format: As libsndfile names it, "WAV", "OGG" ...
-        peak: The largest magnitude of the mean of the channels; 1 is full scale.
-        clipped: The share of samples, of all channels, that are at full scale.
-    """
-
-    duration_s: float
-    rate_hz: int
-    channels: int
-    format: str
-    peak: float
-    clipped: float
-
-
-def measure(path: str | bytes | os.PathLike) -> Measures:
-    """Decodes a whole recording, in blocks, to say what is in it.
-
-    Raises:
-        Rejected: As `read_waveform`, of the whole recording.
-    """
-    num_samples, num_clipped, peak = 0, 0, 0.0
-    with (
-        os.fdopen(open_regular(path), "rb") as file,
-        _opened(file) as recording,
-    ):
-        for block in _blocks(recording, None):
-            mono = np.abs(block.mean(axis=1, dtype=np.float64))
-            if not np.isfinite(mono).all():
-                first = num_samples + int(np.argmin(np.isfinite(mono)))
-                raise Rejected("NONFINITE", f"sample {first} is not finite")
-            peak = max(peak, float(mono.max()))
-            num_clipped += int(np.count_nonzero(np.abs(block) >= FULL_SCALE))
-            num_samples += len(block)
-        _check_end(file, recording, num_samples)
-        return Measures(
-            num_samples / recording.samplerate,
-            recording.samplerate,
-            recording.channels,
-            recording.format,
-            peak,
-            num_clipped / (num_samples * recording.channels),
-        )
-
-
 def open_regular(path: str | bytes | os.PathLike) -> int:
     """Opens a regular file to read; rejects anything else without waiting for it."""
     try:
@@ -175,21 +123,21 @@ class _Sequential(soundfile.SoundFile):
 
 def _decode(file: IO[bytes], max_s: float | None) -> tuple[np.ndarray, int]:
     """Returns the mean of the channels, float32 [S], and the rate in Hz."""
-    with _opened(file) as recording:
+    with opened(file) as recording:
         rate_hz = recording.samplerate
         limit = None if max_s is None else math.ceil((max_s + MARGIN_S) * rate_hz)
         blocks = [
             block.mean(axis=1, dtype=np.float64).astype(np.float32)
-            for block in _blocks(recording, limit)
+            for block in read_blocks(recording, limit)
         ]
         waveform = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
         if limit is None or len(waveform) < limit:
-            _check_end(file, recording, len(waveform))
+            check_end(file, recording, len(waveform))
     return waveform, rate_hz
 
 
 @contextlib.contextmanager
-def _opened(file: IO[bytes]) -> Iterator[_Sequential]:
+def opened(file: IO[bytes]) -> Iterator[_Sequential]:
     """Gives a recording whose rate and channels are bearable."""
     try:
         # The descriptor is ours to close: on an error libsndfile may or may not.
@@ -207,7 +155,9 @@ def _opened(file: IO[bytes]) -> Iterator[_Sequential]:
         yield recording
 
 
-def _blocks(recording: soundfile.SoundFile, limit: int | None) -> Iterator[np.ndarray]:
+def read_blocks(
+    recording: soundfile.SoundFile, limit: int | None
+) -> Iterator[np.ndarray]:
     """Yields float32 [samples, channels], at most `limit` samples in all."""
     block_length = max(1, BLOCK_LENGTH // recording.channels)
     num_samples = 0
@@ -226,7 +176,7 @@ def _blocks(recording: soundfile.SoundFile, limit: int | None) -> Iterator[np.nd
         yield block
 
 
-def _check_end(
+def check_end(
     file: IO[bytes], recording: soundfile.SoundFile, num_samples: int
 ) -> None:
     """Raises if the file stops before the end that it declares, or is empty.

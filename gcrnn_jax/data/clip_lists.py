@@ -94,7 +94,7 @@ def read_clip_list(
     for row in read_id_rows(path, rejects):
         unknown = [name for name in row.ids if name not in classes.index_by_id]
         if unknown:
-            detail = _unknown("id", unknown[0], classes)
+            detail = classes.unknown_id(unknown[0])
             rejects.append((str(path), row.line, "UNKNOWN_LABEL", detail))
         else:
             labels = sorted({classes.index_by_id[name] for name in row.ids})
@@ -125,7 +125,7 @@ def read_weak_list(
         if row.event_label is None:
             merger.labels.setdefault(clip_id, ((), row.line))
         elif row.event_label not in classes.index_by_name:
-            detail = _unknown("name", row.event_label, classes)
+            detail = classes.unknown_name(row.event_label)
             rejects.append((str(path), row.line, "UNKNOWN_LABEL", detail))
         else:
             label = classes.index_by_name[row.event_label]
@@ -196,7 +196,3 @@ def _parse(raw: bytes, line: int) -> IdRow:
         raise BadRow("BAD_TIME", f"expected start < end, got {start} and {end}")
     clip_id = f"{video_id}_{start_s:.3f}_{end_s:.3f}"
     return IdRow(clip_id, names, tuple(map(str.strip, ids.split(","))), line)
-
-
-def _unknown(what: str, text: str, classes: ClassList) -> str:
-    return f"unknown class {what} {text!r}; the nearest is {classes.nearest(text)!r}"

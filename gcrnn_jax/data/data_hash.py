@@ -14,9 +14,11 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from gcrnn_jax.audio.decode import Rejected, open_regular
 from gcrnn_jax.data.labels import ClassList
+from gcrnn_jax.errors import DataError
 
 
 def data_sha256(classes: ClassList, splits: Mapping[str, Iterable[str]]) -> str:
@@ -70,3 +72,16 @@ def recording_sha256(path: str | os.PathLike) -> str | None:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except (Rejected, OSError):
         return None
+
+
+def file_sha256(path: Path) -> str:
+    """Returns the SHA-256 of a file's bytes, in hex.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None

@@ -95,7 +95,8 @@ def find_splits(
     problems = _Strict() if problems is None else problems
     root = Path(root)
     if not root.is_dir():
-        raise DataError(f"{root}: expected a folder with a data set, found none")
+        what = "a file" if root.exists() else "none"
+        raise DataError(f"{root}: expected a folder with a data set, found {what}")
     classes = _find_classes(root, problems)
     recordings = index_recordings(root, problems)
     rejects: list[Reject] = []

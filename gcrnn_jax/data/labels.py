@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import functools
 import os
+import re
 from pathlib import Path
 
 from gcrnn_jax.errors import DataError
@@ -22,8 +23,8 @@ class ClassList:
 
     Example:
         >>> classes = ClassList(ids=("/m/0k4j", "/m/07jdr"), names=("Car", "Train"))
-        >>> len(classes), classes.index_by_id["/m/07jdr"], classes.nearest("train ")
-        (2, 1, 'Train')
+        >>> len(classes), classes.index_by_id["/m/07jdr"]
+        (2, 1)
     """
 
     ids: tuple[str, ...]
@@ -52,14 +53,48 @@ class ClassList:
         """Class name -> k."""
         return {name: k for k, name in enumerate(self.names)}
 
-    def nearest(self, text: str) -> str:
-        """Returns the name or id most like a misspelt one, for error messages."""
-        return _nearest(text, (*self.ids, *self.names))
+    def unknown_id(self, text: str) -> str:
+        """Says that a text is no id, and which was meant.
+
+        Example:
+            >>> DCASE2017_CLASSES.unknown_id("Car")
+            "unknown class id 'Car': that is a name, its id is '/m/0k4j'"
+        """
+        return _unknown(
+            "id", text, self.ids, dict(zip(self.names, self.ids, strict=True))
+        )
+
+    def unknown_name(self, text: str) -> str:
+        """Says that a text is no name, and which was meant.
+
+        Example:
+            >>> DCASE2017_CLASSES.unknown_name("air horn")
+            "unknown class name 'air horn'; the nearest is 'Air horn, truck horn'"
+        """
+        return _unknown(
+            "name", text, self.names, dict(zip(self.ids, self.names, strict=True))
+        )
+
+
+def _unknown(
+    what: str, text: str, values: tuple[str, ...], by_other: dict[str, str]
+) -> str:
+    if text in by_other:
+        other = "a name" if what == "id" else "an id"
+        detail = f": that is {other}, its {what} is {by_other[text]!r}"
+    else:
+        detail = f"; the nearest is {_nearest(text, values)!r}"
+    return f"unknown class {what} {text!r}{detail}"
 
 
 @functools.lru_cache(1024)  # a list with a class too many has it in many rows
 def _nearest(text: str, values: tuple[str, ...]) -> str:
-    folded = {value.casefold(): value for value in values}
+    # "truck horn" is nearer to "Air horn, truck horn" than to "Train horn".
+    folded = {
+        part.strip(" )"): value
+        for value in values
+        for part in (*re.split("[,(]", value.casefold()), value.casefold())
+    }
     text = text.strip().casefold()
     matches = difflib.get_close_matches(text, folded, n=1, cutoff=0.0)
     return folded[matches[0]] if matches else ""

@@ -147,9 +147,7 @@ def strong_rows(
             detail = f"{row.file!r} is not a clip of this split"
             rejects.append((str(path), row.line, "UNKNOWN_CLIP", detail))
         elif label is not None and label not in classes.index_by_name:
-            detail = (
-                f"unknown class {label!r}; the nearest is {classes.nearest(label)!r}"
-            )
+            detail = classes.unknown_name(label)
             rejects.append((str(path), row.line, "UNKNOWN_LABEL", detail))
         else:
             usable.append(row._replace(file=clip_id))

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gcrnn_jax.audio.front_end import FrontEnd
+from gcrnn_jax.data.data_hash import file_sha256
 from gcrnn_jax.data.labels import ClassList
 from gcrnn_jax.errors import ConfigError, DataError
 
@@ -286,19 +287,6 @@ class FeatureStore:
         content = [self.card["front_end"], self.card["classes"], files]
         text = json.dumps(content, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    """Returns the SHA-256 of a file's bytes, in hex.
-
-    Raises:
-        DataError: The file cannot be read.
-    """
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from None
 
 
 def _check_size(path: Path, expected: int) -> None:

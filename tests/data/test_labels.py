@@ -58,7 +58,17 @@ def test_a_missing_list_is_an_error(tmp_path):
     ],
 )
 def test_a_misspelt_label_has_a_nearest(text, nearest):
-    assert DCASE2017_CLASSES.nearest(text) == nearest
+    known = DCASE2017_CLASSES.ids if "/" in text else DCASE2017_CLASSES.names
+    say = (
+        DCASE2017_CLASSES.unknown_id if "/" in text else DCASE2017_CLASSES.unknown_name
+    )
+    assert nearest in known
+    assert say(text).endswith(f"{text!r}; the nearest is {nearest!r}")
+
+
+def test_an_id_for_a_name_and_a_name_for_an_id_are_told():
+    assert "a name, its id is '/m/0k4j'" in DCASE2017_CLASSES.unknown_id("Car")
+    assert "an id, its name is 'Car'" in DCASE2017_CLASSES.unknown_name("/m/0k4j")
 
 
 def test_the_built_in_classes_are_the_official_ones(shared):

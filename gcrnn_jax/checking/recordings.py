@@ -3,71 +3,26 @@
 import math
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from gcrnn_jax.audio.decode import Measures, Rejected, measure
 from gcrnn_jax.audio.front_end import FrontEnd
-from gcrnn_jax.data.check_lists import source_and_length
+from gcrnn_jax.audio.measure import Measures
+from gcrnn_jax.checking.hearing import Heard
+from gcrnn_jax.checking.lists import source_and_length
 from gcrnn_jax.data.clip_lists import ClipRow
-from gcrnn_jax.data.data_hash import recording_sha256
 from gcrnn_jax.data.event_lists import EventRow, Reject
 from gcrnn_jax.data.folder import Dataset, FolderSplit, index_recordings
-from gcrnn_jax.data.worker_pool import ordered_map
 
-SILENT_PEAK = 1e-3  # -60 dB of full scale
+SILENT_SWING = 1e-3  # -60 dB of full scale
 CLIPPED_SHARE = 1e-3  # of samples
 LENGTH_TOLERANCE_S = 0.5  # cuts of videos fall where their frames do
 END_TOLERANCE_S = 0.04  # of events, one hop
 _AUDIO = (".wav", ".flac", ".ogg", ".mp3", ".m4a", ".opus", ".aif", ".aiff", ".au")
 
 
-class Heard(NamedTuple):
-    """What decoding a recording gave.
-
-    Attributes:
-        sha256: Of its bytes; None if they cannot be read.
-        measures: None if it cannot be used.
-        code: Why not, as `Rejected` has it; "" if it can.
-        detail: The same in words.
-    """
-
-    sha256: str | None
-    measures: Measures | None
-    code: str = ""
-    detail: str = ""
-
-
-def hear(root: str, path: str) -> Heard:
-    """Reads and decodes one recording, `path` of the folder `root`."""
-    whole = os.path.join(root, path)
-    digest = recording_sha256(whole)
-    try:
-        return Heard(digest, measure(whole))
-    except Rejected as rejected:
-        return Heard(digest, None, rejected.code, rejected.detail)
-    except OSError as error:  # a disk or a mount that fails meanwhile
-        return Heard(digest, None, "DENIED", error.strerror or repr(error))
-
-
-def hear_all(root: Path, paths: Iterable[Path], num_workers: int) -> Iterator[Heard]:
-    """Reads and decodes recordings of a folder, in their order.
-
-    Raises:
-        GcrnnError: A worker died.
-    """
-    tasks = (os.path.relpath(path, root) for path in paths)
-    return ordered_map(hear, tasks, context=str(root), num_workers=num_workers)
-
-
-def check_names(dataset: Dataset, *, is_error: bool = True) -> list[Reject]:
-    """Finds clips without a recording, and files without a clip.
-
-    Args:
-        dataset: Of `find_splits`.
-        is_error: False: a split that has no recordings at all is only noted.
-    """
+def check_names(dataset: Dataset) -> list[Reject]:
+    """Finds clips without a recording, and files without a clip."""
     found = index_recordings(dataset.root, [])
     findings = list(_extra(dataset, found))
     if not any(any(split.recordings) for split in dataset.splits.values()):
@@ -77,9 +32,8 @@ def check_names(dataset: Dataset, *, is_error: bool = True) -> list[Reject]:
         pairs = zip(split.rows, split.recordings, strict=True)
         lost = [row for row, path in pairs if path is None]
         if lost and len(lost) == len(split.rows):
-            code = "NO_RECORDINGS" if is_error else "LISTS_ALONE"
             detail = f"none of the {len(lost)} clips of {split.name}"
-            findings.append((str(split.list_path), 0, code, detail))
+            findings.append((str(split.list_path), 0, "NO_RECORDINGS", detail))
         elif lost:
             elsewhere = elsewhere or _elsewhere(dataset.root, found)
             findings += [_missing(split, row, elsewhere) for row in lost]
@@ -104,7 +58,7 @@ def _extra(dataset: Dataset, found: dict[str, list[Path]]) -> Iterator[Reject]:
 
 def check_recordings(
     dataset: Dataset,
-    heard: dict[Path, Heard],
+    heard: Mapping[Path, Heard],
     front_end: FrontEnd,
 ) -> list[Reject]:
     """Finds what is wrong with recordings that are there.
@@ -136,14 +90,16 @@ def check_recordings(
 
 
 def check_ends(
-    dataset: Dataset, events: dict[str, list[EventRow]], heard: dict[Path, Heard]
+    dataset: Dataset,
+    events: Mapping[str, Sequence[EventRow]],
+    heard: Mapping[Path, Heard],
 ) -> Iterator[Reject]:
     """Finds events beyond the end of their clip, heard or else as listed."""
     for name, rows in events.items():
         split = dataset.splits[name]
         lengths: dict[str, float] = {}
         for row, path in zip(split.rows, split.recordings, strict=True):
-            measures = heard[path].measures if path in heard else None
+            measures = heard[path].measures if path and path in heard else None
             length = source_and_length(row.clip_id)[1]
             if measures is not None:
                 length = measures.duration_s
@@ -169,8 +125,9 @@ def _levels(
     if math.ceil(length * front_end.sample_rate_hz - 1e-6) < front_end.min_length:
         yield "TOO_SHORT", f"{length:.4f} s, shorter than one frame"
         return
-    if row.labels and measures.peak < SILENT_PEAK:
-        yield "SILENT", f"the mean of its channels peaks at {measures.peak:.2g}"
+    if row.labels and measures.swing < SILENT_SWING:
+        detail = f"the mean of its channels moves by {measures.swing:.2g} of full scale"
+        yield "SILENT", detail
     if measures.clipped > CLIPPED_SHARE:
         yield "CLIPPED", f"{measures.clipped:.2%} of samples are at full scale"
     listed = source_and_length(row.clip_id)[1]

@@ -6,8 +6,9 @@ the rest.
 
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gcrnn_jax.data.event_lists import Reject
 
@@ -38,12 +39,13 @@ class Group(NamedTuple):
 
 _ROW_LOST = "the row is not used"
 _CLIP_LOST = "the clip is not used, in training nor in scores"
-_CANNOT_READ = "recordings that cannot be used"
 
 KINDS = {
     # the folder
-    "CLASS_LIST": Kind(ERROR, "class lists", "labels cannot be told right from wrong"),
-    "NO_SPLIT": Kind(ERROR, "folders without a list", "there is nothing to train on"),
+    "CLASS_LIST": Kind(
+        ERROR, "no one usable class list", "labels cannot be told right from wrong"
+    ),
+    "NO_SPLIT": Kind(ERROR, "no list of clips", "there is nothing to train on"),
     "SPLIT_MISSING": Kind(ERROR, "splits missing", "cannot be trained and scored on"),
     "FOLDER": Kind(ERROR, "folders that cannot be read", "recordings in it are lost"),
     "UNREADABLE": Kind(ERROR, "lists that cannot be read", "all they say is lost"),
@@ -97,11 +99,11 @@ KINDS = {
     ),
     "OVERLAP": Kind(
         NOTE,
-        "clips in which events of one class overlap",
+        "pairs of clip and class whose events overlap",
         "counted once a second here; other tools refuse such lists",
     ),
     "DUPLICATE_EVENT": Kind(
-        NOTE, "event rows that occur again", "counted once a second here"
+        NOTE, "rows of an event again", "counted once a second here"
     ),
     # splits and classes
     "SHARED_CLIP": Kind(ERROR, "clips in two splits", "prepare refuses them"),
@@ -121,16 +123,16 @@ KINDS = {
         NOTE, "places with lists but no recordings", "the lists alone were checked"
     ),
     "MISSING": Kind(ERROR, "clips without a recording", _CLIP_LOST),
-    "NOT_REGULAR": Kind(ERROR, _CANNOT_READ, _CLIP_LOST),
-    "DENIED": Kind(ERROR, _CANNOT_READ, _CLIP_LOST),
-    "EMPTY": Kind(ERROR, _CANNOT_READ, _CLIP_LOST),
-    "FORMAT": Kind(ERROR, _CANNOT_READ, _CLIP_LOST),
-    "CORRUPT": Kind(ERROR, _CANNOT_READ, _CLIP_LOST),
-    "TRUNCATED": Kind(ERROR, _CANNOT_READ, _CLIP_LOST),
-    "NONFINITE": Kind(ERROR, _CANNOT_READ, _CLIP_LOST),
-    "RATE": Kind(ERROR, _CANNOT_READ, _CLIP_LOST),
-    "CHANNELS": Kind(ERROR, _CANNOT_READ, _CLIP_LOST),
-    "TOO_SHORT": Kind(ERROR, _CANNOT_READ, _CLIP_LOST),
+    "NOT_REGULAR": Kind(ERROR, "recordings that are no regular files", _CLIP_LOST),
+    "DENIED": Kind(ERROR, "recordings that may not be read", _CLIP_LOST),
+    "EMPTY": Kind(ERROR, "recordings without a sample", _CLIP_LOST),
+    "FORMAT": Kind(ERROR, "recordings of no known format", _CLIP_LOST),
+    "CORRUPT": Kind(ERROR, "recordings that cannot be decoded to the end", _CLIP_LOST),
+    "TRUNCATED": Kind(ERROR, "recordings whose end is missing", _CLIP_LOST),
+    "NONFINITE": Kind(ERROR, "recordings with NaN or infinite samples", _CLIP_LOST),
+    "RATE": Kind(ERROR, "recordings of a rate that cannot be used", _CLIP_LOST),
+    "CHANNELS": Kind(ERROR, "recordings of too many channels", _CLIP_LOST),
+    "TOO_SHORT": Kind(ERROR, "recordings shorter than one frame", _CLIP_LOST),
     "EXTRA": Kind(NOTE, "files that no list names", "not used"),
     "SEVERAL": Kind(NOTE, "clips with several recordings", "the first is used"),
     "SILENT": Kind(
@@ -151,7 +153,9 @@ KINDS = {
         "what is beyond front_end.clip_s is not used",
     ),
     "SAME_AUDIO": Kind(
-        NOTE, "recordings with the same bytes as another of their split", "used twice"
+        NOTE,
+        "recordings with the same bytes as another of their split",
+        "each is used",
     ),
     "SAME_AUDIO_OTHER_LABELS": Kind(
         ERROR,
@@ -173,6 +177,45 @@ KINDS = {
     ),
     "UNKNOWN_LIST": Kind(NOTE, "lists of no known split", "not read"),
 }
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found in a folder.
+
+    Attributes:
+        root: The folder.
+        groups: Findings by kind, errors first.
+        card: What is in it; see `gcrnn_jax.checking.card`.
+    """
+
+    root: Path
+    groups: list[Group]
+    card: dict[str, Any]
+
+    def of(self, severity: str) -> list[Group]:
+        """Returns the groups of one severity, ERROR or NOTE."""
+        return [group for group in self.groups if group.kind.severity == severity]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns everything as JSON can hold it."""
+        return {
+            "card": self.card,
+            "findings": [
+                {
+                    "code": group.code,
+                    "severity": group.kind.severity,
+                    "what": group.kind.what,
+                    "effect": group.kind.effect,
+                    "count": len(group.findings),
+                    "places": [
+                        {"path": path, "line": line or None, "detail": detail}
+                        for path, line, _, detail in group.findings
+                    ],
+                }
+                for group in self.groups
+            ],
+        }
 
 
 def grouped(root: Path, findings: Iterable[Reject]) -> list[Group]:

@@ -3,14 +3,11 @@
 import difflib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gcrnn_jax.data.clip_lists import (
-    read_id_rows,
-    read_weak_list,
-)
+from gcrnn_jax.data.clip_lists import ClipRow, read_id_rows, read_weak_list
 from gcrnn_jax.data.event_lists import EventRow, Reject
 from gcrnn_jax.data.folder import SPLITS, Dataset, FolderSplit
 from gcrnn_jax.data.labels import ClassList
@@ -18,7 +15,6 @@ from gcrnn_jax.data.recording_source import strong_rows
 from gcrnn_jax.errors import DataError
 
 _TIMED_ID = re.compile(r"(.+)_(\d+\.\d{3})_(\d+\.\d{3})")
-_TOLERANCE_S = 0.0006  # times of lists have three decimals
 
 
 class Lists(NamedTuple):
@@ -154,19 +150,38 @@ def _names(split: FolderSplit, classes: ClassList) -> Iterator[Reject]:
             yield str(split.list_path), row.line, "NAMES_DIFFER", detail
 
 
+def short_clips(rows: Sequence[ClipRow]) -> tuple[float, dict[ClipRow, float]]:
+    """Returns how long most clips are by their ids, and those that are shorter.
+
+    Args:
+        rows: Of a split.
+
+    Returns:
+        Seconds, 0 if no id says so; clip -> seconds.
+
+    Example:
+        >>> rows = [ClipRow(f"{i}_0.000_10.000", (0,), i) for i in range(2)]
+        >>> short_clips([*rows, ClipRow("a_5.000_9.000", (0, 1), 3)])
+        (10.0, {ClipRow(clip_id='a_5.000_9.000', labels=(0, 1), line=3): 4.0})
+    """
+    lengths = {row: source_and_length(row.clip_id)[1] for row in rows}
+    known = {row: round(length, 3) for row, length in lengths.items() if length}
+    if not known:
+        return 0.0, {}
+    usual_s = Counter(known.values()).most_common(1)[0][0]
+    return usual_s, {row: s for row, s in known.items() if s < usual_s}
+
+
 def _clips(split: FolderSplit) -> Iterator[Reject]:
     """Clips without labels, and those shorter than most."""
     path = str(split.list_path)
-    lengths = {row.clip_id: source_and_length(row.clip_id)[1] for row in split.rows}
-    known = Counter(round(length, 3) for length in lengths.values() if length)
-    usual_s = known.most_common(1)[0][0] if known else 0.0
     for row in split.rows:
         if not row.labels:
             yield path, row.line, "UNLABELLED", row.clip_id
-        length = lengths[row.clip_id]
-        if length is not None and length < usual_s - _TOLERANCE_S:
-            detail = f"{row.clip_id}: {length:g} s, most have {usual_s:g} s"
-            yield path, row.line, "SHORT_CLIP", detail
+    usual_s, short = short_clips(split.rows)
+    for row, length in short.items():
+        detail = f"{row.clip_id}: {length:g} s, most have {usual_s:g} s"
+        yield path, row.line, "SHORT_CLIP", detail
 
 
 def _weak_list(root: Path, split: FolderSplit, classes: ClassList) -> Iterator[Reject]:

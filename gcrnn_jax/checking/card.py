@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gcrnn_jax.data.check_lists import source_and_length
-from gcrnn_jax.data.check_recordings import Heard
+from gcrnn_jax.checking.hearing import Heard
+from gcrnn_jax.checking.lists import short_clips, source_and_length
 from gcrnn_jax.data.data_hash import clip_sha256, data_sha256
 from gcrnn_jax.data.event_lists import EventRow
 from gcrnn_jax.data.folder import Dataset, FolderSplit
@@ -22,7 +22,7 @@ VERSION = 1
 def data_card(
     dataset: Dataset,
     events: Mapping[str, Sequence[EventRow]],
-    heard: Mapping[Path, Heard] | None,
+    heard: Mapping[Path, Heard],
 ) -> dict[str, Any]:
     """Returns what is in a folder, as plain values.
 
@@ -33,7 +33,7 @@ def data_card(
     Args:
         dataset: Of `find_splits`.
         events: Split -> rows of its strong list.
-        heard: Of every recording. None: no recording was read.
+        heard: Of every recording; nothing if none was read.
     """
     return {
         "format": FORMAT,
@@ -67,8 +67,8 @@ def _data_sha256(
             clip_sha256(
                 row.clip_id,
                 row.labels,
-                timed and timed[row.clip_id],
-                heard[path].sha256 if path in heard else None,
+                None if timed is None else timed[row.clip_id],
+                heard[path].sha256 if path and path in heard else None,
             )
             for row, path in zip(split.rows, split.recordings, strict=True)
         ]
@@ -79,17 +79,20 @@ def _split(
     split: FolderSplit,
     class_names: Sequence[str],
     rows: Sequence[EventRow] | None,
-    heard: Mapping[Path, Heard] | None,
+    heard: Mapping[Path, Heard],
 ) -> dict[str, Any]:
     roll = np.zeros((len(split.rows), len(class_names)), int)
     for clip, row in zip(roll, split.rows, strict=True):
         clip[list(row.labels)] = 1
     together = roll.T @ roll
+    _, short = short_clips(split.rows)
     lengths = [source_and_length(row.clip_id)[1] for row in split.rows]
     found = [path for path in split.recordings if path is not None]
     card: dict[str, Any] = {
         "num_clips": len(split.rows),
         "num_labels": int(roll.sum()),
+        "num_short": len(short),
+        "num_short_labels": sum(len(row.labels) for row in short),
         "num_found": len(found),
         "num_readable": None,
         "listed_s": _durations([length for length in lengths if length is not None]),
@@ -113,7 +116,7 @@ def _split(
             )
             for name in class_names
         }
-    if heard is not None:
+    if heard:
         measured = [one for path in found if (one := heard[path].measures) is not None]
         card["num_readable"] = len(measured)
         card["recorded_s"] = _durations([one.duration_s for one in measured])
