@@ -74,6 +74,7 @@ def check(
             num_workers=num_workers or len(os.sched_getaffinity(0)),
             memory=memory,
         )
+    if heard:
         findings += check_recordings(dataset, heard, FrontEnd())
     findings += check_ends(dataset, lists.events, heard)
     if lists_only:

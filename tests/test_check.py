@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from gcrnn_jax.check import check, main
+from gcrnn_jax.checking import hearing
 from gcrnn_jax.checking.findings import KINDS
 from gcrnn_jax.checking.text import summary
 
@@ -29,6 +30,11 @@ def recording(root, split, index) -> Path:
 
 def noise(seed, num_samples=16000) -> np.ndarray:
     return 0.1 * np.random.default_rng(seed).standard_normal(num_samples)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("GCRNN_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -379,14 +385,14 @@ def test_a_list_without_a_row_and_an_empty_folder(root, tmp_path):
 
 
 def test_names_that_a_terminal_would_act_upon_are_escaped(root, tmp_path, capsys):
-    name = os.fsencode(root / "audio/training") + b"/\xff\x1b[2J|<b>.wav"
+    name = os.fsencode(root / "audio/training") + b"/\xff\x1b[2J|<b>\n.wav"
     Path(os.fsdecode(name)).write_bytes(b"")
     output = tmp_path / "out"
     assert run("--root", root, "--output", output, "--workers", 1) == 0
-    assert r"\udcff\x1b[2J|<b>.wav" in capsys.readouterr().out
+    assert r"\udcff\x1b[2J|<b>\n.wav: in no list" in capsys.readouterr().out
     found_json = json.loads((output / "check.json").read_text())
     [place] = found_json["findings"][0]["places"]
-    assert os.fsencode(place["path"]).endswith(b"/\xff\x1b[2J|<b>.wav")
+    assert os.fsencode(place["path"]).endswith(b"/\xff\x1b[2J|<b>\n.wav")
 
 
 def test_errors_end_with_65_and_say_which(root, tmp_path, capsys):
@@ -454,9 +460,98 @@ def test_the_card_counts_as_a_plain_loop_does(root):
     assert training["rates_hz"] == {"16000": 4}
 
 
-def test_no_folder_and_bad_flags(tmp_path, capsys):
+def heard_now(root, memory, monkeypatch) -> list[str]:
+    """The recordings that a check hears."""
+    heard = []
+
+    def hear(folder, name):
+        heard.append(name)
+        return hearing.hear(folder, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            hearing,
+            "ordered_map",
+            lambda _, tasks, **__: (hear(str(root), task) for task in tasks),
+        )
+        report = check(root, memory=memory)
+    assert report == check(root, num_workers=1)
+    return sorted(heard)
+
+
+def test_a_recording_is_heard_again_only_if_it_has_changed(
+    root, tmp_path, monkeypatch, capsys
+):
+    memory = tmp_path / "new" / "memory"
+    recording(root, "training", 0).write_bytes(b"<html>")
+    recording(root, "training", 3).write_bytes(b"")
+    empty = os.path.relpath(recording(root, "training", 3), root)
+    assert len(heard_now(root, memory, monkeypatch)) == 7
+    assert heard_now(root, memory, monkeypatch) == [empty]
+    assert "6 of 7 recordings have not changed" in capsys.readouterr().err
+    changed = [recording(root, "training", index) for index in (1, 2)]
+    put(noise(98))(changed[0])  # as long as before
+    os.utime(changed[0], (1, 1))
+    cut(changed[1])
+    expected = sorted(os.path.relpath(path, root) for path in changed)
+    assert heard_now(root, memory, monkeypatch) == [*expected, empty]
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"version": 0}', None])
+def test_a_memory_that_cannot_be_used_is_not(root, tmp_path, monkeypatch, damage):
+    memory = tmp_path / "memory"
+    check(root, memory=memory, num_workers=1)
+    content = memory.read_text()
+    assert json.loads(content)["version"][0] == "gcrnn_jax heard"
+    memory.write_text(content[:-9] if damage is None else damage)
+    assert len(heard_now(root, memory, monkeypatch)) == 7
+    assert memory.read_text() == content
+
+
+def test_a_check_goes_on_where_it_was_interrupted(root, tmp_path, monkeypatch):
+    memory = tmp_path / "memory"
+
+    def interrupted(_, tasks, **__):
+        for number, task in enumerate(tasks):
+            if number == 4:
+                raise KeyboardInterrupt
+            yield hearing.hear(str(root), task)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hearing, "ordered_map", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            check(root, memory=memory)
+    assert len(heard_now(root, memory, monkeypatch)) == 3
+
+
+def test_a_check_does_without_a_place_to_remember(root, tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GCRNN_CACHE", str(tmp_path / "file"))
+    assert run("--root", root) == 0
+    assert "warning: the next check starts afresh: cannot w" in capsys.readouterr().err
+
+
+def test_the_command_remembers(root, capsys):
+    assert run("--root", root) == run("--root", root) == 0
+    assert "7 of 7 recordings have not changed" in capsys.readouterr().err
+
+
+def test_short_clips_are_counted_with_their_labels(root):
+    append(root / TRAINING, 't9,20,20.5,"Car,Train","/m/1,/m/3"\n')
+    report = check(root, lists_only=True)
+    training = report.card["splits"]["training"]
+    assert (training["num_short"], training["num_short_labels"]) == (1, 2)
+    assert "1 (2 labels)" in summary(report)
+
+
+def test_no_folder_and_bad_flags(root, tmp_path, capsys):
     assert run("--root", tmp_path / "none") == 65
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert run("--root", root / TRAINING) == 65
+    none, file = capsys.readouterr().err.splitlines()
+    assert "none: expected a folder with a data set, found none" in none
+    assert f"{TRAINING}: expected a folder with a data set, found a file" in file
+    assert run("--root", root, "--output", root / TRAINING / "out") == 73
+    assert not capsys.readouterr().out
     assert run() == 2
     assert run("--root", tmp_path, "--workers", 0) == 2
 
@@ -466,7 +561,7 @@ def test_every_error_says_what_comes_of_it():
 
 
 def test_the_official_lists_have_the_faults_they_are_known_for(shared):
-    """Notes 0.3; the 1,249 short ones there are labels, of 1,070 clips."""
+    """Notes 0.3; the 1,249 short ones there are rows, of 1,070 clips."""
     report = check(shared / "dcase2017")
     groups = {group.code: group.findings for group in report.groups}
     assert {code: len(findings) for code, findings in groups.items()} == {
@@ -492,6 +587,9 @@ def test_the_official_lists_have_the_faults_they_are_known_for(shared):
     weak = shared / "dcase2017/groundtruth_weak_label_training_set.csv"
     rows = [line.split("\t")[0] for line in weak.read_text().splitlines()]
     assert sum(row.removesuffix(".wav") in short for row in rows) == 1249
+    text = summary(report)
+    for told in ("1070 (1249 labels)", "(1 of 150 there)", "(1 of 36 there)"):
+        assert told in text
     sizes = [
         (split["num_clips"], split["num_labels"])
         for split in report.card["splits"].values()

@@ -21,6 +21,8 @@ from gcrnn_jax.data.worker_pool import ordered_map
 from gcrnn_jax.errors import StorageError, WorkdirError
 from gcrnn_jax.progress import progress
 
+PER_WORKER = 16  # recordings; fewer are heard before another process has started
+
 _VERSION = ["gcrnn_jax heard", 1, soundfile.__libsndfile_version__]
 
 
@@ -74,7 +76,8 @@ def hear_all(
             file=sys.stderr,
         )
     pending = [name for name in names if name not in heard]
-    results = ordered_map(hear, pending, context=str(root), num_workers=num_workers)
+    workers = min(num_workers, len(pending) // PER_WORKER)
+    results = ordered_map(hear, pending, context=str(root), num_workers=workers)
     shown = progress(
         results,
         label="checking",

@@ -182,7 +182,7 @@ def _parse(raw: bytes, line: int) -> IdRow:
     if "\0" in text:
         raise BadRow("BAD_ROW", "holds a NUL")
     try:
-        [columns] = csv.reader([text], strict=True)
+        [columns] = csv.reader([text], strict=True, skipinitialspace=True)
     except csv.Error as error:
         raise BadRow("BAD_ROW", f"not comma-separated: {error}") from None
     if len(columns) != 5:

@@ -72,7 +72,10 @@ def ordered_map(
             "done is kept: run again to go on, with one worker to see more"
         ) from None
     finally:
+        # A second Ctrl-C in here would leave workers that nobody ends.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         pool.shutdown(wait=True, cancel_futures=True)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start(context: Any) -> None:

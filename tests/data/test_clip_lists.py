@@ -124,3 +124,15 @@ def test_all_official_evaluation_clips_are_read(shared):
     assert rejects == []
     assert len(rows) == 1103
     assert sum(len(row.labels) for row in rows) == 1350
+
+
+def test_spaces_before_quotes_are_none_of_the_text(tmp_path):
+    """As in AudioSet's segment lists, whose rows have no names: they are refused."""
+    path = tmp_path / "training_set.csv"
+    path.write_text(
+        'a, 30.000, 40.000, "Car,Train", "/m/0k4j,/m/07jdr"\n'
+        'b, 30.000, 40.000, "/m/0k4j,/m/07jdr"\n'
+    )
+    [row], [(_, line, code, detail)] = read_clip_list(path, DCASE2017_CLASSES)
+    assert row.clip_id == "a_30.000_40.000" and len(row.labels) == 2
+    assert (line, code) == (2, "BAD_ROW") and "got 4 columns" in detail
