@@ -4,11 +4,13 @@ Nothing here trusts a header: samples are read in blocks of a fixed size up to t
 length that was asked for, whatever length the file claims.
 """
 
+import contextlib
 import errno
 import math
 import os
 import stat
-from typing import IO, Literal
+from collections.abc import Iterable, Iterator
+from typing import IO, Literal, NamedTuple
 
 import numpy as np
 import soundfile
@@ -20,6 +22,8 @@ MAX_CHANNELS = 32
 BLOCK_LENGTH = 65536  # samples of all channels together, read at a time
 TOLERANCE_S = 0.04  # a file may end this much (one hop) before its declared end
 MARGIN_S = 0.1  # read beyond the crop, so that the resampler sees no edge there
+
+FULL_SCALE = 0.9999  # of the largest sample; 16 bits end at 0.99997
 
 # WAV writers that stream put the largest size they can: length unknown.
 _UNKNOWN_WAV_SIZE = 0x7FFFF000
@@ -69,23 +73,126 @@ def read_waveform(
     Differs: The paper resampled with resampy; soxr agrees to 0.02 in log-mel bins 0-49
         and differs by up to 2 in the top bins, at the filter's edge near 8 kHz.
     """
-    descriptor = _open_regular(path)
-    with os.fdopen(descriptor, "rb") as file:
-        waveform, rate_hz = _decode(file, max_s)
-    if not np.isfinite(waveform).all():
-        first = int(np.argmin(np.isfinite(waveform)))
-        raise Rejected("NONFINITE", f"sample {first} is {waveform[first]}")
-    num_samples = math.ceil(len(waveform) * sample_rate_hz / rate_hz)
-    if rate_hz != sample_rate_hz:
-        resampled = soxr.resample(waveform, rate_hz, sample_rate_hz, quality="HQ")
-        waveform = _fix_length(np.asarray(resampled, np.float32), num_samples)
-    if max_s is not None:
-        waveform = waveform[: math.ceil(max_s * sample_rate_hz)]
-    return waveform
+    blocks = list(stream_waveform(path, sample_rate_hz, max_s))
+    return np.concatenate(blocks)
 
 
-def _open_regular(path: str | bytes | os.PathLike) -> int:
-    """Opens a regular file; anything else is rejected without waiting for it."""
+def stream_waveform(
+    path: str | bytes | os.PathLike,
+    sample_rate_hz: int = 16000,
+    max_s: float | None = None,
+) -> Iterator[np.ndarray]:
+    """Yields the waveform that `read_waveform` returns, float32 [S], block by block.
+
+    However long the recording, a block or two of it are in memory.
+
+    Raises:
+        Rejected: As soon as a fault is met, blocks may have been yielded before.
+    """
+    with os.fdopen(open_regular(path), "rb") as file, _opened(file) as recording:
+        rate_hz = recording.samplerate
+        limit = None if max_s is None else math.ceil((max_s + MARGIN_S) * rate_hz)
+        left = None if max_s is None else math.ceil(max_s * sample_rate_hz)
+        mono = _mono(file, recording, limit)
+        for block in resample(mono, rate_hz, sample_rate_hz):
+            yield block[:left]
+            if left is not None:
+                left = max(0, left - len(block))
+
+
+def _mono(
+    file: IO[bytes], recording: soundfile.SoundFile, limit: int | None
+) -> Iterator[np.ndarray]:
+    """Yields the mean of the channels, float32 [S], and checks that all was there."""
+    num_samples = 0
+    for block in _blocks(recording, limit):
+        waveform = block.mean(axis=1, dtype=np.float64).astype(np.float32)
+        if not np.isfinite(waveform).all():
+            first = int(np.argmin(np.isfinite(waveform)))
+            raise Rejected(
+                "NONFINITE", f"sample {num_samples + first} is {waveform[first]}"
+            )
+        num_samples += len(waveform)
+        yield waveform
+    if limit is None or num_samples < limit:
+        _check_end(file, recording, num_samples)
+
+
+def resample(
+    blocks: Iterable[np.ndarray], rate_hz: int, sample_rate_hz: int
+) -> Iterator[np.ndarray]:
+    """Yields a waveform at another rate, block by block, as if it came in one piece.
+
+    Args:
+        blocks: float32 [S] each, one after the other.
+        rate_hz: Of the blocks.
+        sample_rate_hz: To be had: ceil(samples * sample_rate_hz / rate_hz) samples.
+    """
+    if rate_hz == sample_rate_hz:
+        yield from blocks
+        return
+    stream = soxr.ResampleStream(rate_hz, sample_rate_hz, 1, "float32", quality="HQ")
+    num_in = num_out = 0
+    for block in blocks:
+        resampled = stream.resample_chunk(block)
+        num_in, num_out = num_in + len(block), num_out + len(resampled)
+        yield resampled
+    rest = stream.resample_chunk(np.zeros(0, np.float32), last=True)
+    yield _fix_length(rest, math.ceil(num_in * sample_rate_hz / rate_hz) - num_out)
+
+
+class Measures(NamedTuple):
+    """What a recording is, over its whole length.
+
+    Attributes:
+        duration_s: Of what can be decoded.
+        rate_hz: Samples a second.
+        channels: How many.
+        format: As libsndfile names it, "WAV", "OGG" ...
+        peak: The largest magnitude of the mean of the channels; 1 is full scale.
+        clipped: The share of samples, of all channels, that are at full scale.
+    """
+
+    duration_s: float
+    rate_hz: int
+    channels: int
+    format: str
+    peak: float
+    clipped: float
+
+
+def measure(path: str | bytes | os.PathLike) -> Measures:
+    """Decodes a whole recording, in blocks, to say what is in it.
+
+    Raises:
+        Rejected: As `read_waveform`, of the whole recording.
+    """
+    num_samples, num_clipped, peak = 0, 0, 0.0
+    with (
+        os.fdopen(open_regular(path), "rb") as file,
+        _opened(file) as recording,
+    ):
+        for block in _blocks(recording, None):
+            mono = np.abs(block.mean(axis=1, dtype=np.float64))
+            if not np.isfinite(mono).all():
+                first = num_samples + int(np.argmin(np.isfinite(mono)))
+                raise Rejected("NONFINITE", f"sample {first} is not finite")
+            peak = max(peak, float(mono.max()))
+            num_clipped += int(np.count_nonzero(np.abs(block) >= FULL_SCALE))
+            num_samples += len(block)
+        _check_end(file, recording, num_samples)
+        return Measures(
+            num_samples / recording.samplerate,
+            recording.samplerate,
+            recording.channels,
+            recording.format,
+            peak,
+            num_clipped / (num_samples * recording.channels),
+        )
+
+
+def open_regular(path: str | bytes | os.PathLike) -> int:
+    """Opens a regular file to read; rejects anything else without waiting for it."""
     try:
         # Non-blocking: a FIFO nobody writes to would otherwise hold us for ever.
         descriptor = os.open(os.fsencode(path), os.O_RDONLY | os.O_NONBLOCK)
@@ -119,8 +226,9 @@ class _Sequential(soundfile.SoundFile):
         return False
 
 
-def _decode(file: IO[bytes], max_s: float | None) -> tuple[np.ndarray, int]:
-    """Returns the mean of the channels, float32 [S], and the rate in Hz."""
+@contextlib.contextmanager
+def _opened(file: IO[bytes]) -> Iterator[_Sequential]:
+    """Gives a recording whose rate and channels are bearable."""
     try:
         # The descriptor is ours to close: on an error libsndfile may or may not.
         recording = _Sequential(file.fileno(), closefd=False)
@@ -134,18 +242,12 @@ def _decode(file: IO[bytes], max_s: float | None) -> tuple[np.ndarray, int]:
             )
         if channels > MAX_CHANNELS:
             raise Rejected("CHANNELS", f"{channels} channels, over {MAX_CHANNELS}")
-        limit = None if max_s is None else math.ceil((max_s + MARGIN_S) * rate_hz)
-        waveform = _read_blocks(recording, limit)
-        if limit is None or len(waveform) < limit:
-            _check_end(file, recording, len(waveform))
-    if len(waveform) == 0:
-        raise Rejected("EMPTY", "holds no samples")
-    return waveform, rate_hz
+        yield recording
 
 
-def _read_blocks(recording: soundfile.SoundFile, limit: int | None) -> np.ndarray:
+def _blocks(recording: soundfile.SoundFile, limit: int | None) -> Iterator[np.ndarray]:
+    """Yields float32 [samples, channels], at most `limit` samples in all."""
     block_length = max(1, BLOCK_LENGTH // recording.channels)
-    blocks: list[np.ndarray] = []
     num_samples = 0
     while limit is None or num_samples < limit:
         wanted = block_length if limit is None else limit - num_samples
@@ -158,15 +260,14 @@ def _read_blocks(recording: soundfile.SoundFile, limit: int | None) -> np.ndarra
             raise Rejected("CORRUPT", f"{reason} after sample {num_samples}") from None
         if len(block) == 0:
             break
-        blocks.append(block.mean(axis=1, dtype=np.float64).astype(np.float32))
         num_samples += len(block)
-    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+        yield block
 
 
 def _check_end(
     file: IO[bytes], recording: soundfile.SoundFile, num_samples: int
 ) -> None:
-    """Raises if the file stops before the end that it declares.
+    """Raises if the file stops before the end that it declares, or is empty.
 
     libsndfile shortens WAV and OGG silently; MP3 declares nothing that could be held
     against it, so what can be decoded counts.
@@ -191,6 +292,8 @@ def _check_end(
             raise Rejected(
                 "TRUNCATED", f"{num_samples} of {recording.frames} samples present"
             )
+    if num_samples == 0:
+        raise Rejected("EMPTY", "holds no samples")
 
 
 def _missing_wav_s(file: IO[bytes]) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from gcrnn_jax.audio.decode import Rejected, read_waveform
+from gcrnn_jax.audio.decode import Rejected, measure, read_waveform
 
 
 def noise(rate: int = 16000, seconds: float = 1.0, channels: int = 1) -> np.ndarray:
@@ -232,3 +232,25 @@ def test_no_descriptor_is_left_open(tmp_path):
 def test_a_rejection_survives_the_way_back_from_a_worker():
     again = pickle.loads(pickle.dumps(Rejected("RATE", "1 Hz")))
     assert (again.code, again.detail, str(again)) == ("RATE", "1 Hz", "RATE: 1 Hz")
+
+
+@pytest.mark.parametrize("read", [read_waveform, measure])
+def test_an_ogg_cut_before_its_first_sample_is_truncated_not_empty(tmp_path, read):
+    path = tmp_path / "cut.ogg"
+    soundfile.write(path, 0.1 * np.random.default_rng(0).standard_normal(160000), 16000)
+    content = path.read_bytes()
+    third_page = content.index(b"OggS", content.index(b"OggS", 4) + 4)
+    path.write_bytes(content[: third_page + 100])
+    with pytest.raises(Rejected) as rejected:
+        read(path)
+    assert rejected.value.code == "TRUNCATED"
+
+
+def test_a_recording_is_measured_over_its_whole_length_and_all_channels(tmp_path):
+    samples = np.zeros((150000, 2))
+    samples[140000:140300, 0] = 1.0
+    soundfile.write(tmp_path / "a.wav", samples, 8000)
+    measures = measure(tmp_path / "a.wav")
+    assert measures[:4] == (150000 / 8000, 8000, 2, "WAV")
+    assert measures.peak == pytest.approx(0.5, abs=1e-4)
+    assert measures.clipped == 300 / 300000
