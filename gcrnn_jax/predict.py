@@ -13,7 +13,8 @@ again continues: it does only what is new. From Python:
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,11 @@ from gcrnn_jax.allocator import restart_tuned
 from gcrnn_jax.errors import ConfigError, DataError, end_at_signals, run_command
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from gcrnn_jax.prediction.recognizer import Recognizer
+    from gcrnn_jax.prediction.recordings import NamedRecording
+    from gcrnn_jax.prediction.results import Results
 
 EXAMPLES = """\
 examples:
@@ -81,43 +86,25 @@ def predict_recordings(
         Path, code and detail of the recordings that could not be read.
 
     Raises:
-        ConfigError: A recording or folder is not there.
+        ConfigError: A folder cannot be read.
         DataError: There are no recordings, or none of them could be read.
         StorageError: The disk is full or fails.
         WorkdirError: The output cannot be written, or another process writes it.
     """
-    from gcrnn_jax.audio.decode import Rejected, stream_waveform
     from gcrnn_jax.data.atomic_files import locked, make_folder
-    from gcrnn_jax.prediction.formats import make_record
     from gcrnn_jax.prediction.recordings import find_recordings
     from gcrnn_jax.prediction.results import Results
-    from gcrnn_jax.progress import progress
 
     found = find_recordings(recordings)
     max_hz = max(model.front_end.max_hz for model in recognizer.models)
     results = Results(output, recognizer.digest, formats, max_hz=max_hz)
     make_folder(output)
-    errors = []
     with locked(output):
         todo = [recording for recording in found if not results.is_done(recording)]
         if len(todo) < len(found):
-            print(
-                f"{len(found) - len(todo)} of {len(found)} recordings were done before"
-            )
-        tracks = recognizer.tracks(
-            [lambda hz, path=one.path: stream_waveform(path, hz) for one in todo]
-        )
-        with progress(label="predicting", unit="recordings", total=len(todo)) as shown:
-            for recording, track in zip(todo, tracks, strict=True):
-                if isinstance(track, Rejected):
-                    errors.append((recording.path, track.code, track.detail))
-                else:
-                    tags, events = recognizer.tags(track), recognizer.events(track)
-                    record = make_record(
-                        recording.name, track, tags, events, recognizer.class_names
-                    )
-                    results.write(recording, record, track, recognizer.class_names)
-                shown.update()
+            done = len(found) - len(todo)
+            print(f"{done} of {len(found)} recordings were done before")
+        errors = _predict(recognizer, todo, results)
         written = results.write_combined(found, errors)
     print(f"wrote {output}: {', '.join(written)}")
     if errors:
@@ -125,9 +112,45 @@ def predict_recordings(
         print(f"{counts}: {output / 'errors.csv'}")
     if len(errors) == len(found):
         path, code, detail = errors[0]
-        raise DataError(
-            f"no recording could be read; the first is {path}: {code}: {detail}"
-        )
+        raise DataError(f"no recording could be read, {path} first: {code}: {detail}")
+    return errors
+
+
+def _predict(
+    recognizer: "Recognizer", recordings: Sequence["NamedRecording"], results: "Results"
+) -> list[tuple[str, str, str]]:
+    """Writes results one after the other; returns what could not be read, and why."""
+    from gcrnn_jax.audio.decode import Rejected, stream_waveform
+    from gcrnn_jax.prediction.formats import make_record
+    from gcrnn_jax.progress import progress
+
+    errors, seconds = [], 0.0
+
+    def read(path: str, rate_hz: int) -> Iterator["np.ndarray"]:
+        nonlocal seconds
+        for block in stream_waveform(path, rate_hz):
+            seconds += len(block) / rate_hz
+            shown.postfix(audio_minutes=seconds / 60)
+            shown.update(0)  # one recording may last for hours
+            yield block
+
+    with progress(
+        label="predicting", unit="recordings", total=len(recordings)
+    ) as shown:
+        tracks = recognizer.tracks([partial(read, one.path) for one in recordings])
+        for recording, track in zip(recordings, tracks, strict=True):
+            if isinstance(track, Rejected):
+                errors.append((recording.path, track.code, track.detail))
+            else:
+                record = make_record(
+                    recording.name,
+                    track,
+                    recognizer.tags(track),
+                    recognizer.events(track),
+                    recognizer.class_names,
+                )
+                results.write(recording, record, track, recognizer.class_names)
+            shown.update()
     return errors
 
 

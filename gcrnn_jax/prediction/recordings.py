@@ -30,18 +30,15 @@ def find_recordings(given: Sequence[str]) -> list[NamedRecording]:
     """Lists the recordings that are given, and those in given folders, by their names.
 
     Args:
-        given: Paths of files and folders; folders are searched to the bottom, links
-            to folders are not followed.
+        given: Paths of files, which need not be there, and of folders, which are
+            searched to the bottom; links to folders in them are not followed.
 
     Raises:
-        ConfigError: A path is neither; or a folder cannot be read.
+        ConfigError: A folder cannot be read.
         DataError: There is no recording in what was given.
     """
     paths = {os.path.abspath(path) for path in given if not os.path.isdir(path)}
     folders = [os.path.abspath(path) for path in given if os.path.isdir(path)]
-    for path in given:
-        if not os.path.lexists(path):
-            raise ConfigError(f"{path}: no such recording or folder")
     above = os.path.commonpath([*folders, *map(os.path.dirname, paths)])
     for folder in folders:
         paths |= set(_recordings_in(folder))
