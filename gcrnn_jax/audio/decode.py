@@ -6,11 +6,12 @@ length that was asked for, whatever length the file claims.
 
 import contextlib
 import errno
+import importlib.util
 import math
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from typing import IO, Literal, NamedTuple
+from typing import IO, Any, Literal
 
 import numpy as np
 import soundfile
@@ -23,7 +24,8 @@ BLOCK_LENGTH = 65536  # samples of all channels together, read at a time
 TOLERANCE_S = 0.04  # a file may end this much (one hop) before its declared end
 MARGIN_S = 0.1  # read beyond the crop, so that the resampler sees no edge there
 
-FULL_SCALE = 0.9999  # of the largest sample; 16 bits end at 0.99997
+# ADTS (bare AAC), ASF (WMA), Matroska (WebM); MP4 has `ftyp` in bytes 4 to 7.
+_FFMPEG_STARTS = (b"\xff\xf1", b"\xff\xf9", b"\x30\x26\xb2\x75", b"\x1a\x45\xdf\xa3")
 
 # WAV writers that stream put the largest size they can: length unknown.
 _UNKNOWN_WAV_SIZE = 0x7FFFF000
@@ -89,7 +91,7 @@ def stream_waveform(
     Raises:
         Rejected: As soon as a fault is met, blocks may have been yielded before.
     """
-    with os.fdopen(open_regular(path), "rb") as file, _opened(file) as recording:
+    with os.fdopen(open_regular(path), "rb") as file, opened(file) as recording:
         rate_hz = recording.samplerate
         limit = None if max_s is None else math.ceil((max_s + MARGIN_S) * rate_hz)
         left = None if max_s is None else math.ceil(max_s * sample_rate_hz)
@@ -105,7 +107,7 @@ def _mono(
 ) -> Iterator[np.ndarray]:
     """Yields the mean of the channels, float32 [S], and checks that all was there."""
     num_samples = 0
-    for block in _blocks(recording, limit):
+    for block in read_blocks(recording, limit):
         waveform = block.mean(axis=1, dtype=np.float64).astype(np.float32)
         if not np.isfinite(waveform).all():
             first = int(np.argmin(np.isfinite(waveform)))
@@ -115,7 +117,7 @@ def _mono(
         num_samples += len(waveform)
         yield waveform
     if limit is None or num_samples < limit:
-        _check_end(file, recording, num_samples)
+        check_end(file, recording, num_samples)
 
 
 def resample(
@@ -139,56 +141,6 @@ def resample(
         yield resampled
     rest = stream.resample_chunk(np.zeros(0, np.float32), last=True)
     yield _fix_length(rest, math.ceil(num_in * sample_rate_hz / rate_hz) - num_out)
-
-
-class Measures(NamedTuple):
-    """What a recording is, over its whole length.
-
-    Attributes:
-        duration_s: Of what can be decoded.
-        rate_hz: Samples a second.
-        channels: How many.
-        format: As libsndfile names it, "WAV", "OGG" ...
-        peak: The largest magnitude of the mean of the channels; 1 is full scale.
-        clipped: The share of samples, of all channels, that are at full scale.
-    """
-
-    duration_s: float
-    rate_hz: int
-    channels: int
-    format: str
-    peak: float
-    clipped: float
-
-
-def measure(path: str | bytes | os.PathLike) -> Measures:
-    """Decodes a whole recording, in blocks, to say what is in it.
-
-    Raises:
-        Rejected: As `read_waveform`, of the whole recording.
-    """
-    num_samples, num_clipped, peak = 0, 0, 0.0
-    with (
-        os.fdopen(open_regular(path), "rb") as file,
-        _opened(file) as recording,
-    ):
-        for block in _blocks(recording, None):
-            mono = np.abs(block.mean(axis=1, dtype=np.float64))
-            if not np.isfinite(mono).all():
-                first = num_samples + int(np.argmin(np.isfinite(mono)))
-                raise Rejected("NONFINITE", f"sample {first} is not finite")
-            peak = max(peak, float(mono.max()))
-            num_clipped += int(np.count_nonzero(np.abs(block) >= FULL_SCALE))
-            num_samples += len(block)
-        _check_end(file, recording, num_samples)
-        return Measures(
-            num_samples / recording.samplerate,
-            recording.samplerate,
-            recording.channels,
-            recording.format,
-            peak,
-            num_clipped / (num_samples * recording.channels),
-        )
 
 
 def open_regular(path: str | bytes | os.PathLike) -> int:
@@ -227,13 +179,13 @@ class _Sequential(soundfile.SoundFile):
 
 
 @contextlib.contextmanager
-def _opened(file: IO[bytes]) -> Iterator[_Sequential]:
+def opened(file: IO[bytes]) -> Iterator[Any]:
     """Gives a recording whose rate and channels are bearable."""
     try:
         # The descriptor is ours to close: on an error libsndfile may or may not.
-        recording = _Sequential(file.fileno(), closefd=False)
+        recording: Any = _Sequential(file.fileno(), closefd=False)
     except soundfile.LibsndfileError as error:
-        raise Rejected("FORMAT", _reason(error, "not a known audio format")) from None
+        recording = _open_with_ffmpeg(file, _reason(error, "not a known audio format"))
     with recording:
         rate_hz, channels = recording.samplerate, recording.channels
         if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
@@ -245,7 +197,29 @@ def _opened(file: IO[bytes]) -> Iterator[_Sequential]:
         yield recording
 
 
-def _blocks(recording: soundfile.SoundFile, limit: int | None) -> Iterator[np.ndarray]:
+def _open_with_ffmpeg(file: IO[bytes], reason: str) -> Any:
+    """Opens what libsndfile does not know, if it is of FFmpeg's and FFmpeg is there.
+
+    By its first bytes: FFmpeg takes almost anything for MP3.
+    """
+    file.seek(0)
+    head = file.read(12)
+    if head[4:8] != b"ftyp" and not head.startswith(_FFMPEG_STARTS):
+        raise Rejected("FORMAT", reason)
+    if importlib.util.find_spec("av") is None:
+        hint = "FFmpeg, `pip install gcrnn_jax[ffmpeg]`, knows more formats"
+        raise Rejected("FORMAT", f"{reason}; {hint}")
+    from gcrnn_jax.audio.ffmpeg import FfmpegRecording
+
+    try:
+        return FfmpegRecording(file)
+    except ValueError:
+        raise Rejected("FORMAT", reason) from None
+
+
+def read_blocks(
+    recording: soundfile.SoundFile, limit: int | None
+) -> Iterator[np.ndarray]:
     """Yields float32 [samples, channels], at most `limit` samples in all."""
     block_length = max(1, BLOCK_LENGTH // recording.channels)
     num_samples = 0
@@ -255,7 +229,7 @@ def _blocks(recording: soundfile.SoundFile, limit: int | None) -> Iterator[np.nd
             block = recording.read(
                 min(block_length, wanted), dtype="float32", always_2d=True
             )
-        except soundfile.LibsndfileError as error:
+        except (soundfile.LibsndfileError, ValueError) as error:
             reason = _reason(error, "cannot be decoded")
             raise Rejected("CORRUPT", f"{reason} after sample {num_samples}") from None
         if len(block) == 0:
@@ -264,7 +238,7 @@ def _blocks(recording: soundfile.SoundFile, limit: int | None) -> Iterator[np.nd
         yield block
 
 
-def _check_end(
+def check_end(
     file: IO[bytes], recording: soundfile.SoundFile, num_samples: int
 ) -> None:
     """Raises if the file stops before the end that it declares, or is empty.
@@ -337,6 +311,7 @@ def _fix_length(waveform: np.ndarray, length: int) -> np.ndarray:
     return waveform[:length]
 
 
-def _reason(error: soundfile.LibsndfileError, otherwise: str) -> str:
-    text = " ".join(str(error.error_string).split()).rstrip(".")
+def _reason(error: soundfile.LibsndfileError | ValueError, otherwise: str) -> str:
+    told = getattr(error, "error_string", error)
+    text = " ".join(str(told).split()).rstrip(".")
     return text or otherwise
