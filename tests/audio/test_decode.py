@@ -304,8 +304,8 @@ def test_m4a_is_read_to_its_length_where_ffmpeg_is_there(tmp_path):
     tone = 0.2 * np.sin(2 * np.pi * 440 * np.arange(100000) / 44100)
     write_m4a(tmp_path / "a.m4a", np.stack([tone, tone / 2]).astype(np.float32))
     found = read_waveform(tmp_path / "a.m4a", 44100)
-    assert len(found) == 100000
-    middle = slice(2000, -2000)  # the encoder needs a packet to settle
+    assert abs(len(found) - 100000) <= 44  # the container counts milliseconds
+    middle = slice(2000, 98000)  # the encoder needs a packet to settle
     np.testing.assert_allclose(found[middle], 0.75 * tone[middle], atol=0.02)
     half = (tmp_path / "a.m4a").read_bytes()[:-9000]
     (tmp_path / "half.m4a").write_bytes(half)
