@@ -80,6 +80,13 @@ def test_the_gate_is_what_is_said_around_the_event():
     assert found.event == Event(1.0, 3.0, "Car")
 
 
+def test_a_tag_of_any_stretch_is_a_tag_of_the_recording():
+    clip = np.zeros((30, 3))
+    clip[7:9, 1] = 0.8
+    tags = find_tags(track_of(clip, clip), DECIDE, NAMES)
+    assert [tag.event.event_label for tag in tags] == ["Bus"]
+
+
 def test_scores_are_the_greatest_posteriors():
     frame = np.zeros((20, 3))
     frame[5:10, 0] = [0.55, 0.6, 0.8, 0.7, 0.6]
