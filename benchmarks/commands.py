@@ -49,13 +49,13 @@ def _measure(folder: Path, root: Path | None) -> None:
     def one_step() -> tuple[float, float]:
         shutil.rmtree(workdir, ignore_errors=True)
         line = ["-m", "gcrnn_jax.main", *ONE_STEP, f"--workdir={workdir}"]
-        return _run(line, until="epoch 1/")
+        return run_process(line, until="epoch 1/")
 
     one_step()  # makes the clips and compiles
     rows = []
     for name, measure in {
-        "import gcrnn_jax": lambda: _run(["-c", "import gcrnn_jax"]),
-        "main --help": lambda: _run(["-m", "gcrnn_jax.main", "--help"]),
+        "import gcrnn_jax": lambda: run_process(["-c", "import gcrnn_jax"]),
+        "main --help": lambda: run_process(["-m", "gcrnn_jax.main", "--help"]),
         "main, full size: to the end of an epoch of one step": one_step,
     }.items():
         seconds, memory = zip(*[measure() for _ in range(ROUNDS)], strict=True)
@@ -63,7 +63,9 @@ def _measure(folder: Path, root: Path | None) -> None:
         spread = f"{min(seconds):.2f} - {max(seconds):.2f}"
         rows.append([name, f"{middle:.2f} s", spread, f"{max(memory):.0f} MB"])
     print(text_table(["second run of", "median", "min - max", "peak memory"], rows))
-    _, memory = _run(["-m", "benchmarks.step", "--batch=44", "--rounds=1", "--steps=3"])
+    _, memory = run_process(
+        ["-m", "benchmarks.step", "--batch=44", "--rounds=1", "--steps=3"]
+    )
     print(f"training, full size, batch 44: {memory:.0f} MB")
     rows.append(["training, full size, batch 44", "", "", f"{memory:.0f} MB"])
     keep("whole processes", {"rows": rows})
@@ -80,7 +82,7 @@ def _measure(folder: Path, root: Path | None) -> None:
 def _prepare(root: Path, store: Path, count: int) -> float:
     shutil.rmtree(store, ignore_errors=True)
     line = ["-m", "gcrnn_jax.prepare", f"--root={root}", f"--output={store}"]
-    seconds, memory = _run([*line, "--workers=2"])
+    seconds, memory = run_process([*line, "--workers=2"])
     print(f"prepare: {count} clips, {seconds:.1f} s, {memory:.0f} MB")
     return count / seconds
 
@@ -100,7 +102,7 @@ def _librosa(path: Path):
     return librosa_log_mel(librosa.load(path, sr=16000)[0])
 
 
-def _run(arguments: list[str], until: str | None = None) -> tuple[float, float]:
+def run_process(arguments: list[str], until: str | None = None) -> tuple[float, float]:
     """Seconds to the end, or to a line that begins so, and peak memory in MB."""
     start = time.perf_counter()
     process = subprocess.Popen(

@@ -19,8 +19,10 @@ Data flows down this list, and a file imports only from its own room or rooms ab
     check_config  mistakes in a configuration, found before anything is computed
     inference   posteriors of the models of runs
     report      systems side by side
+    prediction  recordings of any length -> posteriors, tags, events, files of them
     average_checkpoints  command: weights of several epochs -> one model
     fuse        command: posteriors of several epochs or systems -> one
+    predict     command: any recordings -> tags and events
     evaluate    command: a reference and estimates of any system -> scores
     main        command: train, evaluate and report one system
 """

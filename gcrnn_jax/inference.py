@@ -28,16 +28,22 @@ REPORTED = ("testing", "validation", "evaluation")
 
 def make_predictor(card: Mapping[str, Any], mesh: Mesh) -> Callable[..., PosteriorSet]:
     """A function (variables, split) -> posteriors for models with this card."""
-    scaler = make_scaler(card["scaler"]["mean"], card["scaler"]["std"])
-    model = make_model(card["config"]["model"], len(card["classes"]["names"]))
-    batch_size = card["config"]["sampling"]["batch_size"]
-    predictor = Predictor(model, scaler, mesh, batch_size)
+    predictor = compile_predictor(card, mesh, card["config"]["sampling"]["batch_size"])
     postprocessing = postprocessing_of(card)
 
     def predict(variables, split) -> PosteriorSet:
         return predictor(variables, split, card["hop_s"], postprocessing)
 
     return predict
+
+
+def compile_predictor(
+    card: Mapping[str, Any], mesh: Mesh, batch_size: int
+) -> Predictor:
+    """The network of models with this card, for batches of so many clips."""
+    scaler = make_scaler(card["scaler"]["mean"], card["scaler"]["std"])
+    model = make_model(card["config"]["model"], len(card["classes"]["names"]))
+    return Predictor(model, scaler, mesh, batch_size)
 
 
 def reported_split(store: FeatureStore) -> str:

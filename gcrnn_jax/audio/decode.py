@@ -6,11 +6,12 @@ length that was asked for, whatever length the file claims.
 
 import contextlib
 import errno
+import importlib.util
 import math
 import os
 import stat
-from collections.abc import Iterator
-from typing import IO, Literal
+from collections.abc import Iterable, Iterator
+from typing import IO, Any, Literal
 
 import numpy as np
 import soundfile
@@ -22,6 +23,9 @@ MAX_CHANNELS = 32
 BLOCK_LENGTH = 65536  # samples of all channels together, read at a time
 TOLERANCE_S = 0.04  # a file may end this much (one hop) before its declared end
 MARGIN_S = 0.1  # read beyond the crop, so that the resampler sees no edge there
+
+# ADTS (bare AAC), ASF (WMA), Matroska (WebM); MP4 has `ftyp` in bytes 4 to 7.
+_FFMPEG_STARTS = (b"\xff\xf1", b"\xff\xf9", b"\x30\x26\xb2\x75", b"\x1a\x45\xdf\xa3")
 
 # WAV writers that stream put the largest size they can: length unknown.
 _UNKNOWN_WAV_SIZE = 0x7FFFF000
@@ -71,19 +75,72 @@ def read_waveform(
     Differs: The paper resampled with resampy; soxr agrees to 0.02 in log-mel bins 0-49
         and differs by up to 2 in the top bins, at the filter's edge near 8 kHz.
     """
-    descriptor = open_regular(path)
-    with os.fdopen(descriptor, "rb") as file:
-        waveform, rate_hz = _decode(file, max_s)
-    if not np.isfinite(waveform).all():
-        first = int(np.argmin(np.isfinite(waveform)))
-        raise Rejected("NONFINITE", f"sample {first} is {waveform[first]}")
-    num_samples = math.ceil(len(waveform) * sample_rate_hz / rate_hz)
-    if rate_hz != sample_rate_hz:
-        resampled = soxr.resample(waveform, rate_hz, sample_rate_hz, quality="HQ")
-        waveform = _fix_length(np.asarray(resampled, np.float32), num_samples)
-    if max_s is not None:
-        waveform = waveform[: math.ceil(max_s * sample_rate_hz)]
-    return waveform
+    blocks = list(stream_waveform(path, sample_rate_hz, max_s))
+    return np.concatenate(blocks)
+
+
+def stream_waveform(
+    path: str | bytes | os.PathLike,
+    sample_rate_hz: int = 16000,
+    max_s: float | None = None,
+) -> Iterator[np.ndarray]:
+    """Yields the waveform that `read_waveform` returns, float32 [S], block by block.
+
+    However long the recording, a block or two of it are in memory.
+
+    Raises:
+        Rejected: As soon as a fault is met, blocks may have been yielded before.
+    """
+    with os.fdopen(open_regular(path), "rb") as file, opened(file) as recording:
+        rate_hz = recording.samplerate
+        limit = None if max_s is None else math.ceil((max_s + MARGIN_S) * rate_hz)
+        left = None if max_s is None else math.ceil(max_s * sample_rate_hz)
+        mono = _mono(file, recording, limit)
+        for block in resample(mono, rate_hz, sample_rate_hz):
+            yield block[:left]
+            if left is not None:
+                left = max(0, left - len(block))
+
+
+def _mono(
+    file: IO[bytes], recording: soundfile.SoundFile, limit: int | None
+) -> Iterator[np.ndarray]:
+    """Yields the mean of the channels, float32 [S], and checks that all was there."""
+    num_samples = 0
+    for block in read_blocks(recording, limit):
+        waveform = block.mean(axis=1, dtype=np.float64).astype(np.float32)
+        if not np.isfinite(waveform).all():
+            first = int(np.argmin(np.isfinite(waveform)))
+            raise Rejected(
+                "NONFINITE", f"sample {num_samples + first} is {waveform[first]}"
+            )
+        num_samples += len(waveform)
+        yield waveform
+    if limit is None or num_samples < limit:
+        check_end(file, recording, num_samples)
+
+
+def resample(
+    blocks: Iterable[np.ndarray], rate_hz: int, sample_rate_hz: int
+) -> Iterator[np.ndarray]:
+    """Yields a waveform at another rate, block by block, as if it came in one piece.
+
+    Args:
+        blocks: float32 [S] each, one after the other.
+        rate_hz: Of the blocks.
+        sample_rate_hz: To be had: ceil(samples * sample_rate_hz / rate_hz) samples.
+    """
+    if rate_hz == sample_rate_hz:
+        yield from blocks
+        return
+    stream = soxr.ResampleStream(rate_hz, sample_rate_hz, 1, "float32", quality="HQ")
+    num_in = num_out = 0
+    for block in blocks:
+        resampled = stream.resample_chunk(block)
+        num_in, num_out = num_in + len(block), num_out + len(resampled)
+        yield resampled
+    rest = stream.resample_chunk(np.zeros(0, np.float32), last=True)
+    yield _fix_length(rest, math.ceil(num_in * sample_rate_hz / rate_hz) - num_out)
 
 
 def open_regular(path: str | bytes | os.PathLike) -> int:
@@ -121,29 +178,14 @@ class _Sequential(soundfile.SoundFile):
         return False
 
 
-def _decode(file: IO[bytes], max_s: float | None) -> tuple[np.ndarray, int]:
-    """Returns the mean of the channels, float32 [S], and the rate in Hz."""
-    with opened(file) as recording:
-        rate_hz = recording.samplerate
-        limit = None if max_s is None else math.ceil((max_s + MARGIN_S) * rate_hz)
-        blocks = [
-            block.mean(axis=1, dtype=np.float64).astype(np.float32)
-            for block in read_blocks(recording, limit)
-        ]
-        waveform = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-        if limit is None or len(waveform) < limit:
-            check_end(file, recording, len(waveform))
-    return waveform, rate_hz
-
-
 @contextlib.contextmanager
-def opened(file: IO[bytes]) -> Iterator[_Sequential]:
+def opened(file: IO[bytes]) -> Iterator[Any]:
     """Gives a recording whose rate and channels are bearable."""
     try:
         # The descriptor is ours to close: on an error libsndfile may or may not.
-        recording = _Sequential(file.fileno(), closefd=False)
+        recording: Any = _Sequential(file.fileno(), closefd=False)
     except soundfile.LibsndfileError as error:
-        raise Rejected("FORMAT", _reason(error, "not a known audio format")) from None
+        recording = _open_with_ffmpeg(file, _reason(error, "not a known audio format"))
     with recording:
         rate_hz, channels = recording.samplerate, recording.channels
         if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
@@ -153,6 +195,26 @@ def opened(file: IO[bytes]) -> Iterator[_Sequential]:
         if channels > MAX_CHANNELS:
             raise Rejected("CHANNELS", f"{channels} channels, over {MAX_CHANNELS}")
         yield recording
+
+
+def _open_with_ffmpeg(file: IO[bytes], reason: str) -> Any:
+    """Opens what libsndfile does not know, if it is of FFmpeg's and FFmpeg is there.
+
+    By its first bytes: FFmpeg takes almost anything for MP3.
+    """
+    file.seek(0)
+    head = file.read(12)
+    if head[4:8] != b"ftyp" and not head.startswith(_FFMPEG_STARTS):
+        raise Rejected("FORMAT", reason)
+    if importlib.util.find_spec("av") is None:
+        hint = "FFmpeg, `pip install gcrnn_jax[ffmpeg]`, knows more formats"
+        raise Rejected("FORMAT", f"{reason}; {hint}")
+    from gcrnn_jax.audio.ffmpeg import FfmpegRecording
+
+    try:
+        return FfmpegRecording(file)
+    except ValueError:
+        raise Rejected("FORMAT", reason) from None
 
 
 def read_blocks(
@@ -167,7 +229,7 @@ def read_blocks(
             block = recording.read(
                 min(block_length, wanted), dtype="float32", always_2d=True
             )
-        except soundfile.LibsndfileError as error:
+        except (soundfile.LibsndfileError, ValueError) as error:
             reason = _reason(error, "cannot be decoded")
             raise Rejected("CORRUPT", f"{reason} after sample {num_samples}") from None
         if len(block) == 0:
@@ -249,6 +311,7 @@ def _fix_length(waveform: np.ndarray, length: int) -> np.ndarray:
     return waveform[:length]
 
 
-def _reason(error: soundfile.LibsndfileError, otherwise: str) -> str:
-    text = " ".join(str(error.error_string).split()).rstrip(".")
+def _reason(error: soundfile.LibsndfileError | ValueError, otherwise: str) -> str:
+    told = getattr(error, "error_string", error)
+    text = " ".join(str(told).split()).rstrip(".")
     return text or otherwise

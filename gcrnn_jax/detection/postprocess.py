@@ -1,7 +1,7 @@
 """Posteriors to decisions: thresholds, tags as a gate, gaps filled, blips removed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -113,16 +113,46 @@ class Postprocessing:
             >>> quick.detect(frames, np.array([1.0]), 0.1)[:, 0].astype(int).tolist()
             [1, 1, 1, 1, 0, 0, 0]
         """
+        is_tagged = np.True_
+        if self.gated:
+            is_tagged = self.tags(clip_posterior)[..., None, :]
+        return self.detect_tagged(frame_posterior, is_tagged, hop_s)
+
+    def detect_tagged(
+        self,
+        frame_posterior: np.ndarray,
+        is_tagged: np.ndarray | np.bool_,
+        hop_s: float,
+    ) -> np.ndarray:
+        """As `detect`, for tags that were decided before.
+
+        Args:
+            frame_posterior: [..., T, K] in [0, 1].
+            is_tagged: bool [..., T, K], or [..., 1, K] where the tags are those of all
+                frames; read only if `gated`.
+            hop_s: Seconds a frame.
+
+        Returns:
+            bool [..., T, K].
+        """
         num_classes = frame_posterior.shape[-1]
         threshold = _per_class("event_threshold", self.event_threshold, num_classes)
         roll = frame_posterior > threshold
         if self.hysteresis < 1:
             roll = _runs_with_seed(roll, frame_posterior > self.hysteresis * threshold)
         if self.gated:
-            roll &= self.tags(clip_posterior)[..., None, :]
+            roll &= is_tagged
         roll = _median(roll, _frames_within(self.median_s, hop_s))
         max_gap = _frames_to_reach(self.gap_s, hop_s) - 1
         return _clean_runs(roll, max_gap, _frames_to_reach(self.min_event_s, hop_s))
+
+    def of_classes(self, classes: np.ndarray, num_classes: int) -> "Postprocessing":
+        """The same for some of so many classes, whose numbers are int [k]."""
+        chosen = {
+            name: np.broadcast_to(getattr(self, name), num_classes)[classes].tolist()
+            for name in ("tag_threshold", "event_threshold")
+        }
+        return replace(self, **chosen)
 
 
 def _clean_runs(roll: np.ndarray, max_gap: int, min_frames: int) -> np.ndarray:

@@ -8,8 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import soxr
 
-from gcrnn_jax.audio.decode import Rejected, read_waveform
+from gcrnn_jax.audio.decode import (
+    Rejected,
+    read_waveform,
+    resample,
+    stream_waveform,
+)
 from gcrnn_jax.audio.measure import measure
 
 
@@ -245,3 +251,64 @@ def test_an_ogg_cut_before_its_first_sample_is_truncated_not_empty(tmp_path, rea
     with pytest.raises(Rejected) as rejected:
         read(path)
     assert rejected.value.code == "TRUNCATED"
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 16000, 44100])
+@pytest.mark.parametrize("size", [997, 65536])
+def test_blocks_are_resampled_as_the_whole(rate_hz, size):
+    waveform = np.random.default_rng(0).standard_normal(200001).astype(np.float32)
+    blocks = (waveform[i : i + size] for i in range(0, len(waveform), size))
+    found = np.concatenate(list(resample(blocks, rate_hz, 16000)))
+    expected = soxr.resample(waveform, rate_hz, 16000, quality="HQ")
+    assert len(found) == math.ceil(len(waveform) * 16000 / rate_hz)
+    length = min(len(found), len(expected))
+    assert len(found) - length <= 1
+    np.testing.assert_allclose(found[:length], expected[:length], atol=1e-6)
+
+
+def test_a_stream_is_the_waveform_in_pieces(tmp_path):
+    noise = 0.1 * np.random.default_rng(0).standard_normal((300000, 2))
+    soundfile.write(tmp_path / "a.flac", noise, 44100)
+    blocks = list(stream_waveform(tmp_path / "a.flac"))
+    assert max(map(len, blocks)) < 16000  # of 109,000
+    whole = read_waveform(tmp_path / "a.flac")
+    np.testing.assert_array_equal(np.concatenate(blocks), whole)
+    first = read_waveform(tmp_path / "a.flac", max_s=2.5)
+    np.testing.assert_allclose(first, whole[:40000], atol=1e-4)
+    assert len(first) == 40000
+
+
+def write_m4a(path, waveform):
+    """Encodes [channels, samples] as AAC at 44.1 kHz."""
+    av = pytest.importorskip("av", reason="needs PyAV, the extra `ffmpeg`")
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("aac", rate=44100)
+        stream.layout = "stereo"
+        frame = av.AudioFrame.from_ndarray(waveform, format="fltp", layout="stereo")
+        frame.sample_rate, frame.pts = 44100, 0
+        for packet in (*stream.encode(frame), *stream.encode(None)):
+            container.mux(packet)
+
+
+def test_m4a_is_read_to_its_length_where_ffmpeg_is_there(tmp_path):
+    tone = 0.2 * np.sin(2 * np.pi * 440 * np.arange(100000) / 44100)
+    write_m4a(tmp_path / "a.m4a", np.stack([tone, tone / 2]).astype(np.float32))
+    found = read_waveform(tmp_path / "a.m4a", 44100)
+    assert abs(len(found) - 100000) <= 44  # the container counts milliseconds
+    middle = slice(2000, 98000)  # the encoder needs a packet to settle
+    np.testing.assert_allclose(found[middle], 0.75 * tone[middle], atol=0.02)
+    half = (tmp_path / "a.m4a").read_bytes()[:-9000]
+    (tmp_path / "half.m4a").write_bytes(half)
+    with pytest.raises(Rejected):
+        read_waveform(tmp_path / "half.m4a")
+
+
+def test_without_ffmpeg_its_formats_say_what_is_missing(tmp_path, monkeypatch):
+    (tmp_path / "a.m4a").write_bytes(b"\0\0\0\x20ftypM4A " + bytes(100))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(Rejected, match=r"FORMAT: .*pip install gcrnn_jax\[ffmpeg\]"):
+        read_waveform(tmp_path / "a.m4a")
+    (tmp_path / "b.wav").write_bytes(b"no sound at all")
+    with pytest.raises(Rejected) as caught:
+        read_waveform(tmp_path / "b.wav")
+    assert "ffmpeg" not in caught.value.detail

@@ -1,0 +1,144 @@
+"""Recordings of any length through one model or several that are fused."""
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gcrnn_jax.audio.decode import Rejected, resample
+from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.errors import DataError
+from gcrnn_jax.prediction.model import (
+    Recording,
+    TrainedModel,
+    load_trained,
+    tracks_of,
+)
+from gcrnn_jax.prediction.track import Found, Track, find_events, find_tags, fuse_tracks
+
+
+class Prediction(NamedTuple):
+    """What a recognizer says of one recording.
+
+    Attributes:
+        class_names: K.
+        hop_s: Seconds a frame; frame n covers [n, n + 1) * hop_s.
+        clip: float32 [K], how sure each class is somewhere in the recording.
+        frame: float32 [N, K], how sure each class is active in each frame.
+        tags: The classes that are in the recording, the surest first.
+        events: What is where, by onset.
+    """
+
+    class_names: tuple[str, ...]
+    hop_s: float
+    clip: np.ndarray
+    frame: np.ndarray
+    tags: list[Found]
+    events: list[Found]
+
+
+@dataclasses.dataclass(frozen=True)
+class Recognizer:
+    """One trained model, or several whose posteriors are averaged.
+
+    Attributes:
+        models: Of the same classes.
+        postprocessing: From posteriors to tags and events; that of the first model,
+            unless `with_thresholds` made it.
+    """
+
+    models: tuple[TrainedModel, ...]
+    postprocessing: Postprocessing
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The K classes that are told apart."""
+        return self.models[0].class_names
+
+    @property
+    def digest(self) -> str:
+        """Of all that results depend on: weights, front ends, thresholds."""
+        parts = [*(model.digest for model in self.models), repr(self.postprocessing)]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def with_thresholds(self, **thresholds: float) -> "Recognizer":
+        """The same with another `tag_threshold` or `event_threshold`, of all classes.
+
+        Raises:
+            ConfigError: A threshold outside [0, 1].
+        """
+        changed = dataclasses.replace(self.postprocessing, **thresholds)
+        return dataclasses.replace(self, postprocessing=changed)
+
+    def tracks(self, recordings: Sequence[Recording]) -> Iterator[Track | Rejected]:
+        """The posteriors of recordings, in their order, or why one cannot be used."""
+        of_models = [tracks_of(model, recordings) for model in self.models]
+        for found in zip(*of_models, strict=True):
+            tracks = [one for one in found if isinstance(one, Track)]
+            errors = [one for one in found if isinstance(one, Rejected)]
+            yield errors[0] if errors else fuse_tracks(tracks)
+
+    def tags(self, track: Track) -> list[Found]:
+        """The classes that are in a recording, the surest first."""
+        return find_tags(track, self.postprocessing, self.class_names)
+
+    def events(self, track: Track) -> list[Found]:
+        """What is where in a recording, by onset."""
+        return find_events(track, self.postprocessing, self.class_names)
+
+    def predict(self, waveform: Any, rate_hz: int) -> Prediction:
+        """What is in a waveform, and where.
+
+        Args:
+            waveform: Of any length, [samples] or [samples, channels], in [-1, 1].
+            rate_hz: Samples a second, any.
+
+        Raises:
+            DataError: The waveform is too short for one frame, or not finite.
+            ValueError: It is not of floating point, or has other dimensions.
+        """
+        waveform = np.asarray(waveform)
+        if waveform.dtype.kind != "f" or waveform.ndim not in (1, 2):
+            raise ValueError(
+                "waveform must be floats [samples] or [samples, channels], got "
+                f"{waveform.dtype} {waveform.shape}"
+            )
+        if not np.isfinite(waveform).all():
+            raise DataError("the waveform is not finite")
+        mono = waveform if waveform.ndim == 1 else waveform.mean(axis=1, dtype=float)
+        mono = mono.astype(np.float32)
+        (track,) = self.tracks([lambda hz: resample([mono], rate_hz, hz)])
+        if isinstance(track, Rejected):
+            raise DataError(str(track))
+        frames = [frame for _, frame in track.blocks()]
+        return Prediction(
+            self.class_names,
+            track.hop_s,
+            track.clip_peak,
+            np.concatenate(frames),
+            self.tags(track),
+            self.events(track),
+        )
+
+
+def load_recognizer(paths: Sequence[Path], batch_size: int) -> Recognizer:
+    """Loads one model, or several to be fused.
+
+    Args:
+        paths: As `load_trained` takes each.
+        batch_size: Windows to compute at once.
+
+    Raises:
+        DataError: There is no model at a path, or the models differ in their classes.
+    """
+    models = tuple(load_trained(path, batch_size) for path in paths)
+    for path, model in zip(paths, models, strict=True):
+        if model.class_names != models[0].class_names:
+            raise DataError(
+                f"{path} has other classes than {paths[0]}: "
+                f"{model.class_names}, expected {models[0].class_names}"
+            )
+    return Recognizer(models, models[0].postprocessing)

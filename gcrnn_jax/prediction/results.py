@@ -1,0 +1,150 @@
+"""The folder that predictions are written to, a recording at a time."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gcrnn_jax.data.atomic_files import make_folder, write_atomically
+from gcrnn_jax.prediction import formats
+from gcrnn_jax.prediction.formats import Record
+from gcrnn_jax.prediction.recordings import NamedRecording
+from gcrnn_jax.prediction.track import Track
+
+ERRORS = "errors.csv"
+_LONGEST_NAME = 240  # bytes; file systems take 255, of which `.tmp` needs some
+
+
+class Results:
+    """Results of recordings: whole or not there, and known again by a second run.
+
+    A recording is done when its record, `recordings/NAME.json`, says that it was made
+    by the same system of the same file, by size and date.
+    """
+
+    def __init__(
+        self, folder: Path, system: str, wanted: Sequence[str], *, max_hz: float
+    ):
+        """Results in the formats that are wanted.
+
+        Args:
+            folder: Where to.
+            system: A digest of all that makes the results: models, thresholds.
+            wanted: Some of `FORMATS`.
+            max_hz: The highest frequency that the system hears.
+        """
+        self.folder, self._system, self._wanted = folder, system, wanted
+        self._max_hz = max_hz
+
+    def is_done(self, recording: NamedRecording) -> bool:
+        """Whether all is there that only the posteriors could give."""
+        found = self._find(recording)
+        return found is not None and (
+            "scores" not in self._wanted or "scores" in found["formats"]
+        )
+
+    def write(
+        self,
+        recording: NamedRecording,
+        record: Record,
+        track: Track,
+        class_names: Sequence[str],
+    ) -> None:
+        """Writes what is wanted of a recording, and last of all its record.
+
+        Raises:
+            StorageError: The disk is full or fails.
+            WorkdirError: The folder cannot be written.
+        """
+        if "scores" in self._wanted:
+            table = formats.score_table(track, class_names)
+            self._write_text(self._path(recording, *formats.OF_EACH["scores"]), table)
+        self._write_labels(recording, record)
+        self._mark(recording, record)
+
+    def write_combined(
+        self, recordings: Iterable[NamedRecording], errors: Sequence[Sequence[str]]
+    ) -> list[str]:
+        """Writes the files of all recordings that are done, and errors.csv.
+
+        Args:
+            recordings: In the order that the files are to have.
+            errors: Path, code and detail of those that could not be read.
+
+        Returns:
+            The names of the files and folders that are in the folder now.
+        """
+        done = [one for one in recordings if self._find(one) is not None]
+        for recording in done:
+            found = self._found(recording)
+            if not set(self._wanted) <= {*found["formats"], *formats.COMBINED}:
+                self._write_labels(recording, found["record"])
+                self._mark(recording, found["record"])
+        files = [
+            file for name in self._wanted for file in formats.COMBINED.get(name, ())
+        ]
+        for file in files:
+            records = (self._found(recording)["record"] for recording in done)
+            self._write_text(self.folder / file, formats.combined_text(file, records))
+        rows = [("path", "code", "detail"), *errors]
+        self._write_text(self.folder / ERRORS, [formats.csv_text(rows)])
+        folders = [formats.OF_EACH[n][0] for n in self._wanted if n in formats.OF_EACH]
+        return [*files, *(f"{folder}/" for folder in folders), ERRORS]
+
+    def _write_labels(self, recording: NamedRecording, record: Record) -> None:
+        """Writes those of a recording's own files that its record is enough for."""
+        if "audacity" in self._wanted:
+            path = self._path(recording, *formats.OF_EACH["audacity"])
+            self._write_text(path, [formats.audacity_labels(record)])
+        if "raven" in self._wanted:
+            path = self._path(recording, *formats.OF_EACH["raven"])
+            self._write_text(path, [formats.raven_selections(record, self._max_hz)])
+
+    def _mark(self, recording: NamedRecording, record: Record) -> None:
+        content = {
+            **self._made_of(recording),
+            "formats": [name for name in self._wanted if name in formats.OF_EACH],
+            "record": record,
+        }
+        self._write_text(self._record_path(recording), [json.dumps(content)])
+
+    def _find(self, recording: NamedRecording) -> Mapping[str, Any] | None:
+        """What was written of a recording, if it is still what would be now."""
+        try:
+            found = json.loads(self._record_path(recording).read_text())
+            made_of = self._made_of(recording)
+            is_same = {name: found[name] for name in made_of} == made_of
+        except (OSError, ValueError, KeyError, TypeError):
+            return None  # not there, damaged, or the recording is gone
+        return found if is_same else None
+
+    def _found(self, recording: NamedRecording) -> Mapping[str, Any]:
+        return json.loads(self._record_path(recording).read_text())
+
+    def _made_of(self, recording: NamedRecording) -> dict[str, Any]:
+        status = os.stat(recording.path)
+        return {
+            "system": self._system,
+            "size": status.st_size,
+            "modified_ns": status.st_mtime_ns,
+        }
+
+    def _record_path(self, recording: NamedRecording) -> Path:
+        return self._path(recording, "recordings", ".json")
+
+    def _path(self, recording: NamedRecording, folder: str, ending: str) -> Path:
+        """Where a file of a recording's own lies: its name and an ending."""
+        place, name = os.path.split(recording.name)
+        encoded = os.fsencode(name)
+        if len(encoded) + len(ending) > _LONGEST_NAME:
+            digest = hashlib.sha256(encoded).hexdigest()[:16]
+            name = os.fsdecode(encoded[: _LONGEST_NAME - 32]) + digest
+        return self.folder / folder / place / f"{name}{ending}"
+
+    def _write_text(self, path: Path, parts: Iterable[str]) -> None:
+        make_folder(path.parent)
+        write_atomically(
+            path, (part.encode(errors="surrogateescape") for part in parts)
+        )

@@ -1,0 +1,90 @@
+"""A recording of any length as overlapping windows, and what they say of it as one.
+
+Windows start at multiples of half a window on the recording's own grid of frames, so
+they do not depend on how the file is read; one more ends where the recording ends.
+What they say of a frame is averaged, by weights that fall towards the ends of a window,
+where a network hears least of what is around. So seams leave no trace, and a recording
+no longer than a window gets what the network says of that clip.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+
+def cut_windows(
+    frames: Iterable[np.ndarray], length: int, multiple: int = 1
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields windows of a recording's frames, half a window apart.
+
+    Args:
+        frames: Blocks [n, M] of any number of frames, one after the other.
+        length: Frames of a window, W.
+        multiple: Windows start at multiples of so many frames, those that a network
+            merges into one.
+
+    Yields:
+        (number of the first frame, frames [W, M]). The last has fewer frames, if the
+        recording has, or if its end is not reached from a multiple.
+
+    Example:
+        >>> blocks = [np.zeros((25, 64)), np.zeros((8, 64))]
+        >>> [(start, len(window)) for start, window in cut_windows(blocks, 10, 2)]
+        [(0, 10), (4, 10), (8, 10), (12, 10), (16, 10), (20, 10), (24, 9)]
+    """
+    hop = max(length // 2 // multiple, 1) * multiple
+    start, kept, kept_from = 0, None, 0  # of the next window; frames, their number
+    for block in frames:
+        kept = block if kept is None else np.concatenate([kept, block])
+        while start + length <= kept_from + len(kept):
+            yield start, kept[start - kept_from :][:length]
+            start += hop
+        # The last window may start between the last two, so keep from the former.
+        unneeded = max(0, start - hop - kept_from)
+        kept, kept_from = kept[unneeded:], kept_from + unneeded
+    end = 0 if kept is None else kept_from + len(kept)
+    covered = start - hop + length if start else 0
+    if kept is not None and covered < end:
+        start = -(-max(0, end - length) // multiple) * multiple
+        yield start, kept[start - kept_from :]
+
+
+def cross_fade(
+    windows: Iterable[tuple[int, np.ndarray]],
+) -> Iterator[np.ndarray]:
+    """Averages what overlapping windows say of each frame.
+
+    Args:
+        windows: (number of the first frame, values [L, C]) by their starts, which
+            rise and leave no frame out.
+
+    Yields:
+        float32 [n, C], frames that no window to come covers, one after the other.
+
+    Example:
+        >>> windows = [(0, np.full((4, 1), 0.2)), (2, np.full((4, 1), 0.8))]
+        >>> faded = np.concatenate(list(cross_fade(windows)))
+        >>> [f"{value:.1f}" for value in faded[:, 0]]
+        ['0.2', '0.2', '0.4', '0.6', '0.8', '0.8']
+    """
+    sums = weights = np.zeros((0, 1))
+    first = 0  # frame that the sums begin with
+    for start, values in windows:
+        done = start - first
+        if done:
+            yield (sums[:done] / weights[:done]).astype(np.float32)
+        rising = np.arange(1, len(values) + 1)[:, None]
+        weight = np.minimum(rising, rising[::-1]).astype(float)
+        sums = _add(sums[done:], weight * values)
+        weights, first = _add(weights[done:], weight), start
+    if len(sums):
+        yield (sums / weights).astype(np.float32)
+
+
+def _add(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The sum of two arrays that begin at one frame; the shorter ends in zeros."""
+    length = max(len(one), len(other))
+    total = np.zeros((length, other.shape[1]))
+    total[: len(one)] += one
+    total[: len(other)] += other
+    return total

@@ -1,0 +1,179 @@
+import csv
+import json
+import os
+import re
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+
+ALL = "events,tags,jsonl,dcase,audacity,raven,scores"
+
+
+@pytest.fixture(scope="module")
+def model(commands, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("model") / "run"
+    assert commands.main(workdir).returncode == 0
+    return workdir
+
+
+def write(path, seconds=1.0, seed=0, rate=16000):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = 0.1 * np.random.default_rng(seed).standard_normal(round(rate * seconds))
+    kind = path.suffix[1:].upper()
+    soundfile.write(os.fsencode(path), noise, rate, format=kind)
+
+
+@pytest.fixture
+def predict(commands, model):
+    def run(*arguments, model=model):
+        return commands.run(model, *arguments, module="gcrnn_jax.predict")
+
+    return run
+
+
+def rows(path):
+    with open(path, newline="", errors="surrogateescape") as file:
+        return list(csv.DictReader(file))
+
+
+ODD_NAMES = ["-dash.wav", "two words.wav", 'quote".wav', "new\nline.wav", "ü.wav"]
+UNDECODABLE = os.fsdecode(b"\xff.wav")
+
+
+def test_good_recordings_are_done_bad_ones_listed_and_all_names_kept(predict, tmp_path):
+    folder = tmp_path / "recordings"
+    names = [*ODD_NAMES, UNDECODABLE, "a/x.wav", "b/x.wav", "b/x.flac"]
+    for seed, name in enumerate(names):
+        write(folder / name, 0.5 + seed, seed)
+    (folder / "empty.wav").touch()
+    (folder / "text.wav").write_text("no sound")
+    (folder / "notes.txt").write_text("not looked at")
+    write(folder / "short.wav", 0.01)
+    content = (folder / "a/x.wav").read_bytes()
+    (folder / "cut.wav").write_bytes(content[: len(content) // 2])
+
+    done = predict(folder, "--output", tmp_path / "out", "--formats", ALL)
+    assert done.returncode == 0, done.stderr
+    assert "4 of 13 recordings could not be read" in done.stdout
+
+    lines = (tmp_path / "out/recordings.jsonl").read_text().splitlines()
+    found = {line["filename"]: line for line in map(json.loads, lines)}
+    assert set(found) == set(names)
+    lengths = [found[name]["duration_s"] for name in names]
+    np.testing.assert_allclose(lengths, 0.5 + np.arange(len(names)), atol=1e-4)
+    errors = {
+        os.path.basename(r["path"]): r["code"]
+        for r in rows(tmp_path / "out/errors.csv")
+    }
+    assert errors == {
+        "empty.wav": "EMPTY",
+        "text.wav": "FORMAT",
+        "short.wav": "TOO_SHORT",
+        "cut.wav": "TRUNCATED",
+    }
+    tagged = {row["filename"] for row in rows(tmp_path / "out/tags.csv")}
+    assert tagged == set(names)  # laptop.py gives every clip a tag
+    for name in names:
+        for kind, ending in (
+            ("audacity", ".txt"),
+            ("raven", ".selections.txt"),
+            ("scores", ".tsv"),
+        ):
+            assert (tmp_path / "out" / kind / f"{name}{ending}").is_file()
+
+
+def test_a_second_run_does_what_is_new_and_a_changed_recording_again(predict, tmp_path):
+    folder, out = tmp_path / "recordings", tmp_path / "out"
+    write(folder / "a.wav", 1.0)
+    write(folder / "b.wav", 2.0)
+    assert predict(folder, "--output", out).returncode == 0
+    first = (out / "events.csv").read_bytes(), (out / "tags.csv").read_bytes()
+    before = {p: p.stat().st_mtime_ns for p in (out / "recordings").iterdir()}
+
+    again = predict(folder, "--output", out)
+    assert "2 of 2 recordings were done before" in again.stdout
+    assert ((out / "events.csv").read_bytes(), (out / "tags.csv").read_bytes()) == first
+    assert {p: p.stat().st_mtime_ns for p in (out / "recordings").iterdir()} == before
+
+    write(folder / "a.wav", 3.0)
+    write(folder / "c.wav", 1.5)
+    third = predict(folder, "--output", out, "--formats", "tags,jsonl,audacity")
+    assert "1 of 3 recordings were done before" in third.stdout
+    lines = (out / "recordings.jsonl").read_text().splitlines()
+    assert [json.loads(line)["duration_s"] for line in lines] == [3.0, 2.0, 1.5]
+    assert sorted(p.name for p in (out / "audacity").iterdir()) == [
+        "a.wav.txt",
+        "b.wav.txt",
+        "c.wav.txt",
+    ]
+
+    scores = predict(folder, "--output", out, "--formats", "scores")
+    assert "done before" not in scores.stdout  # only posteriors can give them
+    assert len(list((out / "scores").iterdir())) == 3
+    other = predict(folder, "--output", out, "--event_threshold", "0.99")
+    assert "done before" not in other.stdout
+
+
+def test_a_damaged_record_is_made_again(predict, tmp_path):
+    write(tmp_path / "a.wav")
+    out = tmp_path / "out"
+    assert predict(tmp_path / "a.wav", "--output", out).returncode == 0
+    record = out / "recordings/a.wav.json"
+    whole = record.read_text()
+    record.write_text(whole[:40])
+    again = predict(tmp_path / "a.wav", "--output", out)
+    assert again.returncode == 0 and "done before" not in again.stdout
+    assert record.read_text() == whole
+
+
+def test_runs_and_their_averaged_models_are_one(predict, model, tmp_path):
+    write(tmp_path / "a.ogg", 12.0)
+    outputs = []
+    for number, path in enumerate((model, model / "averaged")):
+        out = tmp_path / f"out{number}"
+        assert predict(tmp_path / "a.ogg", "--output", out, model=path).returncode == 0
+        outputs.append((out / "events.csv").read_text())
+    assert outputs[0] == outputs[1]
+    fused = predict(
+        tmp_path / "a.ogg", "--fuse", model / "averaged", "--output", tmp_path / "out0"
+    )
+    assert fused.returncode == 0 and "done before" not in fused.stdout
+    assert (tmp_path / "out0/events.csv").read_text() == outputs[0]
+
+
+def test_a_users_mistakes_are_told_without_a_traceback(predict, tmp_path):
+    write(tmp_path / "a.wav")
+    (tmp_path / "nothing").mkdir()
+    for code, message, arguments in (
+        (65, "MISSING: no such file", [tmp_path / "b.wav"]),
+        (65, "no recording in", [tmp_path / "nothing"]),
+        (2, "--formats: no \\['pdf'\\]", [tmp_path / "a.wav", "--formats", "pdf"]),
+        (2, "--batch_size: expected 1 or more", [tmp_path / "a.wav", "--batch_size=0"]),
+        (2, "event_threshold: expected", [tmp_path / "a.wav", "--event_threshold=2"]),
+        (73, "cannot write", [tmp_path / "a.wav", "--output", tmp_path / "a.wav/x"]),
+    ):
+        done = predict("--output", tmp_path / "out", *arguments)
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+        assert re.search(message, done.stderr), done.stderr
+
+
+def test_a_place_without_a_model_is_named(predict, tmp_path):
+    write(tmp_path / "a.wav")
+    done = predict(
+        tmp_path / "a.wav", "--output", tmp_path / "out", model=tmp_path / "no"
+    )
+    assert done.returncode == 65 and "no holds no model" in done.stderr
+
+
+def test_names_too_long_for_an_ending_are_cut(predict, tmp_path):
+    long = [f"{'n' * 246}{k}.wav" for k in range(2)]
+    for name in long:
+        write(tmp_path / "in" / name)
+    done = predict(tmp_path / "in", "--output", tmp_path / "out", "--formats", ALL)
+    assert done.returncode == 0, done.stderr
+    assert {row["filename"] for row in rows(tmp_path / "out/tags.csv")} == set(long)
+    assert len(list((tmp_path / "out/raven").iterdir())) == 2
+    shutil.rmtree(tmp_path / "out")
