@@ -43,7 +43,9 @@ _CLIP_LOST = "the clip is not used, in training nor in scores"
 KINDS = {
     # the folder
     "CLASS_LIST": Kind(
-        ERROR, "no one usable class list", "labels cannot be told right from wrong"
+        ERROR,
+        "class lists missing, unreadable or too many",
+        "labels cannot be told right from wrong",
     ),
     "NO_SPLIT": Kind(ERROR, "no list of clips", "there is nothing to train on"),
     "SPLIT_MISSING": Kind(ERROR, "splits missing", "cannot be trained and scored on"),
@@ -103,7 +105,7 @@ KINDS = {
         "counted once a second here; other tools refuse such lists",
     ),
     "DUPLICATE_EVENT": Kind(
-        NOTE, "rows of an event again", "counted once a second here"
+        NOTE, "event rows that occur again", "counted once a second here"
     ),
     # splits and classes
     "SHARED_CLIP": Kind(ERROR, "clips in two splits", "prepare refuses them"),
