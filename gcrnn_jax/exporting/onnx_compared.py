@@ -27,7 +27,7 @@ def mlp(graph: Graph, x: str, model: Exportable) -> tuple[str, str]:
     ]
     windows = graph.node("Concat", *windows, axis=3)  # [B, T, K, median_frames]
     middle = net.median_frames // 2
-    upper, _ = graph.node("TopK", windows, graph.integers(middle + 1), outputs=2)
+    upper, _ = graph.nodes(2, "TopK", windows, graph.integers(middle + 1))
     median = graph.slice(upper, middle, None, 3)
     return graph.node("ReduceMax", median, graph.integers(1, 3), keepdims=0), frame
 
@@ -105,7 +105,7 @@ def window_cnn(graph: Graph, x: str, model: Exportable) -> tuple[str, str]:
     shape = graph.integers(-1, 1, 2 * step, num_bins + 1)
     windows = graph.node("Reshape", windows, shape)
     sizes = graph.integers(num_bins, 1)
-    x, real = graph.node("Split", windows, sizes, outputs=2, axis=3)
+    x, real = graph.nodes(2, "Split", windows, sizes, axis=3)
     window = _tag_windows(graph, x, real, model)  # [B * (N - 1), K]
     batch = graph.node("Shape", steps, start=0, end=1)
     shape = graph.node("Concat", batch, graph.integers(-1, net.num_classes), axis=0)
@@ -125,7 +125,7 @@ def window_cnn(graph: Graph, x: str, model: Exportable) -> tuple[str, str]:
 
 
 def _steps(graph: Graph, x: str, step: int, width: int) -> str:
-    """[B, T, width], filled up with zeros, in at least two steps [B, N, step, width]."""
+    """[B, T, width] filled up with zeros, in at least two steps [B, N, step, width]."""
     num_frames = graph.node("Shape", x, start=1, end=2)
     size = graph.integers(step)
     up = graph.node("Add", num_frames, graph.integers(step - 1))

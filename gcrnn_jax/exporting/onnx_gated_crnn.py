@@ -23,7 +23,7 @@ def gated_crnn(graph: Graph, x: str, model: Exportable) -> tuple[str, str]:
         for unit in range(net.blocks[block]):
             x = normed_conv(graph, x, model.variables, f"block_{block}_unit_{unit}")
             if net.gated:
-                linear, gate = graph.node("Split", x, outputs=2, axis=1, num_outputs=2)
+                linear, gate = graph.nodes(2, "Split", x, axis=1, num_outputs=2)
                 x = graph.node("Mul", linear, graph.node("Sigmoid", gate))
             else:
                 x = graph.activation(net.ungated_activation, x)

@@ -28,17 +28,18 @@ class Graph:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
 
-    def node(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any):
-        """Adds a node; returns its output, or a list of them if there are several.
+    def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        """Adds a node; returns its output."""
+        return self.nodes(1, kind, *inputs, **attributes)[0]
 
-        An input that is "" is one left out.
-        """
-        prefix = f"{kind.lower()}_{len(self._nodes)}"
-        names = [f"{prefix}_{i}" for i in range(outputs)] if outputs > 1 else [prefix]
+    def nodes(self, count: int, kind: str, *inputs: str, **attributes: Any):
+        """Adds a node of several outputs; returns a list of these."""
+        name = f"{kind.lower()}_{len(self._nodes)}"
+        outputs = [f"{name}_{i}" for i in range(count)]
         self._nodes.append(
-            helper.make_node(kind, inputs, names, name=prefix, **attributes)
+            helper.make_node(kind, inputs, outputs, name=name, **attributes)
         )
-        return names if outputs > 1 else prefix
+        return outputs
 
     def weight(self, values) -> str:
         """Adds a float32 constant."""

@@ -20,7 +20,7 @@ OF_FEATURES = "model.stablehlo"
 OF_WAVEFORM = "waveform.stablehlo"
 
 PLATFORMS = ("cpu", "cuda", "tpu")
-_PLATFORMS_WITH_FLOAT64_FFT = ("cpu", "cuda")
+PLATFORMS_OF_WAVEFORM = ("cpu", "cuda")  # TPUs have no float64 transform
 
 Predict = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -49,7 +49,7 @@ def program_of_waveform(model: Exportable) -> bytes:
     )
     with jax.default_matmul_precision("highest"), jax.enable_x64(True):
         exported = export.export(
-            jax.jit(waveform_function(model)), platforms=_PLATFORMS_WITH_FLOAT64_FFT
+            jax.jit(waveform_function(model)), platforms=PLATFORMS_OF_WAVEFORM
         )(jax.ShapeDtypeStruct(shape, jnp.float32))
     return bytes(exported.serialize())
 
