@@ -16,8 +16,10 @@ Data flows down this list, and a file imports only from its own room or rooms ab
     system      a configuration made real: its data, its network, its training
     check_config  mistakes in a configuration, found before anything is computed
     inference   posteriors of the models of runs
+    exporting   a model as programs without this package: StableHLO, ONNX; loading them
     report      systems side by side
     average_checkpoints  command: weights of several epochs -> one model
+    export      command: a model -> programs for other software, compared with it first
     fuse        command: posteriors of several epochs or systems -> one
     evaluate    command: a reference and estimates of any system -> scores
     main        command: train, evaluate and report one system
