@@ -11,6 +11,7 @@ most 1e-5; by how much they do is in the card.
 """
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,11 +39,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     formats = tuple(dict.fromkeys(flags.formats.split(",")))
     check_packages(formats)
     system.use_this_machine(cpu_devices=1)
-    path = flags.model.absolute()
+    path = Path(os.path.abspath(flags.model))
     output = flags.output or path.with_name(f"{path.name}_exported")
+    stored = load_model(path)
     try:
-        model = exportable(load_model(path))
-    except ValueError as error:  # of a network's field, such as one of another version
+        model = exportable(stored)
+    except (TypeError, ValueError) as error:  # a network's field of another version
         raise ConfigError(f"{flags.model}: {error}") from None
     card = export_model(model, output, formats)
     for program, entries in card["exported"]["parity"]["programs"].items():

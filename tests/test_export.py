@@ -9,12 +9,9 @@ import jax
 import numpy as np
 import pytest
 
-from gcrnn_jax.errors import ConfigError, DataError, WorkdirError
-from gcrnn_jax.exporting import folder as exporting
-from gcrnn_jax.exporting import onnx_networks
 from gcrnn_jax.exporting.exportable import exportable
-from gcrnn_jax.exporting.stablehlo import is_exported, load_exported
-from gcrnn_jax.training.checkpoints import Model, load_model
+from gcrnn_jax.exporting.stablehlo import load_exported
+from gcrnn_jax.training.checkpoints import load_model
 
 
 @pytest.fixture(scope="module")
@@ -88,58 +85,6 @@ def test_the_examples_of_the_folders_readme_run_without_the_package(run):
         )
         assert done.returncode == 0, done.stderr
         assert "'Car'" in done.stdout
-
-
-@pytest.fixture
-def model(run):
-    return exportable(load_model(run[0]))
-
-
-def test_nothing_is_written_where_a_program_differs(model, tmp_path, monkeypatch):
-    """A graph of other weights stands in for a mistake in its making."""
-    output = tmp_path / "exported"
-    exporting.export_model(model, output, ["onnx"])
-    before = (output / "card.json").read_bytes()
-    assert is_exported(output)
-    broken = jax.tree.map(np.copy, model.variables)
-    broken["params"]["detection"]["bias"] += 0.01
-    other = exportable(Model(model.card, broken))
-    make = onnx_networks.onnx_model
-    monkeypatch.setattr(onnx_networks, "onnx_model", lambda _: make(other))
-    with pytest.raises(DataError, match=r"model\.onnx .* differ by .*nothing was"):
-        exporting.export_model(model, output, ["onnx"])
-    assert (output / "card.json").read_bytes() == before
-    with pytest.raises(DataError):
-        exporting.export_model(model, tmp_path / "another", ["onnx"])
-    assert [path.name for path in tmp_path.iterdir()] == ["exported"]
-
-
-def test_an_earlier_export_is_replaced_whole(model, tmp_path):
-    output = tmp_path / "exported"
-    exporting.export_model(model, output, ["onnx"])
-    (output / "left over").touch()
-    exporting.export_model(model, output, ["onnx"])
-    assert sorted(path.name for path in output.iterdir()) == [
-        "README.md",
-        "card.json",
-        "model.onnx",
-    ]
-    assert [path.name for path in tmp_path.iterdir()] == ["exported"]
-
-
-def test_another_folder_is_not_replaced(model, tmp_path):
-    (tmp_path / "mine").touch()
-    with pytest.raises(WorkdirError, match="is no exported model"):
-        exporting.export_model(model, tmp_path, ["onnx"])
-    assert (tmp_path / "mine").exists()
-
-
-def test_missing_packages_and_unknown_formats_are_named(monkeypatch):
-    with pytest.raises(ConfigError, match="stablehlo, onnx, got 'tflite'"):
-        exporting.check_packages(["tflite"])
-    monkeypatch.setattr(exporting, "_PACKAGES", {"onnx": ("no_such_package",)})
-    with pytest.raises(ConfigError, match=r"no_such_package.*gcrnn_jax\[export\]"):
-        exporting.check_packages(["onnx"])
 
 
 def test_a_folder_without_a_model_ends_with_a_line_and_its_code(commands, tmp_path):

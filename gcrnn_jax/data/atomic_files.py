@@ -60,16 +60,25 @@ def written_whole(path: Path) -> Iterator[Path]:
             if left.exists():
                 shutil.rmtree(left)
         partial.mkdir()
-        yield partial
-        if path.exists():
-            os.replace(path, old)
-        os.replace(partial, path)
-        _sync_folder(path.parent)
-        shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise storage_error(path, error) from None
+    try:
+        yield partial
+        _put_in_place(partial, path, old)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _put_in_place(folder: Path, path: Path, old: Path) -> None:
+    """Renames a folder to path, and what is there to old until that is done."""
+    try:
+        if path.exists():
+            os.replace(path, old)
+        os.replace(folder, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise storage_error(path, error) from None
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def make_folder(path: Path) -> None:

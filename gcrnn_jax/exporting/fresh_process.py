@@ -11,6 +11,8 @@ import jax
 import numpy as np
 from jax import export
 
+sys.modules["gcrnn_jax"] = None  # type: ignore[assignment]  # its import fails
+
 
 def main(program: str, inputs: str, outputs: str) -> None:
     """Keeps, for every input NAME, the program's NAME.clip and NAME.frame."""
@@ -20,8 +22,6 @@ def main(program: str, inputs: str, outputs: str) -> None:
         for name in arrays.files:
             clip, frame = call(arrays[name])
             found |= {f"{name}.clip": clip, f"{name}.frame": frame}
-    if any(module.split(".")[0] == "gcrnn_jax" for module in sys.modules):
-        sys.exit("the program has imported gcrnn_jax")
     np.savez(outputs, allow_pickle=False, **found)
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export
 
-from gcrnn_jax.errors import DataError
+from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.exporting.exportable import Exportable
 from gcrnn_jax.exporting.waveform import features_of_waveform
 
@@ -82,6 +82,7 @@ def load_exported(path: Path) -> tuple[dict[str, Any], Predict]:
         compiled anew for every shape; at least card["exported"]["min_frames"] frames.
 
     Raises:
+        ConfigError: A package that reads programs is not installed.
         DataError: It is no such folder, or has no StableHLO program that can be read.
     """
     card = _read_card(path)
@@ -92,6 +93,10 @@ def load_exported(path: Path) -> tuple[dict[str, Any], Predict]:
     program = path / OF_FEATURES
     try:
         call = jax.jit(export.deserialize(bytearray(program.read_bytes())).call)
+    except ImportError as error:
+        raise ConfigError(
+            f"{program} cannot be read: {error}: pip install 'gcrnn_jax[export]'"
+        ) from None
     except Exception as error:  # flatbuffers has no common one for damaged files
         detail = f"{type(error).__name__}: {str(error)[:200]}"
         raise DataError(f"{program} cannot be read: {detail}") from error

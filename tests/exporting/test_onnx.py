@@ -1,5 +1,6 @@
 import itertools
 
+import jax
 import numpy as np
 import onnx
 import onnxruntime
@@ -39,12 +40,12 @@ NETWORKS = [
 
 
 def check(model, features_for, shapes):
-    """Compares a network's graph with the network, op by op: nothing is compiled."""
+    """Compares a network's graph with the network."""
     session = onnxruntime.InferenceSession(onnx_model(model))
     for batch, num_frames in shapes:
         features = features_for(model, batch, num_frames)
         found = session.run(["clip", "frame"], {"features": features})
-        for one, other in zip(found, model(features), strict=True):
+        for one, other in zip(found, jax.jit(model)(features), strict=True):
             assert one.dtype == np.float32
             np.testing.assert_allclose(one, other, atol=4e-6)
 
@@ -52,7 +53,7 @@ def check(model, features_for, shapes):
 @pytest.mark.parametrize("fields", NETWORKS, ids=str)
 def test_a_graph_predicts_what_the_network_does(small, features_for, fields):
     model = small(**fields)
-    check(model, features_for, [(1, model.min_frames), (3, 23), (2, 40)])
+    check(model, features_for, [(1, model.min_frames), (3, 23)])
 
 
 @pytest.mark.parametrize("fields", GRUS, ids=str)

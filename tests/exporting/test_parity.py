@@ -1,10 +1,12 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gcrnn_jax.errors import DataError
-from gcrnn_jax.exporting import parity, stablehlo
+from gcrnn_jax.exporting import fresh_process, parity, stablehlo
 from gcrnn_jax.exporting.onnx_networks import onnx_model
 from gcrnn_jax.exporting.parity_inputs import Clips, make_cases, real_clips
 
@@ -104,6 +106,21 @@ def test_outputs_of_other_shapes_do_not_pass(model, cases):
 
     with pytest.raises(DataError, match="differ by inf"):
         parity.check_features_program(Path("program"), run, model, cases)
+
+
+def test_the_fresh_process_cannot_import_the_package():
+    script = f"""
+import runpy
+runpy.run_path({fresh_process.__file__!r})
+try:
+    import gcrnn_jax.errors
+except ImportError:
+    print("not there")
+"""
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "not there\n"
 
 
 def test_the_fresh_process_says_why_it_fails(cases, tmp_path):
