@@ -18,9 +18,11 @@ Data flows down this list, and a file imports only from its own room or rooms ab
     system      a configuration made real: its data, its network, its training
     check_config  mistakes in a configuration, found before anything is computed
     inference   posteriors of the models of runs
+    exporting   a model as programs without this package: StableHLO, ONNX; loading them
     report      systems side by side
     prediction  recordings of any length -> posteriors, tags, events, files of them
     average_checkpoints  command: weights of several epochs -> one model
+    export      command: a model -> programs for other software, compared with it first
     fuse        command: posteriors of several epochs or systems -> one
     predict     command: any recordings -> tags and events
     evaluate    command: a reference and estimates of any system -> scores

@@ -99,14 +99,14 @@ def log_mel(
         waveform = np.pad(waveform, (half, fft_length - half), mode="reflect")
     frames = np.lib.stride_tricks.sliding_window_view(waveform, fft_length)
     frames = frames[::hop_length]  # [T, fft_length], still without a copy
-    unit_window = _unit_window(window, window_length, fft_length)
+    scaled_window = unit_window(window, window_length, fft_length)
     windowed = np.empty((_FRAMES_AT_ONCE, fft_length))
     spectrum = np.empty((_FRAMES_AT_ONCE, fft_length // 2 + 1), np.complex128)
     magnitude = np.empty(spectrum.shape)
     mel = np.empty((len(frames), num_mels))
     for start in range(0, len(frames), _FRAMES_AT_ONCE):
         n = len(block := frames[start : start + _FRAMES_AT_ONCE])
-        np.multiply(block, unit_window, out=windowed[:n])
+        np.multiply(block, scaled_window, out=windowed[:n])
         np.fft.rfft(windowed[:n], axis=1, out=spectrum[:n])
         np.abs(spectrum[:n], out=magnitude[:n])
         if power != 1:
@@ -169,7 +169,7 @@ def mfcc(
 
 
 @functools.lru_cache(maxsize=16)
-def _unit_window(window: str, window_length: int, fft_length: int) -> np.ndarray:
+def unit_window(window: str, window_length: int, fft_length: int) -> np.ndarray:
     """Returns a window over its root sum of squares, amid zeros: [fft_length]."""
     values = WINDOWS[window](window_length)
     values /= np.sqrt(np.sum(values**2))

@@ -112,7 +112,7 @@ class FrontEnd:
                 raise ConfigError(
                     f"front end: {name} must be {expected}, got {getattr(self, name)!r}"
                 )
-        empty = int(np.sum(~self._filter_bank().any(axis=0)))
+        empty = int(np.sum(~self.filter_bank().any(axis=0)))
         if empty:
             raise ConfigError(
                 f"front end: num_mels={self.num_mels} is too many for an FFT "
@@ -151,7 +151,8 @@ class FrontEnd:
         """Seconds per frame."""
         return self.hop_length / self.sample_rate_hz
 
-    def _filter_bank(self) -> np.ndarray:
+    def filter_bank(self) -> np.ndarray:
+        """Weights of the mel bins, float64 [frame_length // 2 + 1, num_mels]."""
         fields = {name: getattr(self, name) for name in _BANK_FIELDS}
         return mel_filter_bank(fft_length=self.frame_length, **fields)
 

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import shutil
 import socket
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -38,6 +39,46 @@ def write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
         with contextlib.suppress(OSError):
             partial.unlink()
         raise storage_error(path, error) from None
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Gives a folder to fill, which appears at path once the block has ended well.
+
+    What was at path is replaced then; where the block fails, it stays.
+
+    Raises:
+        StorageError: The disk is full or fails.
+        WorkdirError: It cannot be made there.
+    """
+    partial, old = (
+        path.with_name(f".{path.name}.{what}") for what in ("partial", "replaced")
+    )
+    make_folder(path.parent)
+    try:
+        for left in (partial, old):  # by a process that was killed
+            if left.exists():
+                shutil.rmtree(left)
+        partial.mkdir()
+    except OSError as error:
+        raise storage_error(path, error) from None
+    try:
+        yield partial
+        _put_in_place(partial, path, old)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _put_in_place(folder: Path, path: Path, old: Path) -> None:
+    """Renames a folder to path, and what is there to old until that is done."""
+    try:
+        if path.exists():
+            os.replace(path, old)
+        os.replace(folder, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise storage_error(path, error) from None
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def make_folder(path: Path) -> None:

@@ -27,6 +27,11 @@ class Network(nn.Module):
         """Frames of features in one frame of posteriors."""
         return 1
 
+    @property
+    def min_frames(self) -> int:
+        """Fewest frames of features that it takes."""
+        return self.frames_merged
+
     def __call__(
         self,
         features: jax.Array,

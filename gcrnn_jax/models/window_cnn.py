@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.core import max_dim  # of lengths that an exported network leaves open, too
 
 from gcrnn_jax.models.layers import GatedConv
 from gcrnn_jax.models.network import Network, Posteriors, whole_or
@@ -50,6 +51,11 @@ class WindowCnn(Network):
         """The step between windows in prediction."""
         return self.window_frames // 2
 
+    @property
+    def min_frames(self) -> int:
+        """Fewest frames of features that it takes: what a window lacks is padding."""
+        return 1
+
     @nn.compact
     def __call__(
         self,
@@ -64,8 +70,8 @@ class WindowCnn(Network):
         frame_mask = whole_or(frame_mask, features)
         size = self.window_frames
         step = size if train else size // 2
-        count = max(1, -(-(num_frames - size) // step) + 1)
-        missing = max(0, (count - 1) * step + size - num_frames)
+        count = max_dim(1, -(-(num_frames - size) // step) + 1)
+        missing = max_dim(0, (count - 1) * step + size - num_frames)
         features = jnp.pad(features, ((0, 0), (0, missing), (0, 0)))
         frame_mask = jnp.pad(frame_mask, ((0, 0), (0, missing)))
         places = jnp.arange(count)[:, None] * step + jnp.arange(size)[None]
