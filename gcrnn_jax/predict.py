@@ -54,7 +54,7 @@ def load_model(*paths: str | Path, batch_size: int = BATCH_SIZE) -> "Recognizer"
 
     Args:
         paths: Each a run's folder (its averaged model, or the newest epoch where there
-            is none yet), an averaged model or a checkpoint of an epoch.
+            is none yet), an averaged or exported model, or a checkpoint of an epoch.
         batch_size: Windows to compute at once. It changes speed and memory only.
 
     Returns:
@@ -197,7 +197,7 @@ def _parser() -> argparse.ArgumentParser:
         "model",
         type=Path,
         metavar="MODEL",
-        help="a run's folder, an averaged model or a checkpoint",
+        help="a run's folder, an averaged or exported model, or a checkpoint",
     )
     parser.add_argument(
         "recordings", nargs="+", metavar="RECORDING", help="a recording or a folder"

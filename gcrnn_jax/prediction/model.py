@@ -6,7 +6,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -15,6 +15,7 @@ from gcrnn_jax.audio.decode import Rejected
 from gcrnn_jax.audio.frames import stream_log_mel
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.exporting.stablehlo import OF_FEATURES, is_exported, load_exported
 from gcrnn_jax.inference import compile_predictor
 from gcrnn_jax.prediction.track import Track
 from gcrnn_jax.prediction.windows import cross_fade, cut_windows
@@ -38,6 +39,7 @@ class TrainedModel:
         postprocessing: Its thresholds, and its way to events.
         digest: Of weights and card: two models with one digest say the same.
         batch_size: Windows that are computed at once.
+        min_frames: Fewest frames of features that the network takes.
         of_batch: (features float16 [B, W, F], num_frames int32 [B]) -> posteriors of
             the clips [B, K] and the frames [B, T, K], on the devices.
     """
@@ -50,19 +52,23 @@ class TrainedModel:
     digest: str
     batch_size: int
     of_batch: Callable
+    min_frames: int = 1
 
 
 def load_trained(path: Path, batch_size: int) -> TrainedModel:
     """Loads a model for prediction.
 
     Args:
-        path: Of an averaged model or of an epoch; or of a run's folder, which stands
-            for its averaged model, or for its newest epoch until there is one.
+        path: Of an averaged model, of an epoch or of an exported model; or of a run's
+            folder, which stands for its averaged model, or for its newest epoch until
+            there is one.
         batch_size: Windows to compute at once; rounded up to a multiple of devices.
 
     Raises:
         DataError: There is no model at path, or it cannot be read.
     """
+    if is_exported(path):
+        return _load_exported(path, batch_size)
     averaged = path / "averaged"
     card, variables = load_model(
         averaged if model_steps(path) and averaged.is_dir() else path
@@ -75,22 +81,49 @@ def load_trained(path: Path, batch_size: int) -> TrainedModel:
         rows = {"features": features, "num_frames": num_frames}
         return predictor.of_batch(on_devices, parallel.put_batch(rows, mesh))
 
+    arrays = [np.ascontiguousarray(x).data for x in jax.tree.leaves(variables)]
     return TrainedModel(
         FrontEnd.from_dict(card["front_end"]),
         tuple(card["classes"]["names"]),
         card["hop_s"] * predictor.model.frames_merged,
         predictor.model.frames_merged,
         postprocessing_of(card),
-        _digest(card, variables),
+        _digest(card, arrays),
         predictor.batch_size,
         of_batch,
     )
 
 
-def _digest(card, variables) -> str:
+def _load_exported(path: Path, batch_size: int) -> TrainedModel:
+    card, predict = load_exported(path)
+    front_end, hop_s = FrontEnd.from_dict(card["front_end"]), card["hop_s"]
+
+    def of_batch(features, num_frames):
+        clip, frame = map(np.array, predict(features))
+        # The program takes all frames for real, so what is no whole window goes alone.
+        for row in np.flatnonzero(num_frames < features.shape[1]):
+            alone = predict(features[row : row + 1, : num_frames[row]])
+            clip[row], frame[row] = alone[0][0], 0
+            frame[row, : alone[1].shape[1]] = alone[1][0]
+        return clip, frame
+
+    return TrainedModel(
+        front_end,
+        tuple(card["classes"]["names"]),
+        card["exported"]["frame_hop_s"],
+        round(card["exported"]["frame_hop_s"] / hop_s),
+        postprocessing_of(card),
+        _digest(card, [(path / OF_FEATURES).read_bytes()]),
+        batch_size,
+        of_batch,
+        card["exported"]["min_frames"],
+    )
+
+
+def _digest(card, contents: Iterable[Any]) -> str:
     digest = hashlib.sha256(json.dumps(card, sort_keys=True).encode())
-    for array in jax.tree.leaves(variables):
-        digest.update(np.ascontiguousarray(array).data)
+    for content in contents:
+        digest.update(content)
     return digest.hexdigest()
 
 
@@ -127,7 +160,7 @@ def tracks_of(
 def _windows(
     model: TrainedModel, number: int, recording: Recording
 ) -> Iterator[_Window]:
-    front_end, num_samples, start = model.front_end, 0, None
+    front_end, num_samples, is_heard = model.front_end, 0, False
     rate_hz = front_end.sample_rate_hz
 
     def counted() -> Iterator[np.ndarray]:
@@ -142,16 +175,19 @@ def _windows(
         for start, window in cut_windows(
             frames, front_end.num_frames, model.frames_merged
         ):
-            yield _Window(number, start, front_end.of_log_mel(window))
-        if start is None:
+            if len(window) >= model.min_frames:
+                is_heard = True
+                yield _Window(number, start, front_end.of_log_mel(window))
+        if not is_heard:
+            hops = (model.min_frames - 1) * front_end.hop_length
             raise Rejected(
                 "TOO_SHORT",
                 f"{num_samples} samples at {rate_hz} Hz, "
-                f"expected {front_end.min_length} or more",
+                f"expected {front_end.min_length + hops} or more",
             )
     except Rejected as rejected:
         error = rejected
-    yield _Window(number, start or 0, None, num_samples / rate_hz, error)
+    yield _Window(number, 0, None, num_samples / rate_hz, error)
 
 
 def _posteriors(

@@ -281,3 +281,22 @@ def test_tracks_of_files_are_those_of_their_waveforms(recognizer, tmp_path):
     assert isinstance(track, Track)
     (expected,) = recognizer.tracks([blocks_of(waveform, 10**9)])
     np.testing.assert_allclose(frames_of(track), frames_of(expected), atol=1e-6)
+
+
+def test_an_exported_model_says_what_its_original_says(path, recognizer, tmp_path):
+    from gcrnn_jax.exporting.exportable import exportable
+    from gcrnn_jax.exporting.folder import export_model
+
+    output = tmp_path / "exported"
+    export_model(exportable(system_model(path)), output, ["stablehlo"])
+    exported = load_model(output, batch_size=3)
+    assert exported.digest != recognizer.digest
+    for seconds in (3.3, 27.0):
+        waveform = sounds(seconds)
+        found = exported.predict(waveform, 16000)
+        expected = recognizer.predict(waveform, 16000)
+        assert found.hop_s == pytest.approx(expected.hop_s)
+        np.testing.assert_allclose(found.frame, expected.frame, atol=1e-5)
+        np.testing.assert_allclose(found.clip, expected.clip, atol=1e-5)
+    with pytest.raises(DataError, match="TOO_SHORT: 1500 samples.*expected 1688"):
+        exported.predict(sounds(1)[:1500], 16000)
