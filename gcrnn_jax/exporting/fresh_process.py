@@ -11,11 +11,10 @@ import jax
 import numpy as np
 from jax import export
 
-sys.modules["gcrnn_jax"] = None  # type: ignore[assignment]  # its import fails
-
 
 def main(program: str, inputs: str, outputs: str) -> None:
     """Keeps, for every input NAME, the program's NAME.clip and NAME.frame."""
+    sys.modules["gcrnn_jax"] = None  # type: ignore[assignment]  # its import fails
     call = jax.jit(export.deserialize(bytearray(Path(program).read_bytes())).call)
     found = {}
     with np.load(inputs) as arrays:
