@@ -16,7 +16,7 @@ Data flows down this list, and a file imports only from its own room or rooms ab
     system      a configuration made real: its data, its network, its training
     check_config  mistakes in a configuration, found before anything is computed
     inference   posteriors of the models of runs
-    report      systems side by side
+    report      systems side by side, as text and as a page; pictures of clips
     average_checkpoints  command: weights of several epochs -> one model
     fuse        command: posteriors of several epochs or systems -> one
     evaluate    command: a reference and estimates of any system -> scores

@@ -136,7 +136,7 @@ def _evaluate_lists(flags: argparse.Namespace) -> None:
 def _evaluate_system(flags: argparse.Namespace) -> None:
     """Scores a model, or posteriors, on a split of a feature store."""
     from gcrnn_jax import system
-    from gcrnn_jax.report import Judge, classes_table, systems_table
+    from gcrnn_jax.report.systems import Judge, classes_table, systems_table
 
     system.use_this_machine()
     scored, fit = _labelled(flags)

@@ -109,9 +109,10 @@ def _report(config, workdir: Path, store, predict, fused: list[int]) -> None:
     """Scores the last epoch, the fused epochs and the averaged weights side by side."""
     import jax
 
-    from gcrnn_jax import inference, report
+    from gcrnn_jax import inference
     from gcrnn_jax.average_checkpoints import average
     from gcrnn_jax.detection.posteriors import fuse
+    from gcrnn_jax.report import systems
     from gcrnn_jax.training.checkpoints import save_model
 
     last = config["training"]["num_epochs"]
@@ -129,7 +130,7 @@ def _report(config, workdir: Path, store, predict, fused: list[int]) -> None:
 
     reported = posteriors_of(split)
     fitting = posteriors_of(fit_split) if fit_split else (None, None, None)
-    judge = report.Judge(split, fit_split, **config["thresholds"])
+    judge = systems.Judge(split, fit_split, **config["thresholds"])
     epochs = config["fusion"]["epochs"]
     names = (f"epoch {last}", f"epochs {epochs} fused", f"epochs {epochs} averaged")
     rows = [judge.found(*row) for row in zip(names, reported, fitting, strict=True)]
@@ -141,11 +142,11 @@ def _report(config, workdir: Path, store, predict, fused: list[int]) -> None:
     if jax.process_index() != 0:
         return
     chosen, folder = rows[1], workdir / "results" / split.name
-    report.write_results(folder, rows, chosen)
+    systems.write_results(folder, rows, chosen)
     print(f"\n{split.name}: {len(split)} clips; {_explain(fit_split)}\n")
-    print(report.systems_table(rows))
+    print(systems.systems_table(rows))
     print(f"\n{chosen.system}, every class (%)\n")
-    print(report.classes_table(chosen.scores))
+    print(systems.classes_table(chosen.scores))
     print(f"\nwrote {folder}: scores.json, events.csv, tags.csv, posteriors.npz")
     print(f"wrote {workdir / 'averaged'}: the model of averaged weights")
 
