@@ -116,7 +116,8 @@ def _report(config, workdir: Path, store, predict, fused: list[int]) -> None:
     from gcrnn_jax import inference
     from gcrnn_jax.average_checkpoints import average
     from gcrnn_jax.detection.posteriors import fuse
-    from gcrnn_jax.report import curves, examples, systems
+    from gcrnn_jax.report import examples, subjects, systems
+    from gcrnn_jax.report.page import write_page
     from gcrnn_jax.training.checkpoints import save_model
 
     last = config["training"]["num_epochs"]
@@ -149,44 +150,33 @@ def _report(config, workdir: Path, store, predict, fused: list[int]) -> None:
     if jax.process_index() != 0:
         return
     systems.write_results(folder, rows, chosen)
-    print(f"\n{split.name}: {len(split)} clips; {_explain(fit_split)}\n")
+    print(f"\n{split.name}: {len(split)} clips. {_explain(fit_split)}\n")
     print(systems.systems_table(rows))
     print(f"\n{chosen.system}, every class (%)\n")
     print(systems.classes_table(chosen.scores))
     print(f"\nwrote {folder}: scores.json, events.csv, tags.csv, posteriors.npz")
     print(f"wrote {workdir / 'averaged'}: the model of averaged weights")
-    _write_page(
-        folder / "report.html",
+    subject = subjects.of_run(
+        workdir,
         config,
         store,
-        title=f"{workdir.name}, {split.name}",
-        note=f"{_explain(fit_split).capitalize()}.",
-        split=split,
+        split,
+        note=_explain(fit_split),
         rows=rows,
         chosen=chosen,
         shown=shown,
         attention=attention,
-        attention_note="Attention is that of the model of averaged weights.",
-        curves=curves.training_curves(workdir, config["training"]["steps_per_epoch"]),
     )
-
-
-def _write_page(path: Path, config, store, **known) -> None:
-    from gcrnn_jax.report import page, recordings
-
-    front_end = store.front_end
-    found = recordings.find_recordings(config, front_end)
-    subject = page.Subject(front_end=front_end, recordings=found, **known)
-    page.write_page(path, subject)
-    print(f"wrote {path}: these scores as a page, with curves and examples")
+    write_page(folder / "report.html", subject)
+    print(f"wrote {folder / 'report.html'}: the same as a page, with examples to hear")
 
 
 def _explain(fit_split) -> str:
     if fit_split:
-        return f"thresholds found on {fit_split.name}, or fixed; in %"
+        return f"Thresholds found on {fit_split.name}, or fixed; in %."
     return (
-        'thresholds of the other half of the clips ("other half"), or fixed; in %. '
-        "This part also served to watch training: it is no test set"
+        'Thresholds of the other half of the clips ("other half"), or fixed; in %. '
+        "This part also served to watch training: it is no test set."
     )
 
 

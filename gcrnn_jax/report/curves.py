@@ -5,6 +5,7 @@ line an epoch, of the split that is watched while it trains.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,19 @@ def training_curves(workdir: Path, steps_per_epoch: int) -> dict[str, Any]:
         "scores": scores,
         "split": scores[-1]["split"] if scores else "",
     }
+
+
+def curves_beside(model: Path, config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The curves of the run that a model lies in; None: it lies in none.
+
+    Args:
+        model: A run's folder, a checkpoint in it or an averaged model.
+        config: Of the model.
+    """
+    for folder in [model, *model.resolve().parents[:2]]:
+        if (folder / LOSSES).exists():
+            return training_curves(folder, config["training"]["steps_per_epoch"])
+    return None
 
 
 def precision_recall(

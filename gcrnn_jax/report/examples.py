@@ -19,9 +19,8 @@ from gcrnn_jax.report.recordings import Recordings
 from gcrnn_jax.report.spectrogram import frequency_ticks, png_of
 from gcrnn_jax.report.systems import Row
 
-KINDS = ("false alarm", "miss", "hit")
-PER_CLASS = 3  # of each kind
-MAX_CLIPS = 40
+PER_CLASS = {"false alarm": 3, "miss": 3, "hit": 1}  # cases shown of each kind
+MAX_CLIPS = 48
 
 # MP3, because every browser plays it; of those rates it has, the nearest is taken.
 _MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
@@ -31,7 +30,7 @@ _MP3_COMPRESSION = 0.7  # about 30 kB for 10 s of 16 kHz
 class Case(NamedTuple):
     """One decision on one class of one clip."""
 
-    kind: str  # of KINDS
+    kind: str  # of PER_CLASS
     clip: int  # its row in the split
     class_index: int
     posterior: float
@@ -65,11 +64,11 @@ def choose_cases(row: Row, split: Split) -> Shown:
         "hit": (tags & label, -posterior),
     }
     ranked: list[tuple[int, int, Case]] = []
-    for number, kind in enumerate(KINDS):
+    for number, kind in enumerate(PER_CLASS):
         is_one, order = chosen[kind]
         for k in range(label.shape[1]):
             clips = np.flatnonzero(is_one[:, k])
-            worst = clips[np.argsort(order[clips, k], kind="stable")][:PER_CLASS]
+            worst = clips[np.argsort(order[clips, k], kind="stable")][: PER_CLASS[kind]]
             ranked += [
                 (place, number, Case(kind, int(n), k, float(posterior[n, k])))
                 for place, n in enumerate(worst)

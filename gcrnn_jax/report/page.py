@@ -126,7 +126,7 @@ def _threshold_note(subject: Subject) -> str:
     return start + (
         "The scores above took the thresholds of each half of the clips from the other "
         "half. The sliders begin with those found on all of these clips, which are for "
-        "new recordings: the scores here are a little too good to be believed."
+        "new recordings: scored on the clips they were found on, they flatter."
     )
 
 
@@ -136,7 +136,8 @@ def _how_many(part: dict[str, Any] | None, split: Split) -> str:
         return ""
     if part["clips"] == len(split):
         return f"all {len(split)} clips"
-    return f"{part['clips']} of {len(split)} clips, drawn at random: the page holds no more"
+    few = f"{part['clips']} of {len(split)} clips"
+    return f"{few}, drawn at random: the page holds no more"
 
 
 def _content(subject: Subject, estimates: list[dict[str, Estimate]]) -> dict[str, Any]:
@@ -164,7 +165,9 @@ def _content(subject: Subject, estimates: list[dict[str, Estimate]]) -> dict[str
         "scores": chosen.scores,
         "curves": subject.curves,
         "precisionRecall": [
-            curves.precision_recall(split.weak_label[:, k], chosen.posteriors.clip[:, k])
+            curves.precision_recall(
+                split.weak_label[:, k], chosen.posteriors.clip[:, k]
+            )
             for k in range(len(split.class_names))
         ],
         "tagging": thresholds.tag_content(*scored_by),
@@ -175,7 +178,9 @@ def _content(subject: Subject, estimates: list[dict[str, Estimate]]) -> dict[str
 
 def _estimates(subject: Subject) -> list[dict[str, Estimate]]:
     """Scores of every row by name, with the intervals of the same draws of clips."""
-    counts = [clip_counts(r.decisions, r.posteriors, subject.split) for r in subject.rows]
+    counts = [
+        clip_counts(r.decisions, r.posteriors, subject.split) for r in subject.rows
+    ]
     found = bootstrap(counts)
     return [found.estimates(number) for number in range(len(counts))]
 

@@ -1,41 +1,53 @@
 // The charts that do not change: intervals of scores, classes, training.
 
+// A dot and a range a system, those far from the others at the edge with an arrow.
 function drawIntervals(container, systems, chosen, [name, title, asText]) {
   follow(container, (width) => {
-    const rows = systems.filter((system) => system.scores[name].value !== null);
-    const ends = rows.flatMap(({ scores }) => [
-      scores[name].value, scores[name].interval.low, scores[name].interval.high]);
-    const shown = ends.filter((value) => value !== null && value <= 1.5);
-    const [low, high] = [Math.min(...shown), Math.max(...shown)];
-    const margin = 0.06 * (high - low || 0.1);
-    const step = 34;
-    const box = { left: 4, right: width - 4, top: 8, bottom: 8 + step * rows.length };
-    const x = linear([low - margin, high + margin], [box.left + 6, box.right - 6]);
-    const y = linear([0, 1], [0, 1]);
-    const ticks = roundTicks(low - margin, high + margin, width / 90);
+    const ends = systems.filter((system) => system.thresholds).flatMap(({ scores }) => {
+      const { value, interval } = scores[name];
+      return [value, interval.low, interval.high].filter((end) => end !== null);
+    });
+    const [low, high] = [Math.min(...ends), Math.max(...ends)];
+    const margin = 0.08 * (high - low || 0.1);
+    const isNarrow = width < 430;
+    const step = isNarrow ? 38 : 26;
+    const left = isNarrow ? 4 : 206;
+    const box = { left, right: width - 10, top: 4, bottom: 8 + step * systems.length };
+    const x = linear([low - margin, high + margin], [box.left, box.right]);
+    const ticks = roundTicks(low - margin, high + margin, (box.right - left) / 70);
     const all = axes(box, {
-      x, y, yTicks: [], xName: title,
+      x, y: x, yTicks: [], xName: title,
       xTicks: ticks.map((value) => [value, asText(value, 0)]),
     });
-    rows.forEach((system, i) => {
-      const at = 8 + step * i + 24;
-      const { value, interval } = system.scores[name];
-      const is = system === systems[chosen] ? "chosen" : "other";
+    systems.forEach((system, i) => {
+      const at = 4 + step * (i + 0.5) + (isNarrow ? 9 : 0);
+      const is = i === chosen ? "chosen" : "other";
       const from = system.thresholds ? `, ${system.thresholds}` : "";
-      all.append(text(box.left, at - 10, `${system.name}${from}`, { class: is }));
-      if (value > high + margin) {
-        const beyond = { "text-anchor": "end", class: is };
-        all.append(text(box.right, at + 3, `${asText(value, 2)} →`, beyond));
-        return;
-      }
-      if (interval.low !== null) {
-        const right = Math.min(interval.high, high + margin);
-        all.append(line(x(interval.low), at, x(right), at, { class: `bar ${is}` }));
-      }
-      all.append(svg("circle", { cx: x(value), cy: at, r: 4.5, class: `dot ${is}` }));
+      const label = text(4, isNarrow ? at - 14 : at + 4, `${system.name}${from}`);
+      label.setAttribute("class", is);
+      all.append(label);
+      drawRange(all, system.scores[name], { x, box, at, is, asText });
     });
     return picture(width, box.bottom + 40, title, all);
   });
+}
+
+function drawRange(all, { value, interval }, { x, box, at, is, asText }) {
+  if (value === null) return;
+  const place = x(value);
+  if (place < box.left || place > box.right) {
+    const isLeft = place < box.left;
+    const said = isLeft ? `← ${asText(value, 1)}` : `${asText(value, 1)} →`;
+    const anchor = { "text-anchor": isLeft ? "start" : "end", class: is };
+    all.append(text(isLeft ? box.left : box.right, at + 4, said, anchor));
+    return;
+  }
+  if (interval.low !== null) {
+    const range = [interval.low, interval.high].map(x);
+    all.append(line(range[0], at, range[1], at, { class: `bar ${is}` }));
+  }
+  const dot = { cx: place, cy: at, r: 4.5, class: `dot ${is}` };
+  all.append(svg("circle", dot, svg("title", {}, asText(value, 2))));
 }
 
 function drawClasses(container, classes, scores) {

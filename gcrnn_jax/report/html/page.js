@@ -34,7 +34,7 @@ function begin() {
     drawIntervals(byId("segment-intervals"), systems, chosen,
       ["segment_f1", "1-s F1 in %", inPercent]);
     drawIntervals(byId("error-intervals"), systems, chosen,
-      ["error_rate", "error rate", (value, digits) => fixed(value, digits + 2)]);
+      ["error_rate", "error rate", (value) => fixed(value, 3)]);
   }
   drawClasses(byId("class-bars"), content.classes, content.scores);
   if (content.curves) drawTraining(content.curves);

@@ -68,7 +68,7 @@ function makeSliders(content, onMove) {
     const distances = values.map((value) => Math.abs(value - mean));
     input.max = values.length - 1;
     input.value = distances.indexOf(Math.min(...distances));
-    const said = low === high ? `${low}` : `${low} to ${high}, one a class`;
+    const said = low === high ? `${low}` : `${low}–${high} by class`;
     byId(`${kind}-value`).textContent = said;
     input.setAttribute("aria-valuetext", said);
   }
@@ -142,13 +142,14 @@ function showClasses(body, classes, at) {
 // A small chart a class: its curve, and where its threshold is on it.
 function makeCurves(content, onChoose) {
   const { classes, precisionRecall, tagging, scores } = content;
-  const box = { left: 30, right: 176, top: 8, bottom: 130 };
+  const box = { left: 30, right: 176, top: 26, bottom: 146 };
   const x = linear([0, 1], [box.left, box.right]);
   const y = linear([0, 1], [box.bottom, box.top]);
   const ticks = [0, 0.5, 1].map((value) => [value, percent(value, 0)]);
   const marks = classes.map((name, k) => {
     const mark = svg("circle", { r: 5, class: "dot chosen" });
-    const all = axes(box, { x, y, xTicks: ticks, yTicks: ticks, xName: "recall in %" });
+    const names = { xName: "recall in %", yName: "precision in %" };
+    const all = axes(box, { x, y, xTicks: ticks, yTicks: ticks, ...names });
     const curve = precisionRecall[k];
     if (curve.length) {
       const d = pathOf([[0, curve[0][1]], ...curve], x, y);
@@ -159,7 +160,7 @@ function makeCurves(content, onChoose) {
     const reads = html("span", { class: "reads" });
     const card = html("button", { type: "button", class: "curve", title: name },
       html("strong", {}, name), html("span", {}, `average precision ${ap} %`),
-      picture(180, 166, label, all), reads);
+      picture(184, 182, label, all), reads);
     card.addEventListener("click", () => onChoose(k));
     byId("curves").append(card);
     return { mark, card, reads };
