@@ -23,13 +23,18 @@ function drawIntervals(container, systems, chosen, [name, title, asText]) {
       const at = 4 + step * (i + 0.5) + (isNarrow ? 9 : 0);
       const is = i === chosen ? "chosen" : "other";
       const from = system.thresholds ? `, ${system.thresholds}` : "";
-      const label = text(4, isNarrow ? at - 14 : at + 4, `${system.name}${from}`);
+      const name = shortened(`${system.name}${from}`, isNarrow ? 46 : 30);
+      const label = text(4, isNarrow ? at - 14 : at + 4, name);
       label.setAttribute("class", is);
       all.append(label);
       drawRange(all, system.scores[name], { x, box, at, is, asText });
     });
     return picture(width, box.bottom + 40, title, all);
   });
+}
+
+function shortened(name, most) {
+  return name.length > most ? `${name.slice(0, most - 1)}…` : name;
 }
 
 function drawRange(all, { value, interval }, { x, box, at, is, asText }) {
@@ -74,7 +79,7 @@ function drawClasses(container, classes, scores) {
         all.append(text(0, top + 14, name));
         top += 20;
       } else {
-        const shown = name.length > 38 ? `${name.slice(0, 36)}…` : name;
+        const shown = shortened(name, 38);
         const attributes = { "text-anchor": "end", "dominant-baseline": "middle" };
         const label = text(left - 10, top + (step - 6) / 2, shown, attributes);
         label.append(svg("title", {}, name));

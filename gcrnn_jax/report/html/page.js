@@ -24,18 +24,20 @@ function connectTheme() {
   say();
 }
 
+function drawSystems(systems, chosen, detection) {
+  drawIntervals(byId("tag-intervals"), systems, chosen, ["f1", "tag F1 in %", percent]);
+  if (!detection) return;
+  drawIntervals(byId("segment-intervals"), systems, chosen,
+    ["segment_f1", "1-s F1 in %", percent]);
+  drawIntervals(byId("error-intervals"), systems, chosen,
+    ["error_rate", "error rate", (value) => fixed(value, 3)]);
+}
+
 function begin() {
   const content = readContent();
   connectTheme();
   const { systems, chosen, detection } = content;
-  const inPercent = (value, digits) => percent(value, digits);
-  drawIntervals(byId("tag-intervals"), systems, chosen, ["f1", "tag F1 in %", inPercent]);
-  if (detection) {
-    drawIntervals(byId("segment-intervals"), systems, chosen,
-      ["segment_f1", "1-s F1 in %", inPercent]);
-    drawIntervals(byId("error-intervals"), systems, chosen,
-      ["error_rate", "error rate", (value) => fixed(value, 3)]);
-  }
+  if (systems.length > 1) drawSystems(systems, chosen, detection);
   drawClasses(byId("class-bars"), content.classes, content.scores);
   if (content.curves) drawTraining(content.curves);
   let examples = null;

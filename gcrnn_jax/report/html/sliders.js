@@ -159,7 +159,7 @@ function makeCurves(content, onChoose) {
     const ap = percent(scores.tagging.per_class[name].average_precision, 1);
     const reads = html("span", { class: "reads" });
     const card = html("button", { type: "button", class: "curve", title: name },
-      html("strong", {}, name), html("span", {}, `average precision ${ap} %`),
+      html("strong", {}, name), html("span", {}, `AP ${ap} %`),
       picture(184, 182, label, all), reads);
     card.addEventListener("click", () => onChoose(k));
     byId("curves").append(card);
