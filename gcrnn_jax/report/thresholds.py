@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gcrnn_jax.data.store import Split
-from gcrnn_jax.detection.events import segment_roll
+from gcrnn_jax.detection.events import frame_times, segment_roll
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.detection.thresholds import TAG_GRID
@@ -65,7 +65,7 @@ def event_content(
     hysteresis = postprocessing.hysteresis
     sliders = _sliders(postprocessing.event_threshold, hysteresis, num_classes)
     tag_sliders = _sliders(postprocessing.tag_threshold, 1.0, num_classes)
-    edges = np.round(np.arange(num_frames + 1) * hop_s, 6)  # as detection/events.py
+    edges = frame_times(np.arange(num_frames + 1), hop_s)
     reference = reference_events(split)
     last_s = max([e.offset for clip in reference.values() for e in clip], default=0.0)
     num_segments = int(np.ceil(max(edges[-1], last_s)))

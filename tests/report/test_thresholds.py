@@ -134,7 +134,8 @@ def computed(posteriors, split, postprocessing):
 @pytest.mark.parametrize("rules", RULES)
 def test_the_page_scores_as_python_does(bare_page, rules, on_grid):
     random = np.random.default_rng(len(rules))
-    hop_s, num_frames = (0.0415, 240) if rules != "median" else (0.083, 120)
+    # 30 frames of 0.1 s are 3.0000000000000004 s, which is no fourth second
+    hop_s, num_frames = (0.0415, 240) if rules == "plain" else (0.1, 100)
     postprocessing = postprocessing_of(RULES[rules])
     split = random_split(random, 12, num_frames, hop_s)
     posteriors = random_posteriors(random, split, hop_s, postprocessing, on_grid)
