@@ -41,7 +41,7 @@ def make_split(folder, names):
     shape = (FRONT_END.num_frames, FRONT_END.num_bins)
     np.save(folder / "shard.npy", random.normal(-6, 2, (NUM_CLIPS, *shape)).astype("e"))
     weak_label = np.arange(NUM_CLIPS)[:, None] % len(names) == np.arange(len(names))
-    clip_ids = [f"{name}{n}" for n, name in zip(range(NUM_CLIPS), 3 * names)]
+    clip_ids = [f"{names[n % len(names)]}{n}" for n in range(NUM_CLIPS)]
     events = {
         clip: ((1.5, 4.0, names[n % len(names)]),) for n, clip in enumerate(clip_ids)
     }
@@ -108,8 +108,9 @@ def file(subject, tmp_path_factory):
 def draw_all(browser):
     """Shows all cases, and waits until they are drawn."""
     browser.wait_for("document.querySelectorAll('.curve circle').length > 0")
-    while not browser.evaluate("byId('more').hidden"):
-        browser.evaluate("byId('more').click()")
+    for _ in range(20):
+        browser.evaluate("byId('more').hidden || byId('more').click()")
+    assert browser.evaluate("byId('more').hidden")
     cards = browser.evaluate("byId('cases').childNodes.length")
     for n in range(cards):
         card = f"byId('cases').childNodes[{n}]"
@@ -215,7 +216,8 @@ def test_sliders_show_what_python_computes(browser, file, subject):
         browser.evaluate(
             f"""(() => {{
               const slider = byId("{kind}-threshold");
-              const part = report.content[{{tag: "tagging", event: "detection"}}["{kind}"]];
+              const {{ tagging, detection }} = report.content;
+              const part = "{kind}" === "tag" ? tagging : detection;
               const chosen = Number(byId("which-class").value);
               slider.value = valuesOf(part, chosen).indexOf({value});
               slider.dispatchEvent(new Event("input"));
@@ -273,9 +275,11 @@ def test_the_player_plays_seeks_and_takes_keys(browser, file):
 def test_a_clip_without_a_recording_stands_without_a_player(browser, file):
     browser.open(file)
     draw_all(browser)
-    silent = "document.querySelectorAll('.case:has(.why)')"
     shown = browser.evaluate(
-        f"[...{silent}].map((c) => [c.querySelector('.play').disabled, c.querySelector('.why').textContent, c.querySelector('image') !== null])"
+        """[...document.querySelectorAll('.case:has(.why)')].map((card) => [
+          card.querySelector('.play').disabled,
+          card.querySelector('.why').textContent,
+          card.querySelector('image') !== null])"""
     )
     assert shown
     for is_disabled, why, has_picture in shown:

@@ -23,8 +23,8 @@ function drawIntervals(container, systems, chosen, [name, title, asText]) {
       const at = 4 + step * (i + 0.5) + (isNarrow ? 9 : 0);
       const is = i === chosen ? "chosen" : "other";
       const from = system.thresholds ? `, ${system.thresholds}` : "";
-      const name = shortened(`${system.name}${from}`, isNarrow ? 46 : 30);
-      const label = text(4, isNarrow ? at - 14 : at + 4, name);
+      const said = shortened(`${system.name}${from}`, isNarrow ? 46 : 30);
+      const label = text(4, isNarrow ? at - 14 : at + 4, said);
       label.setAttribute("class", is);
       all.append(label);
       drawRange(all, system.scores[name], { x, box, at, is, asText });
