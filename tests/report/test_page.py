@@ -244,7 +244,8 @@ def test_the_player_plays_seeks_and_takes_keys(browser, file):
     heard = (
         "[...document.querySelectorAll('.case')].find((c) => !c.querySelector('.why'))"
     )
-    browser.evaluate(f"window.card = {heard}; card.scrollIntoView()")
+    browser.evaluate(f"window.card = {heard}")
+    browser.evaluate("card.scrollIntoView({behavior: 'instant'})")
     browser.evaluate("window.figure = card.querySelector('.figure')")
     x, y, width = browser.evaluate(
         """(() => {
@@ -269,7 +270,10 @@ def test_the_player_plays_seeks_and_takes_keys(browser, file):
     browser.wait_for(f"{at} > 0.2")
     assert browser.evaluate("playing.audio.duration") == pytest.approx(10, abs=0.1)
     browser.press("End", 35)
-    browser.wait_for(f"playing === null && {at} >= 9.9")
+    browser.wait_for(f"playing === null && {at} >= 9.85")
+    browser.press(" ", 32)  # from the beginning again
+    browser.wait_for(f"playing !== null && 0.1 < {at} && {at} < 9")
+    assert browser.complaints == []
 
 
 def test_a_clip_without_a_recording_stands_without_a_player(browser, file):

@@ -2,6 +2,9 @@
 
 let playing = null; // one at a time
 
+// Chromium cannot decode an MP3 from its very end on, and gives it up altogether.
+const LAST_S = 0.1;
+
 class Player {
   // `figure` takes keys and the pointer; `moved(seconds)` shows the cursor.
   constructor({ source, seconds, figure, button, moved }) {
@@ -13,6 +16,7 @@ class Player {
     figure.addEventListener("keydown", (event) => this.press(event));
     if (this.audio) {
       this.audio.addEventListener("ended", () => this.stop());
+      this.audio.addEventListener("error", () => this.stop());
       this.audio.addEventListener("seeked", () => this.show(this.audio.currentTime));
     }
     this.show(0);
@@ -27,7 +31,8 @@ class Player {
   }
 
   seek(seconds) {
-    const at = Math.min(Math.max(seconds, 0), this.seconds);
+    const last = this.audio ? this.seconds - LAST_S : this.seconds;
+    const at = Math.max(0, Math.min(seconds, last));
     if (this.audio) this.audio.currentTime = at;
     this.show(at);
   }
@@ -41,7 +46,7 @@ class Player {
   play() {
     if (playing) playing.stop();
     playing = this;
-    if (this.at >= this.seconds - 0.05) this.seek(0);
+    if (this.at >= this.seconds - LAST_S) this.seek(0);
     this.audio.play().catch(() => this.stop()); // a browser may refuse
     this.sayState("Pause", true);
     const follow = () => {
