@@ -19,7 +19,7 @@ from gcrnn_jax.metrics.bootstrap import (
     clip_counts,
 )
 from gcrnn_jax.metrics.tables import json_text, percent
-from gcrnn_jax.report import Judge, Row
+from gcrnn_jax.report.systems import Judge, Row
 from gcrnn_jax.workdir import read_config
 
 # Scores of each table, and how each is printed.

@@ -19,7 +19,7 @@ Data flows down this list, and a file imports only from its own room or rooms ab
     check_config  mistakes in a configuration, found before anything is computed
     inference   posteriors of the models of runs
     exporting   a model as programs without this package: StableHLO, ONNX; loading them
-    report      systems side by side
+    report      systems side by side, as text and as a page; pictures of clips
     prediction  recordings of any length -> posteriors, tags, events, files of them
     average_checkpoints  command: weights of several epochs -> one model
     export      command: a model -> programs for other software, compared with it first

@@ -42,6 +42,7 @@ examples:
       --fit testing
   python -m gcrnn_jax.evaluate --posteriors testing.npz --store STORE \\
       --fit validation.npz
+  python -m gcrnn_jax.evaluate --model runs/sed/averaged --report report.html
 """
 
 
@@ -110,6 +111,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if flags.model or flags.posteriors:
         restart_tuned()
         _evaluate_system(flags)
+    elif flags.report:
+        raise ConfigError("--report needs --model or --posteriors")
     elif flags.reference and flags.estimated:
         _evaluate_lists(flags)
     else:
@@ -136,7 +139,9 @@ def _evaluate_lists(flags: argparse.Namespace) -> None:
 def _evaluate_system(flags: argparse.Namespace) -> None:
     """Scores a model, or posteriors, on a split of a feature store."""
     from gcrnn_jax import system
-    from gcrnn_jax.report import Judge, classes_table, systems_table
+    from gcrnn_jax.report import subjects
+    from gcrnn_jax.report.page import write_page
+    from gcrnn_jax.report.systems import Judge, classes_table, systems_table
 
     system.use_this_machine()
     scored, fit = _labelled(flags)
@@ -151,6 +156,11 @@ def _evaluate_system(flags: argparse.Namespace) -> None:
         rows.insert(0, judge.found(name, scored.posteriors, fit.posteriors))
     print(f"{split.name}: {len(split)} clips\n\n{systems_table(rows)}\n")
     print(classes_table(rows[0].scores))
+    if flags.report:
+        where = {"root": flags.root, "is_own_data": not flags.store}
+        subject = subjects.of_evaluation(Path(name), scored, rows, **where)
+        write_page(flags.report, subject)
+        print(f"\nwrote {flags.report}")
     content = {"system": name, "data_sha256": split.data_sha256, "split": split.name}
     content |= {"postprocessing": rows[0].postprocessing}
     content |= {
@@ -170,10 +180,11 @@ def _labelled(flags: argparse.Namespace):
         options = {"store": flags.store, "root": flags.root}
         found = inference.predict_splits(flags.model, names, **options)
     else:
-        if not flags.store or flags.root or flags.split:
+        has_useless_root = flags.root and not flags.report
+        if not flags.store or has_useless_root or flags.split:
             raise ConfigError(
                 "--posteriors needs --store, whose labels to score by, and neither "
-                "--root nor --split: the clips are known"
+                "--split nor, without --report, --root: the clips are known"
             )
         store = FeatureStore.open(flags.store)
         paths = [flags.posteriors, Path(flags.fit)] if flags.fit else [flags.posteriors]
@@ -224,7 +235,9 @@ def _parser() -> argparse.ArgumentParser:
         help="features with labels; default: those that the model was trained on",
     )
     parser.add_argument(
-        "--root", type=Path, help="recordings with labels, instead of --store"
+        "--root",
+        type=Path,
+        help="recordings with labels, instead of --store; or to be heard in --report",
     )
     parser.add_argument(
         "--split", help="default: testing, or validation where there is none"
@@ -239,6 +252,12 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="JSON",
         help="also write every score here; what is undefined is null",
+    )
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="HTML",
+        help="also write a page with curves and examples, of --model or --posteriors",
     )
     return parser
 

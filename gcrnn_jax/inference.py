@@ -1,16 +1,19 @@
 """Posteriors of the models of runs, for the commands that score or fuse them."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import Mesh
 
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.store import FeatureStore, Split
 from gcrnn_jax.detection.posteriors import PosteriorSet, Predictor
+from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.system import (
     Config,
@@ -26,15 +29,27 @@ from gcrnn_jax.training.checkpoints import Model, load_model, model_path, model_
 REPORTED = ("testing", "validation", "evaluation")
 
 
-def make_predictor(card: Mapping[str, Any], mesh: Mesh) -> Callable[..., PosteriorSet]:
+@dataclasses.dataclass(frozen=True)
+class CardPredictor:
+    """What models with one card say of splits; called with (variables, split)."""
+
+    predictor: Predictor
+    hop_s: float
+    postprocessing: Postprocessing
+
+    def __call__(self, variables, split: Split) -> PosteriorSet:
+        """Posteriors of all clips of a split."""
+        return self.predictor(variables, split, self.hop_s, self.postprocessing)
+
+    def attention(self, variables, split: Split) -> np.ndarray:
+        """How much each frame counts for each class, float32 [N, T, K]."""
+        return self.predictor.attention(variables, split)
+
+
+def make_predictor(card: Mapping[str, Any], mesh: Mesh) -> CardPredictor:
     """A function (variables, split) -> posteriors for models with this card."""
     predictor = compile_predictor(card, mesh, card["config"]["sampling"]["batch_size"])
-    postprocessing = postprocessing_of(card)
-
-    def predict(variables, split) -> PosteriorSet:
-        return predictor(variables, split, card["hop_s"], postprocessing)
-
-    return predict
+    return CardPredictor(predictor, card["hop_s"], postprocessing_of(card))
 
 
 def compile_predictor(
@@ -111,10 +126,21 @@ def load_epoch(workdir: Path, config: Config, epoch: int) -> Model:
 
 @dataclasses.dataclass(frozen=True)
 class Labelled:
-    """Posteriors and the split that holds the labels of their clips."""
+    """Posteriors and the split that holds the labels of their clips.
+
+    Attributes:
+        posteriors: Of all clips of the split.
+        split: With their labels.
+        store: That the split is of.
+        config: Of the model; None: posteriors of a file, whose model is not known.
+        attention: The model's attention in a split, [N, T, K]; None: as config.
+    """
 
     posteriors: PosteriorSet
     split: Split
+    store: FeatureStore
+    config: Config | None = None
+    attention: Callable[[Split], np.ndarray] | None = None
 
 
 def predict_splits(
@@ -137,7 +163,12 @@ def predict_splits(
     _check_front_end(card, features)
     predict = make_predictor(card, parallel.make_mesh())
     splits = [find_split(features, name) for name in names]
-    return [Labelled(predict(variables, split), split) for split in splits]
+    known = {
+        "store": features,
+        "config": _config_of(card, root),
+        "attention": functools.partial(predict.attention, variables),
+    }
+    return [Labelled(predict(variables, split), split, **known) for split in splits]
 
 
 def find_split(store: FeatureStore, name: str | None) -> Split:
@@ -168,7 +199,7 @@ def load_labelled(path: Path, store: FeatureStore) -> Labelled:
     posteriors = PosteriorSet.load(path)
     for split in store.splits.values():
         if split.clip_ids == posteriors.clip_ids:
-            return Labelled(posteriors, split)
+            return Labelled(posteriors, split, store)
     raise DataError(
         f"{path}: its {len(posteriors.clip_ids)} clips, {posteriors.clip_ids[0]!r} "
         f"first, are those of no split of {store.path}, which has "
@@ -179,11 +210,16 @@ def load_labelled(path: Path, store: FeatureStore) -> Labelled:
 def _features_of(card, store: Path | None, root: Path | None) -> FeatureStore:
     if store is not None:
         return FeatureStore.open(store)
+    return open_store(_config_of(card, root))
+
+
+def _config_of(card, root: Path | None) -> Config:
+    """The configuration of a model, of other data if a root is given."""
     config = dict(card["config"])
     if root is not None:
         other = {"root": str(root), "store": "", "held_out": 0.0}
         config["data"] = {**config["data"], **other}
-    return open_store(config)
+    return config
 
 
 def _check_front_end(card, features: FeatureStore) -> None:

@@ -63,7 +63,9 @@ def _train_and_report(config: dict[str, Any], workdir: Path) -> None:
     import jax
 
     from gcrnn_jax import inference, system
+    from gcrnn_jax.metrics.scoring import decide, score
     from gcrnn_jax.prepare import summary
+    from gcrnn_jax.report import curves
     from gcrnn_jax.training import parallel
     from gcrnn_jax.workdir import check_same_data, write_data
 
@@ -84,9 +86,14 @@ def _train_and_report(config: dict[str, Any], workdir: Path) -> None:
     def on_epoch(epoch: int, state) -> str:
         variables = {"params": state.params, "batch_stats": state.batch_stats}
         posteriors = predict(variables, watched)
-        if epoch in (*fused, epochs) and jax.process_index() == 0:
-            posteriors.save(inference.posteriors_path(workdir, watched, epoch))
-        return f"epoch {epoch}/{epochs}: {_one_line(posteriors, watched)}"
+        scores = score(
+            decide(posteriors, posteriors.postprocessing), posteriors, watched
+        )
+        if jax.process_index() == 0:
+            if epoch in (*fused, epochs):
+                posteriors.save(inference.posteriors_path(workdir, watched, epoch))
+            curves.keep_scores(workdir, epoch, watched.name, scores)
+        return f"epoch {epoch}/{epochs}: {_one_line(watched.name, scores)}"
 
     trained = system.train_run(config, store, workdir, mesh, on_epoch)
     if not trained and jax.process_index() == 0:
@@ -94,11 +101,8 @@ def _train_and_report(config: dict[str, Any], workdir: Path) -> None:
     _report(config, workdir, store, predict, fused)
 
 
-def _one_line(posteriors, split) -> str:
-    from gcrnn_jax.metrics.scoring import decide, score
-
-    scores = score(decide(posteriors, posteriors.postprocessing), posteriors, split)
-    line = f"{split.name} mAP {100 * scores.tagging.mean_average_precision:.1f}"
+def _one_line(split: str, scores) -> str:
+    line = f"{split} mAP {100 * scores.tagging.mean_average_precision:.1f}"
     line += f", tag F1 {100 * scores.tagging.micro.f1:.1f}"
     if scores.detection:
         line += f", 1-s F1 {100 * scores.detection.micro.f1:.1f}"
@@ -109,9 +113,11 @@ def _report(config, workdir: Path, store, predict, fused: list[int]) -> None:
     """Scores the last epoch, the fused epochs and the averaged weights side by side."""
     import jax
 
-    from gcrnn_jax import inference, report
+    from gcrnn_jax import inference
     from gcrnn_jax.average_checkpoints import average
     from gcrnn_jax.detection.posteriors import fuse
+    from gcrnn_jax.report import examples, subjects, systems
+    from gcrnn_jax.report.page import write_page
     from gcrnn_jax.training.checkpoints import save_model
 
     last = config["training"]["num_epochs"]
@@ -129,7 +135,7 @@ def _report(config, workdir: Path, store, predict, fused: list[int]) -> None:
 
     reported = posteriors_of(split)
     fitting = posteriors_of(fit_split) if fit_split else (None, None, None)
-    judge = report.Judge(split, fit_split, **config["thresholds"])
+    judge = systems.Judge(split, fit_split, **config["thresholds"])
     epochs = config["fusion"]["epochs"]
     names = (f"epoch {last}", f"epochs {epochs} fused", f"epochs {epochs} averaged")
     rows = [judge.found(*row) for row in zip(names, reported, fitting, strict=True)]
@@ -138,24 +144,39 @@ def _report(config, workdir: Path, store, predict, fused: list[int]) -> None:
     found = {"postprocessing": dataclasses.asdict(rows[2].for_new_clips)}
     averaged.card.update(found)
     save_model(workdir / "averaged", averaged)  # by all processes, as orbax wants
+    chosen, folder = rows[1], workdir / "results" / split.name
+    shown = examples.choose_cases(chosen, split)
+    attention = predict.attention(averaged.variables, shown.part_of(split))
     if jax.process_index() != 0:
         return
-    chosen, folder = rows[1], workdir / "results" / split.name
-    report.write_results(folder, rows, chosen, data_sha256=store.data_sha256)
-    print(f"\n{split.name}: {len(split)} clips; {_explain(fit_split)}\n")
-    print(report.systems_table(rows))
+    systems.write_results(folder, rows, chosen, data_sha256=store.data_sha256)
+    print(f"\n{split.name}: {len(split)} clips. {_explain(fit_split)}\n")
+    print(systems.systems_table(rows))
     print(f"\n{chosen.system}, every class (%)\n")
-    print(report.classes_table(chosen.scores))
+    print(systems.classes_table(chosen.scores))
     print(f"\nwrote {folder}: scores.json, events.csv, tags.csv, posteriors.npz")
     print(f"wrote {workdir / 'averaged'}: the model of averaged weights")
+    subject = subjects.of_run(
+        workdir,
+        config,
+        store,
+        split,
+        note=_explain(fit_split),
+        rows=rows,
+        chosen=chosen,
+        shown=shown,
+        attention=attention,
+    )
+    write_page(folder / "report.html", subject)
+    print(f"wrote {folder / 'report.html'}: the same as a page, with examples to hear")
 
 
 def _explain(fit_split) -> str:
     if fit_split:
-        return f"thresholds found on {fit_split.name}, or fixed; in %"
+        return f"Thresholds found on {fit_split.name}, or fixed; in %."
     return (
-        'thresholds of the other half of the clips ("other half"), or fixed; in %. '
-        "This part also served to watch training: it is no test set"
+        'Thresholds of the other half of the clips ("other half"), or fixed; in %. '
+        "This part also served to watch training: it is no test set."
     )
 
 

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from gcrnn_jax.errors import DataError
+from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.evaluate import evaluate_lists, main
 from gcrnn_jax.metrics.tables import json_text, text_table
 
@@ -126,6 +126,13 @@ def test_bad_lists_end_with_65_and_bad_flags_with_2_without_a_traceback(lists):
     bad_flag = run(*command(lists, "--task", "singing"))
     assert bad_flag.returncode == 2
     assert "Traceback" not in bad_row.stderr + bad_flag.stderr
+
+
+def test_lists_alone_have_no_page(lists, tmp_path):
+    page = tmp_path / "page.html"
+    with pytest.raises(ConfigError, match="--report needs --model or --posteriors"):
+        main(command(lists, "--report", str(page)))
+    assert not page.exists()
 
 
 def test_help_shows_an_example_and_loads_no_jax():

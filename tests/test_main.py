@@ -1,6 +1,7 @@
 """The commands as a user runs them, on soundscapes as few as they can be."""
 
 import json
+import re
 
 import pytest
 
@@ -23,6 +24,50 @@ def test_a_run_ends_with_a_table_and_what_it_wrote(finished):
     assert len(scores["systems"]) == 7
     clips = (workdir / "results" / "testing" / "tags.csv").read_text().splitlines()
     assert len({line.split("\t")[0] for line in clips}) == 12
+
+
+def test_a_run_writes_its_page_with_curves_and_sound(finished):
+    workdir, printed = finished
+    path = workdir / "results" / "testing" / "report.html"
+    assert f"wrote {path}" in printed
+    text = path.read_text()
+    content = json.loads(re.search(r'id="data">(.*?)</script>', text)[1])
+    scores = json.loads((path.parent / "scores.json").read_text())["systems"]
+    for row, shown in zip(scores, content["systems"], strict=True):
+        assert row["tagging"]["micro"]["f1"] == shown["scores"]["f1"]["value"]
+        assert row["detection"]["error_rate"] == shown["scores"]["error_rate"]["value"]
+    assert [line["epoch"] for line in content["curves"]["scores"]] == [1, 2]
+    assert len(content["curves"]["loss"]) == 4
+    clips = content["examples"]["clips"]
+    assert clips and all(clip["audio"] and clip["picture"] for clip in clips)
+    assert all(of["attention"] for clip in clips for of in clip["classes"])
+
+
+def test_evaluate_writes_a_page_of_a_model_and_of_posteriors(
+    finished, commands, tmp_path
+):
+    workdir, printed = finished
+    store = printed.split("features in ")[1].splitlines()[0]
+    posteriors = workdir / "results" / "testing" / "posteriors.npz"
+    for number, (flags, has_model) in enumerate(
+        (
+            ([f"--model={workdir / 'averaged'}"], True),
+            ([f"--posteriors={posteriors}", f"--store={store}"], False),
+        )
+    ):
+        page = tmp_path / f"{number}.html"
+        options = {"module": "gcrnn_jax.evaluate"}
+        result = commands.run(*flags, f"--report={page}", **options)
+        assert result.returncode == 0, result.stderr
+        assert f"wrote {page}" in result.stdout
+        content = json.loads(
+            re.search(r'id="data">(.*?)</script>', page.read_text())[1]
+        )
+        clips = content["examples"]["clips"]
+        assert all(bool(clip["audio"]) == has_model for clip in clips)
+        assert all(bool(clip["whySilent"]) != has_model for clip in clips)
+        assert content["examples"]["hasAttention"] == has_model
+        assert bool(content["curves"]) == has_model
 
 
 def test_a_finished_run_says_so_and_evaluates_to_the_same_scores(finished, commands):

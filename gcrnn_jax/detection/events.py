@@ -85,7 +85,7 @@ def decode_events(
     steps = np.diff(roll.astype(np.int8), axis=0, prepend=silent, append=silent)
     classes, first = np.nonzero(steps.T == 1)
     _, end = np.nonzero(steps.T == -1)  # pairs with first: both go class by class
-    onsets, offsets = _frame_times(first, hop_s), _frame_times(end, hop_s)
+    onsets, offsets = frame_times(first, hop_s), frame_times(end, hop_s)
     if max_s is not None:
         offsets = np.minimum(offsets, max_s)
     return [
@@ -144,7 +144,7 @@ def segments_of_frames(
     Returns:
         bool [..., S, K].
     """
-    edges = _frame_times(np.arange(roll.shape[-2] + 1), hop_s) / segment_s
+    edges = frame_times(np.arange(roll.shape[-2] + 1), hop_s) / segment_s
     first, end = np.floor(edges[:-1]), np.ceil(edges[1:])  # segments of each frame
     segments = np.zeros((*roll.shape[:-2], num_segments, roll.shape[-1]), bool)
     for s in range(num_segments):
@@ -155,7 +155,13 @@ def segments_of_frames(
     return segments
 
 
-def _frame_times(frames: np.ndarray, hop_s: float) -> np.ndarray:
+def frame_times(frames: np.ndarray, hop_s: float) -> np.ndarray:
+    """When frames begin, in seconds, rounded to a microsecond.
+
+    Args:
+        frames: [n], their numbers; T gives the end of the last of T frames.
+        hop_s: Seconds a frame.
+    """
     return np.round(frames * hop_s, 6)
 
 

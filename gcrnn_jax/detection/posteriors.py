@@ -170,10 +170,8 @@ class Predictor:
             postprocessing: To be kept with the posteriors.
         """
         clips, frames = [], []
-        rows = self._rows_of_this_process()
-        for batch, count in evaluation_batches(split, self.batch_size):
-            local = {k: batch[k][rows] for k in ("features", "num_frames")}
-            clip, frame = to_host(self.of_batch(variables, put_batch(local, self.mesh)))
+        for output, count in self._outputs(variables, split):
+            clip, frame = to_host(output[:2])  # attention stays on the devices
             clips.append(clip[:count])
             frames.append(frame[:count])
         clip, frame = np.concatenate(clips), np.concatenate(frames)
@@ -186,6 +184,25 @@ class Predictor:
             postprocessing,
         )
 
+    def attention(self, variables, split: Split) -> np.ndarray:
+        """How much each frame counts for each class, float32 [N, T, K], 0 if padded.
+
+        Args:
+            variables: As of a call.
+            split: As of a call.
+        """
+        found = []
+        for output, count in self._outputs(variables, split):
+            found.append(to_host(output[2])[:count])
+        return np.concatenate(found)
+
+    def _outputs(self, variables, split: Split):
+        """Posteriors and attention of every batch, and how many of its rows count."""
+        rows = self._rows_of_this_process()
+        for batch, count in evaluation_batches(split, self.batch_size):
+            local = {k: batch[k][rows] for k in ("features", "num_frames")}
+            yield self.of_batch(variables, put_batch(local, self.mesh)), count
+
     def _rows_of_this_process(self) -> slice:
         size = self.batch_size // jax.process_count()
         return slice(jax.process_index() * size, (jax.process_index() + 1) * size)
@@ -195,4 +212,5 @@ def _predict(variables, batch, *, model: Network, scaler: Scaler):
     features, frame_mask = standardize(batch["features"], batch["num_frames"], scaler)
     posteriors: Any = model.apply(variables, features, frame_mask)
     # padding holds no sound: what the network says of it counts for nothing
-    return posteriors.clip, posteriors.frame * posteriors.frame_mask[:, :, None]
+    is_real = posteriors.frame_mask[:, :, None]
+    return posteriors.clip, posteriors.frame * is_real, posteriors.attention * is_real

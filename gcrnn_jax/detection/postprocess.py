@@ -2,12 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from gcrnn_jax.errors import ConfigError
 
 ROUNDING_FRAMES = 1e-6  # 0.4 s / 0.1 s must be 4 frames, whatever its last bits say
+
+
+class FrameCounts(NamedTuple):
+    """The times of a post-processing, counted in frames."""
+
+    median: int  # an odd number; 0 or 1: no median
+    max_gap: int  # longer gaps stay
+    min_event: int  # shorter runs go
 
 
 @dataclass(frozen=True)
@@ -142,9 +151,17 @@ class Postprocessing:
             roll = _runs_with_seed(roll, frame_posterior > self.hysteresis * threshold)
         if self.gated:
             roll &= is_tagged
-        roll = _median(roll, _frames_within(self.median_s, hop_s))
-        max_gap = _frames_to_reach(self.gap_s, hop_s) - 1
-        return _clean_runs(roll, max_gap, _frames_to_reach(self.min_event_s, hop_s))
+        counts = self.in_frames(hop_s)
+        roll = _median(roll, counts.median)
+        return _clean_runs(roll, counts.max_gap, counts.min_event)
+
+    def in_frames(self, hop_s: float) -> FrameCounts:
+        """The median's length, the longest gap filled and the shortest run kept."""
+        return FrameCounts(
+            _frames_within(self.median_s, hop_s),
+            _frames_to_reach(self.gap_s, hop_s) - 1,
+            _frames_to_reach(self.min_event_s, hop_s),
+        )
 
     def of_classes(self, classes: np.ndarray, num_classes: int) -> "Postprocessing":
         """The same for some of so many classes, whose numbers are int [k]."""

@@ -146,3 +146,18 @@ def test_predicting_is_the_network_clip_by_clip_whatever_the_devices():
             sets[0].frame[n, : count // 2], expected.frame[0], atol=1e-5
         )
         assert not sets[0].frame[n, count // 2 :].any()
+
+
+def test_attention_is_what_the_clip_posterior_weights_frames_by():
+    split = MemorySplit(7)
+    model = GatedCrnn(3, **SMALL)
+    scaler = Scaler(np.full(16, 0.2, np.float32), np.full(16, 1.5, np.float32))
+    variables = model.init(jax.random.key(2), np.zeros((1, 24, 16), np.float32))
+    predict = Predictor(model, scaler, parallel.make_mesh(), batch_size=4)
+    predicted = predict(variables, split, 0.1, PLAIN)
+    attention = predict.attention(variables, split)
+    assert attention.shape == predicted.frame.shape
+    weighted = (attention * predicted.frame).sum(1) / attention.sum(1)
+    np.testing.assert_allclose(weighted, predicted.clip, rtol=1e-5)
+    for n, count in enumerate(split.num_frames):
+        assert not attention[n, -(-int(count) // 2) :].any()

@@ -1,0 +1,161 @@
+"""One recording and what a system makes of it, as a figure: Fig. 2 of the paper."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gcrnn_jax.data.atomic_files import make_folder, write_atomically
+from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.report.spectrogram import COLOUR_MAP, levels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_MAX_LINES = 6  # classes with a line of their own; a picture of 527 shows none
+_COLOURS = ("#0a6b74", "#c2571a", "#6a51a3", "#3f7f2f", "#a02c5a", "#5d6670")
+
+
+def draw(
+    features: np.ndarray,
+    class_names: Sequence[str],
+    frame_posteriors: np.ndarray,
+    hop_s: float,
+    detected: Sequence[Event],
+    *,
+    reference: Sequence[Event] | None = None,
+    thresholds: float | Sequence[float] | None = None,
+    attention: np.ndarray | None = None,
+    feature_hop_s: float | None = None,
+    title: str = "",
+) -> "Figure":
+    """Draws spectrogram, frame posteriors, attention and events in the same time.
+
+    Lines are drawn for the classes that are detected or in the reference, and for the
+    most probable others, six in all.
+
+    Args:
+        features: Log-mel, [T', F].
+        class_names: K names.
+        frame_posteriors: [T, K] in [0, 1].
+        hop_s: Seconds a frame of the posteriors.
+        detected: Events that the system finds.
+        reference: Events that are there; None: not known.
+        thresholds: Of events, one number or one a class; None: not drawn.
+        attention: [T, K], >= 0; None: not drawn.
+        feature_hop_s: Seconds a frame of the features; None: `hop_s`.
+        title: Above it.
+
+    Returns:
+        A figure that belongs to no screen; `save_picture` writes it.
+    """
+    from matplotlib.figure import Figure
+
+    seconds = len(features) * (feature_hop_s or hop_s)
+    shown = shown_classes(
+        class_names, frame_posteriors, [*detected, *(reference or ())]
+    )
+    lanes = 0.28 * max(1, len(shown)) * (2 if reference is not None else 1)
+    heights = [1.7, 1.5, *([0.8] if attention is not None else []), 0.5 + lanes]
+    figure = Figure(figsize=(8, sum(heights) + 1.2), dpi=150, layout="constrained")
+    panels = figure.subplots(
+        len(heights), 1, sharex=True, gridspec_kw={"height_ratios": heights}
+    )
+    low, high = levels(features)
+    extent = (0.0, seconds, 0.0, float(features.shape[1]))
+    panels[0].imshow(
+        features.T,
+        origin="lower",
+        aspect="auto",
+        extent=extent,
+        cmap=COLOUR_MAP,
+        vmin=low,
+        vmax=high,
+    )
+    panels[0].set_ylabel("mel bin")
+    panels[0].set_title(_plain(title), loc="left", fontsize=10)
+    _draw_lines(panels[1], frame_posteriors, hop_s, shown, seconds)
+    panels[1].set_ylabel("posterior")
+    if thresholds is not None:
+        limits = np.broadcast_to(np.asarray(thresholds, float), len(class_names))
+        for place, k in enumerate(shown):
+            line = {"color": _COLOURS[place], "lw": 0.8, "ls": ":"}
+            panels[1].axhline(limits[k], **line)
+    if attention is not None:
+        share = attention / np.maximum(attention.max(0, keepdims=True), 1e-30)
+        _draw_lines(panels[2], share, hop_s, shown, seconds)
+        panels[2].set_ylabel("attention")
+    _draw_events(panels[-1], [class_names[k] for k in shown], detected, reference)
+    panels[-1].set_xlabel("time in s")
+    panels[-1].set_xlim(0, seconds)
+    return figure
+
+
+def save_picture(figure: "Figure", path: Path) -> None:
+    """Writes a figure as a PNG, whole or not at all.
+
+    Raises:
+        StorageError: The disk is full or fails.
+        WorkdirError: It cannot be written there.
+    """
+    import io
+
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    make_folder(path.parent)
+    write_atomically(path, [file.getbuffer()])
+
+
+def shown_classes(
+    class_names: Sequence[str], frame_posteriors: np.ndarray, events: Sequence[Event]
+) -> list[int]:
+    """The classes to draw, at most six: those with events, then the most probable.
+
+    Example:
+        >>> posteriors = np.array([[0.1, 0.9, 0.2], [0.0, 0.1, 0.7]])
+        >>> shown_classes(["Car", "Bus", "Train"], posteriors, [Event(0, 1, "Car")])
+        [0, 1, 2]
+    """
+    named = {event.event_label for event in events}
+    greatest = frame_posteriors.max(0, initial=0.0)
+    is_rest = [name not in named for name in class_names]
+    order = sorted(range(len(class_names)), key=lambda k: (is_rest[k], -greatest[k]))
+    return sorted(order[:_MAX_LINES])
+
+
+def _draw_lines(panel: "Axes", values, hop_s: float, shown, seconds: float) -> None:
+    """Steps, since frame t covers [t, t + 1) * hop_s."""
+    edges = np.minimum(np.arange(len(values) + 1) * hop_s, seconds)
+    for place, k in enumerate(shown):
+        panel.stairs(values[:, k], edges, color=_COLOURS[place], baseline=None, lw=1.2)
+    panel.set_ylim(0, 1.02)
+
+
+def _draw_events(panel: "Axes", names, detected, reference) -> None:
+    """A lane a class: what is there, hollow, above what was found."""
+    for place, name in enumerate(names):
+        rows = [(detected, 0.08, True)]
+        if reference is not None:
+            rows = [(reference, 0.5, False), (detected, 0.08, True)]
+        for events, bottom, is_full in rows:
+            spans = [
+                (e.onset, e.offset - e.onset) for e in events if e.event_label == name
+            ]
+            panel.broken_barh(
+                spans,
+                (len(names) - 1 - place + bottom, 0.36 if len(rows) > 1 else 0.8),
+                facecolors=_COLOURS[place] if is_full else "none",
+                edgecolors=_COLOURS[place],
+            )
+    panel.set_ylim(0, max(1, len(names)))
+    places = np.arange(len(names)) + 0.5
+    panel.set_yticks(places, [_plain(name) for name in reversed(names)], fontsize=8)
+    what = "detected" if reference is None else "reference (hollow), detected"
+    panel.set_title(what, loc="left", fontsize=9)
+
+
+def _plain(name: str) -> str:
+    r"""Text without mathematics, which matplotlib finds between two dollars."""
+    return name.replace("$", r"\$")

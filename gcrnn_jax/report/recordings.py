@@ -1,0 +1,69 @@
+"""The sound behind the clips of a data set, found by their ids."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gcrnn_jax.audio.decode import Rejected, read_waveform
+from gcrnn_jax.audio.front_end import FrontEnd
+from gcrnn_jax.data.folder import SPLITS, find_splits
+from gcrnn_jax.errors import DataError
+from gcrnn_jax.prepare import soundscape_source
+
+Recordings = Callable[[str], np.ndarray]  # clip id -> float32 [S]; raises Rejected
+
+
+def find_recordings(config: Mapping[str, Any], front_end: FrontEnd) -> Recordings:
+    """A function that reads clips as the network hears them, or makes them again.
+
+    Args:
+        config: Of a run; read are `data.root` and, for soundscapes, `seed`.
+        front_end: Whose rate and length the waveforms have.
+
+    Returns:
+        It raises Rejected for a clip that cannot be read, and for all where the folder
+        of the data set is no longer there.
+    """
+    if root := config["data"]["root"]:
+        return recordings_of_folder(Path(root), front_end)
+    return lambda clip_id: _soundscape(clip_id, config["seed"], front_end)
+
+
+def recordings_of_folder(root: Path, front_end: FrontEnd) -> Recordings:
+    """As `find_recordings`, for the folder of a data set."""
+    try:
+        splits = find_splits(root).splits.values()
+    except DataError as error:
+        return unknown_recordings(str(error))
+    paths = {
+        row.clip_id: path
+        for split in splits
+        for row, path in zip(split.rows, split.recordings, strict=True)
+    }
+
+    def read(clip_id: str) -> np.ndarray:
+        if (path := paths.get(clip_id)) is None:
+            raise Rejected("MISSING", f"no recording of this clip in {root}")
+        return read_waveform(path, front_end.sample_rate_hz, max_s=front_end.clip_s)
+
+    return read
+
+
+def unknown_recordings(reason: str) -> Recordings:
+    """Recordings of which there are none, and why."""
+
+    def read(clip_id: str) -> np.ndarray:
+        raise Rejected("MISSING", reason)
+
+    return read
+
+
+def _soundscape(clip_id: str, seed: int, front_end: FrontEnd) -> np.ndarray:
+    name, _, number = clip_id.rpartition("_")
+    if name not in SPLITS or not number.isdigit():
+        raise Rejected("MISSING", "not a clip of the built-in soundscapes")
+    index = int(number)
+    source = soundscape_source(name, seed, index + 1, front_end.sample_rate_hz)
+    return source.load(index).waveform

@@ -1,0 +1,185 @@
+"""Cases are the worst of each class, their sound and lines are those of the clip."""
+
+import base64
+import io
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from gcrnn_jax.audio.decode import Rejected
+from gcrnn_jax.audio.front_end import FrontEnd
+from gcrnn_jax.data.store import Split
+from gcrnn_jax.detection.posteriors import PosteriorSet
+from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.metrics.scoring import decide, score
+from gcrnn_jax.metrics.tagging import average_precision
+from gcrnn_jax.prepare import prepare
+from gcrnn_jax.report import curves, examples
+from gcrnn_jax.report.recordings import find_recordings, recordings_of_folder
+from gcrnn_jax.report.systems import Judge
+
+RULES = Postprocessing(0.5, 0.5, 0.0, 0.0, gated=False, at_least_one_tag=False)
+
+
+@pytest.fixture(scope="module")
+def row_and_split():
+    random = np.random.default_rng(1)
+    num_clips, names = 60, ("Car", "Bus", "Train")
+    split = Split(
+        "testing",
+        clip_ids=[f"c{n}" for n in range(num_clips)],
+        num_frames=np.full(num_clips, 5, np.int32),
+        weak_label=random.random((num_clips, 3)) < 0.4,
+        events=None,
+        shards=(),
+        frame_shape=(5, 4),
+        class_names=names,
+        digest="0",
+    )
+    kinds = random.random((num_clips, 3)), random.random((num_clips, 5, 3))
+    clip, frame = (kind.astype(np.float32) for kind in kinds)
+    posteriors = PosteriorSet(split.clip_ids, names, 0.1, clip, frame, RULES)
+    return Judge(split, None).fixed("a", posteriors), split
+
+
+def test_each_class_has_its_worst_false_alarms_and_misses(row_and_split):
+    row, split = row_and_split
+    shown = examples.choose_cases(row, split)
+    for k in range(3):
+        wrong = [
+            (float(row.posteriors.clip[n, k]), n)
+            for n in range(len(split))
+            if row.decisions.tags[n, k] != split.weak_label[n, k]
+        ]
+        alarms = sorted((p, n) for p, n in wrong if p > 0.5)[::-1][:3]
+        misses = sorted((p, n) for p, n in wrong if p <= 0.5)[:3]
+        for kind, expected in (("false alarm", alarms), ("miss", misses)):
+            found = [
+                (case.posterior, case.clip)
+                for case in shown.cases
+                if (case.kind, case.class_index) == (kind, k)
+            ]
+            assert found == expected
+    firsts = [(case.kind, case.class_index) for case in shown.cases[:6]]
+    assert firsts == [(kind, k) for kind in ("false alarm", "miss") for k in range(3)]
+    assert sorted({case.clip for case in shown.cases}) == shown.clips.tolist()
+    assert sum(shown.num_cases.values()) == int(
+        (row.decisions.tags | split.weak_label).sum()
+    )
+
+
+def test_no_more_clips_are_shown_than_a_page_holds(row_and_split, monkeypatch):
+    monkeypatch.setattr(examples, "MAX_CLIPS", 4)
+    shown = examples.choose_cases(*row_and_split)
+    assert len(shown.clips) == 4
+    assert {case.clip for case in shown.cases} == set(shown.clips.tolist())
+
+
+def test_the_sound_of_the_page_is_that_of_the_recording():
+    waveform = np.zeros(32000, np.float32)
+    waveform[16000:] = 0.3 * np.sin(np.arange(16000) * 0.3)
+    uri = examples._mp3(waveform, 16000)
+    assert uri.startswith("data:audio/mpeg;base64,")
+    decoded, rate_hz = soundfile.read(io.BytesIO(base64.b64decode(uri.split(",")[1])))
+    assert rate_hz == 16000 and len(decoded) == 32000
+    loud = np.abs(decoded).reshape(200, 160).max(1) > 0.1
+    assert abs(np.flatnonzero(loud)[0] * 0.01 - 1.0) < 0.02  # cursors stand right
+    level = np.sqrt(np.mean(decoded[20000:30000] ** 2))
+    assert level == pytest.approx(0.3 / np.sqrt(2), rel=0.1)
+
+
+def test_other_rates_become_the_nearest_that_mp3_has():
+    uri = examples._mp3(np.zeros(20000, np.float32), 20000)
+    _, rate_hz = soundfile.read(io.BytesIO(base64.b64decode(uri.split(",")[1])))
+    assert rate_hz == 22050
+
+
+def test_recordings_of_a_folder_are_those_the_features_came_from(data_folder, tmp_path):
+    root = data_folder(training=3, testing=4)
+    store = prepare(root, tmp_path / "store", num_workers=1)
+    split, read = store.splits["testing"], recordings_of_folder(root, store.front_end)
+    for n, clip_id in enumerate(split.clip_ids):
+        features = store.front_end(read(clip_id))
+        kept = split.rows([n])[0][: len(features)]
+        np.testing.assert_array_equal(features.astype(np.float16), kept)
+        shown = examples.log_mel_of(split, n, store.front_end, None)
+        assert len(shown) == split.num_frames[n]
+    with pytest.raises(Rejected, match="no recording of this clip"):
+        read("another")
+    gone = recordings_of_folder(tmp_path / "gone", store.front_end)
+    with pytest.raises(Rejected, match="gone"):
+        gone(split.clip_ids[0])
+
+
+def test_mfcc_clips_are_shown_by_the_log_mel_of_their_recording(data_folder, tmp_path):
+    root = data_folder(training=3, testing=2)
+    mfcc, front_end = FrontEnd(kind="mfcc"), FrontEnd()
+    store = prepare(root, tmp_path / "store", mfcc, num_workers=1)
+    split = store.splits["testing"]
+    waveform = recordings_of_folder(root, mfcc)(split.clip_ids[1])
+    shown = examples.log_mel_of(split, 1, mfcc, waveform)
+    np.testing.assert_array_equal(shown, front_end(waveform))
+    assert examples.log_mel_of(split, 1, mfcc, None) is None
+
+
+def test_soundscapes_are_made_again(tmp_path):
+    from gcrnn_jax.prepare import prepare_soundscapes
+
+    store = prepare_soundscapes(
+        {"training": 2, "testing": 3}, 5, tmp_path, num_workers=1
+    )
+    config = {"data": {"root": ""}, "seed": 5}
+    read = find_recordings(config, store.front_end)
+    for name in ("training", "testing"):
+        split = store.splits[name]
+        features = store.front_end(read(split.clip_ids[1])).astype(np.float16)
+        np.testing.assert_array_equal(features, split.rows([1])[0])
+    with pytest.raises(Rejected, match="not a clip"):
+        read("Y_x")
+
+
+def test_precision_over_recall_sums_to_average_precision():
+    random = np.random.default_rng(2)
+    for _ in range(20):
+        posterior = np.round(random.random(40), 1)
+        label = random.random(40) < 0.3
+        points = np.array(curves.precision_recall(label, posterior))
+        if not label.any():
+            assert not points.size
+            continue
+        steps = np.diff(points[:, 0], prepend=0)
+        area = float((steps * points[:, 1]).sum())
+        assert area == pytest.approx(average_precision(label, posterior), abs=1e-12)
+
+
+def test_long_curves_keep_both_ends_and_lie_on_the_whole():
+    random = np.random.default_rng(3)
+    posterior, label = random.random(1000), random.random(1000) < 0.3
+    few = curves.precision_recall(label, posterior, max_points=50)
+    whole = curves.precision_recall(label, posterior, max_points=5000)
+    assert len(few) == 50 and len(whole) == 1000
+    assert (few[0], few[-1]) == (whole[0], whole[-1])
+    assert all(point in whole for point in few)
+
+
+def test_scores_of_epochs_are_kept_once_each_and_lost_epochs_go(
+    row_and_split, tmp_path
+):
+    row, split = row_and_split
+    scores = score(decide(row.posteriors, RULES), row.posteriors, split)
+    for epoch in (1, 2, 3, 2):
+        curves.keep_scores(tmp_path, epoch, "testing", scores)
+    with (tmp_path / "scores.jsonl").open("a") as file:
+        file.write('{"epoch": 3, "spl')  # a machine died
+    losses = [{"step": n, "loss": n} for n in range(1000)]
+    text = "".join(json.dumps(line) + "\n" for line in losses)
+    (tmp_path / "metrics.jsonl").write_text(text)
+    found = curves.training_curves(tmp_path, steps_per_epoch=100)
+    assert [line["epoch"] for line in found["scores"]] == [1, 2]
+    assert found["scores"][0]["tag_f1"] == scores.tagging.micro.f1
+    assert found["split"] == "testing"
+    x, loss = np.array(found["loss"]).T
+    assert len(x) == 400 and 0 < x[0] < 0.02 and 9.98 < x[-1] < 10
+    np.testing.assert_allclose(loss, 100 * x - 0.5)  # the mean of its steps
