@@ -44,6 +44,7 @@ formats:
   audacity  audacity/NAME.txt: label tracks
   raven     raven/NAME.selections.txt: selection tables
   scores    scores/NAME.tsv: the posteriors of every frame
+  plot      plots/NAME.png: spectrogram, posteriors and events; --plot does the same
 """
 
 BATCH_SIZE = 8
@@ -104,7 +105,7 @@ def predict_recordings(
         if len(todo) < len(found):
             done = len(found) - len(todo)
             print(f"{done} of {len(found)} recordings were done before")
-        errors = _predict(recognizer, todo, results)
+        errors = _predict(recognizer, todo, results, is_drawn="plot" in formats)
         written = results.write_combined(found, errors)
     print(f"wrote {output}: {', '.join(written)}")
     if errors:
@@ -117,11 +118,16 @@ def predict_recordings(
 
 
 def _predict(
-    recognizer: "Recognizer", recordings: Sequence["NamedRecording"], results: "Results"
+    recognizer: "Recognizer",
+    recordings: Sequence["NamedRecording"],
+    results: "Results",
+    *,
+    is_drawn: bool,
 ) -> list[tuple[str, str, str]]:
     """Writes results one after the other; returns what could not be read, and why."""
     from gcrnn_jax.audio.decode import Rejected, stream_waveform
     from gcrnn_jax.prediction.formats import make_record
+    from gcrnn_jax.prediction.plot import picture_of
     from gcrnn_jax.progress import progress
 
     errors, seconds = [], 0.0
@@ -142,14 +148,14 @@ def _predict(
             if isinstance(track, Rejected):
                 errors.append((recording.path, track.code, track.detail))
             else:
-                record = make_record(
-                    recording.name,
-                    track,
-                    recognizer.tags(track),
-                    recognizer.events(track),
-                    recognizer.class_names,
-                )
-                results.write(recording, record, track, recognizer.class_names)
+                tags, events = recognizer.tags(track), recognizer.events(track)
+                names, name = recognizer.class_names, recording.name
+                picture = None
+                if is_drawn:
+                    again = partial(stream_waveform, recording.path)
+                    picture = picture_of(recognizer, again, track, events, name)
+                record = make_record(name, track, tags, events, names)
+                results.write(recording, record, track, names, picture)
             shown.update()
     return errors
 
@@ -157,7 +163,7 @@ def _predict(
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
     flags = _parser().parse_args(argv)
-    formats = _formats(flags.formats)
+    formats = _formats(f"{flags.formats},plot" if flags.plot else flags.formats)
     if flags.batch_size < 1:
         raise ConfigError(f"--batch_size: expected 1 or more, got {flags.batch_size}")
     restart_tuned()
@@ -215,6 +221,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--formats", default="events,tags", help="see below; default: events,tags"
+    )
+    parser.add_argument(
+        "--plot", action="store_true", help="also draw every recording, a PNG each"
     )
     for what in ("tag", "event"):
         parser.add_argument(

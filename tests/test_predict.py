@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-ALL = "events,tags,jsonl,dcase,audacity,raven,scores"
+ALL = "events,tags,jsonl,dcase,audacity,raven,scores,plot"
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +80,7 @@ def test_good_recordings_are_done_bad_ones_listed_and_all_names_kept(predict, tm
             ("audacity", ".txt"),
             ("raven", ".selections.txt"),
             ("scores", ".tsv"),
+            ("plots", ".png"),
         ):
             assert (tmp_path / "out" / kind / f"{name}{ending}").is_file()
 
@@ -112,6 +113,8 @@ def test_a_second_run_does_what_is_new_and_a_changed_recording_again(predict, tm
     scores = predict(folder, "--output", out, "--formats", "scores")
     assert "done before" not in scores.stdout  # only posteriors can give them
     assert len(list((out / "scores").iterdir())) == 3
+    assert "3 of 3" not in predict(folder, "--output", out, "--plot").stdout
+    assert len(list((out / "plots").iterdir())) == 3
     other = predict(folder, "--output", out, "--event_threshold", "0.99")
     assert "done before" not in other.stdout
 

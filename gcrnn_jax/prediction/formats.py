@@ -6,6 +6,7 @@ r"""What was found in a recording, in the formats of other tools.
     audacity/NAME.txt          a label track of Audacity
     raven/NAME.selections.txt  a selection table of Raven
     scores/NAME.tsv            the posteriors of every frame, as sed_scores_eval reads
+    plots/NAME.png             spectrogram, posteriors and events
 
 Times are seconds. A name is exactly that of the file: CSV quotes what it must. In lists
 that cannot, a tab, a line end and a backslash are written as \t, \n, \r and \\.
@@ -36,7 +37,9 @@ OF_EACH = {
     "audacity": ("audacity", ".txt"),
     "raven": ("raven", ".selections.txt"),
     "scores": ("scores", ".tsv"),
+    "plot": ("plots", ".png"),
 }
+OF_POSTERIORS = ("scores", "plot")  # what a record is not enough for
 FORMATS = (*COMBINED, *OF_EACH)
 
 _CSV_HEADER = ("filename", "onset", "offset", "event_label", "score")

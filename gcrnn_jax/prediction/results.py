@@ -5,13 +5,17 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gcrnn_jax.data.atomic_files import make_folder, write_atomically
 from gcrnn_jax.prediction import formats
 from gcrnn_jax.prediction.formats import Record
 from gcrnn_jax.prediction.recordings import NamedRecording
 from gcrnn_jax.prediction.track import Track
+from gcrnn_jax.report.picture import save_picture
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ERRORS = "errors.csv"
 _LONGEST_NAME = 240  # bytes; file systems take 255, of which `.tmp` needs some
@@ -41,9 +45,10 @@ class Results:
     def is_done(self, recording: NamedRecording) -> bool:
         """Whether all is there that only the posteriors could give."""
         found = self._find(recording)
-        return found is not None and (
-            "scores" not in self._wanted or "scores" in found["formats"]
-        )
+        if found is None:
+            return False
+        needed = set(formats.OF_POSTERIORS) & set(self._wanted)
+        return needed <= set(found["formats"])
 
     def write(
         self,
@@ -51,8 +56,16 @@ class Results:
         record: Record,
         track: Track,
         class_names: Sequence[str],
+        picture: "Figure | None" = None,
     ) -> None:
         """Writes what is wanted of a recording, and last of all its record.
+
+        Args:
+            recording: Its name and file.
+            record: What was found in it.
+            track: Its posteriors.
+            class_names: K.
+            picture: To be kept where plots are wanted.
 
         Raises:
             StorageError: The disk is full or fails.
@@ -61,6 +74,8 @@ class Results:
         if "scores" in self._wanted:
             table = formats.score_table(track, class_names)
             self._write_text(self._path(recording, *formats.OF_EACH["scores"]), table)
+        if picture is not None:
+            save_picture(picture, self._path(recording, *formats.OF_EACH["plot"]))
         self._write_labels(recording, record)
         self._mark(recording, record)
 

@@ -14,6 +14,7 @@ from gcrnn_jax.data.event_lists import Event
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.predict import load_model
+from gcrnn_jax.prediction import plot
 from gcrnn_jax.prediction.model import TrainedModel, tracks_of
 from gcrnn_jax.prediction.recognizer import Recognizer
 from gcrnn_jax.prediction.track import Track
@@ -281,6 +282,28 @@ def test_tracks_of_files_are_those_of_their_waveforms(recognizer, tmp_path):
     assert isinstance(track, Track)
     (expected,) = recognizer.tracks([blocks_of(waveform, 10**9)])
     np.testing.assert_allclose(frames_of(track), frames_of(expected), atol=1e-6)
+
+
+def test_a_picture_of_hours_is_drawn_in_few_columns(monkeypatch):
+    drawn = {}
+
+    def draw(features, names, posteriors, hop_s, events, **options):
+        drawn.update(features=features, posteriors=posteriors, hop_s=hop_s, **options)
+
+    monkeypatch.setattr(plot, "draw", draw)
+    monkeypatch.setattr(plot, "MAX_COLUMNS", 50)
+    waveform, recognizer = sounds(30), hearing()
+    recording = blocks_of(waveform, 20000)
+    (track,) = recognizer.tracks([recording])
+    plot.picture_of(recognizer, recording, track, recognizer.events(track), "a")
+    frames = FrontEnd().log_mel(waveform)
+    assert len(frames) == 722 and drawn["feature_hop_s"] == pytest.approx(15 * HOP_S)
+    assert drawn["hop_s"] == pytest.approx(15 * HOP_S)
+    means = frames[:720].reshape(48, 15, 64).mean(1)
+    np.testing.assert_allclose(drawn["features"][:48], means, atol=1e-5)
+    np.testing.assert_allclose(drawn["features"][48], frames[720:].mean(0), atol=1e-5)
+    greatest = frames_of(track)[:720].reshape(48, 15, 3).max(1)
+    np.testing.assert_allclose(drawn["posteriors"][:48], greatest, atol=1e-6)
 
 
 def test_an_exported_model_says_what_its_original_says(path, recognizer, tmp_path):
