@@ -191,10 +191,10 @@ class Predictor:
             variables: As of a call.
             split: As of a call.
         """
-        found = []
+        found = [np.zeros((0, 0, len(split.class_names)), np.float32)]
         for output, count in self._outputs(variables, split):
             found.append(to_host(output[2])[:count])
-        return np.concatenate(found)
+        return np.concatenate(found[1:] or found)  # none of no clips
 
     def _outputs(self, variables, split: Split):
         """Posteriors and attention of every batch, and how many of its rows count."""
