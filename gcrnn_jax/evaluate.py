@@ -2,7 +2,7 @@
 
     python -m gcrnn_jax.evaluate --reference groundtruth.csv --estimated mine.csv
     python -m gcrnn_jax.evaluate --model runs/sed/averaged
-    python -m gcrnn_jax.evaluate --posteriors fused.npz --store STORE --split testing
+    python -m gcrnn_jax.evaluate --posteriors fused.npz --store STORE
 
 Both lists have one tab-separated row an event, `file onset offset label`, or a file
 name alone for a clip without any. The official figures are printed under their
@@ -24,13 +24,13 @@ from gcrnn_jax.metrics.list_checks import (
     weak_list_warnings,
 )
 from gcrnn_jax.metrics.segment import SegmentScores, segment_scores
-from gcrnn_jax.metrics.tables import json_text, percent, text_table
+from gcrnn_jax.metrics.tables import json_text
 from gcrnn_jax.metrics.tagging import (
     OfficialTagging,
-    Rates,
     file_key,
     official_tagging,
 )
+from gcrnn_jax.report.lists import lists_tables
 
 EXAMPLES = """\
 examples:
@@ -93,16 +93,6 @@ def evaluate_lists(
     return ListScores(tagging, detection, warnings)
 
 
-def report(scores: ListScores) -> str:
-    """The tables of all scores, as the command prints them."""
-    parts = []
-    if scores.tagging:
-        parts += _tagging_tables(scores.tagging)
-    if scores.detection:
-        parts += _detection_tables(scores.detection)
-    return "\n\n".join(parts)
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
     flags = _parser().parse_args(argv)
@@ -125,7 +115,7 @@ def _evaluate_lists(flags: argparse.Namespace) -> None:
     scores = evaluate_lists(flags.reference, flags.estimated, flags.task)
     for warning in scores.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    print(report(scores))
+    print(lists_tables(scores.tagging, scores.detection))
     content = {
         "reference": str(flags.reference),
         "estimated": str(flags.estimated),
@@ -141,7 +131,12 @@ def _evaluate_system(flags: argparse.Namespace) -> None:
     from gcrnn_jax import system
     from gcrnn_jax.report import subjects
     from gcrnn_jax.report.page import write_page
-    from gcrnn_jax.report.systems import Judge, classes_table, systems_table
+    from gcrnn_jax.report.systems import (
+        CHOSEN_HERE,
+        Judge,
+        classes_table,
+        systems_table,
+    )
 
     system.use_this_machine()
     scored, fit = _labelled(flags)
@@ -156,12 +151,15 @@ def _evaluate_system(flags: argparse.Namespace) -> None:
         rows.insert(0, judge.found(name, scored.posteriors, fit.posteriors))
     print(f"{split.name}: {len(split)} clips\n\n{systems_table(rows)}\n")
     print(classes_table(rows[0].scores))
+    if CHOSEN_HERE in (row.thresholds for row in rows):
+        print("\nits thresholds were chosen on these clips: others would score lower")
     if flags.report:
         where = {"root": flags.root, "is_own_data": not flags.store}
         subject = subjects.of_evaluation(Path(name), scored, rows, **where)
         write_page(flags.report, subject)
         print(f"\nwrote {flags.report}")
     content = {"system": name, "data_sha256": split.data_sha256, "split": split.name}
+    content |= {"thresholds": rows[0].thresholds}
     content |= {"postprocessing": rows[0].postprocessing}
     content |= {
         "tagging": rows[0].scores.tagging,
@@ -260,60 +258,6 @@ def _parser() -> argparse.ArgumentParser:
         help="also write a page with curves and examples, of --model or --posteriors",
     )
     return parser
-
-
-def _tagging_tables(scores: OfficialTagging) -> list[str]:
-    plain = scores.all_clips
-    overall = [
-        ["micro, official (ranks)", *_percents(scores.micro)],
-        ["macro, official", *_percents(scores.macro)],
-        ["micro, all clips", *_percents(plain.micro)],
-        ["macro, all clips", "", "", percent(plain.macro_f1)],
-    ]
-    classes = [
-        [name, *_percents(c.rates), c.num_reference, c.num_estimated]
-        for name, c in plain.per_class.items()
-    ]
-    header = ["precision %", "recall %", "F1 %"]
-    return [
-        f"Tagging (subtask A): {plain.num_clips} clips, "
-        f"of which {scores.num_files} count officially",
-        text_table(["average", *header], overall),
-        text_table(["class, all clips", *header, "reference", "estimated"], classes),
-    ]
-
-
-def _detection_tables(scores: SegmentScores) -> list[str]:
-    overall = [
-        ["micro (official)", *_percents(scores.micro), scores.error_rate],
-        ["macro", "", "", percent(scores.macro_f1), scores.macro_error_rate],
-        [
-            "macro, sed_eval",
-            "",
-            "",
-            percent(scores.macro_f1_sed_eval),
-            scores.macro_error_rate_sed_eval,
-        ],
-    ]
-    parts = [scores.substitution_rate, scores.deletion_rate, scores.insertion_rate]
-    classes = [
-        [name, *_percents(c.rates), c.error_rate, c.num_reference, c.num_estimated]
-        for name, c in scores.per_class.items()
-    ]
-    header = ["precision %", "recall %", "F1 %", "error rate"]
-    return [
-        f"Detection (subtask B): {scores.num_clips} clips in segments of 1 s",
-        text_table(["average", *header], overall),
-        text_table(
-            ["error rate", "substitutions", "deletions", "insertions"],
-            [["micro (official)", *parts]],
-        ),
-        text_table(["class", *header, "reference", "estimated"], classes),
-    ]
-
-
-def _percents(rates: Rates) -> list[str]:
-    return [percent(value) for value in rates]
 
 
 if __name__ == "__main__":

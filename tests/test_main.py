@@ -133,6 +133,14 @@ def test_averaging_fusing_and_evaluating_agree_with_the_run(
         assert evaluated(commands, tmp_path / "scores.json", *flags) == reported[row]
 
 
+def test_scores_on_the_clips_that_chose_the_thresholds_say_so(finished, commands):
+    model = f"--model={finished[0] / 'averaged'}"
+    for split, says_so in (("validation", True), ("testing", False)):
+        flags = (model, f"--split={split}")
+        printed = commands.run(*flags, module="gcrnn_jax.evaluate").stdout
+        assert ("chosen on these clips" in printed) == says_so, printed
+
+
 @pytest.mark.parametrize(
     ("flags", "told"),
     [

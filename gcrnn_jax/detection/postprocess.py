@@ -49,6 +49,8 @@ class Postprocessing:
             posterior as its tag, which also opens the gate for it.
         hysteresis: In [0, 1], a share of `event_threshold`; 1 switches it off.
         median_s: Seconds.
+        chosen_on: The digest of the `Split` whose labels chose the thresholds, for they
+            flatter themselves there; None: no labels did.
 
     Raises:
         ConfigError: A threshold or share outside [0, 1] or a negative time.
@@ -65,9 +67,10 @@ class Postprocessing:
     min_event_s: float
     gated: bool
     at_least_one_tag: bool
-    # off, for the models and posteriors that were saved without these two
+    # off, for the models and posteriors that were saved without these
     hysteresis: float = 1.0
     median_s: float = 0.0
+    chosen_on: str | None = None
 
     def __post_init__(self):
         for name in ("tag_threshold", "event_threshold"):

@@ -54,7 +54,8 @@ def find_thresholds(
     split has no strong labels. `per_class=False` finds one for all classes.
     """
     check_same_clips(posteriors, split)
-    return _find(posteriors, split, np.arange(len(split)), per_class)
+    found = _find(posteriors, split, np.arange(len(split)), per_class)
+    return dataclasses.replace(found, chosen_on=split.digest)
 
 
 def decide_cross_fitted(

@@ -15,7 +15,7 @@ from gcrnn_jax.report.recordings import (
     recordings_of_folder,
     unknown_recordings,
 )
-from gcrnn_jax.report.systems import Row
+from gcrnn_jax.report.systems import CHOSEN_HERE, Row
 
 
 def of_run(
@@ -89,6 +89,8 @@ def of_evaluation(
     note = "Thresholds are those that the system has; in %."
     if chosen.thresholds != "fixed":
         note = f"Thresholds found on {chosen.thresholds}; in %."
+    if chosen.thresholds == CHOSEN_HERE:
+        note += " Other clips would score lower."
     return Subject(
         title=f"{system.name}, {split.name}",
         note=note,

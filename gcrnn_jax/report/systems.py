@@ -35,6 +35,8 @@ _HEADER = (
     "ins.",
 )
 
+CHOSEN_HERE = "these clips"  # what says nothing of other clips
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:
@@ -64,7 +66,9 @@ class Judge:
     def fixed(self, system: str, posteriors: PosteriorSet) -> Row:
         """With the thresholds that the system has."""
         fixed = posteriors.postprocessing
-        return self._row(system, "fixed", posteriors, fixed, fixed)
+        flatters = fixed.chosen_on == self.split.digest
+        name = CHOSEN_HERE if flatters else "fixed"
+        return self._row(system, name, posteriors, fixed, fixed)
 
     def found(
         self, system: str, posteriors: PosteriorSet, fit: PosteriorSet | None
