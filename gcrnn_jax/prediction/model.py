@@ -79,7 +79,8 @@ def load_trained(path: Path, batch_size: int) -> TrainedModel:
 
     def of_batch(features, num_frames):
         rows = {"features": features, "num_frames": num_frames}
-        return predictor.of_batch(on_devices, parallel.put_batch(rows, mesh))
+        clip, frame, _ = predictor.of_batch(on_devices, parallel.put_batch(rows, mesh))
+        return clip, frame
 
     arrays = [np.ascontiguousarray(x).data for x in jax.tree.leaves(variables)]
     return TrainedModel(
