@@ -44,19 +44,23 @@ formats:
   audacity  audacity/NAME.txt: label tracks
   raven     raven/NAME.selections.txt: selection tables
   scores    scores/NAME.tsv: the posteriors of every frame
-  plot      plots/NAME.png: spectrogram, posteriors and events; --plot does the same
+  plot      plots/NAME.png: what was heard and found, as a picture; --plot does the same
 """
 
 BATCH_SIZE = 8
 
 
-def load_model(*paths: str | Path, batch_size: int = BATCH_SIZE) -> "Recognizer":
+def load_model(
+    *paths: str | Path, batch_size: int = BATCH_SIZE, with_attention: bool = False
+) -> "Recognizer":
     """Loads a trained model, or several that are fused, for waveforms.
 
     Args:
         paths: Each a run's folder (its averaged model, or the newest epoch where there
             is none yet), an averaged or exported model, or a checkpoint of an epoch.
         batch_size: Windows to compute at once. It changes speed and memory only.
+        with_attention: Whether predictions have the attention over time too, which
+            exported models do not have.
 
     Returns:
         A `Recognizer`, whose `predict(waveform, rate_hz)` gives tags and events.
@@ -66,7 +70,9 @@ def load_model(*paths: str | Path, batch_size: int = BATCH_SIZE) -> "Recognizer"
     """
     from gcrnn_jax.prediction.recognizer import load_recognizer
 
-    return load_recognizer([Path(path) for path in paths], batch_size)
+    return load_recognizer(
+        [Path(path) for path in paths], batch_size, with_attention=with_attention
+    )
 
 
 def predict_recordings(
@@ -172,7 +178,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     system.use_this_machine(flags.batch_size)
     paths = [flags.model, *flags.fuse]
-    recognizer = load_model(*paths, batch_size=flags.batch_size)
+    is_drawn = "plot" in formats
+    recognizer = load_model(
+        *paths, batch_size=flags.batch_size, with_attention=is_drawn
+    )
     thresholds = {
         name: value
         for name in ("tag_threshold", "event_threshold")

@@ -6,7 +6,7 @@ r"""What was found in a recording, in the formats of other tools.
     audacity/NAME.txt          a label track of Audacity
     raven/NAME.selections.txt  a selection table of Raven
     scores/NAME.tsv            the posteriors of every frame, as sed_scores_eval reads
-    plots/NAME.png             spectrogram, posteriors and events
+    plots/NAME.png             spectrogram, posteriors, attention and events
 
 Times are seconds. A name is exactly that of the file: CSV quotes what it must. In lists
 that cannot, a tab, a line end and a backslash are written as \t, \n, \r and \\.
@@ -21,7 +21,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from gcrnn_jax.prediction.track import Found, Track
+from gcrnn_jax.prediction.track import FRAME, Found, Track
 
 # One recording: its filename, duration_s, the scores of all classes, and of its tags
 # and events [onset, offset, event_label, score]. Plain values, as JSON keeps them.
@@ -137,9 +137,9 @@ def score_table(track: Track, class_names: Sequence[str]) -> Iterator[str]:
     names = "\t".join(name.translate(_ESCAPES) for name in class_names)
     yield f"onset\toffset\t{names}\n"
     number = 0
-    for _, frame in track.blocks():
+    for block in track.blocks():
         lines = []
-        for row in frame:
+        for row in block[:, FRAME]:
             onset, offset = number * track.hop_s, (number + 1) * track.hop_s
             scores = "\t".join(f"{score:.6f}" for score in row)
             lines.append(f"{onset:.6f}\t{offset:.6f}\t{scores}\n")

@@ -41,7 +41,8 @@ class TrainedModel:
         batch_size: Windows that are computed at once.
         min_frames: Fewest frames of features that the network takes.
         of_batch: (features float16 [B, W, F], num_frames int32 [B]) -> posteriors of
-            the clips [B, K] and the frames [B, T, K], on the devices.
+            the clips [B, K] and the frames [B, T, K], on the devices; if that is asked
+            for also attention [B, T, K].
     """
 
     front_end: FrontEnd
@@ -55,7 +56,9 @@ class TrainedModel:
     min_frames: int = 1
 
 
-def load_trained(path: Path, batch_size: int) -> TrainedModel:
+def load_trained(
+    path: Path, batch_size: int, *, with_attention: bool = False
+) -> TrainedModel:
     """Loads a model for prediction.
 
     Args:
@@ -63,6 +66,7 @@ def load_trained(path: Path, batch_size: int) -> TrainedModel:
             folder, which stands for its averaged model, or for its newest epoch until
             there is one.
         batch_size: Windows to compute at once; rounded up to a multiple of devices.
+        with_attention: Whether attention is asked for. An exported model has none.
 
     Raises:
         DataError: There is no model at path, or it cannot be read.
@@ -79,8 +83,8 @@ def load_trained(path: Path, batch_size: int) -> TrainedModel:
 
     def of_batch(features, num_frames):
         rows = {"features": features, "num_frames": num_frames}
-        clip, frame, _ = predictor.of_batch(on_devices, parallel.put_batch(rows, mesh))
-        return clip, frame
+        said = predictor.of_batch(on_devices, parallel.put_batch(rows, mesh))
+        return said if with_attention else said[:2]
 
     arrays = [np.ascontiguousarray(x).data for x in jax.tree.leaves(variables)]
     return TrainedModel(
@@ -234,9 +238,11 @@ def _fetch(
         if window.features is None:
             yield window, None
             continue
-        clip, frame = next(rows)
-        frame = frame[: -(-len(window.features) // model.frames_merged)]
-        yield window, np.concatenate([np.broadcast_to(clip, frame.shape), frame], 1)
+        clip, *of_frames = next(rows)
+        num_frames = -(-len(window.features) // model.frames_merged)
+        of_frames = [values[:num_frames] for values in of_frames]
+        clip = np.broadcast_to(clip, of_frames[0].shape)
+        yield window, np.stack([clip, *of_frames], axis=1)
 
 
 def _track(
@@ -250,10 +256,11 @@ def _track(
             if values is None:
                 ends.append(window)
             else:
-                yield window.start // model.frames_merged, values
+                flat = values.reshape(len(values), -1)
+                yield window.start // model.frames_merged, flat
 
     for block in cross_fade(until_end()):
-        track.append(*np.split(block, 2, axis=1))
+        track.append(block.reshape(len(block), -1, track.num_classes))
     (end,) = ends
     track.duration_s = end.duration_s
     return end.error or track

@@ -8,7 +8,7 @@ import numpy as np
 from gcrnn_jax.audio.frames import stream_log_mel
 from gcrnn_jax.prediction.model import Recording
 from gcrnn_jax.prediction.recognizer import Recognizer
-from gcrnn_jax.prediction.track import Found, Track
+from gcrnn_jax.prediction.track import ATTENTION, FRAME, Found, Track
 from gcrnn_jax.report.picture import draw
 
 if TYPE_CHECKING:
@@ -24,15 +24,15 @@ def picture_of(
     events: Iterable[Found],
     title: str,
 ) -> "Figure":
-    """Spectrogram, frame posteriors and detected events in the same time.
+    """Spectrogram, frame posteriors, attention and detected events in the same time.
 
     A long recording is drawn in columns of several frames: of their mean in the
-    spectrogram, of the greatest posterior.
+    spectrogram, of the greatest posterior and attention.
 
     Args:
         recognizer: Whose first model's mels are drawn.
         recording: Read once more, for the spectrogram.
-        track: Its posteriors.
+        track: Its posteriors; attention is drawn if the track has it.
         events: Those found in it.
         title: Above the picture.
     """
@@ -42,14 +42,15 @@ def picture_of(
     merged = -(-num_frames // MAX_COLUMNS)
     features = np.concatenate(list(columns(blocks, merged, np.mean)))
     together = -(-track.num_frames // MAX_COLUMNS)
-    of_frames = (frame for _, frame in track.blocks())
+    values = np.concatenate(list(columns(track.blocks(), together, np.max)))
     return draw(
         features,
         recognizer.class_names,
-        np.concatenate(list(columns(of_frames, together, np.max))),
+        values[:, FRAME],
         track.hop_s * together,
         [found.event for found in events],
         thresholds=recognizer.postprocessing.event_threshold,
+        attention=values[:, ATTENTION] if track.num_parts > ATTENTION else None,
         feature_hop_s=front_end.hop_s * merged,
         title=title,
     )
@@ -59,12 +60,12 @@ def columns(blocks: Iterable[np.ndarray], merged: int, merge) -> Iterable[np.nda
     """Merges so many frames into one, across blocks; fewer at the end.
 
     Args:
-        blocks: [n, F] each, one after the other.
+        blocks: [n, ...] each, one after the other.
         merged: How many frames.
         merge: `np.mean` or `np.max`.
 
     Yields:
-        [n // merged, F] and what is left over as one more.
+        [n // merged, ...] and what is left over as one more.
 
     Example:
         >>> blocks = [np.arange(3.0)[:, None], np.arange(3.0, 5.0)[:, None]]
@@ -75,7 +76,7 @@ def columns(blocks: Iterable[np.ndarray], merged: int, merge) -> Iterable[np.nda
     for block in blocks:
         rest = block if rest is None else np.concatenate([rest, block])
         whole = len(rest) // merged * merged
-        yield merge(rest[:whole].reshape(-1, merged, rest.shape[1]), axis=1)
+        yield merge(rest[:whole].reshape(-1, merged, *rest.shape[1:]), axis=1)
         rest = rest[whole:]
     if rest is not None and len(rest):
         yield merge(rest, axis=0, keepdims=True)

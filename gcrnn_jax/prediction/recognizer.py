@@ -17,7 +17,15 @@ from gcrnn_jax.prediction.model import (
     load_trained,
     tracks_of,
 )
-from gcrnn_jax.prediction.track import Found, Track, find_events, find_tags, fuse_tracks
+from gcrnn_jax.prediction.track import (
+    ATTENTION,
+    FRAME,
+    Found,
+    Track,
+    find_events,
+    find_tags,
+    fuse_tracks,
+)
 
 
 class Prediction(NamedTuple):
@@ -30,6 +38,8 @@ class Prediction(NamedTuple):
         frame: float32 [N, K], how sure each class is active in each frame.
         tags: The classes that are in the recording, the surest first.
         events: What is where, by onset.
+        attention: float32 [N, K], how much each frame counts for a class being in the
+            window around it; None: the models were loaded without.
     """
 
     class_names: tuple[str, ...]
@@ -38,6 +48,7 @@ class Prediction(NamedTuple):
     frame: np.ndarray
     tags: list[Found]
     events: list[Found]
+    attention: np.ndarray | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,28 +124,34 @@ class Recognizer:
         (track,) = self.tracks([lambda hz: resample([mono], rate_hz, hz)])
         if isinstance(track, Rejected):
             raise DataError(str(track))
-        frames = [frame for _, frame in track.blocks()]
+        values = np.concatenate(list(track.blocks()))
         return Prediction(
             self.class_names,
             track.hop_s,
             track.clip_peak,
-            np.concatenate(frames),
+            values[:, FRAME],
             self.tags(track),
             self.events(track),
+            values[:, ATTENTION] if track.num_parts > ATTENTION else None,
         )
 
 
-def load_recognizer(paths: Sequence[Path], batch_size: int) -> Recognizer:
+def load_recognizer(
+    paths: Sequence[Path], batch_size: int, *, with_attention: bool = False
+) -> Recognizer:
     """Loads one model, or several to be fused.
 
     Args:
         paths: As `load_trained` takes each.
         batch_size: Windows to compute at once.
+        with_attention: Whether tracks have it, if all the models do.
 
     Raises:
         DataError: There is no model at a path, or the models differ in their classes.
     """
-    models = tuple(load_trained(path, batch_size) for path in paths)
+    models = tuple(
+        load_trained(path, batch_size, with_attention=with_attention) for path in paths
+    )
     for path, model in zip(paths, models, strict=True):
         if model.class_names != models[0].class_names:
             raise DataError(

@@ -10,6 +10,11 @@ from gcrnn_jax.data.event_lists import Event
 from gcrnn_jax.detection.events import decode_events
 from gcrnn_jax.detection.postprocess import Postprocessing
 
+# The parts of a track.
+CLIP = 0  # posteriors that the clip around a frame has the tags
+FRAME = 1  # posteriors that the classes are active in a frame
+ATTENTION = 2  # how much a frame counts for its clip, where that is asked for
+
 _BLOCK_FRAMES = 4096
 _BYTES_AT_ONCE = 4_000_000  # of the classes that are decoded together
 
@@ -25,6 +30,7 @@ class Track:
         hop_s: Seconds a frame.
         duration_s: Of the recording.
         num_frames: N, so far.
+        num_parts: P, as appended.
         clip_peak: float32 [K], the greatest posterior of each class being a tag.
         frame_peak: float32 [K], the greatest of its being active.
     """
@@ -33,27 +39,29 @@ class Track:
         self.num_classes, self.hop_s = num_classes, hop_s
         self.duration_s = 0.0
         self.num_frames = 0
+        self.num_parts = 0
         self.clip_peak = np.zeros(num_classes, np.float32)
         self.frame_peak = np.zeros(num_classes, np.float32)
         self._file = tempfile.TemporaryFile()
 
-    def append(self, clip: np.ndarray, frame: np.ndarray) -> None:
-        """Takes the next frames: posteriors [n, K] of the clip around, of the frame."""
+    def append(self, values: np.ndarray) -> None:
+        """Takes the next frames, [n, P, K]; the P parts are `CLIP`, `FRAME`, ..."""
+        self.num_parts = values.shape[1]
         self._file.seek(0, 2)
-        self._file.write(np.concatenate([clip, frame], axis=1, dtype=np.float32).data)
-        self.num_frames += len(frame)
-        self.clip_peak = np.maximum(self.clip_peak, clip.max(0))
-        self.frame_peak = np.maximum(self.frame_peak, frame.max(0))
+        self._file.write(np.ascontiguousarray(values, np.float32).data)
+        self.num_frames += len(values)
+        self.clip_peak = np.maximum(self.clip_peak, values[:, CLIP].max(0))
+        self.frame_peak = np.maximum(self.frame_peak, values[:, FRAME].max(0))
 
-    def read(self, first: int, end: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns what was appended of frames [first, end): clip and frame, [n, K]."""
-        row = 2 * self.num_classes
+    def read(self, first: int, end: int) -> np.ndarray:
+        """Returns what was appended of frames [first, end), [n, P, K]."""
+        row = self.num_parts * self.num_classes
         self._file.seek(4 * row * first)
         content = self._file.read(4 * row * (end - first))
-        both = np.frombuffer(content, np.float32).reshape(-1, row)
-        return both[:, : self.num_classes], both[:, self.num_classes :]
+        values = np.frombuffer(content, np.float32)
+        return values.reshape(-1, self.num_parts, self.num_classes)
 
-    def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def blocks(self) -> Iterator[np.ndarray]:
         """Yields all frames in blocks, as `read` returns them."""
         for first in range(0, self.num_frames, _BLOCK_FRAMES):
             yield self.read(first, min(first + _BLOCK_FRAMES, self.num_frames))
@@ -63,25 +71,25 @@ def fuse_tracks(tracks: Sequence[Track]) -> Track:
     """The mean of several systems' tracks of one recording, on the finest frames.
 
     A coarser frame counts where the middle of a finer one lies in it, as in
-    `gcrnn_jax.detection.posteriors.fuse`.
+    `gcrnn_jax.detection.posteriors.fuse`. Parts that not all have are left out.
     """
     if len(tracks) == 1:
         return tracks[0]
     finest = min(tracks, key=lambda track: track.hop_s)
+    num_parts = min(track.num_parts for track in tracks)
     fused = Track(finest.num_classes, finest.hop_s)
     fused.duration_s = finest.duration_s
     for first in range(0, finest.num_frames, _BLOCK_FRAMES):
         end = min(first + _BLOCK_FRAMES, finest.num_frames)
         middles = (np.arange(first, end) + 0.5) * finest.hop_s
-        sums = np.zeros((2, end - first, finest.num_classes))
+        sums = np.zeros((end - first, num_parts, finest.num_classes))
         for track in tracks:
             places = np.minimum(
                 (middles / track.hop_s).astype(int), track.num_frames - 1
             )
-            clip, frame = track.read(places[0], places[-1] + 1)
-            sums[0] += clip[places - places[0]]
-            sums[1] += frame[places - places[0]]
-        fused.append(*(sums / len(tracks)))
+            values = track.read(places[0], places[-1] + 1)
+            sums += values[places - places[0], :num_parts]
+        fused.append(sums / len(tracks))
     return fused
 
 
@@ -100,8 +108,8 @@ def find_tags(
     A tag lasts as long as the recording.
     """
     tagged = np.zeros(track.num_classes, bool)
-    for clip, _ in track.blocks():
-        tagged |= postprocessing.tags(clip).any(0)
+    for block in track.blocks():
+        tagged |= postprocessing.tags(block[:, CLIP]).any(0)
     return [
         Found(Event(0.0, track.duration_s, class_names[k]), float(track.clip_peak[k]))
         for k in np.argsort(-track.clip_peak, kind="stable")
@@ -138,10 +146,10 @@ def _decode(
 ) -> list[Found]:
     shape, first = (track.num_frames, len(classes)), 0
     frame, is_tagged = np.empty(shape, np.float32), np.empty(shape, bool)
-    for clip_block, frame_block in track.blocks():
-        end = first + len(clip_block)
-        frame[first:end] = frame_block[:, classes]
-        is_tagged[first:end] = postprocessing.tags(clip_block)[:, classes]
+    for block in track.blocks():
+        end = first + len(block)
+        frame[first:end] = block[:, FRAME, classes]
+        is_tagged[first:end] = postprocessing.tags(block[:, CLIP])[:, classes]
         first = end
     chosen = postprocessing.of_classes(classes, track.num_classes)
     roll = chosen.detect_tagged(frame, is_tagged, track.hop_s)

@@ -101,9 +101,12 @@ def save_picture(figure: "Figure", path: Path) -> None:
         WorkdirError: It cannot be written there.
     """
     import io
+    import warnings
 
     file = io.BytesIO()
-    figure.savefig(file, format="png")
+    with warnings.catch_warnings():  # its fonts lack some letters, which are boxes then
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+        figure.savefig(file, format="png")
     make_folder(path.parent)
     write_atomically(path, [file.getbuffer()])
 
@@ -157,5 +160,8 @@ def _draw_events(panel: "Axes", names, detected, reference) -> None:
 
 
 def _plain(name: str) -> str:
-    r"""Text without mathematics, which matplotlib finds between two dollars."""
-    return name.replace("$", r"\$")
+    r"""Text without mathematics, which matplotlib finds between two dollars.
+
+    Bytes of a file's name that are no text become question marks.
+    """
+    return name.encode(errors="replace").decode().replace("$", r"\$")

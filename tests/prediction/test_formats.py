@@ -22,7 +22,7 @@ ODD = 'b/-x "y", ü\n\tz\\.wav'
 def record(filename, *events):
     """A recording of 12.5 s with tags of all labels of its events."""
     track = Track(2, 0.1)
-    track.append(np.array([[0.75, 0.25]]), np.zeros((1, 2)))
+    track.append(np.array([[[0.75, 0.25], [0.0, 0.0]]]))
     track.duration_s = 12.5
     found = [Found(Event(*event[:3]), event[3]) for event in events]
     labels = dict.fromkeys(event[2] for event in events)
@@ -105,7 +105,7 @@ def test_raven_selections():
 def test_score_tables_tile_the_recording():
     frame = np.random.default_rng(0).random((9000, 2), np.float32)
     track = Track(2, 0.0415)
-    track.append(frame, frame)
+    track.append(np.stack([frame, frame], axis=1))
     lines = "".join(score_table(track, NAMES)).splitlines()
     assert lines[0].split("\t") == ["onset", "offset", *NAMES]
     table = np.array([line.split("\t") for line in lines[1:]], float)

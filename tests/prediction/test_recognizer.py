@@ -17,7 +17,7 @@ from gcrnn_jax.predict import load_model
 from gcrnn_jax.prediction import plot
 from gcrnn_jax.prediction.model import TrainedModel, tracks_of
 from gcrnn_jax.prediction.recognizer import Recognizer
-from gcrnn_jax.prediction.track import Track
+from gcrnn_jax.prediction.track import FRAME, Track
 from gcrnn_jax.training.augment import standardize
 from gcrnn_jax.training.checkpoints import Model, save_model
 
@@ -69,7 +69,7 @@ def blocks_of(waveform, size):
 
 
 def frames_of(track):
-    return np.concatenate([frame for _, frame in track.blocks()])
+    return np.concatenate(list(track.blocks()))[:, FRAME]
 
 
 @pytest.fixture(scope="module")
@@ -243,7 +243,7 @@ def test_several_models_are_fused_on_the_finest_frames(path, tmp_path):
 def test_models_of_other_classes_are_not_fused(path, monkeypatch):
     from gcrnn_jax.prediction import recognizer as module
 
-    def load(place, batch_size):
+    def load(place, batch_size, **_):
         names = NAMES if place == path else ("Car", "Tram", "Train")
         return dataclasses.replace(hearing().models[0], class_names=names)
 
@@ -304,6 +304,23 @@ def test_a_picture_of_hours_is_drawn_in_few_columns(monkeypatch):
     np.testing.assert_allclose(drawn["features"][48], frames[720:].mean(0), atol=1e-5)
     greatest = frames_of(track)[:720].reshape(48, 15, 3).max(1)
     np.testing.assert_allclose(drawn["posteriors"][:48], greatest, atol=1e-6)
+    assert drawn["attention"] is None
+
+
+def test_attention_is_there_if_asked_for(path, recognizer):
+    asked, waveform = load_model(path, with_attention=True), sounds(9.9)
+    found, long = (asked.predict(sounds(n), 16000) for n in (9.9, 25))
+    np.testing.assert_allclose(
+        found.frame, recognizer.predict(waveform, 16000).frame, atol=1e-6
+    )
+    assert found.attention.shape == found.frame.shape
+    # of one window: the clip is the mean of its frames, weighted by attention
+    share = found.attention / found.attention.sum(0)
+    np.testing.assert_allclose((share * found.frame).sum(0), found.clip, atol=1e-5)
+    assert long.attention.shape == long.frame.shape and (long.attention > 0).all()
+    assert recognizer.predict(waveform, 16000).attention is None
+    with_less = Recognizer((*asked.models, *recognizer.models), asked.postprocessing)
+    assert with_less.predict(waveform, 16000).attention is None
 
 
 def test_an_exported_model_says_what_its_original_says(path, recognizer, tmp_path):
