@@ -1,7 +1,9 @@
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -83,18 +85,23 @@ def test_a_waveform_program_is_compared_with_numpys_front_end_too(
         assert entry["posteriors_from_numpy"] <= 1e-5
 
 
+def with_bias(model, added):
+    """The same model with something added to one of its biases."""
+    variables = jax.tree.map(np.array, model.variables)
+    variables["params"]["detection"]["bias"][1] += added
+    return dataclasses.replace(model, variables=variables)
+
+
 @pytest.mark.parametrize("broken", [1e-3, np.nan])
 def test_one_wrong_weight_is_found(small, model, cases, tmp_path, broken):
-    other = small("mlp", median_frames=3)
-    other.variables["params"]["detection"]["bias"][1] += broken
+    other = with_bias(small("mlp", median_frames=3), broken)
     path = write(tmp_path, onnx_model(other))
     with pytest.raises(DataError, match="differ by .* on random input of 1 x"):
         parity.check_features_program(path, parity.run_onnx, model, cases)
 
 
 def test_what_is_not_finite_in_both_does_not_pass(small, cases, tmp_path):
-    model = small("mlp", median_frames=3)
-    model.variables["params"]["detection"]["bias"][1] = np.nan
+    model = with_bias(small("mlp", median_frames=3), np.nan)
     path = write(tmp_path, onnx_model(model))
     with pytest.raises(DataError, match="differ by inf"):
         parity.check_features_program(path, parity.run_onnx, model, cases)

@@ -55,6 +55,7 @@ def make_split(folder, names):
         frame_shape=shape,
         class_names=names,
         digest="0",
+        data_sha256="0",
     )
 
 

@@ -36,6 +36,7 @@ def random_split(random, num_clips, num_frames, hop_s):
         frame_shape=(num_frames, 4),
         class_names=CLASSES,
         digest="0",
+        data_sha256="0",
     )
 
 
