@@ -149,7 +149,7 @@ def predict_splits(
     """Posteriors of a model for splits of its data, or of other data.
 
     Args:
-        path: Of a model, or of a run, whose newest epoch is taken.
+        path: Of a model, or of a run's folder.
         names: Of splits; None: the one that is reported.
         store: Features of other data; None: see root.
         root: Recordings of other data; None: the data that the model was trained on.

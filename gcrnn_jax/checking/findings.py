@@ -71,7 +71,7 @@ KINDS = {
     "UNLABELLED": Kind(NOTE, "clips without a label", "they train as having no class"),
     # events
     "ZERO_LENGTH": Kind(
-        ERROR, "events of no length", "a second of the score, or nothing, by chance"
+        ERROR, "events of no length", "counted as one second, or as nothing"
     ),
     "AFTER_END": Kind(
         ERROR, "events after the end of their clip", "always counted as missed"

@@ -23,21 +23,22 @@ from gcrnn_jax.progress import progress
 
 PER_WORKER = 16  # recordings; fewer are heard before another process has started
 
-_VERSION = ["gcrnn_jax heard", 1, soundfile.__libsndfile_version__]
+_VERSION = ["gcrnn_jax heard", 2, soundfile.__libsndfile_version__]
 
 
 class Heard(NamedTuple):
     """What decoding a recording gave.
 
     Attributes:
-        stamp: Size in bytes and date in ns of the file; None if there is none.
+        stamp: Size in bytes of the file, and in ns when its content and its entry in
+            the file system changed, which a tool cannot date back; None: no file.
         sha256: Of its bytes; None if they cannot be read.
         measures: None if it cannot be used.
         code: Why not, as `Rejected` has it; "" if it can.
         detail: The same in words.
     """
 
-    stamp: tuple[int, int] | None
+    stamp: tuple[int, int, int] | None
     sha256: str | None
     measures: Measures | None
     code: str = ""
@@ -107,12 +108,12 @@ def hear(root: str, name: str) -> Heard:
         return Heard(stamp, None, None, "DENIED", error.strerror or repr(error))
 
 
-def _stamp(path: str | Path) -> tuple[int, int] | None:
+def _stamp(path: str | Path) -> tuple[int, int, int] | None:
     try:
         status = os.stat(path)
     except OSError:
         return None
-    return status.st_size, status.st_mtime_ns
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _keep(memory: Path, heard: Mapping[str, Heard]) -> None:

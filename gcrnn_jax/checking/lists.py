@@ -1,12 +1,12 @@
 """What is wrong with the lists of a data set, without looking at recordings."""
 
-import difflib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from gcrnn_jax.checking.files import check_files
 from gcrnn_jax.data.clip_lists import ClipRow, read_id_rows, read_weak_list
 from gcrnn_jax.data.event_lists import EventRow, Reject
 from gcrnn_jax.data.folder import SPLITS, Dataset, FolderSplit
@@ -37,7 +37,7 @@ def check_lists(dataset: Dataset) -> Lists:
         dataset: Of `find_splits`, whose own problems are not repeated here.
     """
     root, classes = dataset.root, dataset.classes
-    findings = [*dataset.rejects, *_files(root), *_splits(dataset)]
+    findings = [*dataset.rejects, *check_files(root), *_splits(dataset)]
     events = {}
     for name, split in dataset.splits.items():
         if not split.rows:
@@ -57,21 +57,6 @@ def check_lists(dataset: Dataset) -> Lists:
     return Lists(events, findings)
 
 
-def list_files(root: Path) -> list[Path]:
-    """Returns the class list and the lists of all splits, those that are there."""
-    names = [
-        path.format(name)
-        for name in SPLITS
-        for path in (
-            "{}_set.csv",
-            "groundtruth_weak_label_{}_set.csv",
-            "groundtruth_strong_label_{}_set.csv",
-        )
-    ]
-    files = [*root.glob("sound_event_list_*_classes.txt"), *(root / n for n in names)]
-    return sorted(path for path in files if path.is_file())
-
-
 def source_and_length(clip_id: str) -> tuple[str, float | None]:
     """Returns what a clip was cut from and how long it should be, in seconds.
 
@@ -85,34 +70,6 @@ def source_and_length(clip_id: str) -> tuple[str, float | None]:
     if not match or float(match[2]) >= float(match[3]):
         return clip_id, None
     return match[1], float(match[3]) - float(match[2])
-
-
-def _files(root: Path) -> Iterator[Reject]:
-    """Encodings and line ends of the lists, and names like those of lists."""
-    files = list_files(root)
-    for path in files:
-        try:
-            content = path.read_bytes()
-        except OSError:
-            continue  # UNREADABLE already
-        if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-            detail = "UTF-16; save it as UTF-8"
-            yield str(path), 0, "ENCODING", detail
-        elif content.startswith(b"\xef\xbb\xbf"):
-            yield str(path), 1, "BYTE_ORDER_MARK", "begins with EF BB BF"
-        if num_returns := content.count(b"\r"):
-            yield str(path), 0, "LINE_ENDS", f"{num_returns} lines end in CR LF or CR"
-    known = [f"{name}_set.csv" for name in SPLITS]
-    for path in sorted(root.iterdir()):
-        is_list = path.name.lower().endswith("_set.csv")
-        if not is_list or path in files or path.name.startswith("duration_of_files_"):
-            continue
-        kind = re.match(r"groundtruth_(weak|strong)_label_", path.name)
-        prefix = kind[0] if kind else ""
-        name = path.name.removeprefix(prefix)
-        near = difflib.get_close_matches(name.lower(), known, 1, cutoff=0.5)
-        hint = f"; the nearest is {prefix}{near[0]}" if near else ""
-        yield str(path), 0, "UNKNOWN_LIST", f"splits are {', '.join(SPLITS)}{hint}"
 
 
 def _splits(dataset: Dataset) -> Iterator[Reject]:

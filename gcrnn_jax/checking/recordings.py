@@ -126,10 +126,14 @@ def _levels(
         yield "TOO_SHORT", f"{length:.4f} s, shorter than one frame"
         return
     if row.labels and measures.swing < SILENT_SWING:
-        detail = f"the mean of its channels moves by {measures.swing:.2g} of full scale"
+        detail = (
+            f"the mean of its channels moves by {measures.swing:.2g} of full scale, "
+            f"expected {SILENT_SWING:g} or more"
+        )
         yield "SILENT", detail
     if measures.clipped > CLIPPED_SHARE:
-        yield "CLIPPED", f"{measures.clipped:.2%} of samples are at full scale"
+        detail = f"{measures.clipped:.2%} of samples are at full scale"
+        yield "CLIPPED", f"{detail}, expected {CLIPPED_SHARE:.2%} or less"
     listed = source_and_length(row.clip_id)[1]
     if listed is not None and length < listed - LENGTH_TOLERANCE_S:
         yield "SHORT_RECORDING", f"{length:.3f} s of {listed:g} s"

@@ -10,6 +10,7 @@ from gcrnn_jax.checking.findings import ERROR, NOTE, Group, Report
 from gcrnn_jax.data.event_lists import Reject
 from gcrnn_jax.metrics.tables import text_table
 
+_RECORDED = {"rate in Hz": "rates_hz", "channels": "channels", "format": "formats"}
 NUM_EXAMPLES = 3  # of a kind of finding in the summary; as_dict() has all
 
 
@@ -51,6 +52,15 @@ def markdown(report: Report) -> str:
             for name, split in splits.items()
             for a, b, count in most_together(split, 10)
         ]
+        recorded = [
+            (name, what, _recorded(split[key]))
+            for name, split in splits.items()
+            for what, key in _RECORDED.items()
+            if split.get(key)
+        ]
+        if recorded:
+            header = ("split", "recordings", "which, and how many")
+            lines += ["## Recordings", "", *_markdown_table(header, recorded)]
         header = ("classes in one clip", "split", "clips")
         lines += ["## Most often together", "", *_markdown_table(header, pairs)]
     rows = [
@@ -59,7 +69,16 @@ def markdown(report: Report) -> str:
     ]
     header = ("code", "severity", "count", "what")
     lines += ["## Findings", "", *_markdown_table(header, rows)]
+    if report.groups:  # indented lines are Markdown's way to show text as it is
+        texts = [_group_text(group) for group in report.groups]
+        shown = "\n".join(texts).split("\n")
+        lines += ["Some of each:", "", *(f"    {_printable(line)}" for line in shown)]
+        lines.append("")
     return "\n".join(lines)
+
+
+def _recorded(counts: dict[str, int]) -> str:
+    return ", ".join(f"{value}: {count}" for value, count in counts.items())
 
 
 def _title(card: dict[str, Any]) -> str:

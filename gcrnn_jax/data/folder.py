@@ -135,7 +135,8 @@ def find_splits(
     if wanted and not any(any(split.recordings) for split in splits.values()):
         detail = (
             "none of the listed clips has a recording: expected files such as "
-            f"audio/training/Y{wanted[0]}.wav; found {len(recordings)} files"
+            f"audio/training/Y{wanted[0]}.wav, found {len(recordings)} files of other "
+            "names"
         )
         problems.append((str(root), 0, "NO_RECORDINGS", detail))
     return Dataset(root, classes, splits, tuple(rejects))
@@ -241,13 +242,14 @@ def _recording(
 def _find_shared(
     root: Path, splits: dict[str, FolderSplit], problems: list[Reject]
 ) -> None:
-    split_of: dict[str, str] = {}
+    first: dict[str, tuple[FolderSplit, ClipRow]] = {}
     shared: list[Reject] = []
     for split in splits.values():
         for row in split.rows:
-            other = split_of.setdefault(row.clip_id, split.name)
-            if other != split.name:
-                clip = f"{row.clip_id} ({other}, {split.name})"
+            other, other_row = first.setdefault(row.clip_id, (split, row))
+            if other is not split:
+                place = f"{other.list_path.name}:{other_row.line}"
+                clip = f"{row.clip_id} ({other.name}, {split.name}; {place})"
                 shared.append((str(split.list_path), row.line, "SHARED_CLIP", clip))
     if shared and isinstance(problems, _Strict):
         raise DataError(

@@ -12,9 +12,10 @@ from gcrnn_jax.errors import ConfigError, WorkdirError
 from gcrnn_jax.exporting import parity, stablehlo
 from gcrnn_jax.exporting.exportable import Exportable
 from gcrnn_jax.exporting.parity_inputs import make_cases, real_clips
-from gcrnn_jax.exporting.readme import readme
+from gcrnn_jax.exporting.readme import front_end_archive, readme
 
 ONNX = "model.onnx"
+FRONT_END = "front_end.npz"
 FORMATS = ("stablehlo", "onnx")
 
 _PACKAGES = {"stablehlo": ("flatbuffers",), "onnx": ("onnx", "onnxruntime")}
@@ -40,17 +41,27 @@ def export_model(
         WorkdirError: The folder cannot be written, or holds something else.
     """
     check_packages(formats)
-    if output.exists() and not stablehlo.is_exported(output):
-        raise WorkdirError(
-            f"{output} exists and is no exported model: it would be replaced whole"
-        )
+    check_output(output)
     with written_whole(output) as folder:
         programs = _write_programs(model, folder, formats)
         card = _card(model, formats, programs, _compare(model, folder, formats))
         content = (json.dumps(card, indent=1) + "\n").encode()
         write_atomically(folder / stablehlo.CARD, [content])
         write_atomically(folder / "README.md", [readme(card).encode()])
+        write_atomically(folder / FRONT_END, [front_end_archive(model.front_end)])
     return card
+
+
+def check_output(output: Path) -> None:
+    """Looks whether a folder can be written without losing what others have put there.
+
+    Raises:
+        WorkdirError: It holds something else than an exported model.
+    """
+    if output.exists() and not stablehlo.is_exported(output):
+        raise WorkdirError(
+            f"{output} exists and is no exported model: it would be replaced whole"
+        )
 
 
 def check_packages(formats: Sequence[str]) -> None:

@@ -1,7 +1,13 @@
 """The README in the folder of an exported model: its use without gcrnn_jax."""
 
+import io
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
+
+from gcrnn_jax.audio.features import unit_window
+from gcrnn_jax.audio.front_end import FrontEnd
 
 _HEAD = """\
 # {network}, {num_classes} classes
@@ -12,7 +18,38 @@ end, the thresholds and how far each program is from the model in JAX.
 Outputs: `clip` [batch, {num_classes}], the posterior that a class is somewhere in the
 clip, and `frame` [batch, frames_out, {num_classes}], one row every
 {frame_hop_s:g} s. Every frame of the input counts as real: clips of
-different lengths go in separately, not padded.
+different lengths go in separately, not padded. A class is a tag of the clip where
+`clip` is greater than `tag_threshold` under `postprocessing` in the card, and active in
+a frame where `frame` is greater than `event_threshold`.
+"""
+
+_FEATURES = """
+## From a waveform to features
+
+Needs `pip install {packages}`; recordings at other rates are resampled first.
+
+```python
+import numpy as np
+{imports}front_end = np.load("front_end.npz")
+
+def features_of(waveform):  # mono at {rate} Hz, floats in [-1, 1]
+    waveform, size = np.asarray(waveform, np.float64), {size}
+{centered}    frames = np.lib.stride_tricks.sliding_window_view(waveform, size)[::{hop}]
+    magnitude = np.abs(np.fft.rfft(frames * front_end["window"])){power}
+    mel = np.log(magnitude @ front_end["filter_bank"] + {floor})
+    return {result}
+```
+"""
+_CENTERED = (
+    '    waveform = np.pad(waveform, (size // 2, size - size // 2), mode="reflect")\n'
+)
+_MFCC = """\
+mfcc(mel.astype(np.float32).astype(float)).astype(np.float32)
+
+def mfcc(mel):
+    cepstrum = dct(mel, axis=1, norm="ortho")[:, :{num}]
+    fits = [savgol_filter(cepstrum, {width}, n, deriv=n, axis=0) for n in (1, 2)]
+    return np.concatenate([cepstrum, *fits], axis=1)\
 """
 
 _STABLEHLO = """
@@ -33,7 +70,8 @@ print(dict(zip(card["classes"]["names"], np.asarray(clip)[0].tolist())))
 _ONNX = """
 ## {program}
 
-Batch and {axis} are free, at least {least} {axis}. Needs `pip install onnxruntime`.
+Batch and {axis} are free, at least {least} {axis}: fewer are not refused, and what
+comes out means nothing. Needs `pip install onnxruntime`.
 
 ```python
 import json, numpy as np, onnxruntime
@@ -46,8 +84,7 @@ print(dict(zip(card["classes"]["names"], clip[0].tolist())))
 """
 
 _INPUT = {
-    "features": "\nInput: `features`, {kind} as `front_end` in the card describes, not "
-    "scaled.\n",
+    "features": "\nInput: `features`, {kind} as below, not scaled.\n",
     "waveform": "\nInput: `waveform`, mono at {rate} Hz, in [-1, 1]. Nothing is cut.\n",
 }
 
@@ -70,4 +107,30 @@ def readme(card: Mapping[str, Any]) -> str:
         )
         kind = front_end["kind"].replace("_", "-")
         text += _INPUT[name].format(kind=kind, rate=front_end["sample_rate_hz"])
-    return text
+    return text + _features(FrontEnd.from_dict(front_end))
+
+
+def front_end_archive(front_end: FrontEnd) -> memoryview:
+    """The NumPy archive front_end.npz, which the front end in the README reads."""
+    archive, length = io.BytesIO(), front_end.frame_length
+    window = unit_window(front_end.window, front_end.window_length, length)
+    np.savez(archive, window=window, filter_bank=front_end.filter_bank())
+    return archive.getbuffer()
+
+
+def _features(front_end: FrontEnd) -> str:
+    """The front end as a few lines of NumPy."""
+    is_mfcc = front_end.kind == "mfcc"
+    result = _MFCC.format(num=front_end.num_coefficients, width=front_end.delta_width)
+    imports = "from scipy.fft import dct\nfrom scipy.signal import savgol_filter\n"
+    return _FEATURES.format(
+        packages="numpy scipy" if is_mfcc else "numpy",
+        imports=imports if is_mfcc else "",
+        rate=front_end.sample_rate_hz,
+        size=front_end.frame_length,
+        hop=front_end.hop_length,
+        centered=_CENTERED if front_end.centered else "",
+        power="" if front_end.power == 1 else f" ** {front_end.power:g}",
+        floor=front_end.floor,
+        result=result if is_mfcc else "mel.astype(np.float32)",
+    )

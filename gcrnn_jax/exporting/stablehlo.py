@@ -91,6 +91,10 @@ def load_exported(path: Path) -> tuple[dict[str, Any], Predict]:
             f"{path / CARD}: expected format {FORMAT!r}, got {card.get('format')!r}"
         )
     program = path / OF_FEATURES
+    if not program.is_file():
+        raise DataError(
+            f"{path} has no {program.name}, which `--formats stablehlo` exports"
+        )
     try:
         call = jax.jit(export.deserialize(bytearray(program.read_bytes())).call)
     except ImportError as error:

@@ -21,7 +21,7 @@ from gcrnn_jax.prediction.track import Track
 from gcrnn_jax.prediction.windows import cross_fade, cut_windows
 from gcrnn_jax.system import postprocessing_of
 from gcrnn_jax.training import parallel
-from gcrnn_jax.training.checkpoints import load_model, model_steps
+from gcrnn_jax.training.checkpoints import load_model
 
 # A recording: given a rate in Hz, its waveform in blocks, or `Rejected`.
 Recording = Callable[[int], Iterable[np.ndarray]]
@@ -73,10 +73,7 @@ def load_trained(
     """
     if is_exported(path):
         return _load_exported(path, batch_size)
-    averaged = path / "averaged"
-    card, variables = load_model(
-        averaged if model_steps(path) and averaged.is_dir() else path
-    )
+    card, variables = load_model(path)
     mesh = parallel.make_mesh()
     predictor = compile_predictor(card, mesh, batch_size)
     on_devices = parallel.put_state(variables, mesh)

@@ -177,14 +177,30 @@ def save_model(path: Path, model: Model) -> None:
         ocp.save_checkpointables(str(path.absolute()), _items(on_host), overwrite=True)
 
 
+def trained_path(path: Path) -> Path:
+    """The model that stands for a run: the averaged one, or else the newest epoch's.
+
+    Args:
+        path: Of the run's folder; what is none is returned as it is.
+    """
+    steps, averaged = model_steps(path), path / "averaged"
+    if not steps:
+        return path
+    return averaged if averaged.is_dir() else model_path(path, steps[-1])
+
+
 def load_model(path: Path) -> Model:
-    """Reads a model: of an epoch, an averaged one, or the newest of a run's folder.
+    """Reads a model: of an epoch, an averaged one, or that of a run's folder.
 
     Raises:
         DataError: There is no model at path, or it cannot be read.
     """
-    if steps := model_steps(path):
-        path = model_path(path, steps[-1])
+    path = trained_path(path)
+    if not (path / "card").is_dir():
+        raise DataError(
+            f"{path} holds no model: expected a run's folder, a checkpoint or an "
+            f"averaged model, found {_content(path)}"
+        )
     try:
         with _context():
             metadata = ocp.checkpointables_metadata(str(path.absolute())).metadata
@@ -207,6 +223,14 @@ def load_model(path: Path) -> Model:
 def _items(model: Model) -> PyTree:
     """What orbax saves of a model: a network without BatchNorm has no statistics."""
     return {"card": model.card, **{k: v for k, v in model.variables.items() if v}}
+
+
+def _content(path: Path) -> str:
+    """What is at a path, in a few words."""
+    if not path.is_dir():
+        return "a file" if path.exists() else "nothing"
+    names = sorted(entry.name for entry in path.iterdir())
+    return f"a folder of {', '.join(names[:5])}" if names else "an empty folder"
 
 
 def _short(error: Exception) -> str:

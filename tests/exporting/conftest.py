@@ -10,6 +10,21 @@ from gcrnn_jax.exporting.exportable import exportable
 from gcrnn_jax.system import make_model
 from gcrnn_jax.training.checkpoints import Model
 
+FRONT_ENDS = {
+    "default": {},
+    "other window, zeros around it, power": {
+        "window": "periodic_hann",
+        "window_length": 400,
+        "fft_length": 512,
+        "hop_length": 160,
+        "power": 2.0,
+        "num_mels": 40,
+    },
+    "centered": {"centered": True, "hop_length": 500},
+    "centered, odd": {"centered": True, "window_length": 801, "num_mels": 32},
+    "mfcc": {"kind": "mfcc"},
+    "mfcc of wider fits": {"kind": "mfcc", "delta_width": 15, "num_coefficients": 20},
+}
 SMALL = {
     "gated_crnn": {"filters": 3, "last_filters": 5, "rnn_units": 4},
     "mlp": {"hidden": [6]},
@@ -48,6 +63,12 @@ def make_stored(network="gated_crnn", front_end=None, seed=0, **fields):
         "step": 7,
     }
     return Model(card, {"batch_stats": {}, **variables})
+
+
+@pytest.fixture(params=FRONT_ENDS)
+def front_end(request):
+    """Every kind of front end, one after the other."""
+    return FrontEnd(**FRONT_ENDS[request.param])
 
 
 @pytest.fixture(scope="session")

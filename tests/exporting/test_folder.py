@@ -1,4 +1,6 @@
+import dataclasses
 import json
+import re
 
 import jax
 import numpy as np
@@ -26,12 +28,30 @@ def output(model, tmp_path_factory):
 
 
 def test_a_folder_holds_the_asked_for_formats_and_the_models_card(model, output):
-    names = ["README.md", "card.json", "model.onnx"]
+    names = ["README.md", "card.json", "front_end.npz", "model.onnx"]
     assert sorted(path.name for path in output.iterdir()) == names
     assert is_exported(output)
     card = json.loads((output / "card.json").read_text())
     kept = {k: v for k, v in card.items() if k not in ("format", "exported")}
     assert kept == {k: v for k, v in model.card.items() if k != "format"}
+
+
+def test_the_front_end_in_the_readme_is_the_models(
+    small, front_end, tmp_path, monkeypatch
+):
+    front_end = dataclasses.replace(front_end, clip_s=1.5)
+    output = tmp_path / "exported"
+    card = exporting.export_model(small("mlp", front_end), output, [])
+    assert not card["exported"]["programs"]
+    (code,) = re.findall(
+        r"```python\n(.*?)```", (output / "README.md").read_text(), re.S
+    )
+    monkeypatch.chdir(output)
+    exec(code, program := {})
+    waveform = np.random.default_rng(0).normal(0, 0.1, 22000).astype(np.float32)
+    found, expected = program["features_of"](waveform), front_end(waveform)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, 3e-7, 3e-6)
 
 
 def test_nothing_is_written_where_a_program_differs(model, output, monkeypatch):
