@@ -14,6 +14,7 @@ from gcrnn_jax.training.checkpoints import (
     model_path,
     model_steps,
     save_model,
+    trained_path,
 )
 from gcrnn_jax.training.state import TrainState, make_optimizer
 
@@ -141,8 +142,27 @@ def test_what_is_no_model_is_never_replaced(tmp_path):
 
 
 def test_what_is_no_model_is_named(tmp_path):
-    with pytest.raises(DataError, match="nothing here"):
-        load_model(tmp_path / "nothing here")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.wav").touch()
+    for path, found in (
+        ("nothing here", "nothing"),
+        ("empty", "an empty folder"),
+        ("folder", "a folder of a.wav"),
+        ("folder/a.wav", "a file"),
+    ):
+        expected = f"{path} holds no model: expected .* found {found}$"
+        with pytest.raises(DataError, match=expected):
+            load_model(tmp_path / path)
+
+
+def test_the_averaged_model_of_a_run_stands_for_it(tmp_path):
+    save_steps(tmp_path, 2, 4)
+    assert trained_path(tmp_path) == model_path(tmp_path, 4)
+    save_model(tmp_path / "averaged", load_model(model_path(tmp_path, 2)))
+    assert trained_path(tmp_path) == tmp_path / "averaged"
+    assert load_model(tmp_path).card["step"] == 2
+    assert load_model(model_path(tmp_path, 4)).card["step"] == 4
 
 
 def test_what_cannot_be_saved_is_an_error_of_the_disk(tmp_path, monkeypatch):
