@@ -222,7 +222,9 @@ def _parser() -> argparse.ArgumentParser:
         help="tagging (subtask A), detection (subtask B) or both, which is the default",
     )
     parser.add_argument(
-        "--model", type=Path, help="a run's folder, a checkpoint or an averaged model"
+        "--model",
+        type=Path,
+        help="a run's folder (its averaged model), an averaged model or a checkpoint",
     )
     parser.add_argument(
         "--posteriors", type=Path, metavar="NPZ", help="what `fuse` or a run wrote"

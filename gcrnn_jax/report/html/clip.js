@@ -5,7 +5,7 @@ function drawClip(content, one, clip, { width, x, settings }) {
   const right = width - 8;
   let top = 20;
   const panel = (title, height) => {
-    all.append(text(LEFT, top - 6, title, { class: "panel" }));
+    all.append(text(LEFT + GAP, top - 6, title, { class: "panel" }));
     const box = { left: LEFT, right, top, bottom: top + height };
     top += height + 28;
     return box;
@@ -106,7 +106,7 @@ function drawEvents(content, one, clip, top, { all, x, settings }) {
   kinds.push(["detected", clip.detected]);
   if (moved) kinds.push(["moved", eventsAt(content, clip, settings)]);
   const names = { reference: "reference", detected: "detected", moved: "at the sliders" };
-  let left = LEFT;
+  let left = LEFT + GAP;
   for (const [kind] of kinds) {
     all.append(svg("rect", { x: left, y: top - 15, width: 14, height: 9, rx: 2,
       class: `event ${kind}` }));
@@ -117,7 +117,7 @@ function drawEvents(content, one, clip, top, { all, x, settings }) {
   for (const of of clip.classes) {
     const belief = `posterior ${fixed(of.posterior, 2)}${of.tagged ? ", tagged" : ""}`;
     const attributes = { class: of.class === one.class ? "lane own" : "lane" };
-    all.append(text(LEFT, top, `${content.classes[of.class]}: ${belief}`, attributes));
+    all.append(text(LEFT + GAP, top, `${content.classes[of.class]}: ${belief}`, attributes));
     top += 6;
     for (const [kind, events] of kinds) {
       all.append(svg("rect", { x: LEFT, y: top, height: 9, class: "lane-floor",

@@ -1,6 +1,7 @@
 // Clips as in Fig. 2 of the paper: what was heard, believed, and decided, in one time.
 
 const LEFT = 42; // pixels of the figure before time 0, for the names of axes
+const GAP = 6; // pixels from there to what is written above a panel
 const NAMES = { "false alarm": "False alarm", miss: "Miss", hit: "Hit" };
 const PAGE = 6; // cases shown at once
 
