@@ -105,7 +105,7 @@ def test_raven_selections():
 def test_score_tables_tile_the_recording():
     frame = np.random.default_rng(0).random((9000, 2), np.float32)
     track = Track(2, 0.0415)
-    track.append(np.stack([frame, frame], axis=1))
+    track.append(np.stack([1 - frame, frame], axis=1))
     lines = "".join(score_table(track, NAMES)).splitlines()
     assert lines[0].split("\t") == ["onset", "offset", *NAMES]
     table = np.array([line.split("\t") for line in lines[1:]], float)
