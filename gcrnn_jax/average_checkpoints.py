@@ -104,7 +104,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--epochs", metavar="FIRST:LAST:STEP", help="epochs of the run, counted from 1"
     )
-    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="FOLDER", help="where to"
+    )
     return parser
 
 

@@ -119,7 +119,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--choose", metavar="SPLIT", help="of the runs' data, to choose members on"
     )
-    parser.add_argument("--output", type=Path, required=True, metavar="NPZ")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="NPZ", help="where to"
+    )
     flags = parser.parse_args(argv)
     from gcrnn_jax import inference, system
 

@@ -217,7 +217,10 @@ def _parser() -> argparse.ArgumentParser:
         "--output", help="folder of the store (default: one in the user's cache)"
     )
     parser.add_argument(
-        "--features", choices=("log_mel", "mfcc"), default="log_mel", help="%(default)s"
+        "--features",
+        choices=("log_mel", "mfcc"),
+        default="log_mel",
+        help="default: %(default)s",
     )
     parser.add_argument(
         "--workers",
