@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from gcrnn_jax.predict import load_model, predict_recordings
+
 ALL = "events,tags,jsonl,dcase,audacity,raven,scores,plot"
 
 
@@ -29,6 +31,22 @@ def write(path, seconds=1.0, seed=0, rate=16000):
 def predict(commands, model):
     def run(*arguments, model=model):
         return commands.run(model, *arguments, module="gcrnn_jax.predict")
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def recognizer(model):
+    return load_model(model, with_attention=True)
+
+
+@pytest.fixture
+def found(recognizer, capsys):
+    """Predicts as the command does, in this process; returns what it prints."""
+
+    def run(path, output, formats="events,tags", recognizer=recognizer):
+        predict_recordings(recognizer, [os.fspath(path)], output, formats.split(","))
+        return capsys.readouterr().out
 
     return run
 
@@ -85,23 +103,24 @@ def test_good_recordings_are_done_bad_ones_listed_and_all_names_kept(predict, tm
             assert (tmp_path / "out" / kind / f"{name}{ending}").is_file()
 
 
-def test_a_second_run_does_what_is_new_and_a_changed_recording_again(predict, tmp_path):
+def test_a_second_run_does_what_is_new_and_a_changed_recording_again(
+    found, recognizer, tmp_path
+):
     folder, out = tmp_path / "recordings", tmp_path / "out"
     write(folder / "a.wav", 1.0)
     write(folder / "b.wav", 2.0)
-    assert predict(folder, "--output", out).returncode == 0
+    assert "done before" not in found(folder, out)
     first = (out / "events.csv").read_bytes(), (out / "tags.csv").read_bytes()
     before = {p: p.stat().st_mtime_ns for p in (out / "recordings").iterdir()}
 
-    again = predict(folder, "--output", out)
-    assert "2 of 2 recordings were done before" in again.stdout
+    assert "2 of 2 recordings were done before" in found(folder, out)
     assert ((out / "events.csv").read_bytes(), (out / "tags.csv").read_bytes()) == first
     assert {p: p.stat().st_mtime_ns for p in (out / "recordings").iterdir()} == before
 
     write(folder / "a.wav", 3.0)
     write(folder / "c.wav", 1.5)
-    third = predict(folder, "--output", out, "--formats", "tags,jsonl,audacity")
-    assert "1 of 3 recordings were done before" in third.stdout
+    third = found(folder, out, "tags,jsonl,audacity")
+    assert "1 of 3 recordings were done before" in third
     lines = (out / "recordings.jsonl").read_text().splitlines()
     assert [json.loads(line)["duration_s"] for line in lines] == [3.0, 2.0, 1.5]
     assert sorted(p.name for p in (out / "audacity").iterdir()) == [
@@ -110,40 +129,38 @@ def test_a_second_run_does_what_is_new_and_a_changed_recording_again(predict, tm
         "c.wav.txt",
     ]
 
-    scores = predict(folder, "--output", out, "--formats", "scores")
-    assert "done before" not in scores.stdout  # only posteriors can give them
+    # only posteriors can give scores and plots
+    assert "done before" not in found(folder, out, "scores")
     assert len(list((out / "scores").iterdir())) == 3
-    assert "3 of 3" not in predict(folder, "--output", out, "--plot").stdout
+    assert "done before" not in found(folder, out, "plot")
     assert len(list((out / "plots").iterdir())) == 3
-    other = predict(folder, "--output", out, "--event_threshold", "0.99")
-    assert "done before" not in other.stdout
+    other = recognizer.with_thresholds(event_threshold=0.99)
+    assert "done before" not in found(folder, out, recognizer=other)
 
 
-def test_a_damaged_record_is_made_again(predict, tmp_path):
+def test_a_damaged_record_is_made_again(found, tmp_path):
     write(tmp_path / "a.wav")
     out = tmp_path / "out"
-    assert predict(tmp_path / "a.wav", "--output", out).returncode == 0
+    found(tmp_path / "a.wav", out)
     record = out / "recordings/a.wav.json"
     whole = record.read_text()
     record.write_text(whole[:40])
-    again = predict(tmp_path / "a.wav", "--output", out)
-    assert again.returncode == 0 and "done before" not in again.stdout
+    assert "done before" not in found(tmp_path / "a.wav", out)
     assert record.read_text() == whole
 
 
-def test_runs_and_their_averaged_models_are_one(predict, model, tmp_path):
+def test_runs_and_their_averaged_models_are_one(predict, found, model, tmp_path):
     write(tmp_path / "a.ogg", 12.0)
-    outputs = []
-    for number, path in enumerate((model, model / "averaged")):
-        out = tmp_path / f"out{number}"
-        assert predict(tmp_path / "a.ogg", "--output", out, model=path).returncode == 0
-        outputs.append((out / "events.csv").read_text())
-    assert outputs[0] == outputs[1]
-    fused = predict(
-        tmp_path / "a.ogg", "--fuse", model / "averaged", "--output", tmp_path / "out0"
+    out, averaged = tmp_path / "out", model / "averaged"
+    found(tmp_path / "a.ogg", out)
+    expected = (out / "events.csv").read_text()
+    assert "1 of 1 recordings were done before" in found(
+        tmp_path / "a.ogg", out, recognizer=load_model(averaged)
     )
+    fused = predict(tmp_path / "a.ogg", "--fuse", averaged, "--plot", "--output", out)
     assert fused.returncode == 0 and "done before" not in fused.stdout
-    assert (tmp_path / "out0/events.csv").read_text() == outputs[0]
+    assert (out / "events.csv").read_text() == expected
+    assert (out / "plots/a.ogg.png").is_file()
 
 
 def test_a_users_mistakes_are_told_without_a_traceback(predict, tmp_path):
@@ -171,12 +188,11 @@ def test_a_place_without_a_model_is_named(predict, tmp_path):
     assert done.returncode == 65 and "no holds no model" in done.stderr
 
 
-def test_names_too_long_for_an_ending_are_cut(predict, tmp_path):
+def test_names_too_long_for_an_ending_are_cut(found, tmp_path):
     long = [f"{'n' * 246}{k}.wav" for k in range(2)]
     for name in long:
         write(tmp_path / "in" / name)
-    done = predict(tmp_path / "in", "--output", tmp_path / "out", "--formats", ALL)
-    assert done.returncode == 0, done.stderr
+    found(tmp_path / "in", tmp_path / "out", ALL)
     assert {row["filename"] for row in rows(tmp_path / "out/tags.csv")} == set(long)
     assert len(list((tmp_path / "out/raven").iterdir())) == 2
     shutil.rmtree(tmp_path / "out")

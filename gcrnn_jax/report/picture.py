@@ -75,7 +75,7 @@ def draw(
         vmax=high,
     )
     panels[0].set_ylabel("mel bin")
-    panels[0].set_title(_plain(title), loc="left", fontsize=10)
+    panels[0].set_title(_plain(title, 90), loc="left", fontsize=10)
     _draw_lines(panels[1], frame_posteriors, hop_s, shown, seconds)
     panels[1].set_ylabel("posterior")
     if thresholds is not None:
@@ -154,14 +154,19 @@ def _draw_events(panel: "Axes", names, detected, reference) -> None:
             )
     panel.set_ylim(0, max(1, len(names)))
     places = np.arange(len(names)) + 0.5
-    panel.set_yticks(places, [_plain(name) for name in reversed(names)], fontsize=8)
+    panel.set_yticks(places, [_plain(name, 40) for name in reversed(names)], fontsize=8)
     what = "detected" if reference is None else "reference (hollow), detected"
     panel.set_title(what, loc="left", fontsize=9)
 
 
-def _plain(name: str) -> str:
+def _plain(name: str, most: int) -> str:
     r"""Text without mathematics, which matplotlib finds between two dollars.
 
-    Bytes of a file's name that are no text become question marks.
+    Bytes of a file's name that are no text become question marks. Of what is longer
+    than `most` characters, for which there is no room, the middle is left out.
     """
-    return name.encode(errors="replace").decode().replace("$", r"\$")
+    text = name.encode(errors="replace").decode()
+    if len(text) > most:
+        half = (most - 5) // 2
+        text = f"{text[:half]} ... {text[-half:]}"
+    return text.replace("$", r"\$")

@@ -74,7 +74,7 @@ def test_any_step_can_be_asked_for_in_any_order():
 def test_threads_may_ask_for_batches_at_once():
     weak_label = np.random.default_rng(0).random((72, 30)) < 0.1
     alone, shared = (BalancedSampler(weak_label, [1] * 30, 60, seed=3) for _ in "ab")
-    steps = np.random.default_rng(0).permutation(1000).tolist()
+    steps = np.random.default_rng(0).permutation(300).tolist()
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)  # so that they do get into each other's way
     try:

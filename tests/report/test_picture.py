@@ -50,8 +50,12 @@ def test_all_panels_are_in_the_same_time(arrays):
 
 def test_without_reference_and_attention_there_are_three_panels(arrays, tmp_path):
     features, posteriors = arrays
-    figure = draw(features, NAMES, posteriors, 0.2, [], feature_hop_s=0.1, title="$a$")
+    title = f"$a${'n' * 300}.wav"
+    figure = draw(features, NAMES, posteriors, 0.2, [], feature_hop_s=0.1, title=title)
     assert len(figure.axes) == 3
+    shown = figure.axes[0].get_title("left")
+    assert shown.startswith(r"\$a\$nnn") and " ... " in shown and shown.endswith(".wav")
+    assert len(shown) < 100  # there is room for no more
     save_picture(figure, tmp_path / "new" / "a.png")
     with Image.open(tmp_path / "new" / "a.png") as image:
         assert image.format == "PNG" and image.width > 1000
