@@ -13,6 +13,7 @@ from benchmarks.systems import TAGGING, System
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.metrics.bootstrap import ClipCounts, bootstrap
+from gcrnn_jax.workdir import read_config
 
 # seconds instead of hours
 TINY = (
@@ -66,6 +67,8 @@ def test_rows_are_trained_once_and_scored_side_by_side(tables):
     [mlp] = output.glob("runs/mlp/results/validation/scores.json")
     reported = json.loads(mlp.read_text())["systems"][1]["tagging"]["micro"]["f1"]
     assert reported == pytest.approx(scores["mlp"]["f1"]["value"])
+
+    assert read_config(output / "runs" / "at")["model"]["filters"] == 16  # --small
 
     log = output / "runs" / "at" / "metrics.jsonl"
     before = log.stat().st_mtime_ns
