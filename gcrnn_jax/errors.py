@@ -5,6 +5,7 @@
 """
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -61,6 +62,8 @@ _AGAIN = "preempted: run the same command again"
 
 def run_command(command: Callable[[], None]) -> None:
     """Runs a command and ends the process with the exit code of its error, if any."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names may be any bytes
     try:
         command()
     except BrokenPipeError:

@@ -3,9 +3,10 @@ r"""Finds the sounds in any recordings: tags and events, by one model or several
     python -m gcrnn_jax.predict runs/sed recording.mp3 --output found
     python -m gcrnn_jax.predict runs/sed FOLDER --output found --formats events,audacity
 
-Recordings have any format, rate, channels and length; folders are searched whole.
-What cannot be read is listed in errors.csv, and the rest is done. The same command
-again continues: it does only what is new. From Python:
+Recordings have any format and length, 4 to 384 kHz and up to 32 channels; folders are
+searched whole. What cannot be read is listed in errors.csv, and the rest is done. The
+same command again continues: it does only what is new. The tables are of the recordings
+and models of the last command; they are written when all is done. From Python:
 
     from gcrnn_jax.predict import load_model
     found = load_model("runs/sed").predict(waveform, rate_hz)
@@ -35,6 +36,7 @@ examples:
   python -m gcrnn_jax.predict runs/sed recordings --output found \\
       --formats events,tags,jsonl,dcase,audacity,raven,scores
   python -m gcrnn_jax.predict runs/sed recordings --output found --event_threshold 0.7
+  python -m gcrnn_jax.predict runs/sed ./-name.wav --output found
 
 formats:
   events    events.csv: filename,onset,offset,event_label,score; times in seconds
@@ -93,16 +95,21 @@ def predict_recordings(
         Path, code and detail of the recordings that could not be read.
 
     Raises:
-        ConfigError: A folder cannot be read.
+        ConfigError: A folder cannot be read, or there is no such format.
         DataError: There are no recordings, or none of them could be read.
         StorageError: The disk is full or fails.
         WorkdirError: The output cannot be written, or another process writes it.
     """
     from gcrnn_jax.data.atomic_files import locked, make_folder
+    from gcrnn_jax.prediction.formats import FORMATS
     from gcrnn_jax.prediction.recordings import find_recordings
     from gcrnn_jax.prediction.results import Results
 
-    found = find_recordings(recordings)
+    if unknown := [name for name in formats if name not in FORMATS]:
+        names = ", ".join(FORMATS)
+        raise ConfigError(f"no format {', '.join(unknown)}; there are {names}")
+    found, errors = find_recordings(recordings)
+    total = len(found) + len(errors)
     max_hz = max(model.front_end.max_hz for model in recognizer.models)
     results = Results(output, recognizer.digest, formats, max_hz=max_hz)
     make_folder(output)
@@ -111,13 +118,13 @@ def predict_recordings(
         if len(todo) < len(found):
             done = len(found) - len(todo)
             print(f"{done} of {len(found)} recordings were done before")
-        errors = _predict(recognizer, todo, results, is_drawn="plot" in formats)
+        errors += _predict(recognizer, todo, results, is_drawn="plot" in formats)
         written = results.write_combined(found, errors)
     print(f"wrote {output}: {', '.join(written)}")
     if errors:
-        counts = f"{len(errors)} of {len(found)} recordings could not be read"
+        counts = f"{len(errors)} of {total} recordings could not be read"
         print(f"{counts}: {output / 'errors.csv'}")
-    if len(errors) == len(found):
+    if len(errors) == total:
         path, code, detail = errors[0]
         raise DataError(f"no recording could be read, {path} first: {code}: {detail}")
     return errors
@@ -169,7 +176,8 @@ def _predict(
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
     flags = _parser().parse_args(argv)
-    formats = _formats(f"{flags.formats},plot" if flags.plot else flags.formats)
+    names = [name.strip() for name in flags.formats.split(",")]
+    formats = list(dict.fromkeys([*names, *["plot"] * flags.plot]))
     if flags.batch_size < 1:
         raise ConfigError(f"--batch_size: expected 1 or more, got {flags.batch_size}")
     restart_tuned()
@@ -182,23 +190,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     recognizer = load_model(
         *paths, batch_size=flags.batch_size, with_attention=is_drawn
     )
-    thresholds = {
-        name: value
-        for name in ("tag_threshold", "event_threshold")
-        if (value := getattr(flags, name)) is not None
-    }
-    recognizer = recognizer.with_thresholds(**thresholds)
+    recognizer = recognizer.with_thresholds(
+        tag_threshold=flags.tag_threshold, event_threshold=flags.event_threshold
+    )
     recordings = [os.fspath(path) for path in flags.recordings]
     predict_recordings(recognizer, recordings, flags.output, formats)
-
-
-def _formats(text: str) -> list[str]:
-    from gcrnn_jax.prediction.formats import FORMATS
-
-    names = text.split(",")
-    if unknown := [name for name in names if name not in FORMATS]:
-        raise ConfigError(f"--formats: no {unknown}; there are {', '.join(FORMATS)}")
-    return list(dict.fromkeys(names))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -207,6 +203,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument(
         "model",

@@ -3,11 +3,14 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import soundfile
 
+from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.predict import load_model, predict_recordings
 
 ALL = "events,tags,jsonl,dcase,audacity,raven,scores,plot"
@@ -138,6 +141,90 @@ def test_a_second_run_does_what_is_new_and_a_changed_recording_again(
     assert "done before" not in found(folder, out, recognizer=other)
 
 
+def test_what_another_system_made_goes_or_is_made_again(found, recognizer, tmp_path):
+    folder, out = tmp_path / "recordings", tmp_path / "out"
+    write(folder / "a.wav")
+    write(folder / "b.wav", 2.0, seed=1)
+    found(folder, out, "events,tags,scores,audacity")
+    before = (out / "tags.csv").read_text()
+    other = recognizer.with_thresholds(tag_threshold=0.0, event_threshold=0.0)
+    printed = found(folder, out, "events", recognizer=other)
+    assert "tags.csv" in printed and (out / "tags.csv").read_text() != before
+    assert not list((out / "scores").iterdir()) + list((out / "audacity").iterdir())
+
+
+def test_files_that_are_lost_or_damaged_are_made_again(found, tmp_path):
+    folder, out = tmp_path / "recordings", tmp_path / "out"
+    write(folder / "a.wav")
+    write(folder / "b.wav")
+    found(folder, out, "scores,audacity")
+    files = [out / "scores/a.wav.tsv", out / "audacity/b.wav.txt"]
+    whole = [file.read_bytes() for file in files]
+    files[0].write_text("cut")
+    files[1].unlink()
+    # to write audacity again, the record is enough
+    assert "1 of 2 recordings were done before" in found(folder, out, "scores,audacity")
+    assert [file.read_bytes() for file in files] == whole
+    # what is asked for later does not make the rest forgotten
+    found(folder, out, "raven")
+    assert "2 of 2 recordings were done before" in found(folder, out, "scores")
+
+
+@pytest.mark.parametrize("lost", ["record", "formats", "system"])
+def test_a_record_without_a_part_is_made_again(found, tmp_path, lost):
+    write(tmp_path / "a.wav")
+    out = tmp_path / "out"
+    found(tmp_path / "a.wav", out)
+    path = out / "recordings/a.wav.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({k: v for k, v in content.items() if k != lost}))
+    assert "done before" not in found(tmp_path / "a.wav", out)
+    assert json.loads(path.read_text()) == content
+
+
+def test_a_recording_that_grows_meanwhile_is_not_done(
+    found, recognizer, tmp_path, monkeypatch
+):
+    path, out = tmp_path / "a.wav", tmp_path / "out"
+    write(path)
+    tags = type(recognizer).tags
+
+    def grow(*arguments):
+        write(path, 2.0)
+        return tags(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(recognizer), "tags", grow)
+        found(path, out, "jsonl")
+    assert '"duration_s": 1.0' in (out / "recordings.jsonl").read_text()
+    assert "done before" not in found(path, out, "jsonl")
+    assert '"duration_s": 2.0' in (out / "recordings.jsonl").read_text()
+
+
+def test_a_folder_that_cannot_be_searched_is_listed(found, tmp_path, monkeypatch):
+    write(tmp_path / "in/a.wav")
+    walk = os.walk
+
+    def denied(folder, onerror):
+        yield from walk(folder)
+        onerror(PermissionError(13, "Permission denied", f"{folder}/locked"))
+
+    monkeypatch.setattr(os, "walk", denied)
+    printed = found(tmp_path / "in", tmp_path / "out")
+    assert "1 of 2 recordings could not be read" in printed
+    (row,) = rows(tmp_path / "out/errors.csv")
+    assert row["path"].endswith("in/locked") and row["code"] == "DENIED"
+
+
+def test_what_was_not_given_is_said(found, recognizer, tmp_path):
+    with pytest.raises(DataError, match="no recording was given"):
+        predict_recordings(recognizer, [], tmp_path)
+    with pytest.raises(ConfigError, match="no format nope"):
+        found(tmp_path, tmp_path, "nope")
+    with pytest.raises(ConfigError, match="batch_size"):
+        load_model()
+
+
 def test_a_damaged_record_is_made_again(found, tmp_path):
     write(tmp_path / "a.wav")
     out = tmp_path / "out"
@@ -169,7 +256,11 @@ def test_a_users_mistakes_are_told_without_a_traceback(predict, tmp_path):
     for code, message, arguments in (
         (65, "MISSING: no such file", [tmp_path / "b.wav"]),
         (65, "no recording in", [tmp_path / "nothing"]),
-        (2, "--formats: no \\['pdf'\\]", [tmp_path / "a.wav", "--formats", "pdf"]),
+        (
+            2,
+            "no format pdf; there are events, ",
+            [tmp_path / "a.wav", "--formats", "pdf"],
+        ),
         (2, "--batch_size: expected 1 or more", [tmp_path / "a.wav", "--batch_size=0"]),
         (2, "event_threshold: expected", [tmp_path / "a.wav", "--event_threshold=2"]),
         (73, "cannot write", [tmp_path / "a.wav", "--output", tmp_path / "a.wav/x"]),
@@ -196,3 +287,18 @@ def test_names_too_long_for_an_ending_are_cut(found, tmp_path):
     assert {row["filename"] for row in rows(tmp_path / "out/tags.csv")} == set(long)
     assert len(list((tmp_path / "out/raven").iterdir())) == 2
     shutil.rmtree(tmp_path / "out")
+
+
+def test_names_that_are_no_text_do_not_end_a_command():
+    program = (
+        "from gcrnn_jax.errors import run_command\n"
+        "run_command(lambda: print('wrote \\udcff.wav'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "wrote \\udcff.wav\n"

@@ -41,6 +41,7 @@ OF_EACH = {
 }
 OF_POSTERIORS = ("scores", "plot")  # what a record is not enough for
 FORMATS = (*COMBINED, *OF_EACH)
+RECORD_FIELDS = ("filename", "duration_s", "scores", "tags", "events")
 
 _CSV_HEADER = ("filename", "onset", "offset", "event_label", "score")
 _RAVEN_HEADER = (
@@ -100,9 +101,12 @@ def combined_text(file: str, records: Iterable[Record]) -> Iterator[str]:
 
 def csv_text(rows: Iterable[Sequence[str]]) -> str:
     """Rows as CSV, quoted where they must be."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+    lines = []
+    for row in rows:
+        line = io.StringIO()
+        csv.writer(line, lineterminator="\r\n").writerow(row)  # or it leaves \r bare
+        lines.append(line.getvalue().removesuffix("\r\n") + "\n")
+    return "".join(lines)
 
 
 def _dcase(filename: str, found: Sequence[Sequence[Any]]) -> str:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import hashlib
+import math
+import numbers
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +12,7 @@ import numpy as np
 
 from gcrnn_jax.audio.decode import Rejected, resample
 from gcrnn_jax.detection.postprocess import Postprocessing
-from gcrnn_jax.errors import DataError
+from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.prediction.model import (
     Recording,
     TrainedModel,
@@ -26,6 +28,8 @@ from gcrnn_jax.prediction.track import (
     find_tags,
     fuse_tracks,
 )
+
+_BLOCK_LENGTH = 1 << 18  # samples
 
 
 class Prediction(NamedTuple):
@@ -75,13 +79,23 @@ class Recognizer:
         parts = [*(model.digest for model in self.models), repr(self.postprocessing)]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
-    def with_thresholds(self, **thresholds: float) -> "Recognizer":
-        """The same with another `tag_threshold` or `event_threshold`, of all classes.
+    def with_thresholds(
+        self,
+        *,
+        tag_threshold: float | None = None,
+        event_threshold: float | None = None,
+    ) -> "Recognizer":
+        """The same with another threshold, of all classes; None: as it is.
 
         Raises:
             ConfigError: A threshold outside [0, 1].
         """
-        changed = dataclasses.replace(self.postprocessing, **thresholds)
+        thresholds = {
+            "tag_threshold": tag_threshold,
+            "event_threshold": event_threshold,
+        }
+        given = {name: x for name, x in thresholds.items() if x is not None}
+        changed = dataclasses.replace(self.postprocessing, **given)
         return dataclasses.replace(self, postprocessing=changed)
 
     def tracks(self, recordings: Sequence[Recording]) -> Iterator[Track | Rejected]:
@@ -109,7 +123,8 @@ class Recognizer:
 
         Raises:
             DataError: The waveform is too short for one frame, or not finite.
-            ValueError: It is not of floating point, or has other dimensions.
+            ValueError: It is not of floating point, has other dimensions or no
+                channel, or the rate is no positive number.
         """
         waveform = np.asarray(waveform)
         if waveform.dtype.kind != "f" or waveform.ndim not in (1, 2):
@@ -117,11 +132,11 @@ class Recognizer:
                 "waveform must be floats [samples] or [samples, channels], got "
                 f"{waveform.dtype} {waveform.shape}"
             )
-        if not np.isfinite(waveform).all():
-            raise DataError("the waveform is not finite")
-        mono = waveform if waveform.ndim == 1 else waveform.mean(axis=1, dtype=float)
-        mono = mono.astype(np.float32)
-        (track,) = self.tracks([lambda hz: resample([mono], rate_hz, hz)])
+        if 0 in waveform.shape[1:]:
+            raise ValueError(f"waveform has no channel: {waveform.shape}")
+        if not isinstance(rate_hz, numbers.Real) or not 0 < rate_hz < math.inf:
+            raise ValueError(f"rate_hz must be a positive number, got {rate_hz!r}")
+        (track,) = self.tracks([lambda hz: resample(_mono(waveform), rate_hz, hz)])
         if isinstance(track, Rejected):
             raise DataError(str(track))
         values = np.concatenate(list(track.blocks()))
@@ -136,6 +151,19 @@ class Recognizer:
         )
 
 
+def _mono(waveform: np.ndarray) -> Iterator[np.ndarray]:
+    """The mean of the channels in blocks, so that memory holds no other copy of it."""
+    for start in range(0, len(waveform), _BLOCK_LENGTH):
+        block = waveform[start : start + _BLOCK_LENGTH]
+        mono = block if block.ndim == 1 else block.mean(axis=1, dtype=float)
+        with np.errstate(over="ignore"):
+            mono = mono.astype(np.float32)
+        if not np.isfinite(mono).all():
+            first = start + int(np.argmin(np.isfinite(mono)))
+            raise DataError(f"the waveform is not finite at sample {first}")
+        yield mono
+
+
 def load_recognizer(
     paths: Sequence[Path], batch_size: int, *, with_attention: bool = False
 ) -> Recognizer:
@@ -147,8 +175,13 @@ def load_recognizer(
         with_attention: Whether tracks have it, if all the models do.
 
     Raises:
+        ConfigError: There is no path, or batch_size < 1.
         DataError: There is no model at a path, or the models differ in their classes.
     """
+    if not paths or batch_size < 1:
+        raise ConfigError(
+            f"expected models and a batch_size of 1 or more, got {paths}, {batch_size}"
+        )
     models = tuple(
         load_trained(path, batch_size, with_attention=with_attention) for path in paths
     )

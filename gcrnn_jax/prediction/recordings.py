@@ -26,33 +26,43 @@ class NamedRecording(NamedTuple):
     path: str
 
 
-def find_recordings(given: Sequence[str]) -> list[NamedRecording]:
+def find_recordings(
+    given: Sequence[str],
+) -> tuple[list[NamedRecording], list[tuple[str, str, str]]]:
     """Lists the recordings that are given, and those in given folders, by their names.
 
     Args:
         given: Paths of files, which need not be there, and of folders, which are
             searched to the bottom; links to folders in them are not followed.
 
+    Returns:
+        The recordings, and path, code and detail of folders that cannot be searched.
+
     Raises:
         ConfigError: A folder cannot be read.
         DataError: There is no recording in what was given.
     """
+    if not given:
+        raise DataError("no recording was given")
+    denied: list[tuple[str, str, str]] = []
     paths = {os.path.abspath(path) for path in given if not os.path.isdir(path)}
     folders = [os.path.abspath(path) for path in given if os.path.isdir(path)]
     above = os.path.commonpath([*folders, *map(os.path.dirname, paths)])
     for folder in folders:
-        paths |= set(_recordings_in(folder))
+        paths |= set(_recordings_in(folder, denied))
     if not paths:
         raise DataError(
             f"no recording in {', '.join(given)}: none ends in {' '.join(_ENDINGS)}"
         )
     named = [NamedRecording(os.path.relpath(path, above), path) for path in paths]
-    return sorted(named)
+    return sorted(named), sorted(set(denied))
 
 
-def _recordings_in(folder: str) -> Iterator[str]:
+def _recordings_in(folder: str, denied: list[tuple[str, str, str]]) -> Iterator[str]:
     def refuse(error: OSError):
-        raise ConfigError(f"cannot read the folder {error.filename}: {error.strerror}")
+        if error.filename == folder:
+            raise ConfigError(f"cannot read the folder {folder}: {error.strerror}")
+        denied.append((error.filename, "DENIED", f"folder: {error.strerror}"))
 
     for place, _, files in os.walk(folder, onerror=refuse):
         for file in files:

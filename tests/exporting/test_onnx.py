@@ -11,12 +11,13 @@ from gcrnn_jax.errors import ConfigError
 from gcrnn_jax.exporting.exportable import exportable
 from gcrnn_jax.exporting.onnx_networks import onnx_model
 
-GRUS = [
-    {"gru_gate": gate, "gru_candidates": candidates, "gru_reset_after": reset_after}
-    for gate, candidates, reset_after in itertools.product(
-        ("sigmoid", "hard_sigmoid", "linear"),
-        (["tanh"], ["linear", "sigmoid"], ["hard_sigmoid", "relu"]),
-        (False, True),
+GRUS = [  # all pairs of two fields
+    {"gru_gate": gate, "gru_candidates": candidates, "gru_reset_after": bool(n % 2)}
+    for n, (gate, candidates) in enumerate(
+        itertools.product(
+            ("sigmoid", "hard_sigmoid", "linear"),
+            (["tanh"], ["linear", "sigmoid"], ["hard_sigmoid", "relu"]),
+        )
     )
 ]
 ONE_GATED = {"blocks": [1], "time_pooling": [1], "frequency_pooling": [4]}

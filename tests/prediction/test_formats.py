@@ -17,6 +17,7 @@ from gcrnn_jax.prediction.track import Found, Track
 
 NAMES = ("Car", "Air horn, truck horn")
 ODD = 'b/-x "y", ü\n\tz\\.wav'
+RETURN = "a\rb.wav"
 
 
 def record(filename, *events):
@@ -34,6 +35,7 @@ RECORDS = [
     record("a.wav", (0.5, 1.25, "Car", 0.875), (1.0, 3.0004, NAMES[1], 0.25)),
     record("b/silent.wav"),
     record(ODD, (0.0, 2.0, NAMES[1], 0.5)),
+    record(RETURN, (0.0, 2.0, "Car", 0.5)),
 ]
 
 
@@ -48,18 +50,19 @@ def test_csv_keeps_every_name_exactly():
         ["a.wav", "0.500", "1.250", "Car", "0.8750"],
         ["a.wav", "1.000", "3.000", "Air horn, truck horn", "0.2500"],
         [ODD, "0.000", "2.000", "Air horn, truck horn", "0.5000"],
+        [RETURN, "0.000", "2.000", "Car", "0.5000"],
     ]
     rows = list(csv.reader(io.StringIO(text("tags.csv"), newline="")))
     assert rows[1:3] == [
         ["a.wav", "0.000", "12.500", "Car", "0.7500"],
         ["a.wav", "0.000", "12.500", "Air horn, truck horn", "0.7500"],
     ]
-    assert [row[0] for row in rows[3:]] == [ODD]
+    assert [row[0] for row in rows[3:]] == [ODD, RETURN]
 
 
 def test_json_lines_have_the_score_of_every_class():
     lines = [json.loads(line) for line in text("recordings.jsonl").splitlines()]
-    assert [line["filename"] for line in lines] == ["a.wav", "b/silent.wav", ODD]
+    assert [line["filename"] for line in lines] == [r["filename"] for r in RECORDS]
     assert lines[0]["scores"] == {"Car": 0.75, "Air horn, truck horn": 0.25}
     assert lines[0]["duration_s"] == 12.5
     assert lines[0]["events"][0] == [0.5, 1.25, "Car", 0.875]
@@ -72,6 +75,7 @@ def test_dcase_lists_have_a_line_for_every_recording():
         "a.wav\t1.000\t3.000\tAir horn, truck horn",
         "b/silent.wav",
         f"{odd}\t0.000\t2.000\tAir horn, truck horn",
+        "a\\rb.wav\t0.000\t2.000\tCar",
         "",
     ]
     assert text("dcase/tags.txt").startswith("a.wav\t0.000\t12.500\tCar\n")

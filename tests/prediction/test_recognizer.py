@@ -15,6 +15,7 @@ from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.predict import load_model
 from gcrnn_jax.prediction import plot
+from gcrnn_jax.prediction import recognizer as recognizer_module
 from gcrnn_jax.prediction.model import TrainedModel, tracks_of
 from gcrnn_jax.prediction.recognizer import Recognizer
 from gcrnn_jax.prediction.track import FRAME, Track
@@ -220,7 +221,28 @@ def test_what_is_no_waveform_is_refused(waveform):
         hearing().predict(waveform, 16000)
 
 
+@pytest.mark.parametrize("rate", [float("nan"), 0, -16000, "16000", None])
+def test_what_is_no_rate_is_refused(rate):
+    with pytest.raises(ValueError, match="rate_hz must be a positive number"):
+        hearing().predict(np.zeros(16000), rate)
+
+
+def test_a_waveform_is_heard_in_blocks(monkeypatch):
+    stereo = np.stack([sounds(12), sounds(12, 1)], axis=1)
+    whole = hearing().predict(stereo, 22050)
+    monkeypatch.setattr(recognizer_module, "_BLOCK_LENGTH", 997)
+    blocks = hearing().predict(stereo, np.int64(22050))
+    np.testing.assert_allclose(blocks.frame, whole.frame, atol=1e-6)
+    assert blocks.events == whole.events
+
+
 def test_a_waveform_with_nothing_to_hear_is_refused():
+    with pytest.raises(DataError, match="TOO_SHORT: 0 samples"):
+        hearing().predict(np.zeros(0), 16000)
+    with pytest.raises(ValueError, match="no channel"):
+        hearing().predict(np.zeros((16000, 0)), 16000)
+    with pytest.raises(DataError, match="not finite at sample 7000"):
+        hearing().predict(np.where(np.arange(16000) < 7000, 0, 1e300), 16000)
     with pytest.raises(DataError, match="TOO_SHORT: 1000 samples"):
         hearing().predict(np.zeros(1000), 16000)
     with pytest.raises(DataError, match="not finite"):
@@ -241,13 +263,11 @@ def test_several_models_are_fused_on_the_finest_frames(path, tmp_path):
 
 
 def test_models_of_other_classes_are_not_fused(path, monkeypatch):
-    from gcrnn_jax.prediction import recognizer as module
-
     def load(place, batch_size, **_):
         names = NAMES if place == path else ("Car", "Tram", "Train")
         return dataclasses.replace(hearing().models[0], class_names=names)
 
-    monkeypatch.setattr(module, "load_trained", load)
+    monkeypatch.setattr(recognizer_module, "load_trained", load)
     with pytest.raises(DataError, match="elsewhere has other classes.*'Tram'.*'Bus'"):
         load_model(path, "elsewhere")
 
