@@ -28,7 +28,7 @@ from benchmarks.timing import keep
 from gcrnn_jax import system
 from gcrnn_jax.allocator import restart_tuned
 from gcrnn_jax.metrics.tables import text_table
-from gcrnn_jax.training.parallel import AXIS, pmapped, put_batch
+from gcrnn_jax.training.parallel import AXIS, data_parallel, put_batch
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
     add_network_flags(parser)
     parser.add_argument("--size", type=positive, default=8192, help="of the matrices")
     flags = parser.parse_args()
-    system.use_this_machine(flags.batch, flags.devices)
+    system.configure_jax(flags.batch, flags.devices)
     training = TrainingStep(flags)
     batch = put_batch(random_batch(flags.batch), training.mesh)
     done = work_of(training.step, training.state, batch)._asdict()
@@ -82,7 +82,7 @@ def _matrix_rate(mesh: Mesh, flags) -> float:
     def multiply(_, x):
         return jnp.matmul(x, x, preferred_element_type=jnp.float32)
 
-    mapped = pmapped(multiply, mesh, out_axes=AXIS)
+    mapped = data_parallel(multiply, mesh, out_axes=AXIS)
     return 2.0 * x.size * flags.size / _seconds(lambda: mapped((), x), flags)
 
 
@@ -90,7 +90,7 @@ def _copy_rate(mesh: Mesh, flags) -> float:
     """Bytes a second of all devices, read and written."""
     shape = (mesh.devices.size, 4 * flags.size, flags.size)
     x = put_batch(jnp.ones(shape, jnp.float32), mesh)
-    copy = pmapped(lambda _, x: x + 1, mesh, out_axes=AXIS)
+    copy = data_parallel(lambda _, x: x + 1, mesh, out_axes=AXIS)
     return 2.0 * x.nbytes / _seconds(lambda: copy((), x), flags)
 
 

@@ -34,7 +34,7 @@ def main() -> None:
     )
     add_network_flags(parser)
     flags = parser.parse_args()
-    system.use_this_machine(flags.batch, flags.devices)
+    system.configure_jax(flags.batch, flags.devices)
     with jax.default_matmul_precision("float32"):  # or GPUs round to 10 bits
         exact = _losses(flags)
         with jax.default_device(cpu := jax.devices("cpu")[0]):

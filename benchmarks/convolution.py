@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--batch", type=positive, default=8)
     add_counts(parser)
     flags = parser.parse_args()
-    system.use_this_machine(None, 1)
+    system.configure_jax(None, 1)
     rng = np.random.default_rng(0)
     x = rng.standard_normal((flags.batch, 240, 64, 64), np.float32)
     kernel = rng.standard_normal((3, 3, 64, 128), np.float32)

@@ -37,7 +37,7 @@ def main() -> None:
         "--clips", type=positive, default=2000, help="soundscapes to read"
     )
     flags = parser.parse_args()
-    system.use_this_machine(flags.batch, flags.devices)
+    system.configure_jax(flags.batch, flags.devices)
     clips = {"training": flags.clips, "validation": 1, "testing": 1}
     split = prepare_soundscapes(clips, front_end=FrontEnd()).splits["training"]
     sides = {"loader alone": lambda: _load(_batches(split, 44))}

@@ -23,7 +23,7 @@ from benchmarks.timing import ROUNDS, alternate, report
 from gcrnn_jax import system
 from gcrnn_jax.allocator import restart_tuned
 from gcrnn_jax.data.store import Split
-from gcrnn_jax.detection.posteriors import Predictor
+from gcrnn_jax.inference import Predictor
 from gcrnn_jax.training import parallel, resident
 from gcrnn_jax.training.augment import Augmentation
 from gcrnn_jax.training.loss import Loss
@@ -65,7 +65,7 @@ class TrainingStep:
                 resident.put_split(split, self.mesh),
                 resident.with_look_up(step),
             )
-        self.step = parallel.pmapped(step, self.mesh, shared=held, donate=True)
+        self.step = parallel.data_parallel(step, self.mesh, shared=held, donate=True)
 
     def __call__(self, batch) -> dict[str, jax.Array]:
         """Takes a step, and returns its metrics, which may be still to come."""
@@ -76,7 +76,7 @@ class TrainingStep:
 def main() -> None:
     """The command line."""
     flags = _parser().parse_args()
-    system.use_this_machine(flags.batch, flags.devices)
+    system.configure_jax(flags.batch, flags.devices)
     sides = {"gcrnn_jax": _our_side(flags)}
     if flags.peer:
         sides["PyTorch"] = _peer_side(flags)

@@ -48,9 +48,9 @@ def main() -> None:
         _train(runs[name], _run_flags(RUNS[name], flags.small, flags.root) + further)
 
     from benchmarks.scored_tables import write_tables
-    from gcrnn_jax.system import use_this_machine
+    from gcrnn_jax.system import configure_jax
 
-    use_this_machine()
+    configure_jax()
     heading = _heading(flags, further)
     for title, systems in {"tables": SYSTEMS, "ablations": ABLATIONS}.items():
         asked = {key: one for key, one in systems.items() if key in flags.rows}

@@ -4,6 +4,7 @@ Data flows down this list, and a file imports only from its own room or rooms ab
 
     errors      the ways a command ends early, and their exit codes
     allocator   the C library's memory, as XLA wants it
+    fields      sections of a configuration -> typed objects
     progress    bars on terminals, plain lines elsewhere
     audio       files -> waveforms -> log-mel or MFCC; built-in soundscapes
     data        class and clip lists, feature stores, sampling, batches

@@ -69,11 +69,11 @@ def run_command(command: Callable[[], None]) -> None:
     except BrokenPipeError:
         sys.exit(0)
     except (GcrnnError, KeyboardInterrupt, OSError) as error:
-        tell(error)
+        print_error(error)
         sys.exit(exit_code(error))
 
 
-def end_at_signals() -> None:
+def exit_at_signals() -> None:
     """Lets SIGTERM and Ctrl-C end the process where it is, with a line and its code.
 
     At once, where Python would raise an exception: JAX may swallow one, and XLA's
@@ -83,14 +83,14 @@ def end_at_signals() -> None:
     def end(number: int, _) -> None:
         is_interrupt = number == signal.SIGINT
         error = KeyboardInterrupt() if is_interrupt else PreemptedError(_AGAIN)
-        tell(error)
-        end_now(exit_code(error))
+        print_error(error)
+        exit_now(exit_code(error))
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
 
 
-def tell(error: BaseException) -> None:
+def print_error(error: BaseException) -> None:
     """Prints an error as its user should see it."""
     if isinstance(error, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
@@ -109,7 +109,7 @@ def exit_code(error: BaseException) -> int:
     return INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
 
 
-def end_now(code: int) -> NoReturn:
+def exit_now(code: int) -> NoReturn:
     """Ends the process at once, after bringing out what it has printed."""
     with contextlib.suppress(OSError):
         sys.stdout.flush()

@@ -138,7 +138,7 @@ def _evaluate_system(flags: argparse.Namespace) -> None:
         systems_table,
     )
 
-    system.use_this_machine()
+    system.configure_jax()
     scored, fit = _labelled(flags)
     split, name = scored.split, str(flags.model or flags.posteriors)
     if fit is not None and fit.split is split:

@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     formats = tuple(dict.fromkeys(flags.formats.split(",")))
     check_packages(formats)
-    system.use_this_machine(cpu_devices=1)
+    system.configure_jax(cpu_devices=1)
     path = Path(os.path.abspath(flags.model))
     output = flags.output or path.with_name(f"{path.name}_exported")
     check_output(output)

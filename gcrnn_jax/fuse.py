@@ -125,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags = parser.parse_args(argv)
     from gcrnn_jax import inference, system
 
-    system.use_this_machine()
+    system.configure_jax()
     systems, options = flags.systems, {"epochs": flags.epochs}
     if flags.choose:
         systems = choose_runs(systems, split=flags.choose, **options)

@@ -11,10 +11,12 @@ import numpy as np
 from jax.sharding import Mesh
 
 from gcrnn_jax.audio.front_end import FrontEnd
+from gcrnn_jax.data.loader import evaluation_batches
 from gcrnn_jax.data.store import FeatureStore, Split
-from gcrnn_jax.detection.posteriors import PosteriorSet, Predictor
+from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError, DataError
+from gcrnn_jax.models.network import Network
 from gcrnn_jax.system import (
     Config,
     make_model,
@@ -23,10 +25,85 @@ from gcrnn_jax.system import (
     postprocessing_of,
 )
 from gcrnn_jax.training import parallel
+from gcrnn_jax.training.augment import Scaler, standardize
 from gcrnn_jax.training.checkpoints import Model, load_model, model_path, model_steps
+from gcrnn_jax.training.parallel import AXIS, data_parallel, put_batch, to_host
 
 # The splits that scores are reported on, the first that a data set has.
 REPORTED = ("testing", "validation", "evaluation")
+
+
+class Predictor:
+    """A network compiled once, to predict with the weights of many epochs."""
+
+    def __init__(self, model: Network, scaler: Scaler, mesh: Mesh, batch_size: int):
+        """The batch is rounded up to a multiple of the devices."""
+        devices = mesh.devices.size
+        self.mesh, self.model = mesh, model
+        self.batch_size = -(-batch_size // devices) * devices
+        predict = functools.partial(_predict, model=model, scaler=scaler)
+        self.of_batch = data_parallel(predict, mesh, out_axes=AXIS)
+
+    def __call__(
+        self,
+        variables,
+        split: Split,
+        hop_s: float,
+        postprocessing: Postprocessing,
+    ) -> PosteriorSet:
+        """Predicts all clips of a split.
+
+        Args:
+            variables: {"params": ..., "batch_stats": ...}, on any device or none.
+            split: Of a feature store made by the model's front end.
+            hop_s: Seconds a frame of the features; merged frames are accounted for.
+            postprocessing: To be kept with the posteriors.
+        """
+        clips, frames = [], []
+        for output, count in self._outputs(variables, split):
+            clip, frame = to_host(output[:2])  # attention stays on the devices
+            clips.append(clip[:count])
+            frames.append(frame[:count])
+        clip, frame = np.concatenate(clips), np.concatenate(frames)
+        return PosteriorSet(
+            tuple(split.clip_ids),
+            tuple(split.class_names),
+            hop_s * self.model.time_reduction,
+            clip,
+            frame,
+            postprocessing,
+        )
+
+    def attention(self, variables, split: Split) -> np.ndarray:
+        """How much each frame counts for each class, float32 [N, T, K], 0 if padded.
+
+        Args:
+            variables: As of a call.
+            split: As of a call.
+        """
+        found = [np.zeros((0, 0, len(split.class_names)), np.float32)]
+        for output, count in self._outputs(variables, split):
+            found.append(to_host(output[2])[:count])
+        return np.concatenate(found[1:] or found)  # none of no clips
+
+    def _outputs(self, variables, split: Split):
+        """Posteriors and attention of every batch, and how many of its rows count."""
+        rows = self._rows_of_this_process()
+        for batch, count in evaluation_batches(split, self.batch_size):
+            local = {k: batch[k][rows] for k in ("features", "num_frames")}
+            yield self.of_batch(variables, put_batch(local, self.mesh)), count
+
+    def _rows_of_this_process(self) -> slice:
+        size = self.batch_size // jax.process_count()
+        return slice(jax.process_index() * size, (jax.process_index() + 1) * size)
+
+
+def _predict(variables, batch, *, model: Network, scaler: Scaler):
+    features, frame_mask = standardize(batch["features"], batch["num_frames"], scaler)
+    posteriors: Any = model.apply(variables, features, frame_mask)
+    # padding holds no sound: what the network says of it counts for nothing
+    is_real = posteriors.frame_mask[:, :, None]
+    return posteriors.clip, posteriors.frame * is_real, posteriors.attention * is_real
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +165,7 @@ def epoch_posteriors(
     for epoch in epochs:
         path = posteriors_path(workdir, split, epoch)
         found = _load_if_whole(path)
-        if parallel.as_first_says(found is not None):
+        if parallel.broadcast_from_first(found is not None):
             found = PosteriorSet.load(path) if found is None else found
         else:
             found = predict(load_epoch(workdir, config, epoch).variables, split)

@@ -23,7 +23,7 @@ from typing import Any
 from absl import flags, logging
 
 from gcrnn_jax.allocator import restart_tuned
-from gcrnn_jax.errors import ConfigError, end_at_signals, run_command
+from gcrnn_jax.errors import ConfigError, exit_at_signals, run_command
 
 
 def run(config: dict[str, Any], workdir: Path) -> None:
@@ -45,8 +45,8 @@ def run(config: dict[str, Any], workdir: Path) -> None:
 
     check_config.check_config(config)
     size = config["sampling"]["batch_size"] // parallel.num_processes()
-    system.use_this_machine(size, config["parallel"]["cpu_devices"])
-    with parallel.ending_together():
+    system.configure_jax(size, config["parallel"]["cpu_devices"])
+    with parallel.exit_all_on_failure():
         check_config.check_shapes(config, len(jax.devices()))
         first = jax.process_index() == 0
         make_folder(workdir)
@@ -187,7 +187,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(__doc__)
         return
     restart_tuned()
-    end_at_signals()
+    exit_at_signals()
     config, workdir = _parse(argv)
     logging.set_verbosity(logging.WARNING)
     run(config, workdir)

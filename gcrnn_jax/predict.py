@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gcrnn_jax.allocator import restart_tuned
-from gcrnn_jax.errors import ConfigError, DataError, end_at_signals, run_command
+from gcrnn_jax.errors import ConfigError, DataError, exit_at_signals, run_command
 
 if TYPE_CHECKING:
     import numpy as np
@@ -181,10 +181,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if flags.batch_size < 1:
         raise ConfigError(f"--batch_size: expected 1 or more, got {flags.batch_size}")
     restart_tuned()
-    end_at_signals()
+    exit_at_signals()
     from gcrnn_jax import system
 
-    system.use_this_machine(flags.batch_size)
+    system.configure_jax(flags.batch_size)
     paths = [flags.model, *flags.fuse]
     is_drawn = "plot" in formats
     recognizer = load_model(

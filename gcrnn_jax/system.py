@@ -44,9 +44,9 @@ _NETWORKS: dict[str, type[Network]] = {
 }
 
 
-def use_this_machine(batch_size: int | None = None, cpu_devices: int = 0) -> None:
+def configure_jax(batch_size: int | None = None, cpu_devices: int = 0) -> None:
     """Settles devices and the cache of compiled programs; first of all commands."""
-    parallel.keep_compiled(cache_folder() / "compiled")
+    parallel.use_compilation_cache(cache_folder() / "compiled")
     parallel.use_cpu_cores(batch_size, cpu_devices)
     parallel.initialize()
 
@@ -211,7 +211,7 @@ def train_run(
         )
         train(
             state,
-            parallel.pmapped(step, mesh, shared=held, donate=True),
+            parallel.data_parallel(step, mesh, shared=held, donate=True),
             batches,
             mesh=mesh,
             checkpoints=checkpoints,

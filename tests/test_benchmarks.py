@@ -42,7 +42,7 @@ def test_a_scan_counts_every_round():
 
 def test_devices_count_together():
     mesh = parallel.make_mesh(jax.devices()[:4])
-    mapped = parallel.pmapped(lambda _, x: x @ x[0], mesh, out_axes=parallel.AXIS)
+    mapped = parallel.data_parallel(lambda _, x: x @ x[0], mesh, out_axes=parallel.AXIS)
     x = jnp.zeros((4, 2, 2))
     assert work_of(mapped, (), x).operations == 4 * 2 * 2**3
 

@@ -158,14 +158,14 @@ class FrontEnd:
 
     def __call__(self, waveform: np.ndarray) -> np.ndarray:
         """Returns the features of the first `clip_s` seconds, float32 [<= T, F]."""
-        return self.of_log_mel(self.log_mel(waveform[: self.clip_length]))
+        return self.features_from_log_mel(self.log_mel(waveform[: self.clip_length]))
 
     def log_mel(self, waveform: np.ndarray) -> np.ndarray:
         """Returns the log-mel frames of a waveform of any length, float32 [T, M]."""
         fields = {name: getattr(self, name) for name in _LOG_MEL_FIELDS}
         return log_mel(waveform, **fields)
 
-    def of_log_mel(self, log_mel: np.ndarray) -> np.ndarray:
+    def features_from_log_mel(self, log_mel: np.ndarray) -> np.ndarray:
         """Returns the features of a stretch of log-mel frames: [T, M] -> [T, F]."""
         if self.kind == "log_mel":
             return log_mel

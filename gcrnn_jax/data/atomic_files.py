@@ -49,7 +49,7 @@ def write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
 
 
 @contextlib.contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path) -> Iterator[Path]:
     """Gives a folder to fill, which appears at path once the block has ended well.
 
     What was at path is replaced then; where the block fails, it stays.

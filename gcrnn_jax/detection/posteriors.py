@@ -1,26 +1,17 @@
 """Posteriors of one system on one set of clips: made, saved, loaded and fused."""
 
 import dataclasses
-import functools
 import io
 import json
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import jax
 import numpy as np
-from jax.sharding import Mesh
 
 from gcrnn_jax.data.atomic_files import make_folder, write_atomically
-from gcrnn_jax.data.loader import evaluation_batches
-from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import DataError, GcrnnError
-from gcrnn_jax.models.network import Network
-from gcrnn_jax.training.augment import Scaler, standardize
-from gcrnn_jax.training.parallel import AXIS, pmapped, put_batch, to_host
 
 # What NumPy raises for files that are missing, cut short or something else.
 _UNREADABLE = (
@@ -141,76 +132,3 @@ def first_difference(expected: Sequence[str], found: Sequence[str]) -> str | Non
     if len(expected) != len(found):
         return f"{len(found)} clips, expected {len(expected)}"
     return None
-
-
-class Predictor:
-    """A network compiled once, to predict with the weights of many epochs."""
-
-    def __init__(self, model: Network, scaler: Scaler, mesh: Mesh, batch_size: int):
-        """The batch is rounded up to a multiple of the devices."""
-        devices = mesh.devices.size
-        self.mesh, self.model = mesh, model
-        self.batch_size = -(-batch_size // devices) * devices
-        predict = functools.partial(_predict, model=model, scaler=scaler)
-        self.of_batch = pmapped(predict, mesh, out_axes=AXIS)
-
-    def __call__(
-        self,
-        variables,
-        split: Split,
-        hop_s: float,
-        postprocessing: Postprocessing,
-    ) -> PosteriorSet:
-        """Predicts all clips of a split.
-
-        Args:
-            variables: {"params": ..., "batch_stats": ...}, on any device or none.
-            split: Of a feature store made by the model's front end.
-            hop_s: Seconds a frame of the features; merged frames are accounted for.
-            postprocessing: To be kept with the posteriors.
-        """
-        clips, frames = [], []
-        for output, count in self._outputs(variables, split):
-            clip, frame = to_host(output[:2])  # attention stays on the devices
-            clips.append(clip[:count])
-            frames.append(frame[:count])
-        clip, frame = np.concatenate(clips), np.concatenate(frames)
-        return PosteriorSet(
-            tuple(split.clip_ids),
-            tuple(split.class_names),
-            hop_s * self.model.frames_merged,
-            clip,
-            frame,
-            postprocessing,
-        )
-
-    def attention(self, variables, split: Split) -> np.ndarray:
-        """How much each frame counts for each class, float32 [N, T, K], 0 if padded.
-
-        Args:
-            variables: As of a call.
-            split: As of a call.
-        """
-        found = [np.zeros((0, 0, len(split.class_names)), np.float32)]
-        for output, count in self._outputs(variables, split):
-            found.append(to_host(output[2])[:count])
-        return np.concatenate(found[1:] or found)  # none of no clips
-
-    def _outputs(self, variables, split: Split):
-        """Posteriors and attention of every batch, and how many of its rows count."""
-        rows = self._rows_of_this_process()
-        for batch, count in evaluation_batches(split, self.batch_size):
-            local = {k: batch[k][rows] for k in ("features", "num_frames")}
-            yield self.of_batch(variables, put_batch(local, self.mesh)), count
-
-    def _rows_of_this_process(self) -> slice:
-        size = self.batch_size // jax.process_count()
-        return slice(jax.process_index() * size, (jax.process_index() + 1) * size)
-
-
-def _predict(variables, batch, *, model: Network, scaler: Scaler):
-    features, frame_mask = standardize(batch["features"], batch["num_frames"], scaler)
-    posteriors: Any = model.apply(variables, features, frame_mask)
-    # padding holds no sound: what the network says of it counts for nothing
-    is_real = posteriors.frame_mask[:, :, None]
-    return posteriors.clip, posteriors.frame * is_real, posteriors.attention * is_real

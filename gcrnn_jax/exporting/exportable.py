@@ -43,12 +43,12 @@ class Exportable:
     @property
     def frame_hop_s(self) -> float:
         """Seconds per frame of posteriors."""
-        return self.front_end.hop_s * self.network.frames_merged
+        return self.front_end.hop_s * self.network.time_reduction
 
     @property
-    def min_frames(self) -> int:
+    def min_input_frames(self) -> int:
         """Fewest frames of features that the network takes."""
-        return self.network.min_frames
+        return self.network.min_input_frames
 
     @property
     def min_samples(self) -> int:
@@ -57,7 +57,7 @@ class Exportable:
         An MFCC needs as many frames as one fit of its derivatives, mirrored ends need
         what they mirror.
         """
-        front_end, frames = self.front_end, self.min_frames
+        front_end, frames = self.front_end, self.min_input_frames
         if front_end.kind == "mfcc":
             frames = max(frames, front_end.delta_width)
         if not front_end.centered:

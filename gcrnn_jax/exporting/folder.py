@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gcrnn_jax.data.atomic_files import write_atomically, written_whole
+from gcrnn_jax.data.atomic_files import atomic_folder, write_atomically
 from gcrnn_jax.errors import ConfigError, WorkdirError
 from gcrnn_jax.exporting import parity, stablehlo
 from gcrnn_jax.exporting.exportable import Exportable
@@ -42,7 +42,7 @@ def export_model(
     """
     check_packages(formats)
     check_output(output)
-    with written_whole(output) as folder:
+    with atomic_folder(output) as folder:
         programs = _write_programs(model, folder, formats)
         card = _card(model, formats, programs, _compare(model, folder, formats))
         content = (json.dumps(card, indent=1) + "\n").encode()
@@ -147,7 +147,7 @@ def _card(
     exported = {
         "programs": programs,
         "sample_rate_hz": model.front_end.sample_rate_hz,
-        "min_frames": model.min_frames,
+        "min_frames": model.min_input_frames,
         "min_samples": model.min_samples,
         "frame_hop_s": model.frame_hop_s,
         "inputs": "float32; features unscaled, the scaler is inside; all frames real: "

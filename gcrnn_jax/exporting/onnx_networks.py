@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from gcrnn_jax.errors import ConfigError
 from gcrnn_jax.exporting.exportable import Exportable
-from gcrnn_jax.exporting.onnx_compared import frame_cnn, mlp, window_cnn
+from gcrnn_jax.exporting.onnx_baselines import frame_cnn, mlp, window_cnn
 from gcrnn_jax.exporting.onnx_gated_crnn import gated_crnn
 from gcrnn_jax.exporting.onnx_graph import Graph
 

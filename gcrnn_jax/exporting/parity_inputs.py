@@ -83,7 +83,7 @@ def make_cases(model: Exportable, clips: Clips, seed: int = 0) -> list[Case]:
     """
     rng, cases = np.random.default_rng(seed), []
     whole = model.front_end.num_frames
-    shorter = max(whole // 2 - 1, model.min_frames)
+    shorter = max(whole // 2 - 1, model.min_input_frames)
     for batch, num_frames in ((1, shorter), (3, whole), (1, whole + whole // 2 + 1)):
         size = model.samples_of(num_frames) + model.front_end.hop_length // 3
         size = max(size, model.min_samples)

@@ -29,7 +29,7 @@ def program_of_features(model: Exportable) -> bytes:
     """A program features [batch, frames, F] -> (clip, frame), batch and frames free."""
     shape = export.symbolic_shape(
         f"batch, frames, {model.front_end.num_bins}",
-        constraints=(f"frames >= {model.min_frames}",),
+        constraints=(f"frames >= {model.min_input_frames}",),
     )
     # or GPUs would multiply in fewer bits than the features have
     with jax.default_matmul_precision("highest"):

@@ -11,9 +11,9 @@ from gcrnn_jax.models.layers import (
     BatchNorm,
     Convolution,
     dropout,
-    silenced,
+    mask_padding,
 )
-from gcrnn_jax.models.network import Network, Posteriors, whole_or
+from gcrnn_jax.models.network import Network, Posteriors, mask_or_ones
 from gcrnn_jax.models.pooling import max_pool, pool_mask
 
 _xavier = nn.initializers.variance_scaling(2.0, "fan_avg", "uniform")  # gain sqrt(2)
@@ -61,7 +61,7 @@ class FrameCnn(Network):
             )
 
     @property
-    def frames_merged(self) -> int:
+    def time_reduction(self) -> int:
         """Frames of features in one frame of posteriors."""
         return math.prod(self.time_pooling)
 
@@ -76,11 +76,11 @@ class FrameCnn(Network):
     ) -> Posteriors:
         """See `Network`."""
         num_clips, num_frames, _ = features.shape
-        frame_mask = whole_or(frame_mask, features)
+        frame_mask = mask_or_ones(frame_mask, features)
         x = features[:, :, None, :]  # [B, T, 1, F]: bins are channels
         x, frame_mask = self._convolve(x, frame_mask, train)
         x = nn.relu(self._norm("last_norm", x, frame_mask, train))
-        x = silenced(x, frame_mask)
+        x = mask_padding(x, frame_mask)
         detection = self._convolution("detection", self.num_classes, x)[:, :, 0]
         attention = self._attend(x, frame_mask)
         tagged = self._tag(x, frame_mask, train, clip_keys)
@@ -96,13 +96,15 @@ class FrameCnn(Network):
             x = self._norm(f"block_{block}_norm", x, frame_mask, train)
             if block:  # what comes in is normalised only
                 x = ACTIVATIONS[self.activation](x)
-            x = self._convolution(f"block_{block}", filters, silenced(x, frame_mask))
+            x = self._convolution(
+                f"block_{block}", filters, mask_padding(x, frame_mask)
+            )
             if x.shape[1] < time:
                 raise ValueError(
                     f"time_pooling {self.time_pooling} leaves nothing of {x.shape[1]} "
                     f"frames in block {block}"
                 )
-            x = max_pool(silenced(x, frame_mask), time, 1)
+            x = max_pool(mask_padding(x, frame_mask), time, 1)
             frame_mask = pool_mask(frame_mask, time)
         return x, frame_mask
 

@@ -17,7 +17,7 @@ from gcrnn_jax.models.layers import (
     Convolution,
     GatedConv,
 )
-from gcrnn_jax.models.network import Network, Posteriors, whole_or
+from gcrnn_jax.models.network import Network, Posteriors, mask_or_ones
 from gcrnn_jax.models.pooling import attention_pool, max_pool, pool_mask
 
 _POSITIVE = (
@@ -110,7 +110,7 @@ class GatedCrnn(Network):
                 raise ValueError(f"{name} must be 1 or more, got {value}")
 
     @property
-    def frames_merged(self) -> int:
+    def time_reduction(self) -> int:
         """Frames of features in one frame of posteriors."""
         return math.prod(self.time_pooling)
 
@@ -125,7 +125,7 @@ class GatedCrnn(Network):
     ) -> Posteriors:
         """See `Network`."""
         x = features[..., None]  # [B, T, F, 1]
-        x, frame_mask = self._convolve(x, whole_or(frame_mask, features), train)
+        x, frame_mask = self._convolve(x, mask_or_ones(frame_mask, features), train)
         x = x.reshape(x.shape[0], x.shape[1], -1)  # [B, T, F * C]
         outputs = [
             BidirectionalGru(

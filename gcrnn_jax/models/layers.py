@@ -98,7 +98,7 @@ class BatchNorm(nn.Module):
         count = jnp.asarray(x.shape[0] * x.shape[1], x.dtype)
         if frame_mask is not None:
             count = frame_mask.sum(dtype=x.dtype)
-            x = silenced(x, frame_mask)
+            x = mask_padding(x, frame_mask)
         sums = (x.sum((0, 1, 2)), jnp.square(x).sum((0, 1, 2)), count * x.shape[2])
         if self.axis_name is not None:
             sums = lax.psum(sums, self.axis_name)
@@ -144,7 +144,7 @@ class GatedConv(nn.Module):
         else:
             x = ACTIVATIONS[self.activation](x)
         if frame_mask is not None:  # or the next convolution would see the padding
-            x = silenced(x, frame_mask)
+            x = mask_padding(x, frame_mask)
         return x.astype(activation_dtype(self.dtype))
 
 
@@ -242,7 +242,7 @@ def _per_direction(initializer):
     return init
 
 
-def silenced(x: jax.Array, frame_mask: jax.Array) -> jax.Array:
+def mask_padding(x: jax.Array, frame_mask: jax.Array) -> jax.Array:
     """Sets x [B, T, F, C] to 0 where frame_mask [B, T] is False, on padding."""
     return jnp.where(frame_mask[:, :, None, None], x, jnp.zeros((), x.dtype))
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from gcrnn_jax.models.layers import dropout
-from gcrnn_jax.models.network import Network, Posteriors, whole_or
+from gcrnn_jax.models.network import Network, Posteriors, mask_or_ones
 
 
 class Mlp(Network):
@@ -45,7 +45,7 @@ class Mlp(Network):
         clip_keys: jax.Array | None = None,
     ) -> Posteriors:
         """See `Network`."""
-        frame_mask = whole_or(frame_mask, features)
+        frame_mask = mask_or_ones(frame_mask, features)
         x = _with_context(features, frame_mask, self.context_frames)
         for layer, size in enumerate(self.hidden):
             x = nn.relu(nn.Dense(size, kernel_init=_uniform, name=f"hidden_{layer}")(x))

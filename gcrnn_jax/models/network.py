@@ -23,14 +23,14 @@ class Network(nn.Module):
     axis_name: str | None = None  # BatchNorm over all devices of this mapped axis
 
     @property
-    def frames_merged(self) -> int:
+    def time_reduction(self) -> int:
         """Frames of features in one frame of posteriors."""
         return 1
 
     @property
-    def min_frames(self) -> int:
+    def min_input_frames(self) -> int:
         """Fewest frames of features that it takes."""
-        return self.frames_merged
+        return self.time_reduction
 
     def __call__(
         self,
@@ -50,7 +50,7 @@ class Network(nn.Module):
                 no dropout.
 
         Returns:
-            Posteriors with at least T = input frames // frames_merged; what is beyond
+            Posteriors with at least T = input frames // time_reduction; what is beyond
             the last input frame is padding.
 
         Raises:
@@ -59,6 +59,6 @@ class Network(nn.Module):
         raise NotImplementedError
 
 
-def whole_or(frame_mask: jax.Array | None, features: jax.Array) -> jax.Array:
+def mask_or_ones(frame_mask: jax.Array | None, features: jax.Array) -> jax.Array:
     """The mask [B, T] of the real frames of features [B, T, F]; None: of all."""
     return jnp.ones(features.shape[:2], bool) if frame_mask is None else frame_mask

@@ -6,7 +6,7 @@ from flax import linen as nn
 from jax.core import max_dim  # of lengths that an exported network leaves open, too
 
 from gcrnn_jax.models.layers import GatedConv
-from gcrnn_jax.models.network import Network, Posteriors, whole_or
+from gcrnn_jax.models.network import Network, Posteriors, mask_or_ones
 from gcrnn_jax.models.pooling import max_pool, pool_mask
 
 
@@ -47,12 +47,12 @@ class WindowCnn(Network):
             raise ValueError(f'pooling must be "max" or "mean", got {self.pooling!r}')
 
     @property
-    def frames_merged(self) -> int:
+    def time_reduction(self) -> int:
         """The step between windows in prediction."""
         return self.window_frames // 2
 
     @property
-    def min_frames(self) -> int:
+    def min_input_frames(self) -> int:
         """Fewest frames of features that it takes: what a window lacks is padding."""
         return 1
 
@@ -67,7 +67,7 @@ class WindowCnn(Network):
     ) -> Posteriors:
         """See `Network`; T counts windows in training."""
         num_clips, num_frames, num_bins = features.shape
-        frame_mask = whole_or(frame_mask, features)
+        frame_mask = mask_or_ones(frame_mask, features)
         size = self.window_frames
         step = size if train else size // 2
         count = max_dim(1, -(-(num_frames - size) // step) + 1)

@@ -35,11 +35,11 @@ class TrainedModel:
         front_end: How it hears.
         class_names: K.
         hop_s: Seconds a frame of its posteriors.
-        frames_merged: Frames of features in one of posteriors.
+        time_reduction: Frames of features in one of posteriors.
         postprocessing: Its thresholds, and its way to events.
         digest: Of weights and card: two models with one digest say the same.
         batch_size: Windows that are computed at once.
-        min_frames: Fewest frames of features that the network takes.
+        min_input_frames: Fewest frames of features that the network takes.
         of_batch: (features float16 [B, W, F], num_frames int32 [B]) -> posteriors of
             the clips [B, K] and the frames [B, T, K], on the devices; if that is asked
             for also attention [B, T, K].
@@ -48,12 +48,12 @@ class TrainedModel:
     front_end: FrontEnd
     class_names: tuple[str, ...]
     hop_s: float
-    frames_merged: int
+    time_reduction: int
     postprocessing: Postprocessing
     digest: str
     batch_size: int
     of_batch: Callable
-    min_frames: int = 1
+    min_input_frames: int = 1
 
 
 def load_trained(
@@ -87,8 +87,8 @@ def load_trained(
     return TrainedModel(
         FrontEnd.from_dict(card["front_end"]),
         tuple(card["classes"]["names"]),
-        card["hop_s"] * predictor.model.frames_merged,
-        predictor.model.frames_merged,
+        card["hop_s"] * predictor.model.time_reduction,
+        predictor.model.time_reduction,
         postprocessing_of(card),
         _digest(card, arrays),
         predictor.batch_size,
@@ -175,13 +175,13 @@ def _windows(
     try:
         frames = stream_log_mel(counted(), front_end)
         for start, window in cut_windows(
-            frames, front_end.num_frames, model.frames_merged
+            frames, front_end.num_frames, model.time_reduction
         ):
-            if len(window) >= model.min_frames:
+            if len(window) >= model.min_input_frames:
                 is_heard = True
-                yield _Window(number, start, front_end.of_log_mel(window))
+                yield _Window(number, start, front_end.features_from_log_mel(window))
         if not is_heard:
-            hops = (model.min_frames - 1) * front_end.hop_length
+            hops = (model.min_input_frames - 1) * front_end.hop_length
             raise Rejected(
                 "TOO_SHORT",
                 f"{num_samples} samples at {rate_hz} Hz, "
@@ -236,7 +236,7 @@ def _fetch(
             yield window, None
             continue
         clip, *of_frames = next(rows)
-        num_frames = -(-len(window.features) // model.frames_merged)
+        num_frames = -(-len(window.features) // model.time_reduction)
         of_frames = [values[:num_frames] for values in of_frames]
         clip = np.broadcast_to(clip, of_frames[0].shape)
         yield window, np.stack([clip, *of_frames], axis=1)
@@ -254,7 +254,7 @@ def _track(
                 ends.append(window)
             else:
                 flat = values.reshape(len(values), -1)
-                yield window.start // model.frames_merged, flat
+                yield window.start // model.time_reduction, flat
 
     for block in cross_fade(until_end()):
         track.append(block.reshape(len(block), -1, track.num_classes))

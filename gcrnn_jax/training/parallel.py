@@ -20,7 +20,7 @@ from jax._src import distributed  # its client has no public name
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from gcrnn_jax.errors import PreemptedError, end_now, exit_code, tell
+from gcrnn_jax.errors import PreemptedError, exit_code, exit_now, print_error
 
 AXIS = "data"  # the mapped axis: the clips of a batch
 
@@ -87,7 +87,7 @@ def use_cpu_cores(batch_size: int | None = None, num_devices: int = 0) -> None:
     jax.config.update("jax_num_cpu_devices", num_devices)
 
 
-def keep_compiled(folder: Path) -> None:
+def use_compilation_cache(folder: Path) -> None:
     """Keeps compiled programs in a folder of the user's, for the next start.
 
     JAX_COMPILATION_CACHE_DIR, if set, has precedence. A folder that others may write
@@ -129,7 +129,7 @@ def put_batch(rows, mesh: Mesh):
     )
 
 
-def pmapped(
+def data_parallel(
     step: Callable, mesh: Mesh, *, shared=None, out_axes=None, donate: bool = False
 ):
     """Compiles a per-replica function for all devices, as `jax.pmap` does.
@@ -185,7 +185,7 @@ def barrier(name: str) -> None:
 
 
 @contextlib.contextmanager
-def ending_together() -> Iterator[None]:
+def exit_all_on_failure() -> Iterator[None]:
     """Ends all processes of a run, with one exit code, when one of them fails.
 
     The others may be waiting for it in a collective, where no message reaches them:
@@ -197,7 +197,7 @@ def ending_together() -> Iterator[None]:
         return
     signal.signal(signal.SIGINT, signal.default_int_handler)  # to tell the others
     over = threading.Event()
-    threading.Thread(target=_end_with_others, args=(over,), daemon=True).start()
+    threading.Thread(target=_exit_when_another_fails, args=(over,), daemon=True).start()
     try:
         yield
     except PreemptedError:  # comes to all of them at the same step
@@ -205,10 +205,10 @@ def ending_together() -> Iterator[None]:
     except BaseException as error:
         over.set()
         code = exit_code(error)
-        if _leave_failure(code):
-            tell(error)
-        _wait_until_all_heard()
-        end_now(code)
+        if _publish_failure(code):
+            print_error(error)
+        _wait_until_all_notified()
+        exit_now(code)
     finally:
         over.set()
 
@@ -217,16 +217,16 @@ _FAILED, _HEARD = "gcrnn_jax/failed", "gcrnn_jax/heard/"
 _LOOK_EVERY_S, _WAIT_S = 0.2, 10.0
 
 
-def _end_with_others(over: threading.Event) -> None:
+def _exit_when_another_fails(over: threading.Event) -> None:
     client: Any = distributed.global_state.client
     while not over.wait(_LOOK_EVERY_S):
         with contextlib.suppress(jax.errors.JaxRuntimeError):  # nothing is there yet
             code = int(client.key_value_try_get(_FAILED))
-            _wait_until_all_heard()
-            end_now(code)
+            _wait_until_all_notified()
+            exit_now(code)
 
 
-def _leave_failure(code: int) -> bool:
+def _publish_failure(code: int) -> bool:
     """Returns False if another process has failed before: one message is enough."""
     client: Any = distributed.global_state.client
     try:
@@ -236,7 +236,7 @@ def _leave_failure(code: int) -> bool:
     return True
 
 
-def _wait_until_all_heard() -> None:
+def _wait_until_all_notified() -> None:
     """The coordination service may end with this process."""
     client: Any = distributed.global_state.client
     deadline = time.monotonic() + _WAIT_S
@@ -248,14 +248,14 @@ def _wait_until_all_heard() -> None:
             time.sleep(_LOOK_EVERY_S)
 
 
-def as_all_say(value: bool) -> bool:
+def all_processes_agree(value: bool) -> bool:
     """Whether every process holds it for true."""
     if jax.process_count() == 1:
         return value
     return bool(multihost_utils.process_allgather(np.asarray(value)).all())
 
 
-def as_first_says(value: bool) -> bool:
+def broadcast_from_first(value: bool) -> bool:
     """What the first process holds for true: a file may not be seen by all at once."""
     if jax.process_count() == 1:
         return value

@@ -28,7 +28,7 @@ def fits(split: Split, mesh: Mesh, fraction: float) -> bool:
     size = len(split) * sum(x.nbytes for x in gather(split, np.arange(1)).values())
     stats = [device.memory_stats() or {} for device in mesh.local_devices]
     limit = min(one.get("bytes_limit", 0) for one in stats)
-    return parallel.as_all_say(size <= fraction * limit)
+    return parallel.all_processes_agree(size <= fraction * limit)
 
 
 def put_split(split: Split, mesh: Mesh) -> dict[str, jax.Array]:

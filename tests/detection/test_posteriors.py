@@ -4,9 +4,10 @@ import jax
 import numpy as np
 import pytest
 
-from gcrnn_jax.detection.posteriors import PosteriorSet, Predictor, fuse
+from gcrnn_jax.detection.posteriors import PosteriorSet, fuse
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import DataError
+from gcrnn_jax.inference import Predictor
 from gcrnn_jax.models.gated_crnn import GatedCrnn
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.augment import Scaler

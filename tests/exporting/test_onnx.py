@@ -55,7 +55,7 @@ def check(model, features_for, shapes):
 @pytest.mark.parametrize("fields", NETWORKS, ids=str)
 def test_a_graph_predicts_what_the_network_does(small, features_for, fields):
     model = small(**fields)
-    check(model, features_for, [(1, model.min_frames), (3, 23)])
+    check(model, features_for, [(1, model.min_input_frames), (3, 23)])
 
 
 def with_small_grus(model):

@@ -49,7 +49,7 @@ def test_a_program_predicts_what_the_model_does_at_any_batch_and_length(
     model = exportable(stored)
     program = export.deserialize(bytearray(stablehlo.program_of_features(model)))
     assert program.platforms == ("cpu", "cuda", "tpu")
-    least = model.min_frames
+    least = model.min_input_frames
     for batch, num_frames in ((1, least), (3, 35)):
         features = features_for(model, batch, num_frames)
         found = program.call(features)
@@ -62,7 +62,7 @@ def test_a_program_refuses_fewer_frames_than_the_network_merges(small, features_
     model = small(time_pooling=[2, 2, 2, 1])
     program = export.deserialize(bytearray(stablehlo.program_of_features(model)))
     with pytest.raises(ValueError, match="frames"):
-        program.call(features_for(model, 1, model.min_frames - 1))
+        program.call(features_for(model, 1, model.min_input_frames - 1))
 
 
 def test_what_was_trained_in_bfloat16_is_exported_in_float32(stored):

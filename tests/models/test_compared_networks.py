@@ -53,7 +53,7 @@ def test_a_padded_clip_gives_what_the_clip_alone_gives(model):
     mask = np.arange(24) < np.array([[24], [16]])
     padded = model.apply(variables, np.where(mask[..., None], x, 7), mask)
     alone = model.apply(variables, x[1:, :16])
-    frames = 16 // model.frames_merged
+    frames = 16 // model.time_reduction
     np.testing.assert_allclose(padded.clip[1], alone.clip[0], atol=1e-6)
     np.testing.assert_allclose(
         padded.frame[1, :frames], alone.frame[0, :frames], atol=1e-6

@@ -34,7 +34,7 @@ def augmented(augmentation, inputs, seed=0, num_devices=4):
     def apply(key_data, inputs):
         return augmentation(jax.random.wrap_key_data(key_data), inputs, SCALER)
 
-    mapped = parallel.pmapped(apply, mesh, out_axes=parallel.AXIS)
+    mapped = parallel.data_parallel(apply, mesh, out_axes=parallel.AXIS)
     key_data = jax.random.key_data(jax.random.key(seed))
     out = mapped(key_data, parallel.put_batch(inputs, mesh))
     return Inputs(*map(np.asarray, out))

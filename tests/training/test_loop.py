@@ -93,7 +93,7 @@ def run(
         )
         return train(
             state,
-            parallel.pmapped(step, mesh, shared=held, donate=True),
+            parallel.data_parallel(step, mesh, shared=held, donate=True),
             training_batches(
                 None if is_resident else split, sampler, start_step=int(state.step)
             ),

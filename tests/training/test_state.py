@@ -70,7 +70,7 @@ def trained(batches, num_devices, mapped=None, dtype="float32", augment=EVERYTHI
         model, optimizer, augmentation=augment, scaler=scaler, loss=Loss(), seed=5
     )
     state = parallel.put_state(state, mesh)
-    compiled = (mapped or parallel.pmapped)(step, mesh)
+    compiled = (mapped or parallel.data_parallel)(step, mesh)
     losses = []
     for batch in batches:
         state, metrics = compiled(state, parallel.put_batch(batch, mesh))
@@ -140,7 +140,7 @@ def test_the_gradient_is_the_mean_over_devices_and_not_their_sum():
             loss=Loss(),
             seed=5,
         )
-        compiled = parallel.pmapped(step, mesh)
+        compiled = parallel.data_parallel(step, mesh)
         _, metrics = compiled(
             parallel.put_state(state, mesh), parallel.put_batch(batch, mesh)
         )
@@ -229,7 +229,7 @@ def test_dropout_is_the_same_on_any_number_of_devices():
             loss=Loss(clip=0.0, frame=1.0),
             seed=5,
         )
-        compiled = parallel.pmapped(step, mesh)
+        compiled = parallel.data_parallel(step, mesh)
         state = parallel.put_state(state, mesh)
         for batch in batches:
             state, metrics = compiled(state, parallel.put_batch(batch, mesh))

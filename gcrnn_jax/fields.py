@@ -1,0 +1,128 @@
+"""Sections of a configuration -> typed objects; a mistake names the nearest field."""
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from gcrnn_jax.errors import ConfigError
+
+T = typing.TypeVar("T")
+_NOT_FIELDS = ("parent", "name")  # that flax adds to every module
+_WRONG = object()
+
+
+def construct(cls: type[T], values: Mapping[str, Any], section: str, **given: Any) -> T:
+    """Builds a dataclass, or a flax module, from the values of a section.
+
+    Args:
+        cls: Its annotations say which types are accepted: int, float (an int is one),
+            bool, str, Literal, tuples (a list is one) and unions of them.
+        values: Plain values by field name; every field without a default is expected.
+        section: Name of the section, for messages.
+        given: Fields that are no part of the section.
+
+    Raises:
+        ConfigError: A field is unknown, missing, ill-typed or not finite, or the
+            constructor refuses its value.
+
+    Example:
+        >>> Point = dataclasses.make_dataclass("Point", [("x", float), ("y", float)])
+        >>> construct(Point, {"x": 1, "y": 2.5}, "point")
+        Point(x=1.0, y=2.5)
+        >>> construct(Point, {"x": 1, "yy": 2.5}, "point")
+        Traceback (most recent call last):
+        gcrnn_jax.errors.ConfigError: point.yy: unknown field; did you mean y?
+    """
+    hints = typing.get_type_hints(cls)
+    fields = {
+        field.name: field
+        for field in dataclasses.fields(typing.cast(Any, cls))
+        if field.init and field.name not in {*_NOT_FIELDS, *given}
+    }
+    for name in values:
+        if name not in fields:
+            raise unknown_field(name, fields, section)
+    missing = [
+        name
+        for name, field in fields.items()
+        if name not in values
+        and field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ConfigError(f"{section}.{missing[0]}: missing")
+    typed = {
+        name: convert(value, hints[name], f"{section}.{name}")
+        for name, value in values.items()
+    }
+    try:
+        return cls(**given, **typed)
+    except ValueError as error:
+        raise ConfigError(f"{section}: {error}") from error
+
+
+def unknown_field(name: str, known: Iterable[str], section: str) -> ConfigError:
+    """The error for a field that there is not, with the nearest one that there is."""
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    hint = f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(known)}"
+    return ConfigError(f"{section}.{name}: unknown field; {hint}")
+
+
+def convert(value: Any, hint: Any, where: str) -> Any:
+    """A value in the type that an annotation asks for: 10 as 10.0, a list as a tuple.
+
+    Raises:
+        ConfigError: It has another type, or is not finite; `where` names it.
+    """
+    converted = _convert(value, hint)
+    if converted is _WRONG:
+        raise ConfigError(f"{where}: expected {describe(hint)}, got {value!r}")
+    return converted
+
+
+def _convert(value: Any, hint: Any) -> Any:
+    origin, options = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        converted = (_convert(value, option) for option in options)
+        return next((one for one in converted if one is not _WRONG), _WRONG)
+    if origin is typing.Literal:
+        return value if value in options else _WRONG
+    if origin is tuple:
+        return _convert_items(value, options)
+    is_bool = isinstance(value, bool)
+    if hint is float and isinstance(value, int) and not is_bool:
+        value = float(value)
+    is_right = isinstance(value, hint) and is_bool == (hint is bool)
+    is_finite = not isinstance(value, float) or math.isfinite(value)
+    return value if is_right and is_finite else _WRONG
+
+
+def _convert_items(value: Any, hints: tuple[Any, ...]) -> Any:
+    if not isinstance(value, list | tuple):
+        return _WRONG
+    if hints[1:] == (...,):
+        hints = hints[:1] * len(value)
+    if len(hints) != len(value):
+        return _WRONG
+    items = tuple(_convert(*pair) for pair in zip(value, hints, strict=True))
+    return _WRONG if any(item is _WRONG for item in items) else items
+
+
+def describe(hint: Any) -> str:
+    """An annotation as a user reads it."""
+    if typing.get_origin(hint) is typing.Literal:
+        return " or ".join(map(repr, typing.get_args(hint)))
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return " or ".join(map(describe, typing.get_args(hint)))
+    if typing.get_origin(hint) is tuple:
+        item, *rest = typing.get_args(hint)
+        if rest == [...]:
+            return f"a list of {describe(item)}"
+        return f"a list of {1 + len(rest)} {describe(item)}"
+    if hint is types.NoneType:
+        return "None"
+    return "a finite number" if hint is float else f"{hint.__name__}"
