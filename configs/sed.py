@@ -115,7 +115,7 @@ def get_config() -> ConfigDict:
     config.postprocessing.median_s = 0.0  # of a running median of frames; 0: none
     config.postprocessing.gap_s = 0.4  # shorter silences are filled
     config.postprocessing.min_event_s = 0.45  # shorter events are removed
-    config.postprocessing.require_clip_tag = True  # no event of a class that is not tagged
+    config.postprocessing.require_clip_tag = True  # or no event of a class
     config.postprocessing.at_least_one_tag = True
 
     config.thresholds = ConfigDict()  # found on validation clips, beside the fixed ones

@@ -16,7 +16,7 @@ _RESTARTED = "GCRNN_RESTARTED"
 
 
 def restart_tuned() -> None:
-    """Starts the running `python -m MODULE`, or `gcrnn`, anew with its allocator set up.
+    """Starts the running `python -m MODULE` or `gcrnn` anew, its allocator set up.
 
     XLA allocates the temporaries of every step anew. In pages of 4 kB the system
     takes a third of the time of a step to hand them out, and the C library reads what
@@ -34,7 +34,7 @@ def restart_tuned() -> None:
 
 
 def _can_be_restarted() -> bool:
-    """Whether the command line is that of the program: `gcrnn` or `python -um MODULE`."""
+    """Whether the program was started as `gcrnn` or `python -um MODULE`."""
     if Path(sys.argv[0]).name == "gcrnn" and sys.argv[0] in sys.orig_argv:
         return True
     name = getattr(sys.modules["__main__"].__spec__, "name", None)

@@ -300,8 +300,8 @@ def flags_with_todays_names(arguments: Sequence[str]) -> list[str]:
     """Command line flags in which names of version 0.1 are replaced.
 
     Example:
-        >>> flags_with_todays_names(["--config.loss.clip=1", "--config.model.filters=2"])
-        ['--config.loss.clip_weight=1', '--config.model.filters=2']
+        >>> flags_with_todays_names(["--config.loss.clip=1", "--config.seed=2"])
+        ['--config.loss.clip_weight=1', '--config.seed=2']
     """
     flags = []
     for argument in arguments:

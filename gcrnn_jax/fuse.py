@@ -22,11 +22,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
     flags = _parser().parse_args(argv)
     from gcrnn_jax.config import Fusion
-    from gcrnn_jax.data.preparation import cache_folder
     from gcrnn_jax.runs import Run, choose_runs, fuse_systems
     from gcrnn_jax.training import parallel
 
-    parallel.configure_jax(cache_folder() / "compiled")
+    parallel.configure_jax()
     epochs = None if flags.epochs is None else Fusion.parse(flags.epochs)
     systems = flags.systems
     if flags.choose:

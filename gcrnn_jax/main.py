@@ -45,7 +45,6 @@ def run(config: "Config", workdir: Path) -> None:
     import jax
 
     from gcrnn_jax.data.atomic_files import locked, make_folder
-    from gcrnn_jax.data.preparation import cache_folder
     from gcrnn_jax.runs import Run
     from gcrnn_jax.training import parallel
 
@@ -55,9 +54,7 @@ def run(config: "Config", workdir: Path) -> None:
             f"sampling.batch_size: {config.sampling.batch_size} clips do not divide "
             f"among {parallel.num_processes()} processes"
         )
-    parallel.configure_jax(
-        cache_folder() / "compiled", size, config.parallel.cpu_devices
-    )
+    parallel.configure_jax(size, config.parallel.cpu_devices)
     with parallel.exit_all_on_failure():
         config.check_shapes(len(jax.devices()))
         is_first = jax.process_index() == 0

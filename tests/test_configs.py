@@ -7,9 +7,9 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import pytest
-
 from gcrnn_jax.check_config import check_config, check_shapes
 from gcrnn_jax.system import make_model
+
 from tests import defaults
 
 NAMES = sorted(path.stem for path in Path("configs").glob("[a-z]*.py"))

@@ -5,10 +5,10 @@ from typing import Any
 
 import jax
 import numpy as np
+from gcrnn_jax.system import make_model, make_scaler
 
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.models.network import Network
-from gcrnn_jax.system import make_model, make_scaler
 from gcrnn_jax.training.augment import Scaler
 from gcrnn_jax.training.checkpoints import Model
 

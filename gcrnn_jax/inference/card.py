@@ -47,7 +47,7 @@ class ModelCard:
         return tuple(self.classes.names)
 
     def __post_init__(self):
-        """Raises ValueError for sizes that do not fit, or numbers that are not finite."""
+        """Raises ValueError for sizes that do not fit, or what is not finite."""
         num_bins, num_classes = self.front_end.num_bins, len(self.classes)
         for name, values in self.scaler._asdict().items():
             if values.shape != (num_bins,) or not np.isfinite(values).all():

@@ -69,8 +69,7 @@ class TrainedModel:
         batch_size = batch_size or card.config.sampling.batch_size
         batch_size = -(-batch_size // mesh.devices.size) * mesh.devices.size
         network = card.config.model.clone(num_classes=len(card.classes))
-        predict = functools.partial(_predict, network=network, scaler=card.scaler)
-        compiled = parallel.data_parallel(predict, mesh, out_axes=parallel.AXIS)
+        compiled = compile_network(network, card.scaler, mesh)
         return cls(card, network, variables, mesh, batch_size, compiled)
 
     def replace(self, *, card: ModelCard | None = None, variables: PyTree = None):
@@ -108,7 +107,7 @@ class TrainedModel:
 
     @property
     def min_input_frames(self) -> int:
-        """Fewest frames of features that are worth predicting: what lacks is padding."""
+        """Fewest frames of features to predict from; what lacks is padding."""
         return 1
 
     @functools.cached_property
@@ -189,6 +188,20 @@ class TrainedModel:
         for batch, count in evaluation_batches(split, self.batch_size):
             local = (batch["features"][rows], batch["num_frames"][rows])
             yield self.predict_batch(*local), count
+
+
+def compile_network(
+    network: Network, scaler: Scaler, mesh: Mesh
+) -> Callable[[PyTree, PyTree], Outputs]:
+    """A network as (variables, batch) -> clip, frame and attention on the devices.
+
+    Args:
+        network: With axis_name None.
+        scaler: Of the features.
+        mesh: The devices, over which the rows of a batch are spread.
+    """
+    predict = functools.partial(_predict, network=network, scaler=scaler)
+    return parallel.data_parallel(predict, mesh, out_axes=parallel.AXIS)
 
 
 def hash_model(card: Any, variables: PyTree) -> str:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from gcrnn_jax.system import postprocessing_of
 
 from gcrnn_jax.audio.decode import Rejected
 from gcrnn_jax.audio.frames import stream_log_mel
@@ -19,7 +20,6 @@ from gcrnn_jax.exporting.stablehlo import OF_FEATURES, is_exported, load_exporte
 from gcrnn_jax.inference import compile_predictor
 from gcrnn_jax.prediction.track import Track
 from gcrnn_jax.prediction.windows import cross_fade, cut_windows
-from gcrnn_jax.system import postprocessing_of
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.checkpoints import load_model
 

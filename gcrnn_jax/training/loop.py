@@ -163,8 +163,8 @@ def train(
                 is_epoch = number > 0 and number % steps_per_epoch == 0
                 checkpoints.save(state, is_epoch=is_epoch)
                 raise PreemptedError(
-                    f"preempted before step {number + 1} of {last}; saved in {log_path.parent}"
-                    ": run the same command again to continue"
+                    f"preempted before step {number + 1} of {last}; saved in "
+                    f"{log_path.parent}: run the same command again to continue"
                 )
             batch = put_batch(next(batches), mesh)
             with jax.transfer_guard("disallow"):  # the step reads what devices hold

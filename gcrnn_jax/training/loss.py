@@ -62,9 +62,7 @@ class Loss:
             if not (value := getattr(self, name)) >= 0:
                 raise ValueError(f"{name} must be 0 or more, got {value}")
         if not self.clip_weight + self.frame_weight > 0:
-            raise ValueError(
-                "clip_weight and frame_weight are 0: nothing to learn"
-            )
+            raise ValueError("clip_weight and frame_weight are 0: nothing to learn")
 
     def __call__(
         self,

@@ -21,6 +21,7 @@ from jax._src import distributed  # its client has no public name
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from gcrnn_jax.data.preparation import cache_folder
 from gcrnn_jax.errors import PreemptedError, exit_code, exit_now, print_error
 
 AXIS = "data"  # the mapped axis: the clips of a batch
@@ -55,19 +56,16 @@ _BARRIERS = itertools.count()  # a barrier's name must be new
 _A_WEEK_MS = 7 * 24 * 3600 * 1000
 
 
-def configure_jax(
-    compiled: Path, batch_size: int | None = None, cpu_devices: int = 0
-) -> None:
+def configure_jax(batch_size: int | None = None, cpu_devices: int = 0) -> None:
     """Settles devices, processes and the cache of compiled programs.
 
     Must come before anything that touches a device.
 
     Args:
-        compiled: Folder of compiled programs.
         batch_size: Of one process; None: any.
         cpu_devices: Of one process, where there is no accelerator; 0: one a core.
     """
-    use_compilation_cache(compiled)
+    use_compilation_cache(cache_folder() / "compiled")
     use_cpu_cores(batch_size, cpu_devices)
     initialize()
 

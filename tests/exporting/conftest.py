@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from gcrnn_jax.system import make_model
 
 from gcrnn_jax.exporting.exportable import exportable
-from gcrnn_jax.system import make_model
 from gcrnn_jax.training.checkpoints import Model
 from tests import defaults
 

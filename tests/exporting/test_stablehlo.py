@@ -4,13 +4,13 @@ import json
 import jax
 import numpy as np
 import pytest
+from gcrnn_jax.system import make_model, make_scaler
 from jax import export
 
 from gcrnn_jax.detection.posteriors import _predict
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.exporting import stablehlo
 from gcrnn_jax.exporting.exportable import exportable
-from gcrnn_jax.system import make_model, make_scaler
 
 SYSTEMS = {
     "gated": {},
