@@ -102,6 +102,7 @@ def prepare_soundscapes(
         StorageError: The disk is full or fails.
         WorkdirError: The output cannot be written, or another process prepares it.
     """
+    from gcrnn_jax.audio.soundscapes import VERSION
     from gcrnn_jax.data.build_store import build_store
     from gcrnn_jax.data.folder import SPLITS
     from gcrnn_jax.data.labels import DCASE2017_CLASSES
@@ -113,7 +114,8 @@ def prepare_soundscapes(
             raise ConfigError(f"soundscapes: split {name!r} is none of {SPLITS}")
         sources[name] = soundscape_source(name, seed, size, front_end.sample_rate_hz)
     if output is None:
-        output = cache_path("soundscapes", seed, dict(sizes), front_end.as_dict())
+        inputs = VERSION, seed, dict(sizes), front_end.as_dict()
+        output = cache_path("soundscapes", *inputs)
     return build_store(
         output,
         sources,
