@@ -108,10 +108,6 @@ def _mono(
     num_samples = 0
     for block in read_blocks(recording, limit):
         waveform = block.mean(axis=1, dtype=np.float64).astype(np.float32)
-        if not np.isfinite(waveform).all():
-            first = int(np.argmin(np.isfinite(waveform)))
-            detail = f"sample {num_samples + first} is {waveform[first]}"
-            raise Rejected("NONFINITE", detail)
         num_samples += len(waveform)
         yield waveform
     if limit is None or num_samples < limit:
@@ -219,12 +215,16 @@ def _open_with_ffmpeg(file: IO[bytes], reason: str) -> Any:
 def read_blocks(
     recording: soundfile.SoundFile, limit: int | None
 ) -> Iterator[np.ndarray]:
-    """Yields float32 [samples, channels], at most `limit` samples in all."""
+    """Yields float32 [samples, channels], at most `limit` samples in all.
+
+    Raises:
+        Rejected: Samples cannot be decoded, or are not finite.
+    """
     block_length = max(1, BLOCK_LENGTH // recording.channels)
     num_samples = 0
     while limit is None or num_samples < limit:
-        count = block_length if limit is None else limit - num_samples
-        count = min(block_length, count)
+        left = block_length if limit is None else limit - num_samples
+        count = min(block_length, left)
         try:
             block = recording.read(count, dtype="float32", always_2d=True)
         except (soundfile.LibsndfileError, ValueError) as error:
@@ -232,6 +232,10 @@ def read_blocks(
             raise Rejected("CORRUPT", f"{reason} after sample {num_samples}") from None
         if len(block) == 0:
             break
+        is_finite = np.isfinite(block).all(axis=1)
+        if not is_finite.all():
+            first = num_samples + int(np.argmin(is_finite))
+            raise Rejected("NONFINITE", f"sample {first} is not finite")
         num_samples += len(block)
         yield block
 

@@ -11,17 +11,12 @@ import numpy as np
 class FfmpegRecording:
     """The first audio stream of a file, read as a `soundfile.SoundFile` is.
 
-    Attributes:
-        samplerate: In Hz.
-        channels: How many.
-        format: "FFMPEG", for all of them.
-        frames: 0, as the number of samples is not known before the end.
-
     Raises:
         ValueError: FFmpeg knows no audio in the file, or cannot decode it.
     """
 
-    format, frames = "FFMPEG", 0
+    format = "FFMPEG"
+    frames = 0  # samples are not counted before the end
 
     def __init__(self, file: IO[bytes]):
         file.seek(0)

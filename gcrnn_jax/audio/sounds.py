@@ -84,9 +84,7 @@ CLASSES: dict[str, Sound] = {
     "Car alarm": Sound(
         180, (700, 1300), glide=(0.6, 1.3), period_s=(0.08, 0.8), motion="sweep"
     ),
-    "Reversing beeps": Sound(
-        245, (1100, 1400), tilt=(1.5, 4.0), on_s=(0.25, 0.6), off_s=(0.25, 0.6)
-    ),
+    "Reversing beeps": Sound(245, (1100, 1400), on_s=(0.4, 0.6), off_s=(0.4, 0.6)),
     "Bicycle": Sound(1897, band_hz=(1500, 6000), pulse_hz=(9, 45)),
     "Skateboard": Sound(1516, band_hz=(300, 4500), pulse_hz=(1.5, 9), swing_db=8),
     "Ambulance (siren)": Sound(

@@ -1,10 +1,9 @@
-"""Built-in soundscapes: made-up clips of the task's classes, for when there is no data.
+"""Built-in soundscapes: synthetic clips of the task's classes, to try the program with.
 
 A clip is a background of coloured noise, 1 to 4 events at -6 to +20 dB over it, and in
-some clips sounds that have no label. Clip i of seed s is the same on every machine and
-in every process: all choices are floats of a Philox stream with the key (s, i), and
-none depends on computed audio. So labels are equal exactly, and waveforms up to the
-rounding of float32 arithmetic, about 1e-6 of the peak.
+some clips sounds that have no label. Clip i of seed s is the same on every machine: all
+choices are floats of a Philox stream with the key (s, i), and none depends on computed
+audio. So labels are equal exactly, and waveforms but for rounding.
 
 Source: the classes and their frequencies are those of DCASE 2017 Task 4.
 Differs: frequencies are raised to the power 0.66, as the rarest class would be in one
@@ -100,11 +99,9 @@ def _placed(rng: Generator, name: str, max_snr_db: float) -> Placed:
 
 
 def components(seed: int, index: int, *, balanced: bool = False) -> np.ndarray:
-    """Returns what a clip is the sum of, before its overall gain.
+    """Returns what a clip is the sum of but for its level: float32 [N, 160000].
 
-    Returns:
-        float32 [N, 160000]: the background, the events of `plan`, and up to three
-        sounds that have no label.
+    That is the background, the events of `plan`, and up to three sounds without label.
     """
     rng = _stream(seed, index, balanced, part=1)
     background = signals.noise(rng, _NUM_SAMPLES, 62.5, draw(rng, 62.5, 8000.0))
