@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax import export
 
-from gcrnn_jax.detection.posteriors import _predict
+from gcrnn_jax.inference import _predict
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.exporting import stablehlo
 from gcrnn_jax.exporting.exportable import exportable
