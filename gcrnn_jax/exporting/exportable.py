@@ -1,4 +1,4 @@
-"""A model as it is exported: one pure function, its weights and its scaler inside."""
+"""A model with all that its programs need, in float32."""
 
 import dataclasses
 from typing import Any
@@ -13,9 +13,9 @@ from gcrnn_jax.training.augment import Scaler
 from gcrnn_jax.training.checkpoints import Model
 
 
-@dataclasses.dataclass(frozen=True, eq=False)  # by identity, as jax.jit asks
+@dataclasses.dataclass(frozen=True)
 class Exportable:
-    """A network that predicts in float32, with all that it needs."""
+    """A network with its weights, its card and its scaler."""
 
     card: dict[str, Any]
     front_end: FrontEnd
@@ -23,68 +23,20 @@ class Exportable:
     variables: Any  # {"params": ..., "batch_stats": ...}, NumPy
     scaler: Scaler
 
-    def __call__(self, features: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Posteriors of unscaled features [B, T, F], all of whose frames are real.
-
-        Returns:
-            Clip [B, K] and frame [B, frames_out, K], float32.
-        """
-        scaled = (features - self.scaler.mean[None, None]) / self.scaler.std[None, None]
-        posteriors: Any = self.network.apply(self.variables, scaled)
-        # a window that reaches past the last frame may end in nothing but padding
-        real = posteriors.frame_mask[:, :, None].astype(posteriors.frame.dtype)
-        return posteriors.clip, posteriors.frame * real
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """The config section of the network."""
-        return self.card["config"]["model"]
-
-    @property
-    def frame_hop_s(self) -> float:
-        """Seconds per frame of posteriors."""
-        return self.front_end.hop_s * self.network.time_reduction
-
-    @property
-    def min_input_frames(self) -> int:
-        """Fewest frames of features that the network takes."""
-        return self.network.min_input_frames
-
-    @property
-    def min_samples(self) -> int:
-        """Samples of the shortest waveform that gives enough frames.
-
-        An MFCC needs as many frames as one fit of its derivatives, mirrored ends need
-        what they mirror.
-        """
-        front_end, frames = self.front_end, self.min_input_frames
-        if front_end.kind == "mfcc":
-            frames = max(frames, front_end.delta_width)
-        if not front_end.centered:
-            return self.samples_of(frames)
-        return max(self.samples_of(frames), (front_end.frame_length + 1) // 2 + 1)
-
-    def samples_of(self, num_frames: int) -> int:
-        """Fewest samples of a waveform that has so many frames."""
-        first = 0 if self.front_end.centered else self.front_end.frame_length
-        return first + (num_frames - 1) * self.front_end.hop_length
-
 
 def exportable(model: Model) -> Exportable:
-    """Prepares a model: float32 whatever it was trained in, one frame a scan step.
+    """Prepares a model for export, in float32 whatever it was trained in.
 
     Raises:
         ConfigError: The card has another program's front end.
         ValueError: The card has another program's network.
     """
-    card, fields = model.card, dict(model.card["config"]["model"])
-    if fields["network"] == "gated_crnn":
-        # steps taken eight at a time would need so many frames, and hardly pay
-        fields |= {"dtype": "float32", "gru_unroll": 1}
+    card = model.card
+    network = make_model(card["config"]["model"], len(card["classes"]["names"]))
     return Exportable(
         card,
         FrontEnd.from_dict(card["front_end"]),
-        make_model(fields, len(card["classes"]["names"])),
+        network.for_export(),
         jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), model.variables),
         make_scaler(card["scaler"]["mean"], card["scaler"]["std"]),
     )

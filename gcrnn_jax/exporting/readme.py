@@ -1,13 +1,10 @@
 """The README in the folder of an exported model: its use without gcrnn_jax."""
 
-import io
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from gcrnn_jax.audio.features import unit_window
-from gcrnn_jax.audio.front_end import FrontEnd
+from gcrnn_jax.exporting.waveform import compute_features
 
 _HEAD = """\
 # {network}, {num_classes} classes
@@ -21,35 +18,6 @@ clip, and `frame` [batch, frames_out, {num_classes}], one row every
 different lengths go in separately, not padded. A class is a tag of the clip where
 `clip` is greater than `tag_threshold` under `postprocessing` in the card, and active in
 a frame where `frame` is greater than `event_threshold`.
-"""
-
-_FEATURES = """
-## From a waveform to features
-
-Needs `pip install {packages}`; recordings at other rates are resampled first.
-
-```python
-import numpy as np
-{imports}front_end = np.load("front_end.npz")
-
-def features_of(waveform):  # mono at {rate} Hz, floats in [-1, 1]
-    waveform, size = np.asarray(waveform, np.float64), {size}
-{centered}    frames = np.lib.stride_tricks.sliding_window_view(waveform, size)[::{hop}]
-    magnitude = np.abs(np.fft.rfft(frames * front_end["window"])){power}
-    mel = np.log(magnitude @ front_end["filter_bank"] + {floor})
-    return {result}
-```
-"""
-_CENTERED = (
-    '    waveform = np.pad(waveform, (size // 2, size - size // 2), mode="reflect")\n'
-)
-_MFCC = """\
-mfcc(mel.astype(np.float32).astype(float)).astype(np.float32)
-
-def mfcc(mel):
-    cepstrum = dct(mel, axis=1, norm="ortho")[:, :{num}]
-    fits = [savgol_filter(cepstrum, {width}, n, deriv=n, axis=0) for n in (1, 2)]
-    return np.concatenate([cepstrum, *fits], axis=1)\
 """
 
 _STABLEHLO = """
@@ -88,6 +56,19 @@ _INPUT = {
     "waveform": "\nInput: `waveform`, mono at {rate} Hz, in [-1, 1]. Nothing is cut.\n",
 }
 
+_FEATURES = """
+## From a waveform to features
+
+Of a waveform, mono at {rate} Hz, `compute_features(waveform, front_end)` is the
+{kind}. Recordings at other rates are resampled first. Needs `pip install numpy`.
+
+```python
+import numpy as np
+front_end = np.load("front_end.npz")
+
+{source}```
+"""
+
 
 def readme(card: Mapping[str, Any]) -> str:
     """The text for the card of an exported folder."""
@@ -97,6 +78,10 @@ def readme(card: Mapping[str, Any]) -> str:
         num_classes=len(card["classes"]["names"]),
         frame_hop_s=exported["frame_hop_s"],
     )
+    words = {
+        "kind": front_end["kind"].replace("_", "-"),
+        "rate": front_end["sample_rate_hz"],
+    }
     for program, entry in exported["programs"].items():
         ((name, (_, axis, *bins)),) = entry["inputs"].items()
         least = exported["min_frames" if axis == "frames" else "min_samples"]
@@ -105,32 +90,5 @@ def readme(card: Mapping[str, Any]) -> str:
         text += template.format(
             program=program, axis=axis, least=least, shape=(1, max(size, least), *bins)
         )
-        kind = front_end["kind"].replace("_", "-")
-        text += _INPUT[name].format(kind=kind, rate=front_end["sample_rate_hz"])
-    return text + _features(FrontEnd.from_dict(front_end))
-
-
-def front_end_archive(front_end: FrontEnd) -> memoryview:
-    """The NumPy archive front_end.npz, which the front end in the README reads."""
-    archive, length = io.BytesIO(), front_end.frame_length
-    window = unit_window(front_end.window, front_end.window_length, length)
-    np.savez(archive, window=window, filter_bank=front_end.filter_bank())
-    return archive.getbuffer()
-
-
-def _features(front_end: FrontEnd) -> str:
-    """The front end as a few lines of NumPy."""
-    is_mfcc = front_end.kind == "mfcc"
-    result = _MFCC.format(num=front_end.num_coefficients, width=front_end.delta_width)
-    imports = "from scipy.fft import dct\nfrom scipy.signal import savgol_filter\n"
-    return _FEATURES.format(
-        packages="numpy scipy" if is_mfcc else "numpy",
-        imports=imports if is_mfcc else "",
-        rate=front_end.sample_rate_hz,
-        size=front_end.frame_length,
-        hop=front_end.hop_length,
-        centered=_CENTERED if front_end.centered else "",
-        power="" if front_end.power == 1 else f" ** {front_end.power:g}",
-        floor=front_end.floor,
-        result=result if is_mfcc else "mel.astype(np.float32)",
-    )
+        text += _INPUT[name].format(**words)
+    return text + _FEATURES.format(source=inspect.getsource(compute_features), **words)

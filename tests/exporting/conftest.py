@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from gcrnn_jax.audio.front_end import FrontEnd
-from gcrnn_jax.exporting.exportable import exportable
+from gcrnn_jax.exporting import export_model, exportable
+from gcrnn_jax.exporting.stablehlo import features_function
 from gcrnn_jax.system import make_model
 from gcrnn_jax.training.checkpoints import Model
 
@@ -26,29 +27,34 @@ FRONT_ENDS = {
     "mfcc of wider fits": {"kind": "mfcc", "delta_width": 15, "num_coefficients": 20},
 }
 SMALL = {
-    "gated_crnn": {"filters": 3, "last_filters": 5, "rnn_units": 4},
-    "mlp": {"hidden": [6]},
-    "window_cnn": {"window_frames": 10, "filters": [3, 5, 4]},
-    "frame_cnn": {
-        "filters": [4, 6, 8],
-        "time_pooling": [1, 4, 2],
-        "tagging_units": [5],
+    "gated_crnn": {
+        "blocks": [2, 1],
+        "time_pooling": [1, 1],
+        "frequency_pooling": [2, 2],
+        "filters": 3,
+        "last_filters": 4,
+        "last_frequency_pooling": 2,
+        "rnn_units": 3,
     },
+    "mlp": {"hidden": [6]},
+    "window_cnn": {"window_frames": 10, "filters": [3, 4, 2]},
+    "frame_cnn": {"filters": [4, 6], "time_pooling": [1, 4], "tagging_units": [5]},
 }
 
 
 def make_stored(network="gated_crnn", front_end=None, seed=0, **fields):
     """A Model of three classes; nothing in it is at its initial 0 or 1."""
-    front_end = front_end or FrontEnd(clip_s=1.5)
+    front_end = front_end or FrontEnd(num_mels=8, clip_s=0.5)
     fields = {"network": network, **SMALL[network], **fields}
     features = jnp.zeros((1, 64, front_end.num_bins))
-    variables = make_model(fields, 3).init(jax.random.key(seed), features)
-    random = np.random.default_rng(seed)
-    variables = jax.tree.map(
-        lambda x: (x + 0.2 * random.normal(size=x.shape)).astype(np.float32), variables
-    )
-    if "batch_stats" in variables:
-        variables["batch_stats"] = jax.tree.map(np.abs, variables["batch_stats"])
+    init, random = make_model(fields, 3).init, np.random.default_rng(seed)
+
+    def values(path, leaf):
+        noise = random.normal(0, 0.4, leaf.shape)
+        is_scale = path[-1].key in ("scale", "var")
+        return (1 + abs(noise) if is_scale else noise).astype(np.float32)
+
+    shapes = jax.eval_shape(init, jax.random.key(0), features)
     card = {
         "format": "gcrnn_jax model 1",
         "config": {"model": fields, "data": {"root": ""}},
@@ -62,6 +68,7 @@ def make_stored(network="gated_crnn", front_end=None, seed=0, **fields):
         "postprocessing": {"tag_threshold": [0.1, 0.2, 0.3]},
         "step": 7,
     }
+    variables = jax.tree_util.tree_map_with_path(values, shapes)
     return Model(card, {"batch_stats": {}, **variables})
 
 
@@ -81,6 +88,26 @@ def stored():
 def small():
     """Makes a model ready to be exported."""
     return lambda *args, **fields: exportable(make_stored(*args, **fields))
+
+
+@pytest.fixture(scope="session")
+def model(small):
+    """One such model, not to be changed."""
+    return small("mlp", median_frames=3)
+
+
+@pytest.fixture(scope="session")
+def predict(model):
+    """What `model` computes of features."""
+    return jax.jit(features_function(model))
+
+
+@pytest.fixture(scope="session")
+def exported(model, tmp_path_factory):
+    """The folder of `model` in both formats, not to be changed."""
+    folder = tmp_path_factory.mktemp("both") / "exported"
+    export_model(model, folder)
+    return folder
 
 
 @pytest.fixture(scope="session")
