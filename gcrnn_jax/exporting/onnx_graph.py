@@ -13,47 +13,30 @@ OPSET = 18
 _IR_VERSION = 9  # what runtimes of the age of that opset read
 _TO_END = np.iinfo(np.int64).max
 
-# Names of ONNX for those of `gcrnn_jax.models.layers.ACTIVATIONS`; "linear" has none.
-ACTIVATION_NODES = {
-    "relu": "Relu",
-    "sigmoid": "Sigmoid",
-    "tanh": "Tanh",
-    "hard_sigmoid": "HardSigmoid",  # by default of slope 0.2, as ours
-}
+
+def _operator(kind: str):
+    return lambda value, other: value.graph.node(kind, value, other)
 
 
 class Value:
     """An output of a node. `x.Relu()` is that of a node Relu that takes x."""
 
     def __init__(self, graph: "Graph", name: str):
-        self._graph, self.name = graph, name
+        self.graph, self.name = graph, name
 
     def __getattr__(self, kind: str) -> Any:
-        return functools.partial(self._graph.node, kind, self)
+        return functools.partial(self.graph.node, kind, self)
 
-    def __add__(self, other):
-        return self.Add(other)
+    __add__, __sub__ = _operator("Add"), _operator("Sub")
+    __mul__, __truediv__ = _operator("Mul"), _operator("Div")
 
-    def __sub__(self, other):
-        return self.Sub(other)
-
-    def __mul__(self, other):
-        return self.Mul(other)
-
-    def __truediv__(self, other):
-        return self.Div(other)
-
-    def __getitem__(self, slices: tuple[slice, ...]):
+    def __getitem__(self, slices: tuple[slice, ...]) -> Any:
         cuts = [
             (cut.start or 0, _TO_END if cut.stop is None else cut.stop, axis)
             for axis, cut in enumerate(slices)
             if cut != slice(None)
         ]
         return self.Slice(*zip(*cuts, strict=True))
-
-    def reduce(self, kind: str, *axes: int):
-        """The "Max", "Mean" or "Sum" over axes, which go."""
-        return self._graph.node(f"Reduce{kind}", self, axes, keepdims=0)
 
 
 class Graph:
@@ -87,10 +70,6 @@ class Graph:
         self._constants[name] = np.atleast_1d(array) if is_integer else array
         return name
 
-    def activation(self, name: str, x: Value) -> Value:
-        """Adds one of `gcrnn_jax.models.layers.ACTIVATIONS`."""
-        return x if name == "linear" else self.node(ACTIVATION_NODES[name], x)
-
     def param(self, name: str) -> np.ndarray:
         """A parameter, as of "block_0_unit_0/conv/kernel"."""
         return self._variables[f"params/{name}"]
@@ -102,17 +81,16 @@ class Graph:
         mean = self._variables[f"batch_stats/{name}/mean"]
         return factor, self.param(f"{name}/bias") - mean * factor
 
-    def dense(self, x: Value, name: str, norm=(1.0, 0.0)) -> Value:
+    def dense(self, x: Value, name: str, norm=(1.0, 0.0)) -> Any:
         """Adds a Dense layer over the last axis, and the BatchNorm behind it."""
         kernel, bias = self._layer(name, norm)
-        return self.node("MatMul", x, kernel) + bias
+        return x.MatMul(kernel) + bias
 
-    def conv(self, x: Value, name: str, norm=(1.0, 0.0)) -> Value:
+    def conv(self, x: Value, name: str, norm=(1.0, 0.0)) -> Any:
         """Adds a convolution [B, C, T, F] -> [B, O, T, F], and the BatchNorm behind."""
         kernel, bias = self._layer(name, norm)
-        height, width, _, _ = kernel.shape
-        pads = (height // 2, width // 2) * 2
-        return self.node("Conv", x, kernel.transpose(3, 2, 0, 1), bias, pads=pads)
+        pads = (kernel.shape[0] // 2, kernel.shape[1] // 2) * 2
+        return x.Conv(kernel.transpose(3, 2, 0, 1), bias, pads=pads)
 
     def _layer(self, name: str, norm) -> tuple[np.ndarray, np.ndarray]:
         """Kernel and bias of a layer and the BatchNorm behind it, as of one layer."""
@@ -121,12 +99,9 @@ class Graph:
         bias = self._variables.get(f"params/{name}/bias", 0.0) * factor + shift
         return kernel, np.broadcast_to(bias, kernel.shape[-1:])
 
-    def max_pool(self, x: Value, time: int, frequency: int) -> Value:
+    def max_pool(self, x: Value, *sizes: int) -> Any:
         """Adds a maximum over blocks of [B, C, T, F]; drops what does not fill one."""
-        sizes = (time, frequency)
-        if sizes == (1, 1):
-            return x
-        return self.node("MaxPool", x, kernel_shape=sizes, strides=sizes)
+        return x.MaxPool(kernel_shape=sizes, strides=sizes) if max(sizes) > 1 else x
 
     def serialized(self, inputs, outputs, properties: Mapping[str, str]) -> bytes:
         """The whole model, checked.
@@ -139,11 +114,10 @@ class Graph:
         import onnx
         from onnx import helper, numpy_helper
 
+        nodes = [helper.make_node(**node) for node in self._nodes]
         for name, (value, _) in outputs.items():
-            self._nodes.append(
-                {"op_type": "Identity", "inputs": [value.name], "outputs": [name]}
-            )
-        described = [
+            nodes.append(helper.make_node("Identity", [value.name], [name]))
+        ends = [
             [
                 helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
                 for name, (_, shape) in values.items()
@@ -154,9 +128,8 @@ class Graph:
             numpy_helper.from_array(np.ascontiguousarray(array), name)
             for name, array in self._constants.items()
         ]
-        nodes = [helper.make_node(**node) for node in self._nodes]
         model = helper.make_model(
-            helper.make_graph(nodes, "gcrnn_jax", *described, constants),
+            helper.make_graph(nodes, "gcrnn_jax", *ends, constants),
             opset_imports=[helper.make_opsetid("", OPSET)],
             ir_version=_IR_VERSION,
             producer_name="gcrnn_jax",

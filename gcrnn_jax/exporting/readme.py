@@ -20,47 +20,38 @@ different lengths go in separately, not padded. A class is a tag of the clip whe
 a frame where `frame` is greater than `event_threshold`.
 """
 
-_STABLEHLO = """
+_PROGRAM = """
 ## {program}
 
-Batch and {axis} are free, at least {least} {axis}. Needs `pip install jax flatbuffers`.
+Batch and {axis} are free, at least {least} {axis}{limit}. Needs `pip install {packages}`.
+
+Input: {input}.
 
 ```python
 import json, numpy as np
-from jax import export
+{code}
 card = json.load(open("card.json"))
-program = export.deserialize(open("{program}", "rb").read())
-clip, frame = program.call(np.zeros({shape}, np.float32))
 print(dict(zip(card["classes"]["names"], np.asarray(clip)[0].tolist())))
 ```
 """
-
-_ONNX = """
-## {program}
-
-Batch and {axis} are free, at least {least} {axis}: fewer are not refused, and what
-comes out means nothing. Needs `pip install onnxruntime`.
-
-```python
-import json, numpy as np, onnxruntime
-card = json.load(open("card.json"))
-session = onnxruntime.InferenceSession("{program}")
-features = np.zeros({shape}, np.float32)
-clip, frame = session.run(["clip", "frame"], {{"features": features}})
-print(dict(zip(card["classes"]["names"], clip[0].tolist())))
-```
-"""
-
 _INPUT = {
-    "features": "\nInput: `features`, {kind} as below, not scaled.\n",
-    "waveform": "\nInput: `waveform`, mono at {rate} Hz, in [-1, 1]. Nothing is cut.\n",
+    "features": "`features`, {kind} as below, not scaled",
+    "waveform": "`waveform`, mono at {rate} Hz, in [-1, 1]; nothing is cut",
 }
+_STABLEHLO = """\
+from jax import export
+program = export.deserialize(open("{program}", "rb").read())
+clip, frame = program.call(np.zeros({shape}, np.float32))"""
+_ONNX = """\
+from onnxruntime import InferenceSession
+features = {{"features": np.zeros({shape}, np.float32)}}
+clip, frame = InferenceSession("{program}").run(["clip", "frame"], features)"""
 
 _FEATURES = """
 ## From a waveform to features
 
-Of a waveform, mono at {rate} Hz, `compute_features(waveform, front_end)` is the
-{kind}. Recordings at other rates are resampled first. Needs `pip install numpy`.
+`compute_features(waveform, front_end)` is the {kind} of a waveform, mono at {rate} Hz;
+recordings at other rates are resampled first. Needs `pip install numpy`.
 
 ```python
 import numpy as np
@@ -73,22 +64,29 @@ front_end = np.load("front_end.npz")
 def readme(card: Mapping[str, Any]) -> str:
     """The text for the card of an exported folder."""
     exported, front_end = card["exported"], card["front_end"]
-    text = _HEAD.format(
-        network=card["config"]["model"]["network"],
-        num_classes=len(card["classes"]["names"]),
-        frame_hop_s=exported["frame_hop_s"],
+    network, num_classes = (
+        card["config"]["model"]["network"],
+        len(card["classes"]["names"]),
     )
-    words = {
-        "kind": front_end["kind"].replace("_", "-"),
-        "rate": front_end["sample_rate_hz"],
-    }
+    rate, kind = front_end["sample_rate_hz"], front_end["kind"].replace("_", "-")
+    text = _HEAD.format(network=network, num_classes=num_classes, **exported)
     for program, entry in exported["programs"].items():
+        is_onnx = program.endswith(".onnx")
         ((name, (_, axis, *bins)),) = entry["inputs"].items()
-        least = exported["min_frames" if axis == "frames" else "min_samples"]
-        size = front_end["sample_rate_hz"] * 10 if axis == "samples" else 240
-        template = _ONNX if program.endswith(".onnx") else _STABLEHLO
-        text += template.format(
-            program=program, axis=axis, least=least, shape=(1, max(size, least), *bins)
+        least = exported[f"min_{axis}"]
+        shape = (1, max(rate * 10 if axis == "samples" else 240, least), *bins)
+        text += _PROGRAM.format(
+            program=program,
+            axis=axis,
+            least=least,
+            limit=" (fewer are not refused, and give no meaningful posteriors)"
+            if is_onnx
+            else "",
+            packages="onnxruntime" if is_onnx else "jax flatbuffers",
+            input=_INPUT[name].format(kind=kind, rate=rate),
+            code=(_ONNX if is_onnx else _STABLEHLO).format(
+                program=program, shape=shape
+            ),
         )
-        text += _INPUT[name].format(**words)
-    return text + _FEATURES.format(source=inspect.getsource(compute_features), **words)
+    source = inspect.getsource(compute_features)
+    return text + _FEATURES.format(source=source, kind=kind, rate=rate)
