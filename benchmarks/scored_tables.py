@@ -5,6 +5,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gcrnn_jax.workdir import read_config
+
 from benchmarks.systems import DETECTION, PAIRS, TAGGING, System
 from gcrnn_jax.data.event_lists import write_text
 from gcrnn_jax.data.store import Split
@@ -20,7 +22,6 @@ from gcrnn_jax.metrics.bootstrap import (
 )
 from gcrnn_jax.metrics.tables import json_text, percent
 from gcrnn_jax.report.systems import Judge, Row
-from gcrnn_jax.workdir import read_config
 
 # Scores of each table, and how each is printed.
 _COLUMNS = {

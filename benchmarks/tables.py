@@ -48,7 +48,7 @@ def main() -> None:
         _train(runs[name], _run_flags(RUNS[name], flags.small, flags.root) + further)
 
     from benchmarks.scored_tables import write_tables
-    from gcrnn_jax.system import configure_jax
+    from gcrnn_jax.training.parallel import configure_jax
 
     configure_jax()
     heading = _heading(flags, further)

@@ -16,7 +16,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcrnn_jax.errors import ConfigError, run_command
+from gcrnn_jax.errors import run_command
 
 EXAMPLES = """\
 examples:
@@ -32,21 +32,17 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     # the comparison is of what each program computes, not of accelerators' rounding
     jax.config.update("jax_platforms", "cpu")
-    from gcrnn_jax import exporting, system
-    from gcrnn_jax.training.checkpoints import load_model, trained_path
+    from gcrnn_jax.exporting import export_model
+    from gcrnn_jax.runs import load_model
+    from gcrnn_jax.runs.run import trained_model_path
+    from gcrnn_jax.training.parallel import configure_jax
 
-    formats = tuple(dict.fromkeys(flags.formats.split(",")))
-    system.configure_jax(cpu_devices=1)
+    configure_jax(cpu_devices=1)
     path = Path(os.path.abspath(flags.model))
     output = flags.output or path.with_name(f"{path.name}_exported")
-    exporting.check_request(output, formats)
-    stored = load_model(path)
-    print(f"exporting {trained_path(path)}", flush=True)
-    try:
-        model = exporting.exportable(stored)
-    except (TypeError, ValueError) as error:  # a network's field of another version
-        raise ConfigError(f"{flags.model}: {error}") from None
-    card = exporting.export_model(model, output, formats)
+    model = load_model(path)
+    print(f"exporting {trained_model_path(path)}", flush=True)
+    card = export_model(model, output, tuple(dict.fromkeys(flags.formats.split(","))))
     for program, entries in card["exported"]["parity"]["programs"].items():
         largest = max(entry["largest_difference"] for entry in entries)
         size = (output / program).stat().st_size

@@ -8,11 +8,11 @@ import sys
 import jax
 import numpy as np
 import pytest
+from gcrnn_jax.system import make_model
 
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.exporting import exportable, load_exported
 from gcrnn_jax.exporting.stablehlo import features_function
-from gcrnn_jax.system import make_model
 from gcrnn_jax.training.checkpoints import Model, load_model, save_model
 
 FIELDS = {

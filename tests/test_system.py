@@ -2,12 +2,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from gcrnn_jax.check_config import check_config, check_shapes
+from gcrnn_jax.system import make_loss, open_store, parse_epochs, train_run
 
 from configs import laptop, sed
-from gcrnn_jax.check_config import check_config, check_shapes
 from gcrnn_jax.errors import ConfigError
 from gcrnn_jax.models.network import Posteriors
-from gcrnn_jax.system import make_loss, open_store, parse_epochs, train_run
 from gcrnn_jax.training import parallel, resident
 
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from gcrnn_jax.workdir import read_config
 
 from benchmarks import scored_tables
 from benchmarks.scored_tables import Scored
@@ -13,7 +14,6 @@ from benchmarks.systems import TAGGING, System
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.metrics.bootstrap import ClipCounts, bootstrap
-from gcrnn_jax.workdir import read_config
 
 # seconds instead of hours
 TINY = (

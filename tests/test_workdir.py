@@ -3,9 +3,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-
-from configs import few_clips, sed
-from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.workdir import (
     check_same_data,
     check_same_run,
@@ -13,6 +10,9 @@ from gcrnn_jax.workdir import (
     write_config,
     write_data,
 )
+
+from configs import few_clips, sed
+from gcrnn_jax.errors import ConfigError, DataError
 
 
 def config(module=sed):

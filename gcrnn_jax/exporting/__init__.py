@@ -4,16 +4,13 @@ The packages of the extra "export" (flatbuffers, onnx, onnxruntime) are imported
 where a program is written, read or compared.
 """
 
-from gcrnn_jax.exporting.exportable import exportable
-from gcrnn_jax.exporting.folder import FORMATS, check_request, export_model
+from gcrnn_jax.exporting.folder import FORMATS, export_model
 from gcrnn_jax.exporting.stablehlo import FEATURES_PROGRAM, is_exported, load_exported
 
 __all__ = [
     "FEATURES_PROGRAM",
     "FORMATS",
-    "check_request",
     "export_model",
-    "exportable",
     "is_exported",
     "load_exported",
 ]

@@ -13,13 +13,13 @@ import numpy as np
 from gcrnn_jax.data.atomic_files import atomic_folder, write_atomically
 from gcrnn_jax.errors import ConfigError, WorkdirError
 from gcrnn_jax.exporting import stablehlo
-from gcrnn_jax.exporting.exportable import Exportable
 from gcrnn_jax.exporting.onnx_graph import OPSET
 from gcrnn_jax.exporting.onnx_networks import onnx_program
 from gcrnn_jax.exporting.parity import compare
 from gcrnn_jax.exporting.readme import readme
 from gcrnn_jax.exporting.stablehlo import FEATURES_PROGRAM, WAVEFORM_PROGRAM
 from gcrnn_jax.exporting.waveform import front_end_arrays, min_samples
+from gcrnn_jax.inference.model import TrainedModel
 
 ONNX_PROGRAM = "model.onnx"
 FORMATS = ("stablehlo", "onnx")
@@ -42,7 +42,7 @@ _PROGRAMS = {
 
 
 def export_model(
-    model: Exportable, output: Path, formats: Sequence[str] = FORMATS
+    model: TrainedModel, output: Path, formats: Sequence[str] = FORMATS
 ) -> dict[str, Any]:
     """Writes a folder of programs, each compared with the model first.
 
@@ -55,12 +55,12 @@ def export_model(
         The card, as it lies in the folder.
 
     Raises:
-        ConfigError: As of `check_request`, or a network has no such format.
+        ConfigError: A package is missing, or a network has no such format.
         DataError: A program differs from the model; nothing is written.
         StorageError: The disk is full or fails.
-        WorkdirError: As of `check_request`, or the folder cannot be written.
+        WorkdirError: The folder cannot be written, or holds something else.
     """
-    check_request(output, formats)
+    _check(output, formats)
     with atomic_folder(output) as folder:
         programs = _write_programs(model, folder, formats)
         card = _card(model, formats, programs, compare(model, folder, list(programs)))
@@ -73,13 +73,8 @@ def export_model(
     return card
 
 
-def check_request(output: Path, formats: Sequence[str]) -> None:
-    """Checks what can be checked before a model is loaded.
-
-    Raises:
-        ConfigError: A format is unknown, or its package is not installed.
-        WorkdirError: The folder holds something else than an exported model.
-    """
+def _check(output: Path, formats: Sequence[str]) -> None:
+    """Checks that the formats can be exported, and that the folder may be replaced."""
     for name in formats:
         if name not in FORMATS:
             raise ConfigError(f"formats must be of {', '.join(FORMATS)}, got {name!r}")
@@ -96,7 +91,7 @@ def check_request(output: Path, formats: Sequence[str]) -> None:
 
 
 def _write_programs(
-    model: Exportable, folder: Path, formats: Sequence[str]
+    model: TrainedModel, folder: Path, formats: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     """Writes the programs of the formats; returns their entries of the card."""
     classes, entries = model.network.num_classes, {}
@@ -112,7 +107,7 @@ def _write_programs(
 
 
 def _card(
-    model: Exportable,
+    model: TrainedModel,
     formats: Sequence[str],
     programs: dict[str, dict[str, Any]],
     comparison: dict[str, Any],
@@ -124,7 +119,7 @@ def _card(
         "sample_rate_hz": front_end.sample_rate_hz,
         "min_frames": network.min_input_frames,
         "min_samples": min_samples(front_end, network.min_input_frames),
-        "frame_hop_s": front_end.hop_s * network.time_reduction,
+        "frame_hop_s": model.hop_s,
         "inputs": "float32; features unscaled, the scaler is inside; all frames real: "
         "no padding, no mask",
         "precision": "float32, whatever it was trained in; waveforms become features "
@@ -132,4 +127,4 @@ def _card(
         "parity": comparison,
         "versions": {name: importlib.metadata.version(name) for name in packages},
     }
-    return {**model.card, "format": stablehlo.FORMAT, "exported": exported}
+    return {**model.card.to_dict(), "format": stablehlo.FORMAT, "exported": exported}

@@ -47,7 +47,8 @@ class Graph:
     """
 
     def __init__(self, variables: Mapping[str, Any]):
-        self._variables: dict[str, Any] = dict(flatten_dict(variables, sep="/"))
+        leaves: dict[str, Any] = dict(flatten_dict(variables, sep="/"))
+        self._variables = {name: np.asarray(leaf) for name, leaf in leaves.items()}
         self._nodes: list[dict[str, Any]] = []  # arguments of `onnx.helper.make_node`
         self._constants: dict[str, np.ndarray] = {}
 

@@ -14,13 +14,9 @@ from typing import Any
 import numpy as np
 
 from gcrnn_jax.errors import ConfigError
-from gcrnn_jax.exporting.exportable import Exportable
 from gcrnn_jax.exporting.onnx_graph import Graph, Value
-from gcrnn_jax.models.frame_cnn import FrameCnn
-from gcrnn_jax.models.gated_crnn import GatedCrnn
-from gcrnn_jax.models.mlp import Mlp
-from gcrnn_jax.models.network import Network
-from gcrnn_jax.models.window_cnn import WindowCnn
+from gcrnn_jax.inference.model import TrainedModel
+from gcrnn_jax.models import FrameCnn, GatedCrnn, Mlp, Network, WindowCnn
 
 _FRAME_CNN_EPSILON = 1e-5  # of its BatchNorms
 
@@ -38,28 +34,26 @@ _SCALES = {"linear": 1.0, "hard_sigmoid": 0.2}
 _SHIFTS = {"linear": 0.0, "hard_sigmoid": 0.5}
 
 
-def onnx_program(model: Exportable) -> bytes:
+def onnx_program(model: TrainedModel) -> bytes:
     """An ONNX model features [batch, frames, F] -> clip, frame; scaler inside.
 
     Raises:
         ConfigError: The network has no ONNX graph here.
     """
-    net, num_bins = model.network, model.front_end.num_bins
+    net, num_bins, scaler = model.network, model.front_end.num_bins, model.card.scaler
     if type(net) not in _BUILDERS:
         raise ConfigError(
-            f"network {type(net).__name__!r} has no ONNX graph; --formats stablehlo "
-            "exports it"
+            f"network {net.kind!r} has no ONNX graph; --formats stablehlo exports it"
         )
-    graph, names = Graph(model.variables), model.card["classes"]["names"]
+    graph, names = Graph(model.variables), model.class_names
     features: Any = Value(graph, "features")
-    x = (features - model.scaler.mean) / model.scaler.std
+    x = (features - scaler.mean) / scaler.std
     clip, frame = _BUILDERS[type(net)](graph, x, net, num_bins)
     clip_shape, frame_shape = ("batch", len(names)), ("batch", "frames_out", len(names))
-    hop_s = model.front_end.hop_s * net.time_reduction
     return graph.serialized(
         {"features": (features, ("batch", "frames", num_bins))},
         {"clip": (clip, clip_shape), "frame": (frame, frame_shape)},
-        {"classes": json.dumps(names), "frame_hop_s": str(hop_s)},
+        {"classes": json.dumps(names), "frame_hop_s": str(model.hop_s)},
     )
 
 
@@ -70,7 +64,7 @@ def _gated_crnn(graph: Graph, x, net: GatedCrnn, _):
         for unit in range(net.blocks[block]):
             name = f"block_{block}_unit_{unit}"
             x = graph.conv(x, f"{name}/conv", graph.norm(f"{name}/norm"))
-            if net.gated:
+            if net.gated_convolution:
                 linear, gate = x.Split(count=2, axis=1, num_outputs=2)
                 x = linear * gate.Sigmoid()
             else:
@@ -81,7 +75,7 @@ def _gated_crnn(graph: Graph, x, net: GatedCrnn, _):
     grus = [_gru(graph, x, net, i) for i in range(len(net.gru_candidates))]
     x = functools.reduce(operator.mul, grus)  # [B, T, 2 * H]
     frame = graph.dense(x, "detection").Sigmoid()
-    if net.pooling == "mean":
+    if net.clip_pooling == "mean":
         return frame.ReduceMean(1, keepdims=0), frame
     read = frame if net.attention_reads == "detection" else x
     axis = -1 if net.attention_over == "classes" else 1
@@ -180,7 +174,7 @@ def _window_cnn(graph: Graph, x, net: WindowCnn, num_bins: int):
     windows = windows.Reshape((-1, 1, 2 * step, width))
     shape = steps.Shape(start=0, end=1).Concat((-1, net.num_classes), axis=0)
     window = _tag_windows(graph, windows, net, num_bins).Reshape(shape)  # [B, N - 1, K]
-    pool = window.ReduceMax if net.pooling == "max" else window.ReduceMean
+    pool = window.ReduceMax if net.clip_pooling == "max" else window.ReduceMean
     # a step is the second half of one window and the first of the next
     before = window[:, :1].Concat(window, axis=1)
     after = window.Concat(window[:, -1:], axis=1)

@@ -4,12 +4,14 @@ StableHLO runs in a fresh process that cannot import this package, ONNX in onnxr
 The input is noise and recordings, of three lengths.
 """
 
+import contextlib
 import dataclasses
+import itertools
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,9 +25,9 @@ from gcrnn_jax.data.recording_source import RecordingSource
 from gcrnn_jax.data.soundscape_source import SoundscapeSource
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.exporting import fresh_process
-from gcrnn_jax.exporting.exportable import Exportable
 from gcrnn_jax.exporting.stablehlo import WAVEFORM_PROGRAM, features_function
 from gcrnn_jax.exporting.waveform import features_in_jax, min_samples, samples_for
+from gcrnn_jax.inference.model import TrainedModel
 
 TOLERANCE = 1e-5
 NUM_CLIPS = 3  # that real input is made of
@@ -43,7 +45,9 @@ class Case(NamedTuple):
     features: np.ndarray  # float32 [B, T, F], unscaled
 
 
-def compare(model: Exportable, folder: Path, programs: Sequence[str]) -> dict[str, Any]:
+def compare(
+    model: TrainedModel, folder: Path, programs: Sequence[str]
+) -> dict[str, Any]:
     """Compares the programs of a folder with the model; returns the card's entry.
 
     Raises:
@@ -150,14 +154,17 @@ def run_onnx(program: Path, inputs: Sequence[np.ndarray]) -> list[Outputs]:
     return outputs
 
 
-def real_clips(model: Exportable) -> tuple[str, list[np.ndarray]]:
+def real_clips(model: TrainedModel) -> tuple[str, list[np.ndarray]]:
     """Recordings of the model's data, or soundscapes where they are not there.
 
     Returns:
         Where they come from, for people; waveforms, float32 [S] each.
     """
-    root, front_end = model.card["config"]["data"]["root"], model.front_end
-    if root and Path(root).is_dir() and (waveforms := _recordings(root, front_end)):
+    waveforms, front_end = [], model.front_end
+    if (root := Path(model.card.config.data.root or os.devnull)).is_dir():
+        with contextlib.suppress(DataError):  # the data of training are gone
+            waveforms += itertools.islice(_recordings(root, front_end), NUM_CLIPS)
+    if waveforms:
         return f"{len(waveforms)} recordings of the model's data", waveforms
     source = SoundscapeSource(
         "testing",
@@ -171,33 +178,25 @@ def real_clips(model: Exportable) -> tuple[str, list[np.ndarray]]:
     return f"{NUM_CLIPS} built-in soundscapes", waveforms
 
 
-def _recordings(root: str, front_end: FrontEnd) -> list[np.ndarray]:
-    """The first recordings of a split that can be read, those scored before others."""
-    try:
-        dataset = find_splits(Path(root))
-    except DataError:  # what was there when the model was trained is gone
-        return []
-    waveforms = []
+def _recordings(root: Path, front_end: FrontEnd) -> Iterator[np.ndarray]:
+    """Recordings that can be read, of splits that are scored before others."""
+    dataset = find_splits(root)
     for split in reversed(dataset.splits.values()):
         source = RecordingSource(dataset, split, front_end, None)
         for index in range(min(len(source), _MAX_TRIES)):
-            try:
-                waveforms.append(source.load(index).waveform)
-            except Rejected:
-                continue
-            if len(waveforms) == NUM_CLIPS:
-                return waveforms
-    return waveforms
+            with contextlib.suppress(Rejected):
+                yield source.load(index).waveform
 
 
-def make_cases(model: Exportable, clips: Sequence[np.ndarray]) -> list[Case]:
+def make_cases(model: TrainedModel, clips: Sequence[np.ndarray]) -> list[Case]:
     """Random and real input of half a clip, a whole clip and one and a half.
 
     Random features have the scaler's mean and deviation; the random waveforms are white
     noise. Real input is clips one after the other, of odd lengths that leave frames and
     samples over.
     """
-    rng, front_end, cases = np.random.default_rng(0), model.front_end, []
+    rng, cases = np.random.default_rng(0), []
+    front_end, scaler = model.front_end, model.card.scaler
     whole, least = front_end.num_frames, model.network.min_input_frames
     shapes = (1, max(whole // 2 - 1, least)), (3, whole), (1, whole + whole // 2 + 1)
     for batch, num_frames in shapes:
@@ -205,13 +204,12 @@ def make_cases(model: Exportable, clips: Sequence[np.ndarray]) -> list[Case]:
         size = max(size, min_samples(front_end, least))
         noise = 0.1 * rng.standard_normal((batch, size)).astype(np.float32)
         features = rng.standard_normal((batch, num_frames, front_end.num_bins))
-        features = (model.scaler.mean + model.scaler.std * features).astype(np.float32)
-        # clip after clip, over and over again; each row begins with another
-        rows = [
-            [*clips[i % len(clips) :], *clips[: i % len(clips)]] for i in range(batch)
-        ]
-        waveform = np.stack([np.resize(np.concatenate(row), size) for row in rows])
+        features = (scaler.mean + scaler.std * features).astype(np.float32)
         cases.append(Case("random", noise, features))
+        # clip after clip, over and over again; each row begins with another
+        starts = [row % len(clips) for row in range(batch)]
+        rows = [np.concatenate([*clips[i:], *clips[:i]]) for i in starts]
+        waveform = np.stack([np.resize(row, size) for row in rows])
         cases.append(Case("real", waveform, numpy_features(front_end, waveform)))
     return cases
 

@@ -23,7 +23,8 @@ a frame where `frame` is greater than `event_threshold`.
 _PROGRAM = """
 ## {program}
 
-Batch and {axis} are free, at least {least} {axis}{limit}. Needs `pip install {packages}`.
+Batch and {axis} are free, at least {least} {axis}{limit}.
+Needs `pip install {packages}`.
 
 Input: {input}.
 
@@ -65,7 +66,7 @@ def readme(card: Mapping[str, Any]) -> str:
     """The text for the card of an exported folder."""
     exported, front_end = card["exported"], card["front_end"]
     network, num_classes = (
-        card["config"]["model"]["network"],
+        card["config"]["model"]["kind"],
         len(card["classes"]["names"]),
     )
     rate, kind = front_end["sample_rate_hz"], front_end["kind"].replace("_", "-")

@@ -11,8 +11,8 @@ import numpy as np
 from jax import export
 
 from gcrnn_jax.errors import ConfigError, DataError
-from gcrnn_jax.exporting.exportable import Exportable
 from gcrnn_jax.exporting.waveform import features_in_jax, min_samples
+from gcrnn_jax.inference.model import TrainedModel
 
 FORMAT = "gcrnn_jax exported model 1"
 CARD = "card.json"
@@ -25,16 +25,17 @@ WAVEFORM_PLATFORMS = ("cpu", "cuda")  # TPUs have no float64 transform
 Predict = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def features_function(model: Exportable) -> Callable:
-    """Unscaled features [B, T, F] -> clip [B, K] and frame [B, frames_out, K], float32.
+def features_function(model: TrainedModel) -> Callable:
+    """Unscaled features [B, T, F] -> clip [B, K] and frame [B, frames_out, K].
 
-    All frames are real: there is no mask.
+    In float32, whatever the model was trained in. All frames are real: no mask.
     """
+    network, scaler = model.network.for_export(), model.card.scaler
+    variables = jax.tree.map(lambda x: np.asarray(x, np.float32), model.variables)
 
     def predict(features: jax.Array) -> tuple[jax.Array, jax.Array]:
-        scaler = model.scaler
         scaled = (features - scaler.mean[None, None]) / scaler.std[None, None]
-        posteriors: Any = model.network.apply(model.variables, scaled)
+        posteriors: Any = network.apply(variables, scaled)
         # a window that reaches past the last frame may end in nothing but padding
         is_real = posteriors.frame_mask[:, :, None].astype(posteriors.frame.dtype)
         return posteriors.clip, posteriors.frame * is_real
@@ -42,14 +43,14 @@ def features_function(model: Exportable) -> Callable:
     return predict
 
 
-def features_program(model: Exportable) -> bytes:
+def features_program(model: TrainedModel) -> bytes:
     """A program features [batch, frames, F] -> (clip, frame), batch and frames free."""
     shape = f"batch, frames, {model.front_end.num_bins}"
     least = f"frames >= {model.network.min_input_frames}"
     return _serialize(features_function(model), shape, least, FEATURES_PLATFORMS)
 
 
-def waveform_program(model: Exportable) -> bytes:
+def waveform_program(model: TrainedModel) -> bytes:
     """A program waveform [batch, samples] -> (clip, frame), batch and samples free.
 
     Its front end is float64 inside, which the process that runs it need not allow.

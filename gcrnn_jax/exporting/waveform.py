@@ -12,8 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gcrnn_jax.audio.features import unit_window
-from gcrnn_jax.audio.front_end import FrontEnd
+from gcrnn_jax.audio.front_end import FrontEnd, Mfcc
 
 
 def compute_features(waveform, front_end, np=np):
@@ -45,16 +44,15 @@ def compute_features(waveform, front_end, np=np):
 
 def front_end_arrays(front_end: FrontEnd) -> dict[str, Any]:
     """The parameters of `compute_features`, as they lie in front_end.npz."""
-    length = front_end.frame_length
-    arrays = {
-        "window": unit_window(front_end.window, front_end.window_length, length),
+    arrays: dict[str, Any] = {
+        "window": front_end.scaled_window,
         "hop_length": front_end.hop_length,
         "centered": front_end.centered,
         "power": front_end.power,
         "filter_bank": front_end.filter_bank(),
         "floor": front_end.floor,
     }
-    if front_end.kind == "mfcc":
+    if isinstance(front_end, Mfcc):
         from scipy.fft import dct
         from scipy.signal import savgol_filter
 
@@ -63,7 +61,7 @@ def front_end_arrays(front_end: FrontEnd) -> dict[str, Any]:
         arrays["dct"] = basis[:, : front_end.num_coefficients]
         # the filter is linear: its output for unit impulses is its matrix
         fits = [savgol_filter(np.eye(width), width, n, n, axis=0) for n in (1, 2)]
-        arrays["derivatives"] = np.stack(fits)
+        arrays["derivatives"] = np.asarray(fits)
     return arrays
 
 
@@ -93,11 +91,8 @@ def samples_for(front_end: FrontEnd, num_frames: int) -> int:
 def min_samples(front_end: FrontEnd, min_frames: int) -> int:
     """Samples of the shortest waveform with at least `min_frames` frames.
 
-    An MFCC needs as many frames as one fit of its derivatives, mirrored ends need what
-    they mirror.
+    Ends that are mirrored need what they mirror.
     """
-    if front_end.kind == "mfcc":
-        min_frames = max(min_frames, front_end.delta_width)
-    samples = samples_for(front_end, min_frames)
+    samples = samples_for(front_end, max(min_frames, front_end.min_frames))
     mirrored = (front_end.frame_length + 1) // 2 + 1 if front_end.centered else 0
     return max(samples, mirrored)

@@ -10,16 +10,16 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from gcrnn_jax.system import postprocessing_of
 
 from gcrnn_jax.audio.decode import Rejected
 from gcrnn_jax.audio.frames import stream_log_mel
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.detection.postprocess import Postprocessing
-from gcrnn_jax.exporting.stablehlo import FEATURES_PROGRAM, is_exported, load_exported
+from gcrnn_jax.exporting.stablehlo import OF_FEATURES, is_exported, load_exported
 from gcrnn_jax.inference import compile_predictor
 from gcrnn_jax.prediction.track import Track
 from gcrnn_jax.prediction.windows import cross_fade, cut_windows
-from gcrnn_jax.system import postprocessing_of
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.checkpoints import load_model
 
@@ -115,7 +115,7 @@ def _load_exported(path: Path, batch_size: int) -> TrainedModel:
         card["exported"]["frame_hop_s"],
         round(card["exported"]["frame_hop_s"] / hop_s),
         postprocessing_of(card),
-        _digest(card, [(path / FEATURES_PROGRAM).read_bytes()]),
+        _digest(card, [(path / OF_FEATURES).read_bytes()]),
         batch_size,
         of_batch,
         card["exported"]["min_frames"],

@@ -1,15 +1,15 @@
 """Small networks with random weights, as they come from a checkpoint."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gcrnn_jax.audio.front_end import FrontEnd
-from gcrnn_jax.exporting import export_model, exportable
+from configs import sed
+from gcrnn_jax.exporting import export_model
 from gcrnn_jax.exporting.stablehlo import features_function
-from gcrnn_jax.system import make_model
-from gcrnn_jax.training.checkpoints import Model
+from gcrnn_jax.inference import ModelCard, TrainedModel
+from gcrnn_jax.models import network_fields
+from tests import defaults
 
 FRONT_ENDS = {
     "default": {},
@@ -42,52 +42,50 @@ SMALL = {
 }
 
 
-def make_stored(network="gated_crnn", front_end=None, seed=0, **fields):
-    """A Model of three classes; nothing in it is at its initial 0 or 1."""
-    front_end = front_end or FrontEnd(num_mels=8, clip_s=0.5)
-    fields = {"network": network, **SMALL[network], **fields}
-    features = jnp.zeros((1, 64, front_end.num_bins))
-    init, random = make_model(fields, 3).init, np.random.default_rng(seed)
+def make_model(kind="gated_crnn", front_end=None, root="", **fields):
+    """A model of three classes; nothing in it is at its initial 0 or 1."""
+    front_end = front_end or defaults.front_end(num_mels=8, clip_s=0.5)
+    config = "sed" if kind == "gated_crnn" else kind
+    network = defaults.network(3, config, **{**SMALL[kind], **fields})
+    features = np.zeros((1, 64, front_end.num_bins), np.float32)
+    random = np.random.default_rng(0)
 
     def values(path, leaf):
         noise = random.normal(0, 0.4, leaf.shape)
         is_scale = path[-1].key in ("scale", "var")
         return (1 + abs(noise) if is_scale else noise).astype(np.float32)
 
-    shapes = jax.eval_shape(init, jax.random.key(0), features)
+    shapes = jax.eval_shape(network.init, jax.random.key(0), features)
+    sections = sed.get_config().to_dict()
+    sections["data"]["root"] = root
     card = {
         "format": "gcrnn_jax model 1",
-        "config": {"model": fields, "data": {"root": ""}},
+        "config": {**sections, "model": network_fields(network)},
         "front_end": front_end.as_dict(),
         "classes": {"ids": ["/m/1", "/m/2", "/m/3"], "names": ["Car", "Bus", "Train"]},
         "scaler": {
             "mean": random.normal(-5, 1, front_end.num_bins).tolist(),
             "std": random.uniform(1, 3, front_end.num_bins).tolist(),
         },
-        "hop_s": front_end.hop_s,
-        "postprocessing": {"tag_threshold": [0.1, 0.2, 0.3]},
+        "postprocessing": sections["postprocessing"],
         "step": 7,
     }
     variables = jax.tree_util.tree_map_with_path(values, shapes)
-    return Model(card, {"batch_stats": {}, **variables})
+    return TrainedModel.create(
+        ModelCard.from_dict(card, "a test"), {"batch_stats": {}, **variables}
+    )
 
 
 @pytest.fixture(params=FRONT_ENDS)
 def front_end(request):
     """Every kind of front end, one after the other."""
-    return FrontEnd(**FRONT_ENDS[request.param])
-
-
-@pytest.fixture(scope="session")
-def stored():
-    """Makes a model as `load_model` gives it."""
-    return make_stored
+    return defaults.front_end(**FRONT_ENDS[request.param])
 
 
 @pytest.fixture(scope="session")
 def small():
-    """Makes a model ready to be exported."""
-    return lambda *args, **fields: exportable(make_stored(*args, **fields))
+    """Makes a model."""
+    return make_model
 
 
 @pytest.fixture(scope="session")
@@ -117,6 +115,8 @@ def features_for():
     def make(model, batch, num_frames, seed=0):
         shape = (batch, num_frames, model.front_end.num_bins)
         noise = np.random.default_rng(seed).standard_normal(shape)
-        return (model.scaler.mean + model.scaler.std * noise).astype(np.float32)
+        return (model.card.scaler.mean + model.card.scaler.std * noise).astype(
+            np.float32
+        )
 
     return make

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gcrnn_jax.errors import ConfigError, DataError, WorkdirError
-from gcrnn_jax.exporting import check_request, export_model, is_exported
+from gcrnn_jax.exporting import export_model, is_exported
 from gcrnn_jax.exporting import folder as exporting
 from gcrnn_jax.exporting.onnx_networks import onnx_program
 from gcrnn_jax.exporting.waveform import front_end_arrays
@@ -28,7 +28,7 @@ def test_a_folder_holds_all_formats_and_the_models_card(model, exported):
     assert is_exported(exported)
     card = json.loads((exported / "card.json").read_text())
     kept = {k: v for k, v in card.items() if k not in ("format", "exported")}
-    assert kept == {k: v for k, v in model.card.items() if k != "format"}
+    assert kept == {k: v for k, v in model.card.to_dict().items() if k != "format"}
     programs = card["exported"]["programs"]
     features, waveform = ["batch", "frames", 8], ["batch", "samples"]
     assert programs["model.stablehlo"]["inputs"] == {"features": features}
@@ -96,10 +96,10 @@ def test_another_folder_is_not_replaced(model, tmp_path):
     assert (tmp_path / "mine").exists()
 
 
-def test_missing_packages_and_unknown_formats_are_named(tmp_path, monkeypatch):
+def test_missing_packages_and_unknown_formats_are_named(model, tmp_path, monkeypatch):
     output = tmp_path / "new"
     with pytest.raises(ConfigError, match="stablehlo, onnx, got 'tflite'"):
-        check_request(output, ["tflite"])
+        export_model(model, output, ["tflite"])
     monkeypatch.setitem(exporting._PACKAGES, "onnx", ("no_such_package",))
     with pytest.raises(ConfigError, match=r"no_such_package.*gcrnn_jax\[export\]"):
-        check_request(output, ["onnx"])
+        export_model(model, output, ["onnx"])

@@ -10,6 +10,7 @@ import pytest
 from gcrnn_jax.errors import ConfigError
 from gcrnn_jax.exporting.onnx_networks import onnx_program
 from gcrnn_jax.exporting.stablehlo import features_function
+from gcrnn_jax.models import Network
 
 ONE_BLOCK = {"blocks": [1], "time_pooling": [1], "frequency_pooling": [2]}
 POOLINGS = [
@@ -18,7 +19,7 @@ POOLINGS = [
     for reads in ("features", "detection")
 ]
 UNGATED = [
-    {"gated": False, "ungated_activation": name}
+    {"gated_convolution": False, "ungated_activation": name}
     for name in ("relu", "linear", "tanh", "sigmoid", "hard_sigmoid")
 ]
 GRUS = [  # all pairs of two fields; beside them, what comes before and after a GRU
@@ -38,14 +39,14 @@ GRUS = [  # all pairs of two fields; beside them, what comes before and after a 
 ]
 NETWORKS = [
     {},
-    {"time_pooling": [3, 2], "pooling": "mean"},
-    {"network": "mlp"},
-    {"network": "mlp", "context_frames": 1, "median_frames": 1, "hidden": []},
-    {"network": "frame_cnn"},
-    {"network": "frame_cnn", "activation": "linear"},
-    {"network": "window_cnn"},
-    {"network": "window_cnn", "pooling": "mean", "units": 1},
-    {"network": "window_cnn", "window_frames": 2},
+    {"time_pooling": [3, 2], "clip_pooling": "mean"},
+    {"kind": "mlp"},
+    {"kind": "mlp", "context_frames": 1, "median_frames": 1, "hidden": []},
+    {"kind": "frame_cnn"},
+    {"kind": "frame_cnn", "activation": "linear"},
+    {"kind": "window_cnn"},
+    {"kind": "window_cnn", "clip_pooling": "mean", "units": 1},
+    {"kind": "window_cnn", "window_frames": 2},
 ]
 
 
@@ -113,10 +114,9 @@ def test_batch_norm_is_folded_and_names_are_as_documented(small):
 
 
 def test_a_network_without_a_graph_is_named(small):
-    class Transformer(type(small("mlp").network)):
-        pass
+    class Transformer(Network):
+        kind = "transformer"
 
-    network = Transformer(num_classes=3)
-    model = dataclasses.replace(small("mlp"), network=network)
-    with pytest.raises(ConfigError, match="'Transformer' has no ONNX graph.*stablehlo"):
+    model = dataclasses.replace(small("mlp"), network=Transformer(num_classes=3))
+    with pytest.raises(ConfigError, match="'transformer' has no ONNX graph.*stablehlo"):
         onnx_program(model)

@@ -25,7 +25,7 @@ def test_cases_are_noise_and_sounds_of_three_lengths(model, cases):
     shapes = ((1, whole // 2 - 1), (3, whole), (1, whole + whole // 2 + 1))
     assert kinds == [(kind, shape) for shape in shapes for kind in ("random", "real")]
     for case in cases:
-        scaled = (case.features - model.scaler.mean) / model.scaler.std
+        scaled = (case.features - model.card.scaler.mean) / model.card.scaler.std
         if case.kind == "random":
             assert abs(scaled.mean()) < 0.3
             assert 0.7 < scaled.std() < 1.3
@@ -38,9 +38,7 @@ def test_cases_are_noise_and_sounds_of_three_lengths(model, cases):
 
 
 def test_real_input_is_recordings_of_the_models_data_where_they_are(small, data_folder):
-    model = small("mlp")
-    assert real_clips(model)[0] == "3 built-in soundscapes"
-    model.card["config"]["data"]["root"] = str(data_folder(training=3, testing=2))
+    model = small("mlp", root=str(data_folder(training=3, testing=2)))
     origin, waveforms = real_clips(model)
     assert origin == "3 recordings of the model's data"
     assert [len(waveform) for waveform in waveforms] == [
@@ -52,8 +50,7 @@ def test_real_input_is_recordings_of_the_models_data_where_they_are(small, data_
 
 
 def test_a_root_that_is_no_data_set_any_more_leaves_soundscapes(small, tmp_path):
-    model = small("mlp")
-    model.card["config"]["data"]["root"] = str(tmp_path)
+    model = small("mlp", root=str(tmp_path))
     assert real_clips(model)[0] == "3 built-in soundscapes"
 
 

@@ -8,9 +8,8 @@ import pytest
 from jax import export
 
 from gcrnn_jax.errors import DataError
-from gcrnn_jax.exporting import exportable, is_exported, load_exported, stablehlo
-from gcrnn_jax.inference import _predict
-from gcrnn_jax.system import make_model, make_scaler
+from gcrnn_jax.exporting import is_exported, load_exported, stablehlo
+from gcrnn_jax.inference.model import _predict
 
 SYSTEMS = {
     "gated": {},
@@ -22,43 +21,39 @@ SYSTEMS = {
         "attention_reads": "detection",
     },
     "ungated": {
-        "gated": False,
+        "gated_convolution": False,
         "gru_reset_after": True,
         "gru_unroll": 8,
-        "pooling": "mean",
+        "clip_pooling": "mean",
     },
-    "mlp": {"network": "mlp"},
-    "frame_cnn": {"network": "frame_cnn"},
-    "window_cnn": {"network": "window_cnn"},
+    "mlp": {"kind": "mlp"},
+    "frame_cnn": {"kind": "frame_cnn"},
+    "window_cnn": {"kind": "window_cnn"},
 }
 
 
-def predicted(stored, features):
+def predicted(model, features):
     """What `evaluate` computes of clips without padding."""
-    card = stored.card
-    predict = functools.partial(
-        _predict,
-        model=make_model(card["config"]["model"], 3),
-        scaler=make_scaler(card["scaler"]["mean"], card["scaler"]["std"]),
-    )
     num_frames = np.full(len(features), features.shape[1])
     batch = {"features": features, "num_frames": num_frames}
-    return jax.jit(predict)(stored.variables, batch)[:2]  # without attention
+    predict = functools.partial(
+        _predict, network=model.network, scaler=model.card.scaler
+    )
+    return jax.jit(predict)(model.variables, batch)[:2]  # without attention
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_a_program_predicts_what_the_model_does_at_any_batch_and_length(
-    stored, features_for, name
+    small, features_for, name
 ):
-    stored = stored(**SYSTEMS[name])
-    model = exportable(stored)
+    model = small(**SYSTEMS[name])
     program = export.deserialize(bytearray(stablehlo.features_program(model)))
     assert program.platforms == ("cpu", "cuda", "tpu")
     shortest = (1, model.network.min_input_frames)
     for batch, num_frames in (shortest, (3, 35)):
         features = features_for(model, batch, num_frames)
         outputs = program.call(features)
-        for one, other in zip(outputs, predicted(stored, features), strict=True):
+        for one, other in zip(outputs, predicted(model, features), strict=True):
             assert one.dtype == np.float32
             np.testing.assert_allclose(one, other, atol=2e-6)
 
@@ -70,9 +65,9 @@ def test_a_program_refuses_fewer_frames_than_the_network_merges(small, features_
         program.call(features_for(model, 1, model.network.min_input_frames - 1))
 
 
-def test_what_was_trained_in_bfloat16_is_exported_in_float32(stored):
+def test_what_was_trained_in_bfloat16_is_exported_in_float32(small):
     blobs = [
-        stablehlo.features_program(exportable(stored(dtype=dtype)))
+        stablehlo.features_program(small(dtype=dtype))
         for dtype in ("bfloat16", "float32")
     ]
     assert blobs[0] == blobs[1]
@@ -94,7 +89,7 @@ def test_an_exported_folder_is_loaded_as_its_card_and_a_function(
     model, predict, exported, features_for
 ):
     card, loaded = load_exported(exported)
-    assert card["classes"] == model.card["classes"]
+    assert card["classes"] == model.card.to_dict()["classes"]
     features = features_for(model, 2, 35).astype(np.float16)  # as stores have them
     outputs, expected = loaded(features), predict(features.astype(np.float32))
     for one, other in zip(outputs, expected, strict=True):

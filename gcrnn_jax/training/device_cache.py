@@ -19,10 +19,10 @@ from gcrnn_jax.training import parallel
 _CHUNK = 4096  # clips sent at once: the host need not hold them all
 
 
-def fits(split: Split, mesh: Mesh, fraction: float) -> bool:
+def fits_on_devices(split: Split, mesh: Mesh, fraction: float) -> bool:
     """Whether a split takes at most a fraction of each device's memory, everywhere.
 
-    False where a device does not say what it has: on CPUs the memory-mapped files
+    False where a device does not report its memory: on CPUs the memory-mapped files
     are as near.
     """
     size = len(split) * sum(x.nbytes for x in gather(split, np.arange(1)).values())
@@ -49,23 +49,23 @@ def put_split(split: Split, mesh: Mesh) -> dict[str, jax.Array]:
         return jax.jit(lambda: jnp.zeros(shape, x.dtype), out_shardings=sharding)()
 
     @functools.partial(jax.jit, donate_argnums=0)
-    def write(whole, rows, first):
+    def write(cache, rows, start):
         return jax.tree.map(
-            lambda w, r: lax.dynamic_update_slice_in_dim(w, r, first, 0), whole, rows
+            lambda c, r: lax.dynamic_update_slice_in_dim(c, r, start, 0), cache, rows
         )
 
-    whole = jax.tree.map(zeros, gather(split, np.arange(0)))
-    for first in range(0, len(split), _CHUNK):
-        clips = np.arange(first, min(first + _CHUNK, len(split)))
+    cache = jax.tree.map(zeros, gather(split, np.arange(0)))
+    for start in range(0, len(split), _CHUNK):
+        clips = np.arange(start, min(start + _CHUNK, len(split)))
         rows = jax.tree.map(put, gather(split, clips))
-        whole = write(whole, rows, np.int32(first))
-    return whole
+        cache = write(cache, rows, np.int32(start))
+    return cache
 
 
-def with_look_up(step: Callable) -> Callable:
-    """A per-replica step (state, {"clips": int [B]}, resident split) of a plain one."""
+def gather_on_device(step: Callable) -> Callable:
+    """A per-replica step (state, {"clips": int [B]}, cache) made of a plain one."""
 
-    def look_up(state, batch, resident):
-        return step(state, jax.tree.map(lambda x: x[batch["clips"]], resident))
+    def gather_and_step(state, batch, cache):
+        return step(state, jax.tree.map(lambda x: x[batch["clips"]], cache))
 
-    return look_up
+    return gather_and_step
