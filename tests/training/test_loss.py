@@ -88,6 +88,15 @@ def test_attention_that_weights_frames_is_not_learnt_from():
     assert not np.any(jax.grad(loss)(posteriors.attention))
 
 
+def test_a_sure_mistake_costs_what_it_must_and_is_finite():
+    costs = [
+        float(weak_label_loss(jnp.array([[p]]), jnp.ones((1, 1)))) for p in (1e-5, 0)
+    ]
+    np.testing.assert_allclose(costs, -np.log([1e-5, 1e-7]), rtol=1e-5)
+    costs = weak_label_loss(jnp.array([[1.0]]), jnp.zeros((1, 1)))
+    np.testing.assert_allclose(costs, -np.log(1e-7), rtol=0.02)  # of float32 near 1
+
+
 @pytest.mark.parametrize(
     ("fields", "named"),
     [

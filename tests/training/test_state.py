@@ -334,13 +334,10 @@ def test_strong_labels_of_a_batch_reach_the_loss_augmented():
 
     results = take_steps(make_step(OneLayer(K), loss=loss), batches, 4)
     assert losses(results) == [2 * 3 + 100 * 2 * 7] * 2  # each device has two clips
-    shift = {"max_shift_frames": 3}
-    moved = losses(
-        take_steps(make_step(OneLayer(K), loss=loss, augment=shift), batches, 4)
-    )
-    assert [value // 1400 for value in moved] == [1, 1]
-    assert 0 <= min(moved) - 1400 and max(moved) - 1400 <= 12
-    assert set(moved) != set(losses(results))
+    step = make_step(OneLayer(K), loss=loss, augment={"max_shift_frames": 3})
+    moved = np.subtract(losses(take_steps(step, batches, 4)), 100 * 2 * 7)
+    assert moved.min() >= 0 and moved.max() <= 2 * 6
+    assert moved[0] != moved[1]
 
 
 def test_the_average_of_weights_is_its_version_by_loops():
