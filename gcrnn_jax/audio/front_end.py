@@ -18,38 +18,23 @@ class FrontEnd:
 
     A kind of features is a subclass, which changes what is not as in log-mel frames.
 
-    Attributes:
-        sample_rate_hz: Recordings are resampled to it.
-        window: Symmetric "hamming", or "periodic_hamming" or "periodic_hann".
-        window_length: Samples of the window.
-        fft_length: Samples of a frame; the window gets zeros on both sides. 0: as many
-            as the window's.
-        hop_length: Samples between the starts of two frames.
-        centered: Whether frames reach over both ends by half an FFT, the waveform
-            mirrored there.
-        power: Exponent of the magnitude, which is over the window's root sum of
-            squares: 2 gives |X|^2 / sum(w^2).
-        num_mels: Mel bins, M.
-        min_hz: Lower edge of the lowest mel bin.
-        max_hz: Upper edge of the highest mel bin.
-        floor: Added before the log, to the scaled spectrum's mel bins; digital silence
-            becomes ln(floor).
-        clip_s: Longer waveforms are cropped to their first `clip_s` seconds.
+    Raises:
+        ValueError: A field has a value that cannot be; names the field.
     """
 
     kind: ClassVar[str]  # name of the features in configurations and on disk
-    sample_rate_hz: int
-    window: Literal["hamming", "periodic_hamming", "periodic_hann"]
-    window_length: int
-    fft_length: int
-    hop_length: int
-    centered: bool
-    power: float
-    num_mels: int
-    min_hz: float
-    max_hz: float
-    floor: float
-    clip_s: float
+    sample_rate_hz: int  # recordings are resampled to it
+    window: Literal["hamming", "periodic_hamming", "periodic_hann"]  # first: symmetric
+    window_length: int  # samples
+    fft_length: int  # samples of a frame, the window amid zeros; 0: window_length
+    hop_length: int  # samples between the starts of two frames
+    centered: bool  # frames reach over both ends by half, the waveform mirrored there
+    power: float  # of the magnitude over the window's root sum of squares
+    num_mels: int  # mel bins, M
+    min_hz: float  # lower edge of the lowest mel bin
+    max_hz: float  # upper edge of the highest mel bin
+    floor: float  # added before the log; digital silence becomes ln(floor)
+    clip_s: float  # longer waveforms are cropped to their first `clip_s` seconds
 
     def __post_init__(self) -> None:
         for name, (is_good, text) in self._rules().items():
@@ -156,12 +141,9 @@ class FrontEnd:
         """Returns the natural log of the mel-weighted spectrum.
 
         Frames do not reach over the ends: T = (S - frame_length) // hop_length + 1, and
-        0 for a waveform shorter than one frame. Centered frames do, by half a frame,
-        the waveform mirrored there: T = S // hop_length + 1, and 0 for an empty one.
-
-        The magnitude is divided by sqrt(sum(window ** 2)) before its power is taken,
-        the density scale of `scipy.signal.spectrogram` at fs=1; `floor` is added to the
-        result, so that without the scale the floor would sit elsewhere.
+        0 for a waveform shorter than one frame. Centered frames do, by half a frame:
+        T = S // hop_length + 1, and 0 for an empty one. The magnitude has the density
+        scale of `scipy.signal.spectrogram` at fs=1, which moves the floor.
 
         Args:
             waveform: [S] of any length, mono, in [-1, 1].
@@ -227,18 +209,14 @@ class Mfcc(FrontEnd):
     of the clip to the first and last such frames. F = 3 * num_coefficients:
     coefficients, deltas, delta-deltas.
 
-    Attributes:
-        num_coefficients: How many coefficients to keep, from the lowest.
-        delta_width: Frames per derivative.
-
     Source: librosa.feature.mfcc and librosa.feature.delta (mode "interp").
     Differs: A clip of fewer frames than delta_width is fitted with its first and last
         frame repeated; librosa refuses it.
     """
 
     kind = "mfcc"
-    num_coefficients: int
-    delta_width: int
+    num_coefficients: int  # from the lowest
+    delta_width: int  # frames per derivative
 
     def _rules(self) -> dict[str, tuple[bool, str]]:
         return super()._rules() | {

@@ -22,8 +22,8 @@ _MELS_PER_BAND = 8
 # memory that NumPy asks of the system anew may cost more than the transform.
 _FRAMES_AT_ONCE = 64
 
+# Mel bins, bins of the spectrum and the filters between them, [bins, mel bins].
 Band = tuple[slice, slice, np.ndarray]
-"""Mel bins, bins of the spectrum and the filters between them, [bins, mel bins]."""
 
 
 @functools.lru_cache(maxsize=16)
@@ -80,16 +80,10 @@ def mel_bands(
 def mel_spectrum(
     frames: np.ndarray, window: np.ndarray, power: float, bands: list[Band]
 ) -> np.ndarray:
-    """Returns the mel-weighted spectrum of frames.
+    """Returns the mel-weighted spectrum of frames [T, N], float64 [T, M].
 
-    Args:
-        frames: [T, N].
-        window: [N].
-        power: Exponent of the magnitude.
-        bands: Of `mel_bands` for N.
-
-    Returns:
-        float64 [T, M].
+    The window is [N], `power` the exponent of the magnitude; the bands are those of
+    `mel_bands` for N.
     """
     length = len(window)
     windowed = np.empty((_FRAMES_AT_ONCE, length))

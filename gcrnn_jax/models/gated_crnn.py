@@ -5,7 +5,7 @@ using gated convolutional neural network", ICASSP 2018, and the authors' release
 """
 
 import math
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import jax
 import jax.numpy as jnp
@@ -102,6 +102,10 @@ class GatedCrnn(Network):
     def time_reduction(self) -> int:
         """Frames of features in one frame of posteriors."""
         return math.prod(self.time_pooling)
+
+    def for_export(self) -> Self:
+        """See `Network`; steps taken eight at a time would need eight frames."""
+        return self.clone(dtype="float32", gru_unroll=1)
 
     @nn.compact
     def compute(self, features, frame_mask, train, clip_keys) -> Posteriors:

@@ -1,7 +1,7 @@
 """What training and prediction ask of every network."""
 
 import dataclasses
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -40,6 +40,10 @@ class Network(nn.Module):
     def min_input_frames(self) -> int:
         """Fewest frames of features that it takes."""
         return self.time_reduction
+
+    def for_export(self) -> Self:
+        """The network in the form that is exported: in float32, of any length."""
+        return self
 
     def __call__(
         self,

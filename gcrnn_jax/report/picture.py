@@ -1,12 +1,10 @@
 """One recording and what a system makes of it, as a figure: Fig. 2 of the paper."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gcrnn_jax.data.atomic_files import make_folder, write_atomically
 from gcrnn_jax.data.event_lists import Event
 from gcrnn_jax.report.spectrogram import COLOUR_MAP, levels
 
@@ -49,7 +47,7 @@ def draw(
         title: Above it.
 
     Returns:
-        A figure that belongs to no screen; `save_picture` writes it.
+        A figure that belongs to no screen; `picture_png` renders it.
     """
     from matplotlib.figure import Figure
 
@@ -93,13 +91,8 @@ def draw(
     return figure
 
 
-def save_picture(figure: "Figure", path: Path) -> None:
-    """Writes a figure as a PNG, whole or not at all.
-
-    Raises:
-        StorageError: The disk is full or fails.
-        WorkdirError: It cannot be written there.
-    """
+def picture_png(figure: "Figure") -> bytes:
+    """A figure as the content of a PNG file."""
     import io
     import warnings
 
@@ -107,8 +100,7 @@ def save_picture(figure: "Figure", path: Path) -> None:
     with warnings.catch_warnings():  # its fonts lack some letters, which are boxes then
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
         figure.savefig(file, format="png")
-    make_folder(path.parent)
-    write_atomically(path, [file.getbuffer()])
+    return file.getvalue()
 
 
 def shown_classes(

@@ -144,10 +144,15 @@ def test_a_file_cut_short_is_rejected(tmp_path, name, keep, expected):
     assert code_of(path) == expected
 
 
-def test_a_wav_may_lack_less_than_a_hop(tmp_path):
-    path = write(tmp_path / "a.wav")
-    path.write_bytes(path.read_bytes()[:-1000])
-    assert len(read_waveform(path)) == 15500
+def test_a_file_may_lack_40_ms_and_no_more(tmp_path):
+    whole = write(tmp_path / "whole.wav").read_bytes()
+    path = tmp_path / "a.wav"
+    path.write_bytes(whole[: -2 * 639])
+    assert len(read_waveform(path)) == 16000 - 639
+    path.write_bytes(whole[: -2 * 641])
+    assert code_of(path) == "TRUNCATED"
+    assert len(read_waveform(flac_with_total(tmp_path, 16000 + 639))) == 16000
+    assert code_of(flac_with_total(tmp_path, 16000 + 641)) == "TRUNCATED"
 
 
 @pytest.mark.parametrize("name", ["a.flac", "a.ogg"])

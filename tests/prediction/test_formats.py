@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from gcrnn_jax.prediction.track import Found, Track
 
 from gcrnn_jax.data.event_lists import Event
 from gcrnn_jax.prediction.formats import (
@@ -13,7 +14,6 @@ from gcrnn_jax.prediction.formats import (
     raven_selections,
     score_table,
 )
-from gcrnn_jax.prediction.track import Found, Track
 
 NAMES = ("Car", "Air horn, truck horn")
 ODD = 'b/-x "y", ü\n\tz\\.wav'

@@ -5,6 +5,8 @@ import jax
 import numpy as np
 import pytest
 import soundfile
+from gcrnn_jax.prediction.recognizer import Recognizer
+from gcrnn_jax.prediction.track import FRAME, Track
 
 from configs import sed
 from gcrnn_jax import system
@@ -16,8 +18,6 @@ from gcrnn_jax.predict import load_model
 from gcrnn_jax.prediction import plot
 from gcrnn_jax.prediction import recognizer as recognizer_module
 from gcrnn_jax.prediction.model import TrainedModel, tracks_of
-from gcrnn_jax.prediction.recognizer import Recognizer
-from gcrnn_jax.prediction.track import FRAME, Track
 from gcrnn_jax.training.augment import standardize
 from gcrnn_jax.training.checkpoints import Model, save_model
 from tests import defaults

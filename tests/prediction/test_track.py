@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
+from gcrnn_jax.prediction.track import Track, find_events, find_tags, fuse_tracks
 
 from gcrnn_jax.data.event_lists import Event
 from gcrnn_jax.detection.events import decode_events
 from gcrnn_jax.detection.posteriors import PosteriorSet, fuse
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.prediction import track as module
-from gcrnn_jax.prediction.track import Track, find_events, find_tags, fuse_tracks
 
 NAMES = ("Car", "Bus", "Train")
 DECIDE = Postprocessing(
