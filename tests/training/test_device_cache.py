@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gcrnn_jax.data.loader import gather
-from gcrnn_jax.training import parallel, resident
+from gcrnn_jax.training import device_cache, parallel
 
 N, T, F, K = 23, 5, 4, 3
 
@@ -29,10 +29,10 @@ class MemorySplit:
 @pytest.mark.parametrize("num_devices", [1, 4])
 @pytest.mark.parametrize("chunk", [7, 23, 4096])
 def test_every_device_holds_every_clip(num_devices, chunk, monkeypatch):
-    monkeypatch.setattr(resident, "_CHUNK", chunk)
+    monkeypatch.setattr(device_cache, "_CHUNK", chunk)
     split = MemorySplit()
     mesh = parallel.make_mesh(jax.devices()[:num_devices])
-    held, loaded = resident.put_split(split, mesh), gather(split, np.arange(2))
+    held, loaded = device_cache.put_split(split, mesh), gather(split, np.arange(2))
     for name, expected in (
         ("features", split.rows(np.arange(N))),
         ("num_frames", split.num_frames),
@@ -65,5 +65,5 @@ def devices(*limits):
     ],
 )
 def test_a_split_fits_where_every_device_has_room(limits, fraction, expected):
-    fits = resident.fits(MemorySplit(), devices(*limits), fraction)
+    fits = device_cache.fits_on_devices(MemorySplit(), devices(*limits), fraction)
     assert fits is expected
