@@ -16,7 +16,6 @@ from gcrnn_jax.errors import ConfigError, run_command
 
 if TYPE_CHECKING:
     from gcrnn_jax.audio.front_end import FrontEnd
-    from gcrnn_jax.data.soundscape_source import SoundscapeSource
     from gcrnn_jax.data.store import FeatureStore
 
 MAX_BAD_FRACTION = 0.01
@@ -107,13 +106,14 @@ def prepare_soundscapes(
     from gcrnn_jax.data.build_store import build_store
     from gcrnn_jax.data.folder import SPLITS
     from gcrnn_jax.data.labels import DCASE2017_CLASSES
+    from gcrnn_jax.data.soundscape_source import soundscape_split
 
     front_end = front_end or FrontEnd()
     sources = {}
     for name, size in sizes.items():
         if name not in SPLITS:
             raise ConfigError(f"soundscapes: split {name!r} is none of {SPLITS}")
-        sources[name] = soundscape_source(name, seed, size, front_end.sample_rate_hz)
+        sources[name] = soundscape_split(name, seed, size, front_end.sample_rate_hz)
     if output is None:
         output = cache_path("soundscapes", seed, dict(sizes), front_end.as_dict())
     return build_store(
@@ -122,23 +122,6 @@ def prepare_soundscapes(
         front_end,
         DCASE2017_CLASSES,
         num_workers=_num_workers(num_workers),
-    )
-
-
-def soundscape_source(
-    name: str, seed: int, size: int, sample_rate_hz: int
-) -> "SoundscapeSource":
-    """The built-in clips of one split, which `prepare_soundscapes` describes."""
-    from gcrnn_jax.data.folder import SPLITS
-    from gcrnn_jax.data.soundscape_source import SoundscapeSource
-
-    return SoundscapeSource(
-        name,
-        seed=len(SPLITS) * seed + SPLITS.index(name),
-        size=size,
-        balanced=name != "training",
-        has_events=name != "training",
-        sample_rate_hz=sample_rate_hz,
     )
 
 

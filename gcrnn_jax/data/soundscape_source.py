@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from gcrnn_jax.data.data_hash import clip_sha256
+from gcrnn_jax.data.folder import SPLITS
 from gcrnn_jax.data.labels import DCASE2017_CLASSES
 from gcrnn_jax.data.store_shards import Loaded
 
@@ -75,6 +76,27 @@ class SoundscapeSource:
             return Loaded(waveform, weak_label, None)
         events = [(onset, offset, name) for onset, offset, name, *_ in clip.events]
         return Loaded(waveform, weak_label, events)
+
+
+def soundscape_split(
+    name: str, seed: int, size: int, sample_rate_hz: int
+) -> SoundscapeSource:
+    """The built-in clips of one split, which `prepare_soundscapes` describes.
+
+    Args:
+        name: One of `gcrnn_jax.data.folder.SPLITS`.
+        seed: Of the data set; no two splits of any seeds share a clip.
+        size: How many clips.
+        sample_rate_hz: Of their waveforms.
+    """
+    return SoundscapeSource(
+        name,
+        seed=len(SPLITS) * seed + SPLITS.index(name),
+        size=size,
+        balanced=name != "training",
+        has_events=name != "training",
+        sample_rate_hz=sample_rate_hz,
+    )
 
 
 # What a clip is made by: a change of any makes other clips.

@@ -9,8 +9,8 @@ import numpy as np
 from gcrnn_jax.audio.decode import Rejected, read_waveform
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.folder import SPLITS, find_splits
+from gcrnn_jax.data.soundscape_source import soundscape_split
 from gcrnn_jax.errors import DataError
-from gcrnn_jax.prepare import soundscape_source
 
 Recordings = Callable[[str], np.ndarray]  # clip id -> float32 [S]; raises Rejected
 
@@ -65,5 +65,5 @@ def _soundscape(clip_id: str, seed: int, front_end: FrontEnd) -> np.ndarray:
     if name not in SPLITS or not number.isdigit():
         raise Rejected("MISSING", "not a clip of the built-in soundscapes")
     index = int(number)
-    source = soundscape_source(name, seed, index + 1, front_end.sample_rate_hz)
+    source = soundscape_split(name, seed, index + 1, front_end.sample_rate_hz)
     return source.load(index).waveform
