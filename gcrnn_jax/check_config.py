@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gcrnn_jax.audio.front_end import FrontEnd
+from gcrnn_jax.audio.front_end import make_front_end
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError
 from gcrnn_jax.system import Config, make_model, parse_epochs
@@ -62,8 +62,8 @@ def check_config(config: Config) -> None:
             f"sampling.size_steps: expected growing numbers over 0, got {steps[1:]}"
         )
     last = config["training"]["num_epochs"]
+    make_front_end(config["front_end"])
     constructors: dict[str, Callable[..., Any]] = {
-        "front_end": FrontEnd,
         "model": lambda **fields: make_model(fields, 1),
         "augmentation": Augmentation,
         "optimizer": functools.partial(make_optimizer, total_steps=1),
@@ -90,12 +90,11 @@ def check_shapes(config: Config, num_devices: int) -> None:
             f"sampling.batch_size: {batch_size} clips do not divide among "
             f"{num_devices} devices"
         )
-    front_end = FrontEnd(**config["front_end"])
+    front_end = make_front_end(config["front_end"])
     shape = (1, front_end.num_frames, front_end.num_bins)
     try:
         Augmentation(**config["augmentation"]).check(
-            *shape[1:],
-            of_magnitudes=front_end.kind == "log_mel" and front_end.power == 1,
+            *shape[1:], of_magnitudes=front_end.is_log_magnitude
         )
     except ValueError as error:
         raise ConfigError(f"augmentation: {error}") from error

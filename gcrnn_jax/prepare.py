@@ -45,12 +45,11 @@ def prepare(
         StorageError: The disk is full or fails.
         WorkdirError: The output cannot be written, or another process prepares it.
     """
-    from gcrnn_jax.audio.front_end import FrontEnd
     from gcrnn_jax.data.build_store import build_store
     from gcrnn_jax.data.folder import find_splits
     from gcrnn_jax.data.recording_source import RecordingSource, read_strong_list
 
-    front_end = front_end or FrontEnd()
+    front_end = front_end or default_front_end()
     dataset = find_splits(root)
     rejects = list(dataset.rejects)
     sources = {}
@@ -102,13 +101,12 @@ def prepare_soundscapes(
         StorageError: The disk is full or fails.
         WorkdirError: The output cannot be written, or another process prepares it.
     """
-    from gcrnn_jax.audio.front_end import FrontEnd
     from gcrnn_jax.data.build_store import build_store
     from gcrnn_jax.data.folder import SPLITS
     from gcrnn_jax.data.labels import DCASE2017_CLASSES
     from gcrnn_jax.data.soundscape_source import soundscape_split
 
-    front_end = front_end or FrontEnd()
+    front_end = front_end or default_front_end()
     sources = {}
     for name, size in sizes.items():
         if name not in SPLITS:
@@ -171,14 +169,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     run_command(lambda: _run(flags))
 
 
-def _run(flags: argparse.Namespace) -> None:
-    from gcrnn_jax.audio.front_end import FrontEnd
+def default_front_end(**changes: object) -> "FrontEnd":
+    """Returns the front end of configs/sed.py with changes."""
+    from configs import sed
+    from gcrnn_jax.audio.front_end import make_front_end
 
+    return make_front_end(sed.get_config().to_dict()["front_end"] | changes)
+
+
+def _run(flags: argparse.Namespace) -> None:
     started = time.monotonic()
     store = prepare(
         flags.root,
         flags.output,
-        FrontEnd(kind=flags.features),
+        default_front_end(kind=flags.features),
         num_workers=flags.workers,
         max_bad_fraction=flags.max_bad_fraction,
     )

@@ -15,7 +15,7 @@ import numpy as np
 from absl import logging
 from jax.sharding import Mesh
 
-from gcrnn_jax.audio.front_end import FrontEnd
+from gcrnn_jax.audio.front_end import make_front_end
 from gcrnn_jax.data.loader import training_batches
 from gcrnn_jax.data.sampling import make_sampler
 from gcrnn_jax.data.store import FeatureStore, Split
@@ -64,7 +64,7 @@ def open_store(config: Config) -> FeatureStore:
 
 
 def _prepare(config: Config) -> FeatureStore:
-    data, front_end = config["data"], FrontEnd(**config["front_end"])
+    data, front_end = config["data"], make_front_end(config["front_end"])
     workers = data["num_workers"] or len(os.sched_getaffinity(0))
     output = data["store"] or None
     if data["root"]:

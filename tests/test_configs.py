@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.check_config import check_config, check_shapes
 from gcrnn_jax.system import make_model
+from tests import defaults
 
 NAMES = sorted(path.stem for path in Path("configs").glob("[a-z]*.py"))
 
@@ -21,7 +21,7 @@ def test_it_can_be_built_and_has_the_parameters_that_it_says(name):
     config = module.get_config().to_dict()
     check_config(config)
     check_shapes(config, 2)
-    front_end = FrontEnd(**config["front_end"])
+    front_end = defaults.front_end(**config["front_end"])
     model = make_model(config["model"], num_classes=17)
     features = jnp.zeros((1, front_end.num_frames, front_end.num_bins))
     shapes = jax.eval_shape(model.init, jax.random.key(0), features)

@@ -57,9 +57,8 @@ class Exportable:
         An MFCC needs as many frames as one fit of its derivatives, mirrored ends need
         what they mirror.
         """
-        front_end, frames = self.front_end, self.min_input_frames
-        if front_end.kind == "mfcc":
-            frames = max(frames, front_end.delta_width)
+        front_end = self.front_end
+        frames = max(self.min_input_frames, front_end.min_frames)
         if not front_end.centered:
             return self.samples_of(frames)
         return max(self.samples_of(frames), (front_end.frame_length + 1) // 2 + 1)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from gcrnn_jax.audio.features import unit_window
 from gcrnn_jax.audio.front_end import FrontEnd
 
 _HEAD = """\
@@ -47,10 +46,17 @@ _MFCC = """\
 mfcc(mel.astype(np.float32).astype(float)).astype(np.float32)
 
 def mfcc(mel):
-    cepstrum = dct(mel, axis=1, norm="ortho")[:, :{num}]
-    fits = [savgol_filter(cepstrum, {width}, n, deriv=n, axis=0) for n in (1, 2)]
+    cepstrum = dct(mel, axis=1, norm="ortho")[:, :{num_coefficients}]
+    fits = [savgol_filter(cepstrum, {delta_width}, n, deriv=n, axis=0) for n in (1, 2)]
     return np.concatenate([cepstrum, *fits], axis=1)\
 """
+_SCIPY = "from scipy.fft import dct\nfrom scipy.signal import savgol_filter\n"
+
+# Packages to install, imports and the result, of each kind of front end.
+_RESULTS = {
+    "log_mel": ("numpy", "", "mel.astype(np.float32)"),
+    "mfcc": ("numpy scipy", _SCIPY, _MFCC),
+}
 
 _STABLEHLO = """
 ## {program}
@@ -112,25 +118,22 @@ def readme(card: Mapping[str, Any]) -> str:
 
 def front_end_archive(front_end: FrontEnd) -> memoryview:
     """The NumPy archive front_end.npz, which the front end in the README reads."""
-    archive, length = io.BytesIO(), front_end.frame_length
-    window = unit_window(front_end.window, front_end.window_length, length)
+    archive, window = io.BytesIO(), front_end.scaled_window
     np.savez(archive, window=window, filter_bank=front_end.filter_bank())
     return archive.getbuffer()
 
 
 def _features(front_end: FrontEnd) -> str:
     """The front end as a few lines of NumPy."""
-    is_mfcc = front_end.kind == "mfcc"
-    result = _MFCC.format(num=front_end.num_coefficients, width=front_end.delta_width)
-    imports = "from scipy.fft import dct\nfrom scipy.signal import savgol_filter\n"
+    packages, imports, result = _RESULTS[front_end.kind]
     return _FEATURES.format(
-        packages="numpy scipy" if is_mfcc else "numpy",
-        imports=imports if is_mfcc else "",
+        packages=packages,
+        imports=imports,
         rate=front_end.sample_rate_hz,
         size=front_end.frame_length,
         hop=front_end.hop_length,
         centered=_CENTERED if front_end.centered else "",
         power="" if front_end.power == 1 else f" ** {front_end.power:g}",
         floor=front_end.floor,
-        result=result if is_mfcc else "mel.astype(np.float32)",
+        result=result.format(**front_end.as_dict()),
     )

@@ -1,15 +1,16 @@
 """The front end in JAX, for programs that take waveforms; float64 inside, as NumPy's.
 
 A float32 transform would leave its rounding noise where a recording has next to
-nothing, such as above 4 kHz in one of 8 kHz: see `gcrnn_jax.audio.features`.
+nothing, such as above 4 kHz in one of 8 kHz: see `gcrnn_jax.audio.spectrum`.
 """
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gcrnn_jax.audio.features import unit_window
-from gcrnn_jax.audio.front_end import FrontEnd
+from gcrnn_jax.audio.front_end import FrontEnd, LogMel, Mfcc
 
 
 def features_of_waveform(waveform: jax.Array, front_end: FrontEnd) -> jax.Array:
@@ -26,14 +27,12 @@ def features_of_waveform(waveform: jax.Array, front_end: FrontEnd) -> jax.Array:
         float32 [B, T, F].
     """
     frames = _frames(waveform, front_end).astype(jnp.float64)
-    length = front_end.frame_length
-    window = unit_window(front_end.window, front_end.window_length, length)
-    magnitude = jnp.abs(jnp.fft.rfft(frames * window[None, None], axis=-1))
+    window = front_end.scaled_window[None, None]
+    magnitude = jnp.abs(jnp.fft.rfft(frames * window, axis=-1))
     spectrum = magnitude if front_end.power == 1 else magnitude**front_end.power
     # the products are float64; the features are rounded where NumPy's are
     log_mel = jnp.log(spectrum @ front_end.filter_bank() + front_end.floor)
-    log_mel = log_mel.astype(jnp.float32)
-    return log_mel if front_end.kind == "log_mel" else _mfcc(log_mel, front_end)
+    return _FROM_LOG_MEL[type(front_end)](log_mel.astype(jnp.float32), front_end)
 
 
 def _frames(waveform: jax.Array, front_end: FrontEnd) -> jax.Array:
@@ -51,7 +50,7 @@ def _frames(waveform: jax.Array, front_end: FrontEnd) -> jax.Array:
     return waveform[:, places]
 
 
-def _mfcc(log_mel: jax.Array, front_end: FrontEnd) -> jax.Array:
+def _mfcc(log_mel: jax.Array, front_end: Mfcc) -> jax.Array:
     """Coefficients and two derivatives, float32 [B, T, 3 * num_coefficients]."""
     from scipy.fft import dct
 
@@ -75,3 +74,9 @@ def _derivative(x: jax.Array, width: int, order: int) -> jax.Array:
     first = jnp.einsum("ij,bjc->bic", fit[:half], x[:, :width])
     last = jnp.einsum("ij,bjc->bic", fit[half + 1 :], x[:, size - width :])
     return jnp.concatenate([first, middle, last], 1)
+
+
+_FROM_LOG_MEL: dict[type[FrontEnd], Callable[..., jax.Array]] = {
+    LogMel: lambda log_mel, _: log_mel,
+    Mfcc: _mfcc,
+}

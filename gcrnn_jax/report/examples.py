@@ -172,14 +172,12 @@ def _sound_content(
 def log_mel_of(
     split: Split, clip: int, front_end: FrontEnd, waveform: np.ndarray | None
 ) -> np.ndarray | None:
-    """The log-mel spectrogram [T, F] of a clip; None: MFCC, and no waveform either."""
-    if front_end.kind == "log_mel":
-        features = split.rows([clip])[0].astype(np.float32)
-        return features[: int(split.num_frames[clip])]
-    if waveform is None:
-        return None
-    fields = front_end.as_dict() | {"kind": "log_mel"}
-    return FrontEnd.from_dict(fields)(waveform)
+    """The log-mel spectrogram [T, M] of a clip; None: MFCC, and no waveform either."""
+    features = split.rows([clip])[0].astype(np.float32)
+    log_mel = front_end.log_mel_from_features(features[: int(split.num_frames[clip])])
+    if log_mel is None and waveform is not None:
+        return front_end.log_mel(waveform[: front_end.clip_length])
+    return log_mel
 
 
 def _decided_content(

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.exporting.exportable import exportable
 from gcrnn_jax.system import make_model
 from gcrnn_jax.training.checkpoints import Model
+from tests import defaults
 
 FRONT_ENDS = {
     "default": {},
@@ -39,7 +39,7 @@ SMALL = {
 
 def make_stored(network="gated_crnn", front_end=None, seed=0, **fields):
     """A Model of three classes; nothing in it is at its initial 0 or 1."""
-    front_end = front_end or FrontEnd(clip_s=1.5)
+    front_end = front_end or defaults.front_end(clip_s=1.5)
     fields = {"network": network, **SMALL[network], **fields}
     features = jnp.zeros((1, 64, front_end.num_bins))
     variables = make_model(fields, 3).init(jax.random.key(seed), features)
@@ -68,7 +68,7 @@ def make_stored(network="gated_crnn", front_end=None, seed=0, **fields):
 @pytest.fixture(params=FRONT_ENDS)
 def front_end(request):
     """Every kind of front end, one after the other."""
-    return FrontEnd(**FRONT_ENDS[request.param])
+    return defaults.front_end(**FRONT_ENDS[request.param])
 
 
 @pytest.fixture(scope="session")

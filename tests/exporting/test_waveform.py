@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from jax import export
 
-from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.exporting.stablehlo import program_of_waveform
 from gcrnn_jax.exporting.waveform import features_of_waveform
+from tests import defaults
 
 
 def recording(size, seed=0):
@@ -35,7 +35,10 @@ def test_features_are_those_of_the_numpy_front_end(front_end):
 def test_float32_would_hold_rounding_noise_where_there_is_next_to_nothing():
     """Or nobody should pay for float64: the test above tells one from the other."""
     # a Hamming window lets more of the lower half through than float32 rounds off
-    waveform, front_end = recording(16000)[None], FrontEnd(window="periodic_hann")
+    waveform, front_end = (
+        recording(16000)[None],
+        defaults.front_end(window="periodic_hann"),
+    )
     with pytest.warns(UserWarning, match="float64"):
         single = jax.jit(lambda x: features_of_waveform(x, front_end))(waveform)
     assert np.abs(single - in_jax(waveform, front_end)).max() > 1e-3

@@ -9,7 +9,6 @@ import soundfile
 from configs import sed
 from gcrnn_jax import system
 from gcrnn_jax.audio.decode import Rejected, stream_waveform
-from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.event_lists import Event
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError, DataError
@@ -21,6 +20,7 @@ from gcrnn_jax.prediction.recognizer import Recognizer
 from gcrnn_jax.prediction.track import FRAME, Track
 from gcrnn_jax.training.augment import standardize
 from gcrnn_jax.training.checkpoints import Model, save_model
+from tests import defaults
 
 NAMES = ("Car", "Bus", "Train")
 HOP_S = 0.0415
@@ -32,7 +32,7 @@ def save_random(path, seed=0, front_end=None, **fields):
     small = {"blocks": (1, 1, 1, 1), "filters": 4, "last_filters": 8, "rnn_units": 4}
     config["model"] = {**config["model"], **small, **fields}
     config["front_end"] = {**config["front_end"], **(front_end or {})}
-    front_end = FrontEnd(**config["front_end"])
+    front_end = defaults.front_end(**config["front_end"])
     network = system.make_model(config["model"], 3)
     features = np.zeros((1, front_end.num_frames, front_end.num_bins), np.float32)
     variables = network.init(jax.random.key(seed), features)
@@ -152,7 +152,7 @@ def test_a_recording_that_breaks_off_leaves_the_others(recognizer):
 
 def hearing(front_end=None, *, merged=1, silent=()):
     """A model whose posteriors are those of each frame alone: how loud it is."""
-    front_end = front_end or FrontEnd()
+    front_end = front_end or defaults.front_end()
 
     def of_batch(features, num_frames):
         loud = 1 / (1 + np.exp(-(features.astype(float).mean(-1) + 6)))
@@ -186,7 +186,7 @@ def test_seams_leave_no_trace(merged):
     waveform = sounds(47.7)
     recognizer = hearing(merged=merged)
     (track,) = recognizer.tracks([blocks_of(waveform, 20000)])
-    features = FrontEnd().log_mel(waveform).astype(np.float16)
+    features = defaults.front_end().log_mel(waveform).astype(np.float16)
     features = features[: len(features) // merged * merged]
     expected = recognizer.models[0].of_batch(features[None], None)[1][0]
     found = frames_of(track)[: len(expected)]
@@ -316,7 +316,7 @@ def test_a_picture_of_hours_is_drawn_in_few_columns(monkeypatch):
     recording = blocks_of(waveform, 20000)
     (track,) = recognizer.tracks([recording])
     plot.picture_of(recognizer, recording, track, recognizer.events(track), "a")
-    frames = FrontEnd().log_mel(waveform)
+    frames = defaults.front_end().log_mel(waveform)
     assert len(frames) == 722 and drawn["feature_hop_s"] == pytest.approx(15 * HOP_S)
     assert drawn["hop_s"] == pytest.approx(15 * HOP_S)
     means = frames[:720].reshape(48, 15, 64).mean(1)

@@ -9,7 +9,6 @@ import pytest
 import soundfile
 
 from gcrnn_jax.audio.decode import Rejected
-from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
@@ -19,6 +18,7 @@ from gcrnn_jax.prepare import prepare
 from gcrnn_jax.report import curves, examples
 from gcrnn_jax.report.recordings import find_recordings, recordings_of_folder
 from gcrnn_jax.report.systems import Judge
+from tests import defaults
 
 RULES = Postprocessing(0.5, 0.5, 0.0, 0.0, gated=False, at_least_one_tag=False)
 
@@ -116,7 +116,7 @@ def test_recordings_of_a_folder_are_those_the_features_came_from(data_folder, tm
 
 def test_mfcc_clips_are_shown_by_the_log_mel_of_their_recording(data_folder, tmp_path):
     root = data_folder(training=3, testing=2)
-    mfcc, front_end = FrontEnd(kind="mfcc"), FrontEnd()
+    mfcc, front_end = defaults.front_end(kind="mfcc"), defaults.front_end()
     store = prepare(root, tmp_path / "store", mfcc, num_workers=1)
     split = store.splits["testing"]
     waveform = recordings_of_folder(root, mfcc)(split.clip_ids[1])

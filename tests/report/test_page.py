@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from gcrnn_jax.audio.decode import Rejected
-from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.store import Shard, Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
@@ -17,6 +16,7 @@ from gcrnn_jax.metrics.tables import percent
 from gcrnn_jax.report import page
 from gcrnn_jax.report.examples import choose_cases
 from gcrnn_jax.report.systems import Judge
+from tests import defaults
 
 EVIL = (
     "</script><img src=x onerror=alert(1)>",
@@ -32,7 +32,7 @@ RULES = Postprocessing(
     gated=True,
     at_least_one_tag=False,
 )
-FRONT_END = FrontEnd()
+FRONT_END = defaults.front_end()
 NUM_CLIPS = 9
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.event_lists import Event
 from gcrnn_jax.report.picture import draw, save_picture, shown_classes
 from gcrnn_jax.report.spectrogram import frequency_ticks, png_of
+from tests import defaults
 
 NAMES = ("Car", "Bus $x$ <b>", "Train")
 
@@ -93,7 +93,7 @@ def test_a_spectrogram_is_a_png_with_low_frequencies_below():
 def test_frequencies_stand_where_their_mel_bin_is():
     import librosa
 
-    front_end = FrontEnd()
+    front_end = defaults.front_end()
     ticks = dict(frequency_ticks(front_end))
     assert {0.5, 1, 2, 4, 8} >= set(ticks) and 4 in ticks
     centres = librosa.mel_frequencies(n_mels=66, fmin=0, fmax=8000)[1:-1]
