@@ -116,7 +116,7 @@ def _report(config, workdir: Path, store, predict, fused: list[int]) -> None:
     from gcrnn_jax import inference
     from gcrnn_jax.average_checkpoints import average
     from gcrnn_jax.detection.posteriors import fuse
-    from gcrnn_jax.report import examples, subjects, systems
+    from gcrnn_jax.report import examples, report_data, systems
     from gcrnn_jax.report.page import write_page
     from gcrnn_jax.training.checkpoints import save_model
 
@@ -145,8 +145,8 @@ def _report(config, workdir: Path, store, predict, fused: list[int]) -> None:
     averaged.card.update(found)
     save_model(workdir / "averaged", averaged)  # by all processes, as orbax wants
     chosen, folder = rows[1], workdir / "results" / split.name
-    shown = examples.choose_cases(chosen, split)
-    attention = predict.attention(averaged.variables, shown.part_of(split))
+    selection = examples.select_examples(chosen, split)
+    attention = predict.attention(averaged.variables, selection.select(split))
     if jax.process_index() != 0:
         return
     systems.write_results(folder, rows, chosen, data_sha256=store.data_sha256)
@@ -156,7 +156,7 @@ def _report(config, workdir: Path, store, predict, fused: list[int]) -> None:
     print(systems.classes_table(chosen.scores))
     print(f"\nwrote {folder}: scores.json, events.csv, tags.csv, posteriors.npz")
     print(f"wrote {workdir / 'averaged'}: the model of averaged weights")
-    subject = subjects.of_run(
+    data = report_data.collect_run(
         workdir,
         config,
         store,
@@ -164,10 +164,10 @@ def _report(config, workdir: Path, store, predict, fused: list[int]) -> None:
         note=_explain(fit_split),
         rows=rows,
         chosen=chosen,
-        shown=shown,
+        selection=selection,
         attention=attention,
     )
-    write_page(folder / "report.html", subject)
+    write_page(folder / "report.html", data)
     print(f"wrote {folder / 'report.html'}: the same as a page, with examples to hear")
 
 

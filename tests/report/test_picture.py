@@ -6,11 +6,11 @@ import sys
 
 import numpy as np
 import pytest
+from gcrnn_jax.report.spectrogram import frequency_ticks, png_of
 from PIL import Image
 
 from gcrnn_jax.data.event_lists import Event
 from gcrnn_jax.report.picture import draw, save_picture, shown_classes
-from gcrnn_jax.report.spectrogram import frequency_ticks, png_of
 from tests import defaults
 
 NAMES = ("Car", "Bus $x$ <b>", "Train")

@@ -1,4 +1,4 @@
-"""The sound behind the clips of a data set, found by their ids."""
+"""Waveforms of the clips of a data set, read by their ids."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,11 +12,11 @@ from gcrnn_jax.data.folder import SPLITS, find_splits
 from gcrnn_jax.data.soundscape_source import soundscape_split
 from gcrnn_jax.errors import DataError
 
-Recordings = Callable[[str], np.ndarray]  # clip id -> float32 [S]; raises Rejected
+ClipReader = Callable[[str], np.ndarray]  # clip id -> float32 [S]; raises Rejected
 
 
-def find_recordings(config: Mapping[str, Any], front_end: FrontEnd) -> Recordings:
-    """A function that reads clips as the network hears them, or makes them again.
+def clip_reader(config: Mapping[str, Any], front_end: FrontEnd) -> ClipReader:
+    """A function that reads the clips of a run, or generates them again.
 
     Args:
         config: Of a run; read are `data.root` and, for soundscapes, `seed`.
@@ -27,16 +27,16 @@ def find_recordings(config: Mapping[str, Any], front_end: FrontEnd) -> Recording
         of the data set is no longer there.
     """
     if root := config["data"]["root"]:
-        return recordings_of_folder(Path(root), front_end)
+        return folder_reader(Path(root), front_end)
     return lambda clip_id: _soundscape(clip_id, config["seed"], front_end)
 
 
-def recordings_of_folder(root: Path, front_end: FrontEnd) -> Recordings:
-    """As `find_recordings`, for the folder of a data set."""
+def folder_reader(root: Path, front_end: FrontEnd) -> ClipReader:
+    """As `clip_reader`, for the folder of a data set."""
     try:
         splits = find_splits(root).splits.values()
     except DataError as error:
-        return unknown_recordings(str(error))
+        return empty_reader(str(error))
     paths = {
         row.clip_id: path
         for split in splits
@@ -51,8 +51,8 @@ def recordings_of_folder(root: Path, front_end: FrontEnd) -> Recordings:
     return read
 
 
-def unknown_recordings(reason: str) -> Recordings:
-    """Recordings of which there are none, and why."""
+def empty_reader(reason: str) -> ClipReader:
+    """Rejects every clip, for this reason."""
 
     def read(clip_id: str) -> np.ndarray:
         raise Rejected("MISSING", reason)
