@@ -68,7 +68,7 @@ def check_config(config: Config) -> None:
         "augmentation": Augmentation,
         "optimizer": functools.partial(make_optimizer, total_steps=1),
         "loss": Loss,
-        "postprocessing": Postprocessing,
+        "postprocessing": lambda **fields: Postprocessing.from_dict(fields),
         "fusion": functools.partial(parse_epochs, last=last),
     }
     for section, construct in constructors.items():

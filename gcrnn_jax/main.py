@@ -63,7 +63,8 @@ def _train_and_report(config: dict[str, Any], workdir: Path) -> None:
     import jax
 
     from gcrnn_jax import inference, system
-    from gcrnn_jax.metrics.scoring import decide, score
+    from gcrnn_jax.metrics.decisions import decide
+    from gcrnn_jax.metrics.scoring import epoch_line, score
     from gcrnn_jax.prepare import summary
     from gcrnn_jax.report import curves
     from gcrnn_jax.training import parallel
@@ -93,20 +94,12 @@ def _train_and_report(config: dict[str, Any], workdir: Path) -> None:
             if epoch in (*fused, epochs):
                 posteriors.save(inference.posteriors_path(workdir, watched, epoch))
             curves.keep_scores(workdir, epoch, watched.name, scores)
-        return f"epoch {epoch}/{epochs}: {_one_line(watched.name, scores)}"
+        return f"epoch {epoch}/{epochs}: {epoch_line(watched.name, scores)}"
 
     trained = system.train_run(config, store, workdir, mesh, on_epoch)
     if not trained and jax.process_index() == 0:
         print(f"{workdir} is finished ({epochs} epochs): evaluating")
     _report(config, workdir, store, predict, fused)
-
-
-def _one_line(split: str, scores) -> str:
-    line = f"{split} mAP {100 * scores.tagging.mean_average_precision:.1f}"
-    line += f", tag F1 {100 * scores.tagging.micro.f1:.1f}"
-    if scores.detection:
-        line += f", 1-s F1 {100 * scores.detection.micro.f1:.1f}"
-    return line
 
 
 def _report(config, workdir: Path, store, predict, fused: list[int]) -> None:
@@ -116,6 +109,7 @@ def _report(config, workdir: Path, store, predict, fused: list[int]) -> None:
     from gcrnn_jax import inference
     from gcrnn_jax.average_checkpoints import average
     from gcrnn_jax.detection.posteriors import fuse
+    from gcrnn_jax.metrics.evaluator import Evaluator
     from gcrnn_jax.report import examples, subjects, systems
     from gcrnn_jax.report.page import write_page
     from gcrnn_jax.training.checkpoints import save_model
@@ -135,13 +129,16 @@ def _report(config, workdir: Path, store, predict, fused: list[int]) -> None:
 
     reported = posteriors_of(split)
     fitting = posteriors_of(fit_split) if fit_split else (None, None, None)
-    judge = systems.Judge(split, fit_split, **config["thresholds"])
+    evaluator = Evaluator(split, fit_split, **config["thresholds"])
     epochs = config["fusion"]["epochs"]
     names = (f"epoch {last}", f"epochs {epochs} fused", f"epochs {epochs} averaged")
-    rows = [judge.found(*row) for row in zip(names, reported, fitting, strict=True)]
-    rows += [judge.fixed(*row) for row in zip(names, reported, strict=True)]
-    rows.append(judge.constant(reported[0]))
-    found = {"postprocessing": dataclasses.asdict(rows[2].for_new_clips)}
+    systems_of_run = zip(names, reported, fitting, strict=True)
+    rows = [evaluator.with_fitted_thresholds(*row) for row in systems_of_run]
+    rows += [
+        evaluator.with_own_thresholds(*row) for row in zip(names, reported, strict=True)
+    ]
+    rows.append(evaluator.best_constant(reported[0]))
+    found = {"postprocessing": dataclasses.asdict(rows[2].fitted_postprocessing)}
     averaged.card.update(found)
     save_model(workdir / "averaged", averaged)  # by all processes, as orbax wants
     chosen, folder = rows[1], workdir / "results" / split.name

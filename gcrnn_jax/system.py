@@ -123,7 +123,7 @@ def make_scaler(mean, std) -> Scaler:
 
 def postprocessing_of(config: Config) -> Postprocessing:
     """The thresholds and post-processing of a configuration, or of a model's card."""
-    return Postprocessing(**config["postprocessing"])
+    return Postprocessing.from_dict(config["postprocessing"])
 
 
 def parse_epochs(epochs: str, last: int) -> list[int]:

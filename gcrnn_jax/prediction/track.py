@@ -151,7 +151,7 @@ def _decode(
         frame[first:end] = block[:, FRAME, classes]
         is_tagged[first:end] = postprocessing.tags(block[:, CLIP])[:, classes]
         first = end
-    chosen = postprocessing.of_classes(classes, track.num_classes)
+    chosen = postprocessing.select_classes(classes, track.num_classes)
     roll = chosen.detect_tagged(frame, is_tagged, track.hop_s)
     names = [class_names[k] for k in classes]
     found = []

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from gcrnn_jax.data.atomic_files import write_atomically
-from gcrnn_jax.metrics.scoring import Scores
-from gcrnn_jax.metrics.tables import json_ready
+from gcrnn_jax.metrics.scoring import Scores, epoch_scores
+from gcrnn_jax.metrics.tables import to_json
+from gcrnn_jax.metrics.tagging import threshold_steps
 
 LOSSES = "metrics.jsonl"
 SCORES = "scores.jsonl"
@@ -29,18 +30,10 @@ def keep_scores(workdir: Path, epoch: int, split: str, scores: Scores) -> None:
         StorageError: The disk is full or fails.
         WorkdirError: It cannot be written there.
     """
-    line = {
-        "epoch": epoch,
-        "split": split,
-        "mean_average_precision": scores.tagging.mean_average_precision,
-        "tag_f1": scores.tagging.micro.f1,
-    }
-    if scores.detection:
-        line["segment_f1"] = scores.detection.micro.f1
-        line["error_rate"] = scores.detection.error_rate
+    line = {"epoch": epoch, "split": split, **epoch_scores(scores)}
     path = workdir / SCORES
     kept = [old for old in _read_lines(path, "epoch") if old["epoch"] < epoch]
-    lines = [json.dumps(json_ready(one)) + "\n" for one in (*kept, line)]
+    lines = [json.dumps(to_json(one)) + "\n" for one in (*kept, line)]
     write_atomically(path, ["".join(lines).encode()])
 
 
@@ -100,10 +93,7 @@ def precision_recall(
     """
     if not label.any():
         return []
-    order = np.argsort(-posterior, kind="stable")
-    last_of_step = np.append(np.diff(posterior[order]) != 0, True)
-    hits = np.cumsum(label[order])[last_of_step]
-    estimated = np.flatnonzero(last_of_step) + 1
+    hits, estimated = threshold_steps(label, posterior)
     points = np.stack([hits / hits[-1], hits / estimated], axis=1)
     kept = np.linspace(0, len(points) - 1, min(len(points), max_points))
     return points[np.round(kept).astype(int)].tolist()

@@ -14,9 +14,9 @@ from gcrnn_jax.audio.decode import Rejected
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.events import decode_events
+from gcrnn_jax.metrics.evaluator import Row
 from gcrnn_jax.report.recordings import Recordings
 from gcrnn_jax.report.spectrogram import frequency_ticks, png_of
-from gcrnn_jax.report.systems import Row
 
 PER_CLASS = {"false alarm": 3, "miss": 3, "hit": 1}  # cases shown of each kind
 MAX_CLIPS = 40

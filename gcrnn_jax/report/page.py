@@ -18,11 +18,12 @@ import numpy as np
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.atomic_files import make_folder, write_atomically
 from gcrnn_jax.data.store import Split
-from gcrnn_jax.metrics.bootstrap import Estimate, bootstrap, clip_counts
-from gcrnn_jax.metrics.tables import json_ready, percent
+from gcrnn_jax.metrics.bootstrap import Estimate, bootstrap
+from gcrnn_jax.metrics.evaluator import Row
+from gcrnn_jax.metrics.scoring import clip_counts
+from gcrnn_jax.metrics.tables import percent, to_json
 from gcrnn_jax.report import curves, examples, thresholds
 from gcrnn_jax.report.recordings import Recordings
-from gcrnn_jax.report.systems import Row
 
 _SCRIPTS = (
     "scores.js",
@@ -142,7 +143,7 @@ def _how_many(part: dict[str, Any] | None, split: Split) -> str:
 
 def _content(subject: Subject, estimates: list[dict[str, Estimate]]) -> dict[str, Any]:
     chosen, split = subject.chosen, subject.split
-    scored_by = (chosen.posteriors, split, chosen.for_new_clips)
+    scored_by = (chosen.posteriors, split, chosen.fitted_postprocessing)
     of_examples = examples.examples_content(
         subject.shown,
         chosen,
@@ -162,7 +163,7 @@ def _content(subject: Subject, estimates: list[dict[str, Estimate]]) -> dict[str
             for row, found in zip(subject.rows, estimates, strict=True)
         ],
         "chosen": subject.chosen_place,
-        "scores": chosen.scores,
+        "scores": chosen.scores.details,
         "curves": subject.curves,
         "precisionRecall": [
             curves.precision_recall(
@@ -198,7 +199,7 @@ def _hash(content: str) -> str:
 
 def _json(content: Any) -> str:
     """JSON that nothing in it can end early, whatever the names in it are."""
-    text = json.dumps(json_ready(content), allow_nan=False, separators=(",", ":"))
+    text = json.dumps(to_json(content), allow_nan=False, separators=(",", ":"))
     for character in "<>&":  # the rest is ASCII
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text

@@ -8,6 +8,7 @@ import numpy as np
 
 from gcrnn_jax.data.store import FeatureStore, Split
 from gcrnn_jax.inference import Labelled
+from gcrnn_jax.metrics.evaluator import CHOSEN_HERE, Row
 from gcrnn_jax.report import curves, examples
 from gcrnn_jax.report.page import Subject
 from gcrnn_jax.report.recordings import (
@@ -15,7 +16,6 @@ from gcrnn_jax.report.recordings import (
     recordings_of_folder,
     unknown_recordings,
 )
-from gcrnn_jax.report.systems import CHOSEN_HERE, Row
 
 
 def of_run(

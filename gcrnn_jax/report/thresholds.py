@@ -17,7 +17,7 @@ from gcrnn_jax.detection.events import frame_times, segment_roll
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.detection.thresholds import TAG_GRID
-from gcrnn_jax.metrics.scoring import reference_events
+from gcrnn_jax.metrics.decisions import reference_events
 
 MAX_BYTES = 6_000_000  # of ranks, of either kind; a page stays one that can be sent
 
@@ -74,7 +74,7 @@ def event_content(
         for n in clips
     ]
     clip = posteriors.clip[clips]
-    counts = postprocessing.in_frames(hop_s)
+    counts = postprocessing.frame_counts(hop_s)
     return {
         "clips": len(clips),
         "frames": num_frames,
@@ -86,7 +86,7 @@ def event_content(
         "reference": _base64(np.stack(rolls)),
         "firstSegment": np.floor(edges[:-1]).astype(int).tolist(),
         "endSegment": np.ceil(edges[1:]).astype(int).tolist(),
-        "gated": postprocessing.gated,
+        "gated": postprocessing.require_clip_tag,
         "hysteresis": hysteresis < 1,
         "median": counts.median,
         "maxGap": counts.max_gap,
