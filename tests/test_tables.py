@@ -118,8 +118,10 @@ def test_a_system_is_fused_decided_and_weighted_as_its_row_says(monkeypatch):
         event_threshold=0.5,
         gap_s=0.0,
         min_event_s=0.0,
-        gated=True,
+        require_clip_tag=True,
         at_least_one_tag=False,
+        hysteresis=1.0,
+        median_s=0.0,
     )
     asked = {}
 
@@ -141,9 +143,9 @@ def test_a_system_is_fused_decided_and_weighted_as_its_row_says(monkeypatch):
     assert found.postprocessing == decide
     assert scored_tables._members(fused, ["a", "b"]) == ["a", "b"]
 
-    last = replace(fused, is_fused=False, postprocessing={"gated": False})
+    last = replace(fused, is_fused=False, postprocessing={"require_clip_tag": False})
     found = scored_tables._posteriors(last, ["a"], split)
     assert asked["epochs"] == "7"
-    assert found.postprocessing == replace(decide, gated=False)
+    assert found.postprocessing == replace(decide, require_clip_tag=False)
     chosen = replace(fused, choose="held_out")
     assert scored_tables._members(chosen, ["a", "b"]) == ["b", "b", "held_out"]

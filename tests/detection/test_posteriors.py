@@ -22,7 +22,7 @@ SMALL = {
 }
 
 
-PLAIN = Postprocessing((0.5, 0.4, 0.3), 0.2, 0.4, 0.45, True, False)
+PLAIN = Postprocessing((0.5, 0.4, 0.3), 0.2, 0.4, 0.45, True, False, 1.0, 0.0)
 
 
 def make_set(seed, num_frames=6, hop_s=0.1):

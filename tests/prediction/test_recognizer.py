@@ -165,8 +165,10 @@ def hearing(front_end=None, *, merged=1, silent=()):
         event_threshold=0.3,
         gap_s=0.1,
         min_event_s=0.1,
-        gated=True,
+        require_clip_tag=True,
         at_least_one_tag=False,
+        hysteresis=1.0,
+        median_s=0.0,
     )
     model = TrainedModel(
         front_end,
