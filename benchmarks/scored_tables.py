@@ -8,10 +8,10 @@ from typing import Any
 
 from benchmarks.systems import PAIRS, TASKS, Paper, System
 from benchmarks.timing import code_version
+from gcrnn_jax.config import Fusion
 from gcrnn_jax.data.event_lists import write_text
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
-from gcrnn_jax.config import Fusion
 from gcrnn_jax.metrics import scoring
 from gcrnn_jax.metrics.bootstrap import Bootstrap, Difference, bootstrap
 from gcrnn_jax.metrics.evaluator import Evaluator, Row

@@ -8,8 +8,8 @@ import numpy as np
 
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.store import FeatureStore, Split
-from gcrnn_jax.report import clip_readers, examples
 from gcrnn_jax.metrics.evaluator import CHOSEN_HERE, Row
+from gcrnn_jax.report import clip_readers, examples
 
 if TYPE_CHECKING:  # which bring JAX
     from gcrnn_jax.runs.labelled import LabelledPosteriors
@@ -78,7 +78,9 @@ def collect_run(
         chosen=chosen,
         selection=selection,
         front_end=store.front_end,
-        read_clip=clip_readers.clip_reader(run.config.data, run.config.seed, store.front_end),
+        read_clip=clip_readers.clip_reader(
+            run.config.data, run.config.seed, store.front_end
+        ),
         attention=attention,
         attention_note="Attention is that of the model of averaged weights.",
         curves=run.curves(),

@@ -12,11 +12,11 @@ from gcrnn_jax.data.store import Shard, Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.metrics.decisions import decide
+from gcrnn_jax.metrics.evaluator import Evaluator
 from gcrnn_jax.metrics.scoring import score
 from gcrnn_jax.metrics.tables import percent
 from gcrnn_jax.report import page
 from gcrnn_jax.report.examples import choose_cases
-from gcrnn_jax.metrics.evaluator import Evaluator
 from tests import defaults
 
 EVIL = (
@@ -77,7 +77,10 @@ def make_subject(folder, names):
         split.clip_ids, tuple(names), FRONT_END.hop_s, clip, frame, RULES
     )
     evaluator = Evaluator(split, None)
-    rows = [evaluator.with_own_thresholds(names[0], posteriors), evaluator.best_constant(posteriors)]
+    rows = [
+        evaluator.with_own_thresholds(names[0], posteriors),
+        evaluator.best_constant(posteriors),
+    ]
     shown = choose_cases(rows[0], split)
     kept = {"epoch": 1, "tag_f1": 0.5, "mean_average_precision": 0.4}
     return page.Subject(
