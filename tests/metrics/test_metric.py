@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.scored_tables import markdown, tables_content
-from benchmarks.systems import System
+from benchmarks.systems import TASKS, System
 from gcrnn_jax.data.event_lists import EventRow
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
@@ -128,19 +128,14 @@ def test_a_metric_scores_lists_if_it_can(added):
 
 
 def test_a_metric_is_in_the_tables_of_benchmarks(row):
-    row_systems = {
-        key: System(key, (), (TAGGING, "detection")) for key in ("mlp", "crnn")
-    }
-    content = tables_content(
-        row_systems, {"found": [row, row], "fixed": [row, row]}, Labels(True)
-    )
+    both = {key: System(key, (), TASKS) for key in ("mlp", "crnn")}
+    rows = {"found": [row, row], "fixed": [row, row]}
+    content = tables_content(both, rows, Labels(True))
     keys = ("heading", "commit", "date", "split", "fit_split")
     content |= dict.fromkeys(keys, "x") | {"clips": 4}
     tables = markdown(json.loads(json_text(content))).split("\n\n")
     scores = tables[4].splitlines()
-    assert scores[0].startswith(
-        "| system | tag F1 | precision | recall | mAP | exact |"
-    )
+    assert scores[0].startswith("| system | tag F1 | precision | recall | mAP | exact")
     assert " 100.00 | 75.0 (25.0 - 100.0) | 1.000 (" in scores[2]
     assert "| mlp | crnn | exact | +0.0 | +0.0 to +0.0 | no |" in tables[5]
     assert "| 100.00 |  |" in tables[7]  # top 1
