@@ -90,6 +90,15 @@ def test_of_equally_good_thresholds_the_middle_of_the_longest_stretch_is_taken()
     assert best_tag_thresholds(posterior, label).per_class.tolist() == [0.44]
 
 
+def test_of_stretches_as_long_the_one_nearest_to_a_half_is_taken():
+    # 2 of 4 tags right under 0.1, 1 of 1 from 0.2 on: F1 is 2/3 at both ends
+    posterior = np.array([[0.9], [0.2], [0.2], [0.1]])
+    label = np.array([[1], [0], [0], [1]])
+    for grid, nearest in (((0.05, 0.15, 0.6), 0.6), ((0.07, 0.15, 0.89), 0.89)):
+        best = best_tag_thresholds(posterior, label, grid=grid)
+        assert (best.per_class.tolist(), best.overall) == ([nearest], nearest)
+
+
 def test_a_class_that_is_never_labelled_gets_a_threshold_over_its_posteriors():
     posterior = np.array([[0.9, 0.7], [0.2, 0.6]])
     label = np.array([[True, False], [False, False]])
