@@ -163,7 +163,7 @@ def _report(config, workdir: Path, store, predict, fused: list[int]) -> None:
         split,
         note=_explain(fit_split),
         rows=rows,
-        chosen=chosen,
+        main_row=chosen,
         selection=selection,
         attention=attention,
     )

@@ -87,7 +87,7 @@ def make_data(folder, names):
         note=names[2],
         split=split,
         rows=rows,
-        chosen=rows[0],
+        main_row=rows[0],
         selection=selection,
         front_end=FRONT_END,
         read_clip=tone,
@@ -208,7 +208,7 @@ def move(browser, kind, value):
 
 def test_sliders_show_what_python_computes(browser, file, data):
     browser.open(file)
-    posteriors, split = data.chosen.posteriors, data.split
+    posteriors, split = data.main_row.posteriors, data.split
 
     def expect(k=None, **changed):
         rules = Postprocessing(**{**vars(RULES), **changed})
@@ -332,8 +332,8 @@ def test_a_clip_without_a_recording_has_a_picture_alone(browser, file):
 def test_a_split_without_strong_labels_has_tags_only(browser, tmp_path):
     weak = make_data(tmp_path, ("Car", "Bus", "Train", "Siren"))
     weak.split.events = None
-    row = Judge(weak.split, None).fixed("weak", weak.chosen.posteriors)
-    fields = {**vars(weak), "rows": [row], "chosen": row, "curves": None}
+    row = Judge(weak.split, None).fixed("weak", weak.main_row.posteriors)
+    fields = {**vars(weak), "rows": [row], "main_row": row, "curves": None}
     fields |= {"attention": None, "attention_note": "none"}
     page.write_page(tmp_path / "page.html", ReportData(**fields))
     browser.open(tmp_path / "page.html")

@@ -16,7 +16,7 @@ from gcrnn_jax.report.charts import (
     spectrogram_png,
     step_path,
 )
-from gcrnn_jax.report.picture import draw, save_picture, shown_classes
+from gcrnn_jax.report.picture import classes_to_draw, draw, save_picture
 from tests import defaults
 
 NAMES = ("Car", "Bus $x$ <b>", "Train")
@@ -70,7 +70,7 @@ def test_without_reference_and_attention_there_are_three_panels(arrays, tmp_path
 def test_many_classes_leave_the_six_that_matter():
     posteriors = np.tile(np.linspace(0, 0.9, 40), (5, 1))
     names = [f"c{k}" for k in range(40)]
-    shown = shown_classes(names, posteriors, [Event(0, 1, "c3")])
+    shown = classes_to_draw(names, posteriors, [Event(0, 1, "c3")])
     assert shown == [3, 35, 36, 37, 38, 39]
 
 

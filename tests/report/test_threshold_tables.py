@@ -209,8 +209,8 @@ def test_without_events_there_are_figures_of_tags_only(scored):
 
 
 def test_too_many_clips_are_a_fixed_random_part():
-    assert threshold_tables.drawn_clips(7, 100).tolist() == list(range(7))
-    some = threshold_tables.drawn_clips(10_000, 240 * 17)
+    assert threshold_tables.sample_clips(7, 100).tolist() == list(range(7))
+    some = threshold_tables.sample_clips(10_000, 240 * 17)
     assert len(some) == 1470 and (np.diff(some) > 0).all() and some[-1] < 10_000
-    assert some.tolist() == threshold_tables.drawn_clips(10_000, 240 * 17).tolist()
+    assert some.tolist() == threshold_tables.sample_clips(10_000, 240 * 17).tolist()
     assert some.max() > 9000  # not the first: lists are sorted by class
