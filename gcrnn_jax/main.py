@@ -166,7 +166,7 @@ def _report(
         split,
         note=_explain(fit_split),
         rows=rows,
-        chosen=chosen,
+        main_row=chosen,
         selection=selection,
         attention=attention,
     )

@@ -65,7 +65,7 @@ class LineChart:
     def _path(self, points: Iterable[Sequence[float | None]]) -> str:
         path, pen = "", "M"
         for x, y in points:
-            if x is None or y is None:
+            if x is None or y is None or math.isnan(y):
                 pen = "M"  # a gap in the line
             else:
                 path += f"{pen}{self.x.place(x):g},{100 - self.y.place(y):g}"

@@ -81,7 +81,7 @@ def _clip_card(data: ReportData, clip: int, kinds: dict[int, str]) -> ClipCard:
         why_silent,
         "" if log_mel is None else _data_uri("image/png", spectrogram_png(log_mel)),
         round(100 * features_s / seconds, 2),
-        seconds / data.chosen.posteriors.hop_s,
+        seconds / data.main_row.posteriors.hop_s,
         _class_panels(data, clip, kinds, seconds),
     )
 
@@ -101,7 +101,7 @@ def _class_panels(
     data: ReportData, clip: int, kinds: dict[int, str], seconds: float
 ) -> list[ClassPanel]:
     """Examples first, then the classes of the reference and those decided on."""
-    decisions, posteriors = data.chosen.decisions, data.chosen.posteriors
+    decisions, posteriors = data.main_row.decisions, data.main_row.posteriors
     tags, roll = decisions.tags[clip], decisions.roll[clip]
     labelled = data.split.weak_label[clip].astype(bool)
     decided = np.flatnonzero(labelled | tags | roll.any(0)).tolist()

@@ -45,20 +45,20 @@ def render_page(data: ReportData) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
     environment.filters |= {"percent": percent, "fraction": _fraction}
-    chosen, split = data.chosen, data.split
+    row, split = data.main_row, data.split
     estimates = _estimates(data)
     tables = threshold_tables.threshold_tables(
-        chosen.posteriors, split, chosen.fitted_postprocessing
+        row.posteriors, split, row.fitted_postprocessing
     )
-    class_header, class_rows, _ = systems.class_rows(chosen.scores)
+    class_header, class_rows, _ = systems.class_rows(row.scores)
     style, script = _file("page.css"), _file("page.js")
     return environment.from_string(_file("page.html")).render(
         data=data,
         split=split,
-        chosen=chosen,
+        main=row,
         rows=list(zip(data.rows, estimates, strict=True)),
-        estimates=estimates[[row is chosen for row in data.rows].index(True)],
-        columns=[c for c in scoring.columns() if c.key in chosen.scores.values],
+        estimates=estimates[[other is row for other in data.rows].index(True)],
+        columns=[c for c in scoring.columns() if c.key in row.scores.values],
         class_header=class_header,
         class_rows=class_rows,
         interval_charts=_interval_charts(data, estimates),
@@ -80,7 +80,7 @@ def render_page(data: ReportData) -> str:
 
 def _threshold_note(data: ReportData) -> str:
     """The thresholds that the sliders begin with, and what their scores are worth."""
-    if data.chosen.postprocessing is not None:
+    if data.main_row.postprocessing is not None:
         return "The sliders begin with the thresholds of the scores above."
     return (
         "The scores above took the thresholds of each half of the clips from the other "
@@ -91,8 +91,8 @@ def _threshold_note(data: ReportData) -> str:
 
 def _event_clips(data: ReportData) -> str:
     """Which clips the sliders' scores of events are of."""
-    total, size = len(data.split), data.chosen.posteriors.frame[0].size
-    count = len(threshold_tables.drawn_clips(total, size))
+    total, size = len(data.split), data.main_row.posteriors.frame[0].size
+    count = len(threshold_tables.sample_clips(total, size))
     few = f"{count} of {total} clips, drawn at random"
     return f"all {total} clips" if count == total else few
 
@@ -141,28 +141,28 @@ def _training_charts(lines: dict[str, Any]) -> list[charts.LineChart]:
     title = f"Scores after every epoch, on {lines['split']} with fixed thresholds"
     loss, y_names = {"loss": lines["loss"]}, ("loss", "%")
     titles = ("Loss of the training batches", title)
-    found = []
+    line_charts = []
     for title, y_name, curves_of in zip(titles, y_names, (loss, scores), strict=True):
         values = [
             y for points in curves_of.values() for _, y in points if y is not None
         ]
         top = charts.value_range([0, *values], 0.05)[1]
         y = charts.Axis(0, top, scale=100 if y_name == "%" else 1)
-        found.append(charts.LineChart(title, "epoch", y_name, x, y, curves_of))
-    return found if scores else found[:1]
+        line_charts.append(charts.LineChart(title, "epoch", y_name, x, y, curves_of))
+    return line_charts if scores else line_charts[:1]
 
 
 def _precision_recall_charts(data: ReportData) -> list[charts.LineChart]:
     axis, names = charts.Axis(0, 1, 2, 100), ("recall, %", "precision, %")
-    found = []
+    line_charts = []
     for k, name in enumerate(data.split.class_names):
         points = precision_recall(
-            data.split.weak_label[:, k], data.chosen.posteriors.clip[:, k]
+            data.split.weak_label[:, k], data.main_row.posteriors.clip[:, k]
         )
         lines = {name: [[0, points[0][1]], *points] if points else []}
         label = f"Precision over recall of {name}"
-        found.append(charts.LineChart(label, *names, axis, axis, lines))
-    return found
+        line_charts.append(charts.LineChart(label, *names, axis, axis, lines))
+    return line_charts
 
 
 def _estimates(data: ReportData) -> list[dict[str, Estimate]]:

@@ -25,7 +25,7 @@ class ReportData:
         note: Where its thresholds come from, and what its scores are worth.
         split: That the scores are of.
         rows: The systems side by side.
-        chosen: One of them, which the rest of the page is about.
+        main_row: One of them, which the rest of the page is about.
         selection: Examples of its decisions.
         front_end: Of the split's features.
         read_clip: Gives waveforms of the clips.
@@ -38,7 +38,7 @@ class ReportData:
     note: str
     split: Split
     rows: list[Row]
-    chosen: Row
+    main_row: Row
     selection: examples.ExampleSelection
     front_end: FrontEnd
     read_clip: clip_readers.ClipReader
@@ -54,7 +54,7 @@ def collect_run(
     *,
     note: str,
     rows: list[Row],
-    chosen: Row,
+    main_row: Row,
     selection: examples.ExampleSelection,
     attention: np.ndarray,
 ) -> ReportData:
@@ -66,7 +66,7 @@ def collect_run(
         split: That the rows were scored on.
         note: Where thresholds come from.
         rows: The systems.
-        chosen: The one to look into.
+        main_row: The one to look into.
         selection: Its examples, of `select_examples`.
         attention: [n, T, K] of the averaged model in the selected clips.
     """
@@ -75,7 +75,7 @@ def collect_run(
         note=note,
         split=split,
         rows=rows,
-        chosen=chosen,
+        main_row=main_row,
         selection=selection,
         front_end=store.front_end,
         read_clip=clip_readers.clip_reader(
@@ -106,8 +106,8 @@ def collect_evaluation(
         root: Of the recordings, if the user names it.
         is_own_data: Whether the split is of the data that the model's card names.
     """
-    split, front_end, chosen = scored.split, scored.store.front_end, rows[0]
-    selection = examples.select_examples(chosen, split)
+    split, front_end, main_row = scored.split, scored.store.front_end, rows[0]
+    selection = examples.select_examples(main_row, split)
     read_clip = clip_readers.empty_reader("--root says where the recordings are")
     if root:
         read_clip = clip_readers.folder_reader(root, front_end)
@@ -119,16 +119,16 @@ def collect_evaluation(
         attention = scored.model.attention(selection.select(split))
         attention_note = ""
     note = "Thresholds are those that the system has; in %."
-    if chosen.thresholds != "fixed":
-        note = f"Thresholds found on {chosen.thresholds}; in %."
-    if chosen.thresholds == CHOSEN_HERE:
+    if main_row.thresholds != "fixed":
+        note = f"Thresholds found on {main_row.thresholds}; in %."
+    if main_row.thresholds == CHOSEN_HERE:
         note += " Other clips would score lower."
     return ReportData(
         title=f"{system.name}, {split.name}",
         note=note,
         split=split,
         rows=rows,
-        chosen=chosen,
+        main_row=main_row,
         selection=selection,
         front_end=front_end,
         read_clip=read_clip,

@@ -91,7 +91,7 @@ def grid_step(num_classes: int) -> int:
     return min(len(EVENT_GRID), math.ceil(math.sqrt(figures / MAX_FIGURES)))
 
 
-def drawn_clips(num_clips: int, posteriors_a_clip: int) -> np.ndarray:
+def sample_clips(num_clips: int, posteriors_a_clip: int) -> np.ndarray:
     """The clips that events are scored on, ascending: all, or a fixed random part."""
     count = min(num_clips, max(1, MAX_POSTERIORS // posteriors_a_clip))
     return np.sort(np.random.default_rng(0).permutation(num_clips)[:count])
@@ -130,7 +130,7 @@ def _event_figures(
     together: np.ndarray,  # bool [tag positions, N, K]
     alone: np.ndarray,  # the same
 ) -> dict[str, list]:
-    clips = drawn_clips(len(split), posteriors.frame[0].size)
+    clips = sample_clips(len(split), posteriors.frame[0].size)
     reference = _reference_segments(posteriors, split, clips)
     together, alone = together[:, clips], alone[:, clips]
     if not rules[0].gated:
@@ -148,10 +148,10 @@ def _event_figures(
             every[t].append(_total_figures(total, [rates(*c).f1 for c in classes]))
         for t, classes in enumerate(_class_counts(alone, segments, reference)):
             for k, (hits, estimated, num_reference) in enumerate(classes):
-                found = rates(hits, estimated, num_reference)
+                values = rates(hits, estimated, num_reference)
                 errors = estimated + num_reference - 2 * hits
                 rate = _printed(_ratio(errors, num_reference), 3)
-                one[k][t].append([*_rates(found), rate])
+                one[k][t].append([*_rates(values), rate])
     return {"all": every, "one": one}
 
 
