@@ -63,7 +63,8 @@ def export_model(
     _check(output, formats)
     with atomic_folder(output) as folder:
         programs = _write_programs(model, folder, formats)
-        card = _card(model, formats, programs, compare(model, folder, list(programs)))
+        comparison = compare(model, [folder / name for name in programs])
+        card = _card(model, formats, programs, comparison)
         archive = io.BytesIO()
         np.savez(archive, allow_pickle=False, **front_end_arrays(model.front_end))
         content = (json.dumps(card, indent=1) + "\n").encode()

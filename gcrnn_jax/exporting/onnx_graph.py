@@ -39,6 +39,10 @@ class Value:
         return self.Slice(*zip(*cuts, strict=True))
 
 
+# Name -> (value, shape) of inputs and outputs; a free axis by its name.
+Ends = Mapping[str, tuple[Value, tuple[str | int, ...]]]
+
+
 class Graph:
     """The nodes of a network, whose layers have their constants in its variables.
 
@@ -104,36 +108,28 @@ class Graph:
         """Adds a maximum over blocks of [B, C, T, F]; drops what does not fill one."""
         return x.MaxPool(kernel_shape=sizes, strides=sizes) if max(sizes) > 1 else x
 
-    def serialized(self, inputs, outputs, properties: Mapping[str, str]) -> bytes:
-        """The whole model, checked.
-
-        Args:
-            inputs: Name -> (value, shape), a free axis by its name.
-            outputs: The same.
-            properties: Metadata, as text.
-        """
+    def serialized(self, inputs: Ends, outputs: Ends, properties: Mapping) -> bytes:
+        """The whole model with metadata, checked."""
         import onnx
         from onnx import helper, numpy_helper
+
+        def describe(ends: Ends) -> list[onnx.ValueInfoProto]:
+            kind, infos = onnx.TensorProto.FLOAT, ends.items()
+            return [helper.make_tensor_value_info(n, kind, x[1]) for n, x in infos]
 
         nodes = [helper.make_node(**node) for node in self._nodes]
         for name, (value, _) in outputs.items():
             nodes.append(helper.make_node("Identity", [value.name], [name]))
-        ends = [
-            [
-                helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
-                for name, (_, shape) in values.items()
-            ]
-            for values in (inputs, outputs)
-        ]
         constants = [
             numpy_helper.from_array(np.ascontiguousarray(array), name)
             for name, array in self._constants.items()
         ]
+        graph = helper.make_graph(
+            nodes, "gcrnn_jax", describe(inputs), describe(outputs), constants
+        )
+        opset, producer = [helper.make_opsetid("", OPSET)], "gcrnn_jax"
         model = helper.make_model(
-            helper.make_graph(nodes, "gcrnn_jax", *ends, constants),
-            opset_imports=[helper.make_opsetid("", OPSET)],
-            ir_version=_IR_VERSION,
-            producer_name="gcrnn_jax",
+            graph, opset_imports=opset, ir_version=_IR_VERSION, producer_name=producer
         )
         helper.set_model_props(model, dict(properties))
         onnx.checker.check_model(model, full_check=True)

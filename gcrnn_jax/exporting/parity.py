@@ -45,26 +45,17 @@ class Case(NamedTuple):
     features: np.ndarray  # float32 [B, T, F], unscaled
 
 
-def compare(
-    model: TrainedModel, folder: Path, programs: Sequence[str]
-) -> dict[str, Any]:
-    """Compares the programs of a folder with the model; returns the card's entry.
-
-    Raises:
-        DataError: One differs by more than `TOLERANCE`, or is not finite.
-    """
+def compare(model: TrainedModel, programs: Sequence[Path]) -> dict[str, Any]:
+    """Compares programs with the model, as `compare_program`; for the card."""
     origin, waveforms = real_clips(model)
     cases = make_cases(model, waveforms)
     predict = jax.jit(features_function(model))  # compiled once a shape
-    return {
-        "tolerance": TOLERANCE,
-        "platform": "cpu",
-        "real_input": origin,
-        "programs": {
-            name: compare_program(folder / name, model.front_end, predict, cases)
-            for name in programs
-        },
+    entries = {
+        path.name: compare_program(path, model.front_end, predict, cases)
+        for path in programs
     }
+    comparison = {"tolerance": TOLERANCE, "platform": "cpu", "real_input": origin}
+    return {**comparison, "programs": entries}
 
 
 def compare_program(
@@ -91,9 +82,8 @@ def compare_program(
     features = _features_in_jax(inputs, front_end) if of_waveforms else inputs
     run = run_onnx if program.suffix == ".onnx" else run_fresh
     entries = []
-    for case, values, x, outputs in zip(
-        cases, inputs, features, run(program, inputs), strict=True
-    ):
+    rows = zip(cases, inputs, features, run(program, inputs), strict=True)
+    for case, values, x, outputs in rows:
         axis = "samples" if of_waveforms else "frames"
         difference = _largest_difference(predict(x), outputs)
         if not difference <= TOLERANCE:  # nor NaN
@@ -135,9 +125,8 @@ def run_fresh(program: Path, inputs: Sequence[np.ndarray]) -> list[Outputs]:
         )
         if process.returncode:
             last = (process.stderr.strip().splitlines() or ["no message"])[-1]
-            raise DataError(
-                f"{program.name} does not run in a process of its own: {last}"
-            )
+            detail = f"does not run in a process of its own: {last}"
+            raise DataError(f"{program.name} {detail}")
         with np.load(target) as arrays:
             outputs = [arrays[name] for name in arrays.files]
     return list(zip(outputs[::2], outputs[1::2], strict=True))
@@ -148,32 +137,21 @@ def run_onnx(program: Path, inputs: Sequence[np.ndarray]) -> list[Outputs]:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(program, providers=["CPUExecutionProvider"])
-    outputs: list[Any] = [
-        session.run(["clip", "frame"], {"features": features}) for features in inputs
-    ]
-    return outputs
+    outputs: Any = (session.run(["clip", "frame"], {"features": x}) for x in inputs)
+    return list(outputs)
 
 
 def real_clips(model: TrainedModel) -> tuple[str, list[np.ndarray]]:
-    """Recordings of the model's data, or soundscapes where they are not there.
-
-    Returns:
-        Where they come from, for people; waveforms, float32 [S] each.
-    """
+    """Where waveforms come from, and a few: of the model's data, or soundscapes."""
     waveforms, front_end = [], model.front_end
     if (root := Path(model.card.config.data.root or os.devnull)).is_dir():
         with contextlib.suppress(DataError):  # the data of training are gone
             waveforms += itertools.islice(_recordings(root, front_end), NUM_CLIPS)
     if waveforms:
         return f"{len(waveforms)} recordings of the model's data", waveforms
-    source = SoundscapeSource(
-        "testing",
-        seed=0,
-        size=NUM_CLIPS,
-        balanced=True,
-        has_events=False,
-        sample_rate_hz=front_end.sample_rate_hz,
-    )
+    options: dict[str, Any] = {"balanced": True, "has_events": False}
+    options["sample_rate_hz"] = front_end.sample_rate_hz
+    source = SoundscapeSource("testing", 0, NUM_CLIPS, **options)
     waveforms = [source.load(index).waveform for index in range(NUM_CLIPS)]
     return f"{NUM_CLIPS} built-in soundscapes", waveforms
 

@@ -39,14 +39,25 @@ _INPUT = {
     "features": "`features`, {kind} as below, not scaled",
     "waveform": "`waveform`, mono at {rate} Hz, in [-1, 1]; nothing is cut",
 }
-_STABLEHLO = """\
+# By the end of a program's name: packages, what is said of fewer frames, and its use.
+_USES = {
+    "stablehlo": (
+        "jax flatbuffers",
+        "",
+        """\
 from jax import export
 program = export.deserialize(open("{program}", "rb").read())
-clip, frame = program.call(np.zeros({shape}, np.float32))"""
-_ONNX = """\
+clip, frame = program.call(np.zeros({shape}, np.float32))""",
+    ),
+    "onnx": (
+        "onnxruntime",
+        ": fewer are not refused, and\nwhat comes out means nothing",
+        """\
 from onnxruntime import InferenceSession
 features = {{"features": np.zeros({shape}, np.float32)}}
-clip, frame = InferenceSession("{program}").run(["clip", "frame"], features)"""
+clip, frame = InferenceSession("{program}").run(["clip", "frame"], features)""",
+    ),
+}
 
 _FEATURES = """
 ## From a waveform to features
@@ -65,29 +76,22 @@ front_end = np.load("front_end.npz")
 def readme(card: Mapping[str, Any]) -> str:
     """The text for the card of an exported folder."""
     exported, front_end = card["exported"], card["front_end"]
-    network, num_classes = (
-        card["config"]["model"]["kind"],
-        len(card["classes"]["names"]),
-    )
-    rate, kind = front_end["sample_rate_hz"], front_end["kind"].replace("_", "-")
-    text = _HEAD.format(network=network, num_classes=num_classes, **exported)
+    words = {
+        "network": card["config"]["model"]["kind"],
+        "num_classes": len(card["classes"]["names"]),
+        "kind": front_end["kind"].replace("_", "-"),
+        "rate": front_end["sample_rate_hz"],
+        "source": inspect.getsource(compute_features),
+        **exported,
+    }
+    text = _HEAD.format(**words)
     for program, entry in exported["programs"].items():
-        is_onnx = program.endswith(".onnx")
         ((name, (_, axis, *bins)),) = entry["inputs"].items()
         least = exported[f"min_{axis}"]
-        shape = (1, max(rate * 10 if axis == "samples" else 240, least), *bins)
-        text += _PROGRAM.format(
-            program=program,
-            axis=axis,
-            least=least,
-            limit=" (fewer are not refused, and give no meaningful posteriors)"
-            if is_onnx
-            else "",
-            packages="onnxruntime" if is_onnx else "jax flatbuffers",
-            input=_INPUT[name].format(kind=kind, rate=rate),
-            code=(_ONNX if is_onnx else _STABLEHLO).format(
-                program=program, shape=shape
-            ),
-        )
-    source = inspect.getsource(compute_features)
-    return text + _FEATURES.format(source=source, kind=kind, rate=rate)
+        size = words["rate"] * 10 if axis == "samples" else 240
+        packages, limit, code = _USES[program.rpartition(".")[2]]
+        code = code.format(program=program, shape=(1, max(size, least), *bins))
+        about = {"axis": axis, "least": least, "limit": limit, "packages": packages}
+        about["input"] = _INPUT[name].format(**words)
+        text += _PROGRAM.format(program=program, code=code, **about)
+    return text + _FEATURES.format(**words)

@@ -66,16 +66,9 @@ def front_end_arrays(front_end: FrontEnd) -> dict[str, Any]:
 
 
 def features_in_jax(waveform: jax.Array, front_end: FrontEnd) -> jax.Array:
-    """Features of waveforms of any one length, of which nothing is cut.
+    """Features [B, T, F] of waveforms [B, S] of any one length; nothing is cut.
 
     To be traced under `jax.enable_x64(True)`: its products are float64.
-
-    Args:
-        waveform: float32 [B, S], mono at the front end's rate, in [-1, 1].
-        front_end: What is computed, but for `clip_s`.
-
-    Returns:
-        float32 [B, T, F].
     """
     functions: Any = jnp
     with jax.numpy_rank_promotion("allow"):  # as NumPy does
