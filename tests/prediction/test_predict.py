@@ -8,47 +8,40 @@ import sys
 
 import numpy as np
 import pytest
-import soundfile
 
-from gcrnn_jax.errors import ConfigError, DataError
-from gcrnn_jax.predict import load_model, predict_recordings
+from gcrnn_jax import predict, system
+from gcrnn_jax.errors import ConfigError, DataError, run_command
+from gcrnn_jax.predict import load_model
+from gcrnn_jax.prediction import predict_recordings
+from tests.prediction.conftest import BATCH_SIZE, write
 
 ALL = "events,tags,jsonl,dcase,audacity,raven,scores,plot"
 
 
-@pytest.fixture(scope="module")
-def model(commands, tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("model") / "run"
-    assert commands.main(workdir).returncode == 0
-    return workdir
+@pytest.fixture
+def command(run, capfd, monkeypatch):
+    """The command in this process: its exit code, and what it prints."""
+    monkeypatch.setattr(system, "configure_jax", lambda batch_size: None)
+    monkeypatch.setattr(predict, "exit_at_signals", lambda: None)
 
+    def run_main(*arguments, model=run):
+        line = [model, *arguments, "--batch_size", BATCH_SIZE]
+        code = 0
+        try:
+            run_command(lambda: predict.main([str(part) for part in line]))
+        except SystemExit as error:
+            code = error.code
+        return code, *capfd.readouterr()
 
-def write(path, seconds=1.0, seed=0, rate=16000):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    noise = 0.1 * np.random.default_rng(seed).standard_normal(round(rate * seconds))
-    kind = path.suffix[1:].upper()
-    soundfile.write(os.fsencode(path), noise, rate, format=kind)
+    return run_main
 
 
 @pytest.fixture
-def predict(commands, model):
-    def run(*arguments, model=model):
-        return commands.run(model, *arguments, module="gcrnn_jax.predict")
+def predict_to(ensemble, capsys):
+    """Predicts with the one ensemble; returns what is printed."""
 
-    return run
-
-
-@pytest.fixture(scope="module")
-def recognizer(model):
-    return load_model(model, with_attention=True)
-
-
-@pytest.fixture
-def found(recognizer, capsys):
-    """Predicts as the command does, in this process; returns what it prints."""
-
-    def run(path, output, formats="events,tags", recognizer=recognizer):
-        predict_recordings(recognizer, [os.fspath(path)], output, formats.split(","))
+    def run(path, output, formats="events,tags", ensemble=ensemble):
+        predict_recordings(ensemble, [os.fspath(path)], output, formats.split(","))
         return capsys.readouterr().out
 
     return run
@@ -63,7 +56,9 @@ ODD_NAMES = ["-dash.wav", "two words.wav", 'quote".wav', "new\nline.wav", "ü.wa
 UNDECODABLE = os.fsdecode(b"\xff.wav")
 
 
-def test_good_recordings_are_done_bad_ones_listed_and_all_names_kept(predict, tmp_path):
+def test_good_recordings_are_done_bad_ones_listed_and_all_names_kept(
+    commands, run, tmp_path
+):
     folder = tmp_path / "recordings"
     names = [*ODD_NAMES, UNDECODABLE, "a/x.wav", "b/x.wav", "b/x.flac"]
     for seed, name in enumerate(names):
@@ -75,7 +70,8 @@ def test_good_recordings_are_done_bad_ones_listed_and_all_names_kept(predict, tm
     content = (folder / "a/x.wav").read_bytes()
     (folder / "cut.wav").write_bytes(content[: len(content) // 2])
 
-    done = predict(folder, "--output", tmp_path / "out", "--formats", ALL)
+    options = ["--output", tmp_path / "out", "--formats", ALL]
+    done = commands.run(run, folder, *options, module="gcrnn_jax.predict")
     assert done.returncode == 0, done.stderr
     assert "4 of 13 recordings could not be read" in done.stdout
 
@@ -95,7 +91,7 @@ def test_good_recordings_are_done_bad_ones_listed_and_all_names_kept(predict, tm
         "cut.wav": "TRUNCATED",
     }
     tagged = {row["filename"] for row in rows(tmp_path / "out/tags.csv")}
-    assert tagged == set(names)  # laptop.py gives every clip a tag
+    assert tagged == set(names)  # the model gives every clip a tag
     for name in names:
         for kind, ending in (
             ("audacity", ".txt"),
@@ -107,22 +103,22 @@ def test_good_recordings_are_done_bad_ones_listed_and_all_names_kept(predict, tm
 
 
 def test_a_second_run_does_what_is_new_and_a_changed_recording_again(
-    found, recognizer, tmp_path
+    predict_to, ensemble, tmp_path
 ):
     folder, out = tmp_path / "recordings", tmp_path / "out"
     write(folder / "a.wav", 1.0)
     write(folder / "b.wav", 2.0)
-    assert "done before" not in found(folder, out)
+    assert "done before" not in predict_to(folder, out)
     first = (out / "events.csv").read_bytes(), (out / "tags.csv").read_bytes()
     before = {p: p.stat().st_mtime_ns for p in (out / "recordings").iterdir()}
 
-    assert "2 of 2 recordings were done before" in found(folder, out)
+    assert "2 of 2 recordings were done before" in predict_to(folder, out)
     assert ((out / "events.csv").read_bytes(), (out / "tags.csv").read_bytes()) == first
     assert {p: p.stat().st_mtime_ns for p in (out / "recordings").iterdir()} == before
 
     write(folder / "a.wav", 3.0)
     write(folder / "c.wav", 1.5)
-    third = found(folder, out, "tags,jsonl,audacity")
+    third = predict_to(folder, out, "tags,jsonl,audacity")
     assert "1 of 3 recordings were done before" in third
     lines = (out / "recordings.jsonl").read_text().splitlines()
     assert [json.loads(line)["duration_s"] for line in lines] == [3.0, 2.0, 1.5]
@@ -133,75 +129,77 @@ def test_a_second_run_does_what_is_new_and_a_changed_recording_again(
     ]
 
     # only posteriors can give scores and plots
-    assert "done before" not in found(folder, out, "scores")
+    assert "done before" not in predict_to(folder, out, "scores")
     assert len(list((out / "scores").iterdir())) == 3
-    assert "done before" not in found(folder, out, "plot")
+    assert "done before" not in predict_to(folder, out, "plot")
     assert len(list((out / "plots").iterdir())) == 3
-    other = recognizer.with_thresholds(event_threshold=0.99)
-    assert "done before" not in found(folder, out, recognizer=other)
+    other = ensemble.with_thresholds(event_threshold=0.99)
+    assert "done before" not in predict_to(folder, out, ensemble=other)
 
 
-def test_what_another_system_made_goes_or_is_made_again(found, recognizer, tmp_path):
+def test_what_another_system_made_goes_or_is_made_again(predict_to, ensemble, tmp_path):
     folder, out = tmp_path / "recordings", tmp_path / "out"
     write(folder / "a.wav")
     write(folder / "b.wav", 2.0, seed=1)
-    found(folder, out, "events,tags,scores,audacity")
+    predict_to(folder, out, "events,tags,scores,audacity")
     before = (out / "tags.csv").read_text()
-    other = recognizer.with_thresholds(tag_threshold=0.0, event_threshold=0.0)
-    printed = found(folder, out, "events", recognizer=other)
+    other = ensemble.with_thresholds(tag_threshold=0.0, event_threshold=0.0)
+    printed = predict_to(folder, out, "events", ensemble=other)
     assert "tags.csv" in printed and (out / "tags.csv").read_text() != before
     assert not list((out / "scores").iterdir()) + list((out / "audacity").iterdir())
 
 
-def test_files_that_are_lost_or_damaged_are_made_again(found, tmp_path):
+def test_files_that_are_lost_or_damaged_are_made_again(predict_to, tmp_path):
     folder, out = tmp_path / "recordings", tmp_path / "out"
     write(folder / "a.wav")
     write(folder / "b.wav")
-    found(folder, out, "scores,audacity")
+    predict_to(folder, out, "scores,audacity")
     files = [out / "scores/a.wav.tsv", out / "audacity/b.wav.txt"]
     whole = [file.read_bytes() for file in files]
     files[0].write_text("cut")
     files[1].unlink()
     # to write audacity again, the record is enough
-    assert "1 of 2 recordings were done before" in found(folder, out, "scores,audacity")
+    assert "1 of 2 recordings were done before" in predict_to(
+        folder, out, "scores,audacity"
+    )
     assert [file.read_bytes() for file in files] == whole
     # what is asked for later does not make the rest forgotten
-    found(folder, out, "raven")
-    assert "2 of 2 recordings were done before" in found(folder, out, "scores")
+    predict_to(folder, out, "raven")
+    assert "2 of 2 recordings were done before" in predict_to(folder, out, "scores")
 
 
 @pytest.mark.parametrize("lost", ["record", "formats", "system"])
-def test_a_record_without_a_part_is_made_again(found, tmp_path, lost):
+def test_a_record_without_a_part_is_made_again(predict_to, tmp_path, lost):
     write(tmp_path / "a.wav")
     out = tmp_path / "out"
-    found(tmp_path / "a.wav", out)
+    predict_to(tmp_path / "a.wav", out)
     path = out / "recordings/a.wav.json"
     content = json.loads(path.read_text())
     path.write_text(json.dumps({k: v for k, v in content.items() if k != lost}))
-    assert "done before" not in found(tmp_path / "a.wav", out)
+    assert "done before" not in predict_to(tmp_path / "a.wav", out)
     assert json.loads(path.read_text()) == content
 
 
 def test_a_recording_that_grows_meanwhile_is_not_done(
-    found, recognizer, tmp_path, monkeypatch
+    predict_to, ensemble, tmp_path, monkeypatch
 ):
     path, out = tmp_path / "a.wav", tmp_path / "out"
     write(path)
-    tags = type(recognizer).tags
+    tags = type(ensemble).tags
 
     def grow(*arguments):
         write(path, 2.0)
         return tags(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(recognizer), "tags", grow)
-        found(path, out, "jsonl")
+        patch.setattr(type(ensemble), "tags", grow)
+        predict_to(path, out, "jsonl")
     assert '"duration_s": 1.0' in (out / "recordings.jsonl").read_text()
-    assert "done before" not in found(path, out, "jsonl")
+    assert "done before" not in predict_to(path, out, "jsonl")
     assert '"duration_s": 2.0' in (out / "recordings.jsonl").read_text()
 
 
-def test_a_folder_that_cannot_be_searched_is_listed(found, tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_searched_is_listed(predict_to, tmp_path, monkeypatch):
     write(tmp_path / "in/a.wav")
     walk = os.walk
 
@@ -210,47 +208,58 @@ def test_a_folder_that_cannot_be_searched_is_listed(found, tmp_path, monkeypatch
         onerror(PermissionError(13, "Permission denied", f"{folder}/locked"))
 
     monkeypatch.setattr(os, "walk", denied)
-    printed = found(tmp_path / "in", tmp_path / "out")
+    printed = predict_to(tmp_path / "in", tmp_path / "out")
     assert "1 of 2 recordings could not be read" in printed
     (row,) = rows(tmp_path / "out/errors.csv")
     assert row["path"].endswith("in/locked") and row["code"] == "DENIED"
 
 
-def test_what_was_not_given_is_said(found, recognizer, tmp_path):
+def test_what_was_not_given_is_said(predict_to, ensemble, tmp_path):
     with pytest.raises(DataError, match="no recording was given"):
-        predict_recordings(recognizer, [], tmp_path)
+        predict_recordings(ensemble, [], tmp_path)
     with pytest.raises(ConfigError, match="no format nope"):
-        found(tmp_path, tmp_path, "nope")
+        predict_to(tmp_path, tmp_path, "nope")
     with pytest.raises(ConfigError, match="batch_size"):
         load_model()
 
 
-def test_a_damaged_record_is_made_again(found, tmp_path):
+def test_a_damaged_record_is_made_again(predict_to, tmp_path):
     write(tmp_path / "a.wav")
     out = tmp_path / "out"
-    found(tmp_path / "a.wav", out)
+    predict_to(tmp_path / "a.wav", out)
     record = out / "recordings/a.wav.json"
     whole = record.read_text()
     record.write_text(whole[:40])
-    assert "done before" not in found(tmp_path / "a.wav", out)
+    assert "done before" not in predict_to(tmp_path / "a.wav", out)
     assert record.read_text() == whole
 
 
-def test_runs_and_their_averaged_models_are_one(predict, found, model, tmp_path):
+def test_runs_and_their_averaged_models_are_one(command, predict_to, run, tmp_path):
     write(tmp_path / "a.ogg", 12.0)
-    out, averaged = tmp_path / "out", model / "averaged"
-    found(tmp_path / "a.ogg", out)
+    out, averaged = tmp_path / "out", run / "averaged"
+    predict_to(tmp_path / "a.ogg", out)
     expected = (out / "events.csv").read_text()
-    assert "1 of 1 recordings were done before" in found(
-        tmp_path / "a.ogg", out, recognizer=load_model(averaged)
-    )
-    fused = predict(tmp_path / "a.ogg", "--fuse", averaged, "--plot", "--output", out)
-    assert fused.returncode == 0 and "done before" not in fused.stdout
+    assert expected.count("\n") > 1
+    code, printed, _ = command(tmp_path / "a.ogg", "--output", out, model=averaged)
+    assert code == 0 and "1 of 1 recordings were done before" in printed
+    arguments = [tmp_path / "a.ogg", "--fuse", averaged, "--plot", "--output", out]
+    code, printed, _ = command(*arguments)
+    assert code == 0 and "done before" not in printed
     assert (out / "events.csv").read_text() == expected
     assert (out / "plots/a.ogg.png").is_file()
 
 
-def test_a_users_mistakes_are_told_without_a_traceback(predict, tmp_path):
+def test_thresholds_of_the_command_line_are_used(command, tmp_path):
+    write(tmp_path / "a.wav")
+    arguments = [tmp_path / "a.wav", "--output", tmp_path / "out"]
+    for threshold, num_rows in ((0, 3), (1, 1)):  # one tag at least
+        assert command(*arguments, "--tag_threshold", threshold)[0] == 0
+        assert len(rows(tmp_path / "out/tags.csv")) == num_rows
+    assert command(*arguments, "--tag_threshold=0", "--event_threshold=0")[0] == 0
+    assert len(rows(tmp_path / "out/events.csv")) == 3
+
+
+def test_a_users_mistakes_are_told_without_a_traceback(command, run, tmp_path):
     write(tmp_path / "a.wav")
     (tmp_path / "nothing").mkdir()
     for code, message, arguments in (
@@ -261,29 +270,22 @@ def test_a_users_mistakes_are_told_without_a_traceback(predict, tmp_path):
             "no format pdf; there are events, ",
             [tmp_path / "a.wav", "--formats", "pdf"],
         ),
-        (2, "--batch_size: expected 1 or more", [tmp_path / "a.wav", "--batch_size=0"]),
         (2, "event_threshold: expected", [tmp_path / "a.wav", "--event_threshold=2"]),
         (73, "cannot write", [tmp_path / "a.wav", "--output", tmp_path / "a.wav/x"]),
+        (65, "no holds no model", [tmp_path / "a.wav", "--fuse", tmp_path / "no"]),
     ):
-        done = predict("--output", tmp_path / "out", *arguments)
-        assert done.returncode == code, done.stderr
-        assert "Traceback" not in done.stderr
-        assert re.search(message, done.stderr), done.stderr
+        given, _, errors = command("--output", tmp_path / "out", *arguments)
+        assert given == code and "Traceback" not in errors
+        assert re.search(message, errors), errors
+    with pytest.raises(ConfigError, match="--batch_size: expected 1 or more"):
+        predict.main([str(run), "a.wav", "--output", "out", "--batch_size=0"])
 
 
-def test_a_place_without_a_model_is_named(predict, tmp_path):
-    write(tmp_path / "a.wav")
-    done = predict(
-        tmp_path / "a.wav", "--output", tmp_path / "out", model=tmp_path / "no"
-    )
-    assert done.returncode == 65 and "no holds no model" in done.stderr
-
-
-def test_names_too_long_for_an_ending_are_cut(found, tmp_path):
+def test_names_too_long_for_an_ending_are_cut(predict_to, tmp_path):
     long = [f"{'n' * 246}{k}.wav" for k in range(2)]
     for name in long:
         write(tmp_path / "in" / name)
-    found(tmp_path / "in", tmp_path / "out", ALL)
+    predict_to(tmp_path / "in", tmp_path / "out", ALL)
     assert {row["filename"] for row in rows(tmp_path / "out/tags.csv")} == set(long)
     assert len(list((tmp_path / "out/raven").iterdir())) == 2
     shutil.rmtree(tmp_path / "out")
