@@ -1,27 +1,15 @@
 """Recordings of any length -> posteriors, tags, events, files of them."""
 
-from gcrnn_jax.prediction.ensemble import (
-    Ensemble,
-    Prediction,
-    ScoredEvent,
-    load_ensemble,
-)
+from gcrnn_jax.prediction.ensemble import Ensemble, Prediction, load_ensemble
 from gcrnn_jax.prediction.formats import FORMATS
 from gcrnn_jax.prediction.posteriors import RecordingPosteriors
-from gcrnn_jax.prediction.recordings import Recording, Unreadable, list_recordings
 from gcrnn_jax.prediction.results import predict_recordings
-from gcrnn_jax.prediction.stream import stream_posteriors
 
 __all__ = [
     "FORMATS",
     "Ensemble",
     "Prediction",
-    "Recording",
     "RecordingPosteriors",
-    "ScoredEvent",
-    "Unreadable",
-    "list_recordings",
     "load_ensemble",
     "predict_recordings",
-    "stream_posteriors",
 ]

@@ -1,8 +1,10 @@
 import dataclasses
+import json
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 import soundfile
@@ -13,8 +15,8 @@ from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.event_lists import Event
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError, DataError
+from gcrnn_jax.exporting import stablehlo
 from gcrnn_jax.exporting.exportable import exportable
-from gcrnn_jax.exporting.folder import export_model
 from gcrnn_jax.predict import load_model
 from gcrnn_jax.prediction import ensemble as ensemble_module
 from gcrnn_jax.prediction import formats, model
@@ -49,7 +51,7 @@ def test_a_short_recording_has_the_posteriors_of_one_clip(run, ensemble, seconds
     padded[0, : len(features)] = features
     scaler = system.make_scaler(card["scaler"]["mean"], card["scaler"]["std"])
     scaled, mask = standardize(padded, np.array([len(features)]), scaler)
-    expected = network.apply(variables, scaled, mask)
+    expected = jax.jit(network.apply)(variables, scaled, mask)
     num_frames = -(-len(features) // 2)
     assert prediction.frame.shape == (num_frames, 3) and prediction.hop_s == 2 * HOP_S
     np.testing.assert_allclose(
@@ -326,12 +328,14 @@ def test_a_program_that_knows_no_padding_gets_none():
 def test_an_exported_model_predicts_what_its_original_does(tmp_path):
     fields = {"network": "mlp", "hidden": [6]}
     original = save_random(tmp_path / "mlp", model=fields)
-    export_model(
-        exportable(checkpoints.load_model(original)), tmp_path / "out", ["stablehlo"]
-    )
-    exported, expected = (
-        load_model(p, batch_size=4) for p in (tmp_path / "out", original)
-    )
+    trained = exportable(checkpoints.load_model(original))
+    output = tmp_path / "exported"
+    output.mkdir()
+    (output / "model.stablehlo").write_bytes(stablehlo.program_of_features(trained))
+    added = {"frame_hop_s": trained.frame_hop_s, "min_frames": 1}
+    card = {**trained.card, "format": "gcrnn_jax exported model 1", "exported": added}
+    (output / "card.json").write_text(json.dumps(card))
+    exported, expected = (load_model(p, batch_size=4) for p in (output, original))
     assert exported.content_hash != expected.content_hash
     for seconds in (3.3, 27.0):
         one, other = (e.predict(sounds(seconds), 16000) for e in (exported, expected))

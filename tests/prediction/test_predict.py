@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from gcrnn_jax import predict, system
+from gcrnn_jax.audio.decode import Rejected, stream_waveform
 from gcrnn_jax.errors import ConfigError, DataError, run_command
 from gcrnn_jax.predict import load_model
-from gcrnn_jax.prediction import predict_recordings
+from gcrnn_jax.prediction import FORMATS, predict_recordings, results
+from gcrnn_jax.prediction.formats import COMBINED, PER_RECORDING
 from tests.prediction.conftest import BATCH_SIZE, write
 
 ALL = "events,tags,jsonl,dcase,audacity,raven,scores,plot"
@@ -37,12 +39,12 @@ def command(run, capfd, monkeypatch):
 
 
 @pytest.fixture
-def predict_to(ensemble, capsys):
+def predict_to(ensemble, capfd):
     """Predicts with the one ensemble; returns what is printed."""
 
     def run(path, output, formats="events,tags", ensemble=ensemble):
         predict_recordings(ensemble, [os.fspath(path)], output, formats.split(","))
-        return capsys.readouterr().out
+        return capfd.readouterr().out
 
     return run
 
@@ -143,7 +145,7 @@ def test_what_another_system_made_goes_or_is_made_again(predict_to, ensemble, tm
     write(folder / "b.wav", 2.0, seed=1)
     predict_to(folder, out, "events,tags,scores,audacity")
     before = (out / "tags.csv").read_text()
-    other = ensemble.with_thresholds(tag_threshold=0.0, event_threshold=0.0)
+    other = ensemble.with_thresholds(tag_threshold=1.0, event_threshold=1.0)
     printed = predict_to(folder, out, "events", ensemble=other)
     assert "tags.csv" in printed and (out / "tags.csv").read_text() != before
     assert not list((out / "scores").iterdir()) + list((out / "audacity").iterdir())
@@ -197,6 +199,56 @@ def test_a_recording_that_grows_meanwhile_is_not_done(
     assert '"duration_s": 1.0' in (out / "recordings.jsonl").read_text()
     assert "done before" not in predict_to(path, out, "jsonl")
     assert '"duration_s": 2.0' in (out / "recordings.jsonl").read_text()
+
+
+def test_a_recording_of_the_same_size_and_another_date_is_not_done(
+    predict_to, tmp_path
+):
+    path, out = tmp_path / "a.wav", tmp_path / "out"
+    write(path)
+    status = path.stat()
+    predict_to(path, out, "jsonl")
+    first = (out / "recordings.jsonl").read_text()
+    write(path, seed=1)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    assert path.stat().st_size == status.st_size
+    assert "done before" not in predict_to(path, out, "jsonl")
+    assert (out / "recordings.jsonl").read_text() != first
+    ledger = json.loads((out / "recordings/a.wav.json").read_text())
+    assert ledger["modified_ns"] == path.stat().st_mtime_ns
+    assert ledger["size"] == status.st_size
+
+
+def test_what_could_not_be_written_for_want_of_the_recording_is_not_done(
+    predict_to, tmp_path, monkeypatch
+):
+    for name in ("a.wav", "b.wav"):
+        write(tmp_path / "in" / name)
+    folder, out = tmp_path / "in", tmp_path / "out"
+    predict_to(folder, out)
+
+    def denied(path, rate_hz):
+        if path.endswith("a.wav"):
+            raise Rejected("DENIED", "for a while")
+        yield from stream_waveform(path, rate_hz)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(results, "stream_waveform", denied)
+        assert "1 of 2 recordings could not be read" in predict_to(
+            folder, out, "scores"
+        )
+    assert "1 of 2 recordings were done before" in predict_to(folder, out, "scores")
+    assert (out / "scores/a.wav.tsv").is_file()
+
+
+def test_help_names_every_format(capsys):
+    with pytest.raises(SystemExit):
+        predict.main(["--help"])
+    printed = capsys.readouterr().out
+    combined = [file for files in COMBINED.values() for file in files]
+    own = [f"{f.folder}/NAME{f.ending}" for f in PER_RECORDING.values()]
+    for name in (*FORMATS, *combined, *own):
+        assert re.search(rf"^  .*\b{re.escape(name)}\b", printed, re.M), name
 
 
 def test_a_folder_that_cannot_be_searched_is_listed(predict_to, tmp_path, monkeypatch):
