@@ -107,12 +107,9 @@ def _predict(
 
 
 class _Ledger(NamedTuple):
-    """What an earlier command wrote of a recording, in `recordings/NAME.json`.
+    """What an earlier command wrote of a recording, in `recordings/NAME.json`."""
 
-    `sizes` are bytes of the recording's own files by format.
-    """
-
-    sizes: Mapping[str, int]
+    sizes: Mapping[str, int]  # format -> bytes of the recording's own file
     record: Record
 
 
@@ -157,10 +154,6 @@ class Results:
 
         Those that an earlier command left are written anew, wanted or not: all files
         in the folder are of the same recordings and models.
-
-        Args:
-            recordings: In the order that the files are to have.
-            unreadable: Those that could not be read.
 
         Returns:
             The names of the files and folders that are in the folder now.
@@ -261,9 +254,9 @@ class Results:
 
 
 def _write(path: Path, parts: Iterable[str | bytes]) -> None:
+    def encode(part: str | bytes) -> bytes:
+        is_text = isinstance(part, str)
+        return part.encode(errors="surrogateescape") if is_text else part
+
     make_folder(path.parent)
-    write_atomically(path, map(_encode, parts))
-
-
-def _encode(part: str | bytes) -> bytes:
-    return part if isinstance(part, bytes) else part.encode(errors="surrogateescape")
+    write_atomically(path, map(encode, parts))

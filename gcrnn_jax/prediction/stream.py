@@ -15,6 +15,8 @@ if TYPE_CHECKING:  # which bring JAX
     from gcrnn_jax.exporting.exported_model import ExportedModel
     from gcrnn_jax.inference.model import TrainedModel
 
+    Model = TrainedModel | ExportedModel
+
 # Rate in Hz -> blocks of a recording's waveform, float [samples]; may raise Rejected.
 OpenWaveform = Callable[[int], Iterable[np.ndarray]]
 
@@ -22,10 +24,9 @@ OpenWaveform = Callable[[int], Iterable[np.ndarray]]
 class _Window(NamedTuple):
     """A window of a recording; without features, the end of the recording."""
 
-    recording: int  # its number
+    posteriors: RecordingPosteriors  # of its recording, to be filled
     start: int  # in frames of features
     features: np.ndarray | None  # [<= W, F]
-    duration_s: float = 0.0
     error: Rejected | None = None
 
 
@@ -33,7 +34,7 @@ _Output = tuple[_Window, np.ndarray | None]  # posteriors, [T, P * K]
 
 
 def stream_posteriors(
-    model: "TrainedModel | ExportedModel",
+    model: "Model",
     recordings: Iterable[OpenWaveform],
     *,
     with_attention: bool = False,
@@ -47,19 +48,14 @@ def stream_posteriors(
         In the order of the recordings; Rejected for one that could not be read. They
         have the part `ATTENTION` if it is asked for and the model gives it.
     """
-    windows = itertools.chain.from_iterable(
-        _windows(model, number, open_waveform)
-        for number, open_waveform in enumerate(recordings)
-    )
-    num_parts = ATTENTION + with_attention
-    outputs = _predict_windows(model, windows, num_parts)
-    for _, group in itertools.groupby(outputs, key=lambda pair: pair[0].recording):
-        yield _join(model, group)
+    windows = (window for one in recordings for window in _windows(model, one))
+    outputs = _predict_windows(model, windows, ATTENTION + with_attention)
+    for posteriors, group in itertools.groupby(outputs, lambda x: x[0].posteriors):
+        yield _join(posteriors, group, model.time_reduction)
 
 
-def _windows(
-    model: "TrainedModel | ExportedModel", number: int, open_waveform: OpenWaveform
-) -> Iterator[_Window]:
+def _windows(model: "Model", open_waveform: OpenWaveform) -> Iterator[_Window]:
+    posteriors = RecordingPosteriors(model.class_names, model.hop_s)
     front_end, num_samples, is_too_short = model.front_end, 0, True
     rate_hz = front_end.sample_rate_hz
 
@@ -77,7 +73,8 @@ def _windows(
         ):
             if len(window) >= model.min_input_frames:
                 is_too_short = False
-                yield _Window(number, start, front_end.features_from_log_mel(window))
+                features = front_end.features_from_log_mel(window)
+                yield _Window(posteriors, start, features)
         if is_too_short:
             hops = (model.min_input_frames - 1) * front_end.hop_length
             raise Rejected(
@@ -87,11 +84,12 @@ def _windows(
             )
     except Rejected as rejected:
         error = rejected
-    yield _Window(number, 0, None, num_samples / rate_hz, error)
+    posteriors.duration_s = num_samples / rate_hz
+    yield _Window(posteriors, 0, None, error)
 
 
 def _predict_windows(
-    model: "TrainedModel | ExportedModel", windows: Iterable[_Window], num_parts: int
+    model: "Model", windows: Iterable[_Window], num_parts: int
 ) -> Iterator[_Output]:
     """Adds posteriors; a batch is put together while the devices compute the last."""
     batches = _batches(windows, model.batch_size)
@@ -117,7 +115,7 @@ def _batches(windows: Iterable[_Window], batch_size: int) -> Iterator[list[_Wind
 
 
 def _start(
-    model: "TrainedModel | ExportedModel", batch: list[_Window]
+    model: "Model", batch: list[_Window]
 ) -> tuple[Any, ...]:
     """Sends a batch to the devices, padded to the size that is compiled."""
     front_end = model.front_end
@@ -148,20 +146,18 @@ def _fetch(
 
 
 def _join(
-    model: "TrainedModel | ExportedModel", outputs: Iterable[_Output]
+    posteriors: RecordingPosteriors, outputs: Iterable[_Output], time_reduction: int
 ) -> RecordingPosteriors | Rejected:
-    posteriors = RecordingPosteriors(model.class_names, model.hop_s)
-    ends: list[_Window] = []
+    error = None
 
     def until_end() -> Iterator[tuple[int, np.ndarray]]:
+        nonlocal error
         for window, values in outputs:
             if values is None:
-                ends.append(window)
+                error = window.error
             else:
-                yield window.start // model.time_reduction, values
+                yield window.start // time_reduction, values
 
     for block in cross_fade(until_end()):
-        posteriors.append(block.reshape(len(block), -1, len(model.class_names)))
-    (end,) = ends
-    posteriors.duration_s = end.duration_s
-    return end.error or posteriors
+        posteriors.append(block.reshape(len(block), -1, len(posteriors.class_names)))
+    return error or posteriors

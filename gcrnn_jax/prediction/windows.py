@@ -26,11 +26,6 @@ def cut_windows(
     Yields:
         (number of the first frame, frames [W, M]). The last has fewer frames, if the
         recording has, or if its end is not reached from a multiple.
-
-    Example:
-        >>> blocks = [np.zeros((25, 64)), np.zeros((8, 64))]
-        >>> [(start, len(window)) for start, window in cut_windows(blocks, 10, 2)]
-        [(0, 10), (4, 10), (8, 10), (12, 10), (16, 10), (20, 10), (24, 9)]
     """
     hop = max(length // 2 // multiple, 1) * multiple
     start = kept_from = 0  # of the next window; of the frames that are kept

@@ -1,12 +1,7 @@
 """One recording and what a system makes of it, as a figure: Fig. 2 of the paper."""
 
 from collections.abc import Sequence
-<<<<<<< HEAD
-from typing import TYPE_CHECKING
-=======
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
->>>>>>> page
 
 import numpy as np
 

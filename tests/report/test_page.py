@@ -14,17 +14,12 @@ from gcrnn_jax.data.store import Shard, Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.metrics.decisions import decide
-from gcrnn_jax.metrics.evaluator import Evaluator
 from gcrnn_jax.metrics.scoring import score
 from gcrnn_jax.metrics.tables import percent
 from gcrnn_jax.report import page
-<<<<<<< HEAD
-from gcrnn_jax.report.examples import choose_cases
-=======
 from gcrnn_jax.report.examples import select_examples
 from gcrnn_jax.report.report_data import ReportData
-from gcrnn_jax.report.systems import Judge
->>>>>>> page
+from gcrnn_jax.metrics.evaluator import Evaluator
 from tests import defaults
 
 EVIL = (
@@ -38,13 +33,8 @@ RULES = Postprocessing(
     event_threshold=0.4,
     gap_s=0.4,
     min_event_s=0.45,
-<<<<<<< HEAD
     require_clip_tag=True,
-    at_least_one_tag=False,
-=======
-    gated=True,
     at_least_one_tag=True,
->>>>>>> page
 )
 FRONT_END = defaults.front_end()
 NUM_CLIPS = 9
@@ -89,18 +79,9 @@ def make_data(folder, names):
     posteriors = PosteriorSet(
         split.clip_ids, tuple(names), FRONT_END.hop_s, clip, frame, RULES
     )
-<<<<<<< HEAD
     evaluator = Evaluator(split, None)
-    rows = [
-        evaluator.with_own_thresholds(names[0], posteriors),
-        evaluator.best_constant(posteriors),
-    ]
-    shown = choose_cases(rows[0], split)
-=======
-    judge = Judge(split, None)
-    rows = [judge.fixed(names[0], posteriors), judge.constant(posteriors)]
+    rows = [evaluator.with_own_thresholds(names[0], posteriors), evaluator.best_constant(posteriors)]
     selection = select_examples(rows[0], split)
->>>>>>> page
     kept = {"epoch": 1, "tag_f1": 0.5, "mean_average_precision": 0.4}
     return ReportData(
         title=names[1],
@@ -352,14 +333,8 @@ def test_a_clip_without_a_recording_has_a_picture_alone(browser, file):
 def test_a_split_without_strong_labels_has_tags_only(browser, tmp_path):
     weak = make_data(tmp_path, ("Car", "Bus", "Train", "Siren"))
     weak.split.events = None
-<<<<<<< HEAD
-    evaluator = Evaluator(weak.split, None)
-    row = evaluator.with_own_thresholds("weak", weak.chosen.posteriors)
-    fields = {**vars(weak), "rows": [row], "chosen": row, "curves": None}
-=======
-    row = Judge(weak.split, None).fixed("weak", weak.main_row.posteriors)
+    row = Evaluator(weak.split, None).with_own_thresholds("weak", weak.main_row.posteriors)
     fields = {**vars(weak), "rows": [row], "main_row": row, "curves": None}
->>>>>>> page
     fields |= {"attention": None, "attention_note": "none"}
     page.write_page(tmp_path / "page.html", ReportData(**fields))
     browser.open(tmp_path / "page.html")

@@ -16,11 +16,7 @@ from gcrnn_jax.report.charts import (
     spectrogram_png,
     step_path,
 )
-<<<<<<< HEAD
 from gcrnn_jax.report.picture import classes_to_draw, draw, picture_png
-=======
-from gcrnn_jax.report.picture import classes_to_draw, draw, save_picture
->>>>>>> page
 from tests import defaults
 
 NAMES = ("Car", "Bus $x$ <b>", "Train")
@@ -58,7 +54,7 @@ def test_all_panels_are_in_the_same_time(arrays):
     assert sorted(spans) == [[0.25, 1.25], [0.5, 1.0]]
 
 
-def test_without_reference_and_attention_there_are_three_panels(arrays):
+def test_without_reference_and_attention_there_are_three_panels(arrays, tmp_path):
     features, posteriors = arrays
     title = f"$a${'n' * 300}.wav"
     figure = draw(features, NAMES, posteriors, 0.2, [], feature_hop_s=0.1, title=title)
@@ -124,11 +120,7 @@ def test_round_numbers_stand_at_their_places():
 
 
 def test_lines_break_where_there_is_no_value():
-<<<<<<< HEAD
-    points = [[0, 0], [1, 1], [2, None], [3, 0.5], [4, 1]]
-=======
     points = [[0, 0], [1, 1], [2, None], [3, 0.5], [4, 1], [4, float("nan")]]
->>>>>>> page
     chart = LineChart("", "", "", Axis(0, 4), Axis(0, 1), {"a": points, "b": []})
     assert chart.paths == [("a", "accent", "M0,100L25,0M75,50L100,0"), ("b", "ink", "")]
 
