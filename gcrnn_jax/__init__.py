@@ -47,7 +47,8 @@ if TYPE_CHECKING:
     from gcrnn_jax.metrics.segment import segment_scores
     from gcrnn_jax.metrics.tagging import tagging_scores
     from gcrnn_jax.models import GatedCrnn, Network
-    from gcrnn_jax.prediction import Ensemble, Prediction, load_model
+    from gcrnn_jax.prediction import Ensemble, Prediction
+    from gcrnn_jax.prediction.loading import load_model
     from gcrnn_jax.runs import Run
     from gcrnn_jax.training import Loss, TrainStep
 
@@ -79,7 +80,7 @@ _PLACES = {
     "decode_events": "detection",
     "fuse_posteriors": "detection",
     "load_config": "config",
-    "load_model": "prediction",
+    "load_model": "prediction.loading",
     "prepare_folder": "data",
     "segment_scores": "metrics",
     "tagging_scores": "metrics",

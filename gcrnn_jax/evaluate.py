@@ -129,7 +129,7 @@ def _evaluate_lists(flags: argparse.Namespace) -> None:
 def _evaluate_system(flags: argparse.Namespace) -> None:
     """Scores a model, or posteriors, on a split of a feature store."""
     from gcrnn_jax import system
-    from gcrnn_jax.report import subjects
+    from gcrnn_jax.report import report_data
     from gcrnn_jax.report.page import write_page
     from gcrnn_jax.report.systems import (
         CHOSEN_HERE,
@@ -155,8 +155,8 @@ def _evaluate_system(flags: argparse.Namespace) -> None:
         print("\nits thresholds were chosen on these clips: others would score lower")
     if flags.report:
         where = {"root": flags.root, "is_own_data": not flags.store}
-        subject = subjects.of_evaluation(Path(name), scored, rows, **where)
-        write_page(flags.report, subject)
+        data = report_data.collect_evaluation(Path(name), scored, rows, **where)
+        write_page(flags.report, data)
         print(f"\nwrote {flags.report}")
     content = {"system": name, "data_sha256": split.data_sha256, "split": split.name}
     content |= {"thresholds": rows[0].thresholds}

@@ -8,8 +8,8 @@ searched whole. What cannot be read is listed in errors.csv, and the rest is don
 same command again continues: it does only what is new. The tables are of the recordings
 and models of the last command; they are written when all is done. From Python:
 
-    from gcrnn_jax.predict import load_model
-    found = load_model("runs/sed").predict(waveform, rate_hz)
+    from gcrnn_jax import load_model
+    prediction = load_model("runs/sed").predict(waveform, rate_hz)
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from gcrnn_jax.allocator import restart_tuned
 from gcrnn_jax.errors import ConfigError, exit_at_signals, run_command
-from gcrnn_jax.prediction import formats, load_ensemble, predict_recordings
+from gcrnn_jax.prediction import formats, predict_recordings
 
 EXAMPLES = """\
 examples:
@@ -30,7 +30,12 @@ examples:
   python -m gcrnn_jax.predict runs/sed ./-name.wav --output found
 """
 
-load_model = load_ensemble  # for Python programs, see the README
+
+def load_model(*paths: str | Path, **options):
+    """Loads models for waveforms, as `gcrnn_jax.load_model`."""
+    from gcrnn_jax.prediction import loading  # brings JAX, which --help does not need
+
+    return loading.load_model(*paths, **options)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -42,9 +47,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise ConfigError(f"--batch_size: expected 1 or more, got {flags.batch_size}")
     restart_tuned()
     exit_at_signals()
-    from gcrnn_jax import system
+    from gcrnn_jax.training.parallel import configure_jax
 
-    system.configure_jax(flags.batch_size)
+    configure_jax(flags.batch_size)
     ensemble = load_model(
         flags.model,
         *flags.fuse,

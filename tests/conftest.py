@@ -1,31 +1,85 @@
 """What tests share: strict JAX on four simulated devices, small data, data at hand."""
 
-import json
+import fcntl
 import os
-import subprocess
-import sys
+import resource
+import shutil
+import time
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
-import jax
-import numpy as np
-import pytest
-import soundfile
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+COMPILED = _CACHE / "gcrnn_jax_tests" / "compiled"
+# Before JAX is imported, and inherited by every process that a test starts: compiled
+# programs are shared by workers, by their children and by the next run of the tests.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(COMPILED))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+
+import jax  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+import soundfile  # noqa: E402
+
+from tests.commands import Commands  # noqa: E402
 
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "standard")
 
-
-@pytest.fixture(scope="session", autouse=True)
-def compiled_once(tmp_path_factory):
-    """Tests that compile the same program wait for it once."""
-    folder = tmp_path_factory.mktemp("compiled")
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
-
-
 SHARED = Path(__file__).parents[1].parent / "shared"
+GOLDENS = Path(__file__).parent / "goldens"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--cpu", action="store_true", help="show where CPU time went")
+
+
+def pytest_configure(config):
+    """Programs that no test has read in a month are of old versions."""
+    COMPILED.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not hasattr(config, "workerinput"):
+        for path in COMPILED.iterdir():
+            if path.stat().st_atime < time.time() - 30 * 24 * 3600:
+                path.unlink(missing_ok=True)
+
+
+def cpu_s() -> float:
+    """Seconds of this process and of its children that have ended."""
+    whose = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
+    return sum(sum(resource.getrusage(who)[:2]) for who in whose)
+
+
+CPU_BEFORE = pytest.StashKey[float]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    item.stash[CPU_BEFORE] = cpu_s()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(item, call):
+    if call.when == "teardown":
+        before = item.stash.get(CPU_BEFORE, None)
+        item.user_properties.append(("cpu_s", before and cpu_s() - before))
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if not config.getoption("cpu"):
+        return
+    tests = {}
+    for report in terminalreporter.stats.get("", []):
+        if (seconds := dict(report.user_properties).get("cpu_s")) is not None:
+            tests[report.nodeid] = seconds
+    files: dict[str, float] = defaultdict(float)
+    for name, seconds in tests.items():
+        files[name.split("::")[0]] += seconds
+    for title, times in (("files", files), ("tests", tests)):
+        terminalreporter.section(f"{sum(times.values()):.0f} s of CPU by {title}")
+        for name in sorted(times, key=times.get, reverse=True)[:20]:
+            terminalreporter.line(f"{times[name]:7.1f}  {name}")
 
 
 @pytest.fixture(scope="session")
@@ -69,65 +123,50 @@ def data_folder(tmp_path) -> Callable[..., Path]:
     return lambda **sizes: make_folder(tmp_path / "data", sizes)
 
 
-class Commands:
-    """Starts the commands as a user does, on soundscapes as few as they can be."""
-
-    ROOT = Path(__file__).parents[1]
-    TINY = (
-        "--config=configs/laptop.py",
-        "--config.data.soundscapes=(24,12,12)",
-        "--config.data.num_workers=1",
-        "--config.model.filters=4",
-        "--config.model.last_filters=8",
-        "--config.model.rnn_units=4",
-        "--config.sampling.batch_size=8",
-        "--config.training.steps_per_epoch=2",
-        "--config.training.num_epochs=2",
-        "--config.fusion.epochs=1:2",
-        "--config.optimizer.schedule=constant",  # or no run could be prolonged
-    )
-
-    def __init__(self, cache: Path):
-        self.cache = cache
-
-    def start(self, *arguments, module="gcrnn_jax.main", processes=1, **options):
-        """A process that runs a module; `options` are those of Popen."""
-        line = [sys.executable, "-m", module, *map(str, arguments)]
-        if processes > 1:
-            launcher = [sys.executable, "launch/local.py", f"-n{processes}", "--"]
-            line = [*launcher, *line]
-        environment = {**os.environ, "GCRNN_CACHE": str(self.cache)}
-        return subprocess.Popen(
-            line,
-            cwd=self.ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            **options,
-        )
-
-    def run(self, *arguments, **options):
-        """The same, to its end; with `returncode`, `stdout` and `stderr`."""
-        with self.start(*arguments, **options) as process:
-            try:
-                output, errors = process.communicate(timeout=240)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                raise
-        return subprocess.CompletedProcess((), process.returncode, output, errors)
-
-    def main(self, workdir, *fields, **options):
-        """Trains a tiny system."""
-        return self.run(*self.TINY, f"--workdir={workdir}", *fields, **options)
-
-    def losses(self, workdir: Path) -> list[float]:
-        """Of all steps that a run has logged."""
-        lines = (workdir / "metrics.jsonl").read_text().splitlines()
-        return [json.loads(line)["loss"] for line in lines]
+@pytest.fixture(scope="session")
+def session_folder(tmp_path_factory) -> Path:
+    """One folder of all the workers of a session."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
 
 
 @pytest.fixture(scope="session")
-def commands(tmp_path_factory) -> Commands:
-    """The commands, with a cache of their own."""
-    return Commands(tmp_path_factory.mktemp("cache"))
+def commands(session_folder) -> Commands:
+    """The commands, with a cache of features of the session's own."""
+    return Commands(session_folder / "cache")
+
+
+class FinishedRun(NamedTuple):
+    """A trained run: its folder, what the command printed, and its feature store."""
+
+    workdir: Path
+    printed: str
+
+    @property
+    def store(self) -> Path:
+        """The features that it was trained on."""
+        return Path(self.printed.split("features in ")[1].splitlines()[0])
+
+
+@pytest.fixture(scope="session")
+def finished_run(commands, session_folder) -> FinishedRun:
+    """The run `commands.main(workdir)` of two epochs, trained once a session.
+
+    All workers share it: tests that change its folder take `own_run`.
+    """
+    folder = session_folder / "finished"
+    folder.mkdir(exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "printed").exists():
+            result = commands.main(folder / "run")
+            assert result.returncode == 0, result.stderr
+            (folder / "printed").write_text(result.stdout)
+    return FinishedRun(folder / "run", (folder / "printed").read_text())
+
+
+@pytest.fixture
+def own_run(finished_run, tmp_path) -> FinishedRun:
+    """A copy of `finished_run`, of this test alone."""
+    workdir = shutil.copytree(finished_run.workdir, tmp_path / "run")
+    return finished_run._replace(workdir=workdir)

@@ -6,17 +6,8 @@ import re
 import pytest
 
 
-@pytest.fixture(scope="module")
-def finished(commands, tmp_path_factory):
-    """A run of two epochs on four devices of one process."""
-    workdir = tmp_path_factory.mktemp("runs") / "one"
-    result = commands.main(workdir, "--config.parallel.cpu_devices=4")
-    assert result.returncode == 0, result.stderr
-    return workdir, result.stdout
-
-
-def test_a_run_ends_with_a_table_and_what_it_wrote(finished):
-    workdir, printed = finished
+def test_a_run_ends_with_a_table_and_what_it_wrote(finished_run):
+    workdir, printed = finished_run
     for text in ("epochs 1:2 fused", "epochs 1:2 averaged", "the same for all clips"):
         assert text in printed
     assert "Civil defense siren" in printed and "overall (micro)" in printed
@@ -26,8 +17,8 @@ def test_a_run_ends_with_a_table_and_what_it_wrote(finished):
     assert len({line.split("\t")[0] for line in clips}) == 12
 
 
-def test_a_run_writes_its_page_with_curves_and_sound(finished):
-    workdir, printed = finished
+def test_a_run_writes_its_page_with_curves_and_sound(finished_run):
+    workdir, printed = finished_run
     path = workdir / "results" / "testing" / "report.html"
     assert f"wrote {path}" in printed
     text = path.read_text()
@@ -44,10 +35,9 @@ def test_a_run_writes_its_page_with_curves_and_sound(finished):
 
 
 def test_evaluate_writes_a_page_of_a_model_and_of_posteriors(
-    finished, commands, tmp_path
+    finished_run, commands, tmp_path
 ):
-    workdir, printed = finished
-    store = printed.split("features in ")[1].splitlines()[0]
+    workdir, store = finished_run.workdir, finished_run.store
     posteriors = workdir / "results" / "testing" / "posteriors.npz"
     for number, (flags, has_model) in enumerate(
         (
@@ -70,10 +60,10 @@ def test_evaluate_writes_a_page_of_a_model_and_of_posteriors(
         assert bool(content["curves"]) == has_model
 
 
-def test_a_finished_run_says_so_and_evaluates_to_the_same_scores(finished, commands):
-    workdir, printed = finished
+def test_a_finished_run_says_so_and_evaluates_to_the_same_scores(own_run, commands):
+    workdir = own_run.workdir
     before = (workdir / "results" / "testing" / "scores.json").read_bytes()
-    again = commands.main(workdir, "--config.parallel.cpu_devices=4")
+    again = commands.main(workdir)
     assert again.returncode == 0, again.stderr
     assert "is finished" in again.stdout
     assert (workdir / "results" / "testing" / "scores.json").read_bytes() == before
@@ -89,11 +79,11 @@ def evaluated(commands, output, *flags):
 
 
 def test_averaging_fusing_and_evaluating_agree_with_the_run(
-    finished, commands, tmp_path
+    finished_run, commands, tmp_path
 ):
-    workdir, printed = finished
+    workdir, printed = finished_run
     results = workdir / "results" / "testing"
-    store = printed.split("features in ")[1].splitlines()[0]
+    store = finished_run.store
     scores = json.loads((results / "scores.json").read_text())
     reported = {
         (row["system"], row["thresholds"]): (row["tagging"], scores["data_sha256"])
@@ -133,8 +123,8 @@ def test_averaging_fusing_and_evaluating_agree_with_the_run(
         assert evaluated(commands, tmp_path / "scores.json", *flags) == reported[row]
 
 
-def test_scores_on_the_clips_that_chose_the_thresholds_say_so(finished, commands):
-    model = f"--model={finished[0] / 'averaged'}"
+def test_scores_on_the_clips_that_chose_the_thresholds_say_so(finished_run, commands):
+    model = f"--model={finished_run.workdir / 'averaged'}"
     for split, says_so in (("validation", True), ("testing", False)):
         flags = (model, f"--split={split}")
         printed = commands.run(*flags, module="gcrnn_jax.evaluate").stdout
@@ -149,8 +139,8 @@ def test_scores_on_the_clips_that_chose_the_thresholds_say_so(finished, commands
         (["--posteriors=a.npz"], "exclude each other"),
     ],
 )
-def test_what_evaluate_cannot_score_is_said(finished, commands, flags, told):
-    model = f"--model={finished[0]}"
+def test_what_evaluate_cannot_score_is_said(finished_run, commands, flags, told):
+    model = f"--model={finished_run.workdir}"
     result = commands.run(model, *flags, module="gcrnn_jax.evaluate")
     assert result.returncode == 2 and told in result.stderr
     assert "Traceback" not in result.stderr
@@ -174,9 +164,8 @@ def test_a_mistake_in_a_flag_is_named_and_exits_2(commands, tmp_path, flag, name
     assert "Traceback" not in result.stderr
 
 
-def test_another_configuration_on_the_same_workdir_is_refused(finished, commands):
-    workdir, _ = finished
-    result = commands.main(workdir, "--config.optimizer.learning_rate=0.1")
+def test_another_configuration_on_the_same_workdir_is_refused(finished_run, commands):
+    result = commands.main(finished_run.workdir, "--config.optimizer.learning_rate=0.1")
     assert result.returncode == 2
     assert "optimizer.learning_rate: 0.003 -> 0.1" in result.stderr
 
@@ -194,12 +183,13 @@ def test_a_diverging_run_exits_70_and_names_the_step(commands, tmp_path):
 
 
 def test_the_configuration_may_follow_its_flag_after_a_space(commands, tmp_path):
-    result = commands.run("--config", "configs/none.py", f"--workdir={tmp_path}")
+    flags = ("--config", "configs/none.py", f"--workdir={tmp_path}")
+    result = commands.run_process(*flags)
     assert result.returncode == 2
     assert "configs/none.py" in result.stderr and "Traceback" not in result.stderr
 
 
 def test_help_shows_an_example(commands):
-    result = commands.run("--help")
+    result = commands.run_process("--help")
     assert result.returncode == 0
     assert "--config=configs/sed.py" in result.stdout

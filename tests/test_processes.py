@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 
 LAST_DIGITS = {"rtol": 1e-5, "atol": 1e-6}
+# the programs of these tests are compiled once; four devices are those of all tests
+TWO_DEVICES = "--config.parallel.cpu_devices=2"
+FOUR_DEVICES = "--config.parallel.cpu_devices=4"
+LONG = ("--config.training.num_epochs=5000", "--config.fusion.epochs=5000")
 
 
 def wait_for(stream, beginning):
@@ -17,22 +21,18 @@ def wait_for(stream, beginning):
 
 
 def test_two_processes_of_two_devices_train_and_resume_like_one_of_four(
-    commands, tmp_path
+    finished_run, commands, tmp_path
 ):
-    one, two = tmp_path / "one", tmp_path / "two"
-    whole = commands.main(one, "--config.parallel.cpu_devices=4")
-    assert whole.returncode == 0, whole.stderr
-    halves = ("--config.parallel.cpu_devices=2",)
+    workdir = tmp_path / "run"
     shorter = ("--config.training.num_epochs=1", "--config.fusion.epochs=1:1")
-    half = commands.main(two, *halves, *shorter, processes=2)
+    half = commands.main(workdir, TWO_DEVICES, *shorter, processes=2)
     assert half.returncode == 0, half.stderr
-    assert len(commands.losses(two)) == 2
-    other_half = commands.main(two, *halves, processes=2)
+    assert len(commands.losses(workdir)) == 2
+    other_half = commands.main(workdir, TWO_DEVICES, processes=2)
     assert other_half.returncode == 0, other_half.stderr
     assert "after step 2 of 4" in other_half.stdout
-    np.testing.assert_allclose(
-        commands.losses(two), commands.losses(one), **LAST_DIGITS
-    )
+    whole = commands.losses(finished_run.workdir)  # on the four of one process
+    np.testing.assert_allclose(commands.losses(workdir), whole, **LAST_DIGITS)
 
 
 def test_what_the_first_process_alone_cannot_do_ends_both_with_its_code(
@@ -48,8 +48,7 @@ def test_what_the_first_process_alone_cannot_do_ends_both_with_its_code(
 
 
 def test_an_interrupted_launcher_ends_its_processes(commands, tmp_path):
-    fields = ("--config.training.num_epochs=5000", "--config.fusion.epochs=5000")
-    flags = (*commands.TINY, f"--workdir={tmp_path / 'run'}", *fields)
+    flags = (*commands.TINY, f"--workdir={tmp_path / 'run'}", TWO_DEVICES, *LONG)
     with commands.start(*flags, processes=2) as process:
         wait_for(process.stderr, "epoch 1/")
         process.send_signal(signal.SIGINT)
@@ -73,14 +72,15 @@ def test_a_program_that_fails_ends_the_others_with_its_exit_code(commands, tmp_p
 
 def test_sigterm_saves_and_exits_75_and_the_next_start_continues(commands, tmp_path):
     workdir = tmp_path / "run"
-    fields = ("--config.training.num_epochs=5000", "--config.fusion.epochs=5000")
-    with commands.start(*commands.TINY, f"--workdir={workdir}", *fields) as process:
+    flags = (*commands.TINY, f"--workdir={workdir}", FOUR_DEVICES, *LONG)
+    with commands.start(*flags) as process:
         wait_for(process.stderr, "epoch 1/")
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 75
     steps = len(commands.losses(workdir))
     epochs = steps // 2 + 1
     fields = (
+        FOUR_DEVICES,
         f"--config.training.num_epochs={epochs}",
         f"--config.fusion.epochs={epochs}",
     )

@@ -294,5 +294,5 @@ def make_front_end(fields: Mapping[str, Any]) -> FrontEnd:
         raise ConfigError(f"front_end.kind: expected {expected}, got {kind!r}")
     cls = KINDS[kind]
     unused = {*_ON_DISK} - {field.name for field in dataclasses.fields(cls)}
-    own = {name: value for name, value in fields.items() if name not in unused}
-    return construct(cls, own, "front_end")
+    values = {name: value for name, value in fields.items() if name not in unused}
+    return construct(cls, values, "front_end")

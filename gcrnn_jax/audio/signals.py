@@ -1,6 +1,6 @@
 """Curves, tones and noise, of which the soundscapes' sounds are made.
 
-Everything takes its random numbers from a generator that it is given, as floats of
+Everything takes its random numbers from the generator `rng`, as floats of
 `random()`: NumPy promises the stream of Philox, but not what its other distributions
 make of it. Curves (pitch, level) have one value every 5 ms and are interpolated, and
 noise is a sum of octaves that were filtered once: so ten seconds take about 1 ms.

@@ -7,12 +7,13 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from gcrnn_jax.audio import soundscapes
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.build_store import build_store
 from gcrnn_jax.data.folder import SPLITS, find_splits
 from gcrnn_jax.data.labels import DCASE2017_CLASSES
 from gcrnn_jax.data.recording_source import RecordingSource, read_strong_list
-from gcrnn_jax.data.soundscape_source import SYNTHESIS_VERSION, soundscape_split
+from gcrnn_jax.data.soundscape_source import soundscape_split
 from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.errors import ConfigError
 
@@ -160,7 +161,7 @@ def prepare_soundscapes(
             raise ConfigError(f"soundscapes: split {name!r} is none of {SPLITS}")
         sources[name] = soundscape_split(name, seed, size, front_end.sample_rate_hz)
     if output is None:
-        key = (seed, dict(sizes), front_end.as_dict(), SYNTHESIS_VERSION)
+        key = (seed, dict(sizes), front_end.as_dict(), soundscapes.VERSION)
         output = cache_path("soundscapes", *key)
     return build_store(
         output, sources, front_end, DCASE2017_CLASSES, num_workers=num_workers

@@ -9,6 +9,7 @@ import soxr
 from gcrnn_jax.audio.signals import SAMPLE_RATE_HZ
 from gcrnn_jax.audio.soundscapes import VERSION, soundscape
 from gcrnn_jax.data.data_hash import clip_sha256
+from gcrnn_jax.data.folder import SPLITS
 from gcrnn_jax.data.labels import DCASE2017_CLASSES
 from gcrnn_jax.data.store_shards import Loaded
 
@@ -56,3 +57,24 @@ class SoundscapeSource:
             waveform = soxr.resample(waveform, SAMPLE_RATE_HZ, self.sample_rate_hz)
         events = [event[:3] for event in placed] if self.has_events else None
         return Loaded(np.asarray(waveform), weak_label, events)
+
+
+def soundscape_split(
+    name: str, seed: int, size: int, sample_rate_hz: int
+) -> SoundscapeSource:
+    """The built-in clips of one split, which `prepare_soundscapes` describes.
+
+    Args:
+        name: One of `gcrnn_jax.data.folder.SPLITS`.
+        seed: Of the data set; no two splits of any seeds share a clip.
+        size: How many clips.
+        sample_rate_hz: Of their waveforms.
+    """
+    return SoundscapeSource(
+        name,
+        seed=len(SPLITS) * seed + SPLITS.index(name),
+        size=size,
+        balanced=name != "training",
+        has_events=name != "training",
+        sample_rate_hz=sample_rate_hz,
+    )

@@ -15,6 +15,7 @@ from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.training.augment import Scaler
 
 _FORMAT = "gcrnn_jax model 1"
+_READ_FORMATS = (_FORMAT, "gcrnn_jax exported model 1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +30,6 @@ class ModelCard:
         postprocessing: Its thresholds, and its way from posteriors to events.
         step: Optimizer steps that it took.
         averaged: The steps whose weights it is the mean of, if it is.
-        exported: Of an exported model, what its programs ask for.
     """
 
     config: Config
@@ -39,7 +39,6 @@ class ModelCard:
     postprocessing: Postprocessing
     step: int = 0
     averaged: tuple[int, ...] = ()
-    exported: Mapping[str, Any] | None = None
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -90,8 +89,6 @@ class ModelCard:
         }
         if self.averaged:
             card["averaged"] = list(self.averaged)
-        if self.exported:
-            card["exported"] = dict(self.exported)
         return card
 
     @classmethod
@@ -106,7 +103,7 @@ class ModelCard:
             DataError: It is no card, lacks a field, or has one of another type, size
                 or range.
         """
-        if not isinstance(card, Mapping) or card.get("format") != _FORMAT:
+        if not isinstance(card, Mapping) or card.get("format") not in _READ_FORMATS:
             raise DataError(f"{where}: its card has not the format {_FORMAT!r}")
         try:
             scaler = card["scaler"]
@@ -118,7 +115,6 @@ class ModelCard:
                 Postprocessing.from_dict(card["postprocessing"]),
                 int(card.get("step", 0)),
                 tuple(card.get("averaged", ())),
-                card.get("exported"),
             )
         except KeyError as error:
             raise DataError(f"{where}: its card lacks {error}") from error

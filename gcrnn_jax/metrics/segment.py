@@ -137,7 +137,7 @@ def segment_counts(
         DataError: A label is not among `class_names`.
     """
     rolls = _rolls(reference, estimated, class_names, segment_s)
-    by_clip = [_counts(*pair).sum(0) for pair in rolls]
+    by_clip = [count_segments(*pair).sum(0) for pair in rolls]
     return np.array(by_clip, int).reshape(len(rolls), len(COUNTS))
 
 
@@ -215,7 +215,7 @@ def _scores(
     num_clips: int,
 ) -> SegmentScores:
     """Scores [M, K] activities, whichever clip each segment is from."""
-    sums = _counts(reference, estimated).sum(0).tolist()
+    sums = count_segments(reference, estimated).sum(0).tolist()
     counts = dict(zip(COUNTS, sums, strict=True))
     per_class = {
         name: _class_segments(reference[:, k], estimated[:, k])
@@ -244,7 +244,7 @@ def _scores(
     )
 
 
-def _counts(reference: np.ndarray, estimated: np.ndarray) -> np.ndarray:
+def count_segments(reference: np.ndarray, estimated: np.ndarray) -> np.ndarray:
     """Counts each of M segments, int [M, 9], from [M, K] activities."""
     hits = (reference & estimated).sum(1)  # [M]
     num_reference, num_estimated = reference.sum(1), estimated.sum(1)

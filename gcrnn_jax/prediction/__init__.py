@@ -1,11 +1,6 @@
 """Recordings of any length -> posteriors, tags, events, files of them."""
 
-from gcrnn_jax.prediction.ensemble import (
-    Ensemble,
-    Prediction,
-    ScoredEvent,
-    load_ensemble,
-)
+from gcrnn_jax.prediction.ensemble import Ensemble, Prediction, ScoredEvent
 from gcrnn_jax.prediction.formats import FORMATS
 from gcrnn_jax.prediction.posteriors import RecordingPosteriors
 from gcrnn_jax.prediction.recordings import Recording, Unreadable, list_recordings
@@ -21,7 +16,6 @@ __all__ = [
     "ScoredEvent",
     "Unreadable",
     "list_recordings",
-    "load_ensemble",
     "predict_recordings",
     "stream_posteriors",
 ]

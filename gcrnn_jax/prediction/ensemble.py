@@ -5,7 +5,6 @@ import hashlib
 import math
 import numbers
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -14,7 +13,7 @@ from gcrnn_jax.audio.decode import Rejected, resample
 from gcrnn_jax.data.event_lists import Event
 from gcrnn_jax.detection.events import decode_events
 from gcrnn_jax.detection.postprocess import Postprocessing
-from gcrnn_jax.errors import ConfigError, DataError
+from gcrnn_jax.errors import DataError
 from gcrnn_jax.prediction.posteriors import (
     ATTENTION,
     CLIP,
@@ -24,8 +23,9 @@ from gcrnn_jax.prediction.posteriors import (
 )
 from gcrnn_jax.prediction.stream import OpenWaveform, stream_posteriors
 
-if TYPE_CHECKING:
-    from gcrnn_jax.prediction.model import TrainedModel
+if TYPE_CHECKING:  # which bring JAX
+    from gcrnn_jax.exporting.exported_model import ExportedModel
+    from gcrnn_jax.inference.model import TrainedModel
 
 _BLOCK_LENGTH = 1 << 18  # samples
 _BYTES_AT_ONCE = 4_000_000  # of the classes that are decoded together
@@ -79,7 +79,7 @@ class Ensemble:
         with_attention: Whether posteriors have attention, if all the models give it.
     """
 
-    models: "tuple[TrainedModel, ...]"
+    models: "tuple[TrainedModel | ExportedModel, ...]"
     postprocessing: Postprocessing
     with_attention: bool = False
 
@@ -226,35 +226,3 @@ def _mono(waveform: np.ndarray) -> Iterator[np.ndarray]:
             first = start + int(np.argmin(np.isfinite(mono)))
             raise DataError(f"the waveform is not finite at sample {first}")
         yield mono
-
-
-def load_ensemble(
-    *paths: str | Path, batch_size: int = 8, with_attention: bool = False
-) -> Ensemble:
-    """Loads a trained model, or several that are fused, for waveforms.
-
-    Args:
-        paths: Each a run's folder (its averaged model, or the newest epoch where there
-            is none yet), an averaged or exported model, or a checkpoint of an epoch.
-        batch_size: Windows to compute at once. It changes speed and memory only.
-        with_attention: Whether to predict attention too, which exported models lack.
-
-    Raises:
-        ConfigError: There is no path, or batch_size < 1.
-        DataError: There is no model at a path, or the models differ in their classes.
-    """
-    from gcrnn_jax.prediction.model import load_model  # imports JAX, which takes long
-
-    if not paths or batch_size < 1:
-        raise ConfigError(
-            "expected models and a batch_size of 1 or more, "
-            f"got {list(paths)}, {batch_size}"
-        )
-    models = tuple(load_model(Path(path), batch_size) for path in paths)
-    for path, model in zip(paths, models, strict=True):
-        if model.class_names != models[0].class_names:
-            raise DataError(
-                f"{path} has other classes than {paths[0]}: "
-                f"{model.class_names}, expected {models[0].class_names}"
-            )
-    return Ensemble(models, models[0].postprocessing, with_attention)

@@ -11,8 +11,9 @@ from gcrnn_jax.audio.frames import stream_log_mel
 from gcrnn_jax.prediction.posteriors import ATTENTION, RecordingPosteriors
 from gcrnn_jax.prediction.windows import cross_fade, cut_windows
 
-if TYPE_CHECKING:
-    from gcrnn_jax.prediction.model import TrainedModel
+if TYPE_CHECKING:  # which bring JAX
+    from gcrnn_jax.exporting.exported_model import ExportedModel
+    from gcrnn_jax.inference.model import TrainedModel
 
 # Rate in Hz -> blocks of a recording's waveform, float [samples]; may raise Rejected.
 OpenWaveform = Callable[[int], Iterable[np.ndarray]]
@@ -32,7 +33,7 @@ _Output = tuple[_Window, np.ndarray | None]  # posteriors, [T, P * K]
 
 
 def stream_posteriors(
-    model: "TrainedModel",
+    model: "TrainedModel | ExportedModel",
     recordings: Iterable[OpenWaveform],
     *,
     with_attention: bool = False,
@@ -57,7 +58,7 @@ def stream_posteriors(
 
 
 def _windows(
-    model: "TrainedModel", number: int, open_waveform: OpenWaveform
+    model: "TrainedModel | ExportedModel", number: int, open_waveform: OpenWaveform
 ) -> Iterator[_Window]:
     front_end, num_samples, is_too_short = model.front_end, 0, True
     rate_hz = front_end.sample_rate_hz
@@ -90,7 +91,7 @@ def _windows(
 
 
 def _predict_windows(
-    model: "TrainedModel", windows: Iterable[_Window], num_parts: int
+    model: "TrainedModel | ExportedModel", windows: Iterable[_Window], num_parts: int
 ) -> Iterator[_Output]:
     """Adds posteriors; a batch is put together while the devices compute the last."""
     batches = _batches(windows, model.batch_size)
@@ -115,7 +116,9 @@ def _batches(windows: Iterable[_Window], batch_size: int) -> Iterator[list[_Wind
     yield batch
 
 
-def _start(model: "TrainedModel", batch: list[_Window]) -> tuple[Any, ...]:
+def _start(
+    model: "TrainedModel | ExportedModel", batch: list[_Window]
+) -> tuple[Any, ...]:
     """Sends a batch to the devices, padded to the size that is compiled."""
     front_end = model.front_end
     shape = (model.batch_size, front_end.num_frames, front_end.num_bins)
@@ -145,7 +148,7 @@ def _fetch(
 
 
 def _join(
-    model: "TrainedModel", outputs: Iterable[_Output]
+    model: "TrainedModel | ExportedModel", outputs: Iterable[_Output]
 ) -> RecordingPosteriors | Rejected:
     posteriors = RecordingPosteriors(model.class_names, model.hop_s)
     ends: list[_Window] = []

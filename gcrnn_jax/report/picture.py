@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gcrnn_jax.data.event_lists import Event
-from gcrnn_jax.report.spectrogram import COLOUR_MAP, levels
+from gcrnn_jax.report.charts import COLOUR_MAP, levels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,14 +1,14 @@
 """The folder of a run: where everything lies in it, and what it was begun with.
 
-    config.json      the configuration
-    data.json        what identifies the training clips
-    checkpoints/     the model of every epoch, in folders named by the step
-    resume/          the newest states to continue from
-    averaged/        the model of averaged weights
-    posteriors/      posteriors of epochs, a folder a split
-    metrics.jsonl    loss and norm of the gradient, a line a step
-    scores.jsonl     scores of the watched split, a line an epoch
-    results/         scores, decisions and report, a folder a split
+config.json      the configuration
+data.json        what identifies the training clips
+checkpoints/     the model of every epoch, in folders named by the step
+resume/          the newest states to continue from
+averaged/        the model of averaged weights
+posteriors/      posteriors of epochs, a folder a split
+metrics.jsonl    loss and norm of the gradient, a line a step
+scores.jsonl     scores of the watched split, a line an epoch
+results/         scores, decisions and report, a folder a split
 """
 
 import dataclasses

@@ -100,7 +100,7 @@ def test_log_mel_of_other_sizes_equals_librosa():
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-5)
 
 
-# Two published front ends, and how librosa is told of them. The floors are those of
+# Two published front ends, and librosa's arguments for them. The floors are those of
 # the unscaled spectrum.
 DCASE_2017_BASELINE = (
     dict(window="periodic_hamming", window_length=1764, fft_length=2048, hop_length=882)

@@ -178,7 +178,7 @@ def test_an_int_is_a_float():
         ("num_mels", 0),
         ("num_mels", 400),  # narrower than the spectrum's bins
         ("min_hz", -1.0),
-        ("min_hz", 9000),
+        ("max_hz", 0),
         ("max_hz", 8001),
         ("max_hz", math.nan),
         ("floor", 0),
@@ -194,10 +194,10 @@ def test_an_int_is_a_float():
     ],
 )
 def test_a_bad_field_is_named(field, value):
-    with warnings.catch_warnings(), pytest.raises(ConfigError, match=field) as caught:
+    named = rf"^front_end(: |\.){field}\b"
+    with warnings.catch_warnings(), pytest.raises(ConfigError, match=named):
         warnings.simplefilter("error")
         front_end(**{"kind": "mfcc", field: value})
-    assert str(caught.value).startswith("front_end")
 
 
 @pytest.mark.parametrize("kind", ["log_mel", "mfcc"])

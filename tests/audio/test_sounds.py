@@ -89,6 +89,17 @@ def test_a_passing_car_is_loudest_in_the_middle():
         assert max(loudness) > 4 * max(loudness[0], loudness[-1])
 
 
+@pytest.mark.parametrize("name", SOUNDS)
+def test_only_sounds_with_pauses_have_any(name):
+    def share_of_pauses(number):
+        waveform = synthesize(stream(number), SOUNDS[name], 80000)
+        parts = waveform.reshape(-1, 400) / rms(waveform)
+        return np.mean([rms(part) < 1e-3 for part in parts])
+
+    shares = [share_of_pauses(number) for number in range(5)]
+    assert (max(shares) > 0.02) == (SOUNDS[name].on_s is not None)
+
+
 def test_a_tone_has_the_pitch_asked_for_and_its_harmonics():
     hz = np.full(201, 500.0)
     waveform = tone(stream(0), np.array([0.0, 1.0, 0.0, 0.5]), hz, 16000)
@@ -101,7 +112,9 @@ def test_noise_has_the_colour_and_level_asked_for():
     waveform = noise(stream(1), 16000, 500.0, 1000.0)
     spectrum = np.abs(np.fft.rfft(waveform)) ** 2
     assert spectrum[250:2000].sum() > 0.95 * spectrum.sum()
-    assert rms(waveform) == pytest.approx(1.0, rel=0.1)
+    for low_hz, high_hz in ((500.0, 1000.0), (62.5, 8000.0)):
+        waveform = noise(stream(1), 160000, low_hz, high_hz)
+        assert rms(waveform) == pytest.approx(1.0, rel=0.1)
 
 
 def test_what_is_on_and_off_is_on_at_both_ends():

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import soundfile
+from gcrnn_jax.report.recordings import find_recordings, recordings_of_folder
 
 from gcrnn_jax.audio.decode import Rejected
 from gcrnn_jax.data.store import Split
@@ -16,7 +17,6 @@ from gcrnn_jax.metrics.scoring import decide, score
 from gcrnn_jax.metrics.tagging import average_precision
 from gcrnn_jax.prepare import prepare
 from gcrnn_jax.report import curves, examples
-from gcrnn_jax.report.recordings import find_recordings, recordings_of_folder
 from gcrnn_jax.report.systems import Judge
 from tests import defaults
 

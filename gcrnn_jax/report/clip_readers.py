@@ -1,42 +1,43 @@
-"""The sound behind the clips of a data set, found by their ids."""
+"""Waveforms of the clips of a data set, read by their ids."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from gcrnn_jax.audio.decode import Rejected, read_waveform
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.folder import SPLITS, find_splits
+from gcrnn_jax.data.preparation import DataOptions
+from gcrnn_jax.data.soundscape_source import soundscape_split
 from gcrnn_jax.errors import DataError
-from gcrnn_jax.prepare import soundscape_source
 
-Recordings = Callable[[str], np.ndarray]  # clip id -> float32 [S]; raises Rejected
+ClipReader = Callable[[str], np.ndarray]  # clip id -> float32 [S]; raises Rejected
 
 
-def find_recordings(config: Mapping[str, Any], front_end: FrontEnd) -> Recordings:
-    """A function that reads clips as the network hears them, or makes them again.
+def clip_reader(data: DataOptions, seed: int, front_end: FrontEnd) -> ClipReader:
+    """A function that reads the clips of a run, or generates them again.
 
     Args:
-        config: Of a run; read are `data.root` and, for soundscapes, `seed`.
+        data: Of a run; only `root` is read.
+        seed: Of the run, for soundscapes.
         front_end: Whose rate and length the waveforms have.
 
     Returns:
         It raises Rejected for a clip that cannot be read, and for all where the folder
         of the data set is no longer there.
     """
-    if root := config["data"]["root"]:
-        return recordings_of_folder(Path(root), front_end)
-    return lambda clip_id: _soundscape(clip_id, config["seed"], front_end)
+    if data.root:
+        return folder_reader(Path(data.root), front_end)
+    return lambda clip_id: _soundscape(clip_id, seed, front_end)
 
 
-def recordings_of_folder(root: Path, front_end: FrontEnd) -> Recordings:
-    """As `find_recordings`, for the folder of a data set."""
+def folder_reader(root: Path, front_end: FrontEnd) -> ClipReader:
+    """As `clip_reader`, for the folder of a data set."""
     try:
         splits = find_splits(root).splits.values()
     except DataError as error:
-        return unknown_recordings(str(error))
+        return empty_reader(str(error))
     paths = {
         row.clip_id: path
         for split in splits
@@ -51,8 +52,8 @@ def recordings_of_folder(root: Path, front_end: FrontEnd) -> Recordings:
     return read
 
 
-def unknown_recordings(reason: str) -> Recordings:
-    """Recordings of which there are none, and why."""
+def empty_reader(reason: str) -> ClipReader:
+    """Rejects every clip, for this reason."""
 
     def read(clip_id: str) -> np.ndarray:
         raise Rejected("MISSING", reason)
@@ -65,5 +66,5 @@ def _soundscape(clip_id: str, seed: int, front_end: FrontEnd) -> np.ndarray:
     if name not in SPLITS or not number.isdigit():
         raise Rejected("MISSING", "not a clip of the built-in soundscapes")
     index = int(number)
-    source = soundscape_source(name, seed, index + 1, front_end.sample_rate_hz)
+    source = soundscape_split(name, seed, index + 1, front_end.sample_rate_hz)
     return source.load(index).waveform
