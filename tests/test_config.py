@@ -218,10 +218,8 @@ def test_an_old_name_is_a_flag_still(name):
             f"--config.{new}={value}",
             "--workdir=x",
         ]
-    assert flags_with_todays_names([f"--config.{name}", "v"]) == [
-        f"--config.{new}",
-        "v",
-    ]
+    flags = flags_with_todays_names([f"--config.{name}", "v"])
+    assert flags == [f"--config.{new}", "v"]
 
 
 def test_all_workers_had_the_number_none_in_version_0_1():
@@ -315,7 +313,7 @@ def test_what_fits_is_accepted_to_the_last_frame_and_bin():
 def test_augmentation_of_magnitudes_is_for_log_mel_of_power_1(front_end, field, value):
     wrong = values(front_end=front_end, augmentation={field: value})
     with pytest.raises(
-        ConfigError, match=rf"augmentation: {field} {value} is for log_"
+        ConfigError, match=rf"augmentation: {field} {value} is for"
     ):
         Config.from_dict(wrong).check_shapes(4)
     Config.from_dict(values(front_end=front_end)).check_shapes(4)
@@ -341,7 +339,7 @@ def test_a_configuration_is_loaded_by_name_by_path_and_with_changes(tmp_path):
 
 def test_a_name_that_there_is_not_names_those_that_there_are(tmp_path, monkeypatch):
     with pytest.raises(
-        ConfigError, match=r"no file sad, .*: at, .*few_clips.*, window"
+        ConfigError, match=r"no file sad, .*: at, .*few_clips, .*"
     ):
         find_config("sad")
     with pytest.raises(ConfigError, match="no file elsewhere/sed.py"):
@@ -378,4 +376,4 @@ def test_numbers_come_in_the_type_that_they_have():
 
 def test_the_package_without_its_configuration_brings_no_jax():
     code = "import sys, gcrnn_jax; sys.exit('jax' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -114,7 +114,7 @@ def test_a_card_that_is_wrong_is_named(path, to, message):
 
 
 @pytest.mark.parametrize(
-    "card", [None, [], "card", {}, {"format": "gcrnn_jax model 9"}]
+    "card", [None, [], "card", {}, {"format": "other"}]
 )
 def test_what_has_another_format_is_no_card(card):
     with pytest.raises(DataError, match="^a/model: its card has not the format 'gcrnn"):

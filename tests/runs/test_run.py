@@ -11,11 +11,13 @@ import pytest
 
 from configs import few_clips, laptop, sed
 from gcrnn_jax.config import Config, Fusion
+from gcrnn_jax.data.sampling import Sampling
 from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.inference import ModelCard, TrainedModel
 from gcrnn_jax.runs import Run, load_model, open_store, train_run
+from gcrnn_jax.runs.training import make_train_step
 from gcrnn_jax.training import device_cache, parallel
 from gcrnn_jax.training.checkpoints import read_model, saved_steps, write_model
 from tests.conftest import GOLDENS
@@ -158,7 +160,7 @@ def test_posteriors_of_other_clips_lie_elsewhere(tmp_path):
     assert run.results(split) == tmp_path / "results" / "testing"
 
 
-# A run that version 0.1 trained for an epoch of two steps, and the store of its features.
+# A run that version 0.1 trained for an epoch of two steps, and its features.
 
 
 @pytest.fixture
@@ -291,15 +293,12 @@ def test_a_run_averages_weights_where_it_is_asked_to(old_folder, tmp_path):
     train_run(run, features, one_device(), lambda *args: states.append(args))
     [(_, state)] = states
     _, variables = run.load_epoch(1)
-    for saved, mean, last in zip(
-        *map(jax.tree.leaves, (variables["params"], state.average, state.params)),
-        strict=True,
-    ):
-        np.testing.assert_array_equal(saved, mean)
-    assert any(
-        np.any(a != b)
-        for a, b in zip(*map(jax.tree.leaves, (state.average, state.params)))
+    saved, mean, last = map(
+        jax.tree.leaves, (variables["params"], state.average, state.params)
     )
+    for one, other in zip(saved, mean, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert any(np.any(one != other) for one, other in zip(mean, last, strict=True))
 
 
 def test_a_run_whose_clips_the_devices_hold_is_the_same(
@@ -328,9 +327,6 @@ def test_the_seed_and_the_shares_of_classes_come_from_the_run(
     old_folder, tmp_path, monkeypatch
 ):
     """The seed draws batches too, and rare classes weigh more."""
-    from gcrnn_jax.data.sampling import Sampling
-    from gcrnn_jax.runs.training import make_train_step
-
     run, features = open_old(old_folder)
     run = Run(tmp_path, dataclasses.replace(run.config, seed=9))
     seeds, make_sampler = [], Sampling.make_sampler
