@@ -74,8 +74,8 @@ def _train_and_report(run: "Run") -> None:
 
     from gcrnn_jax.data.preparation import summary
     from gcrnn_jax.inference import ModelCard, TrainedModel
-    from gcrnn_jax.metrics.evaluation import decide, score
-    from gcrnn_jax.metrics.metric import summary_line
+    from gcrnn_jax.metrics import decide, score
+    from gcrnn_jax.metrics.scoring import epoch_line
     from gcrnn_jax.runs import open_store, train_run
     from gcrnn_jax.training import parallel
 
@@ -100,10 +100,8 @@ def _train_and_report(run: "Run") -> None:
         if is_first:
             if epoch in kept:
                 posteriors.save(run.posteriors(watched, epoch))
-            run.write_scores(epoch, watched.name, scores)
-        return f"epoch {epoch}/{length.num_epochs}: {watched.name} " + summary_line(
-            scores
-        )
+            run.append_scores(epoch, watched.name, scores)
+        return f"epoch {epoch}/{length.num_epochs}: {epoch_line(watched.name, scores)}"
 
     was_trained = train_run(run, store, mesh, on_epoch)
     if not was_trained and is_first:
@@ -119,8 +117,8 @@ def _report(
     import jax
 
     from gcrnn_jax.detection.posteriors import fuse
-    from gcrnn_jax.metrics.evaluation import Evaluator
-    from gcrnn_jax.report import data, examples, systems
+    from gcrnn_jax.metrics import Evaluator
+    from gcrnn_jax.report import examples, report_data, systems
     from gcrnn_jax.report.page import write_page
 
     last = run.config.training.num_epochs
@@ -152,7 +150,7 @@ def _report(
     averaged.replace(card=card).save(run.averaged)  # by all processes, as orbax wants
     chosen, folder = rows[1], run.results(split)
     selection = examples.select_examples(chosen, split)
-    attention = averaged.attention(selection.part_of(split))
+    attention = averaged.attention(selection.select(split))
     if jax.process_index() != 0:
         return
     systems.write_results(folder, rows, chosen, data_sha256=store.content_hash)
@@ -162,7 +160,16 @@ def _report(
     print(systems.classes_table(chosen.scores))
     print(f"\nwrote {folder}: scores.json, events.csv, tags.csv, posteriors.npz")
     print(f"wrote {run.averaged}: the model of averaged weights")
-    page = data.report_of_run()
+    page = report_data.collect_run(
+        run,
+        store,
+        split,
+        note=_explain(fit_split),
+        rows=rows,
+        chosen=chosen,
+        selection=selection,
+        attention=attention,
+    )
     write_page(folder / "report.html", page)
     print(f"wrote {folder / 'report.html'}: the same as a page, with examples to hear")
 

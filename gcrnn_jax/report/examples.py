@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gcrnn_jax.data.store import Split
-from gcrnn_jax.report.systems import Row
+from gcrnn_jax.metrics.evaluator import Row
 
 PER_CLASS = {"false alarm": 3, "miss": 3, "hit": 1}  # examples of each kind
 MAX_CLIPS = 40

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from gcrnn_jax.data.atomic_files import make_folder, write_atomically
-from gcrnn_jax.metrics.bootstrap import Estimate, bootstrap, clip_counts
-from gcrnn_jax.metrics.tables import json_ready, percent
-from gcrnn_jax.report import charts, curves, threshold_tables
+from gcrnn_jax.metrics import scoring
+from gcrnn_jax.metrics.bootstrap import Estimate, bootstrap
+from gcrnn_jax.metrics.tables import percent, to_json
+from gcrnn_jax.metrics.tagging import precision_recall
+from gcrnn_jax.report import charts, systems, threshold_tables
 from gcrnn_jax.report.clip_cards import clip_cards
 from gcrnn_jax.report.examples import PER_CLASS
 from gcrnn_jax.report.report_data import ReportData
@@ -46,8 +48,9 @@ def render_page(data: ReportData) -> str:
     chosen, split = data.chosen, data.split
     estimates = _estimates(data)
     tables = threshold_tables.threshold_tables(
-        chosen.posteriors, split, chosen.for_new_clips
+        chosen.posteriors, split, chosen.fitted_postprocessing
     )
+    class_header, class_rows, _ = systems.class_rows(chosen.scores)
     style, script = _file("page.css"), _file("page.js")
     return environment.from_string(_file("page.html")).render(
         data=data,
@@ -55,6 +58,9 @@ def render_page(data: ReportData) -> str:
         chosen=chosen,
         rows=list(zip(data.rows, estimates, strict=True)),
         estimates=estimates[[row is chosen for row in data.rows].index(True)],
+        columns=[c for c in scoring.columns() if c.key in chosen.scores.values],
+        class_header=class_header,
+        class_rows=class_rows,
         interval_charts=_interval_charts(data, estimates),
         training_charts=_training_charts(data.curves) if data.curves else [],
         threshold_note=_threshold_note(data),
@@ -95,22 +101,27 @@ def _interval_charts(
     data: ReportData, estimates: list[dict[str, Estimate]]
 ) -> list[tuple[str, str, charts.Axis, Callable[[float], str]]]:
     """(title, score, axis, text of a value) of each chart of systems."""
-    kinds = [
-        ("Tagging: F1 in %", "f1", 100),
-        ("Detection: error rate", "error_rate", 1),
-    ]
-    kinds.insert(1, ("Detection: 1-second F1 in %", "segment_f1", 100))
-    found = []
-    for title, name, scale in kinds[: 1 if data.split.events is None else 3]:
-        ends = [
-            end
-            for row, estimate in zip(data.rows, estimates, strict=True)
-            if row.thresholds  # an answer that is the same for all clips may be far off
-            for end in (estimate[name].value, *estimate[name].interval)
-        ]
-        axis = charts.Axis(*charts.value_range(ends, 0.08), scale=scale)
-        found.append((title, name, axis, _fraction if scale == 1 else percent))
-    return found
+    interval_charts = []
+    for metric in scoring.METRICS:
+        for column in metric.columns:
+            if not (column.is_main and column.has_interval):
+                continue
+            if column.key not in estimates[0]:  # without strong labels
+                continue
+            ends = [
+                end
+                for row, estimate in zip(data.rows, estimates, strict=True)
+                if row.thresholds  # the best constant answer may be far off
+                for end in (estimate[column.key].value, *estimate[column.key].interval)
+            ]
+            is_percent = column.form == "percent"
+            scale = 100 if is_percent else 1
+            axis = charts.Axis(*charts.value_range(ends, 0.08), scale=scale)
+            title = f"{metric.task.capitalize()}: {column.heading}"
+            title += " in %" if is_percent else ""
+            text = percent if is_percent else _fraction
+            interval_charts.append((title, column.key, axis, text))
+    return interval_charts
 
 
 def _training_charts(lines: dict[str, Any]) -> list[charts.LineChart]:
@@ -118,9 +129,9 @@ def _training_charts(lines: dict[str, Any]) -> list[charts.LineChart]:
     epochs = [*(x for x, _ in lines["loss"]), *(s["epoch"] for s in lines["scores"])]
     x = charts.Axis(0, max([1, *epochs]))
     fields = {
-        "mAP": "mean_average_precision",
-        "tag F1": "tag_f1",
-        "1-s F1": "segment_f1",
+        column.heading: column.log_key or column.key
+        for column in scoring.columns()
+        if column.is_main and column.form == "percent"
     }
     scores = {
         name: [[score["epoch"], score.get(field)] for score in lines["scores"]]
@@ -145,7 +156,7 @@ def _precision_recall_charts(data: ReportData) -> list[charts.LineChart]:
     axis, names = charts.Axis(0, 1, 2, 100), ("recall, %", "precision, %")
     found = []
     for k, name in enumerate(data.split.class_names):
-        points = curves.precision_recall(
+        points = precision_recall(
             data.split.weak_label[:, k], data.chosen.posteriors.clip[:, k]
         )
         lines = {name: [[0, points[0][1]], *points] if points else []}
@@ -156,7 +167,9 @@ def _precision_recall_charts(data: ReportData) -> list[charts.LineChart]:
 
 def _estimates(data: ReportData) -> list[dict[str, Estimate]]:
     """Scores of every row by name, with the intervals of the same draws of clips."""
-    counts = [clip_counts(r.decisions, r.posteriors, data.split) for r in data.rows]
+    counts = [
+        scoring.clip_counts(r.decisions, r.posteriors, data.split) for r in data.rows
+    ]
     found = bootstrap(counts)
     return [found.estimates(number) for number in range(len(counts))]
 
@@ -178,7 +191,7 @@ def _hash(content: str) -> str:
 
 def _json(content: Any) -> str:
     """JSON that nothing in it can end early, whatever the names in it are."""
-    text = json.dumps(json_ready(content), allow_nan=False, separators=(",", ":"))
+    text = json.dumps(to_json(content), allow_nan=False, separators=(",", ":"))
     for character in "<>&":  # the rest is ASCII
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text

@@ -8,8 +8,8 @@ import numpy as np
 
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.store import FeatureStore, Split
-from gcrnn_jax.report import clip_readers, curves, examples
-from gcrnn_jax.report.systems import CHOSEN_HERE, Row
+from gcrnn_jax.metrics.evaluator import CHOSEN_HERE, Row
+from gcrnn_jax.report import clip_readers, examples
 
 if TYPE_CHECKING:  # which bring JAX
     from gcrnn_jax.runs.labelled import LabelledPosteriors
@@ -31,7 +31,7 @@ class ReportData:
         read_clip: Gives waveforms of the clips.
         attention: [n, T, K] of the selected clips, or None.
         attention_note: Whose attention it is, or why there is none.
-        curves: Of `training_curves`; None: it is not known which run it was.
+        curves: Of `Run.curves`; None: it is not known which run it was.
     """
 
     title: str
@@ -78,7 +78,9 @@ def collect_run(
         chosen=chosen,
         selection=selection,
         front_end=store.front_end,
-        read_clip=clip_readers.clip_reader(run.config.data, run.config.seed, store.front_end),
+        read_clip=clip_readers.clip_reader(
+            run.config.data, run.config.seed, store.front_end
+        ),
         attention=attention,
         attention_note="Attention is that of the model of averaged weights.",
         curves=run.curves(),
@@ -90,6 +92,7 @@ def collect_evaluation(
     scored: "LabelledPosteriors",
     rows: list[Row],
     *,
+    run: "Run | None",
     root: Path | None,
     is_own_data: bool,
 ) -> ReportData:
@@ -99,6 +102,7 @@ def collect_evaluation(
         system: The model or the file.
         scored: Its posteriors of a split.
         rows: With thresholds found elsewhere, if there are any, and fixed.
+        run: That the model is of, if it lies in one's folder.
         root: Of the recordings, if the user names it.
         is_own_data: Whether the split is of the data that the model's card names.
     """
@@ -130,5 +134,5 @@ def collect_evaluation(
         read_clip=read_clip,
         attention=attention,
         attention_note=attention_note,
-        curves=read_curves(system),
+        curves=run.curves() if run else None,
     )

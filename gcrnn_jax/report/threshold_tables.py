@@ -18,7 +18,7 @@ from gcrnn_jax.detection.events import segment_roll, segments_of_frames
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.detection.thresholds import EVENT_GRID, TAG_GRID
-from gcrnn_jax.metrics.scoring import reference_events
+from gcrnn_jax.metrics.decisions import reference_events
 from gcrnn_jax.metrics.segment import COUNTS, count_segments, error_rate
 from gcrnn_jax.metrics.tagging import Rates, mean_defined, rates, tagging_scores
 

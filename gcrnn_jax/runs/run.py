@@ -29,6 +29,8 @@ from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.inference.average import average_models
 from gcrnn_jax.inference.card import ModelCard
 from gcrnn_jax.inference.model import TrainedModel
+from gcrnn_jax.metrics.scoring import Scores
+from gcrnn_jax.runs.logs import append_scores, read_curves
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.checkpoints import read_model, saved_steps
 
@@ -102,6 +104,15 @@ class Run:
     def scores(self) -> Path:
         """The log of every epoch's scores."""
         return self.folder / "scores.jsonl"
+
+    def append_scores(self, epoch: int, split_name: str, scores: Scores) -> None:
+        """Adds the scores of an epoch to the log; see `logs.append_scores`."""
+        append_scores(self.scores, epoch, split_name, scores)
+
+    def curves(self) -> dict[str, Any]:
+        """The loss and the scores over epochs; see `logs.read_curves`."""
+        steps_per_epoch = self.config.training.steps_per_epoch
+        return read_curves(self.losses, self.scores, steps_per_epoch)
 
     def results(self, split: Split) -> Path:
         """The folder of scores, decisions and report of a split."""
@@ -246,6 +257,18 @@ class Run:
                     posteriors.save(path)
             postprocessing = self.config.postprocessing
             yield dataclasses.replace(posteriors, postprocessing=postprocessing)
+
+
+def find_run(model: Path) -> Run | None:
+    """The run in whose folder a model lies; None: it lies in none.
+
+    Args:
+        model: A run's folder, a checkpoint in it or its averaged model.
+    """
+    for folder in [model, *model.resolve().parents[:2]]:
+        if (folder / "config.json").is_file() and (folder / "metrics.jsonl").exists():
+            return Run.open(folder)
+    return None
 
 
 def load_model(path: Path, *, batch_size: int | None = None) -> TrainedModel:

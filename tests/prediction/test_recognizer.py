@@ -5,6 +5,7 @@ import jax
 import numpy as np
 import pytest
 import soundfile
+from gcrnn_jax.prediction.model import TrainedModel, tracks_of
 from gcrnn_jax.prediction.recognizer import Recognizer
 from gcrnn_jax.prediction.track import FRAME, Track
 
@@ -17,7 +18,6 @@ from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.predict import load_model
 from gcrnn_jax.prediction import plot
 from gcrnn_jax.prediction import recognizer as recognizer_module
-from gcrnn_jax.prediction.model import TrainedModel, tracks_of
 from gcrnn_jax.training.augment import standardize
 from gcrnn_jax.training.checkpoints import Model, save_model
 from tests import defaults
@@ -165,8 +165,10 @@ def hearing(front_end=None, *, merged=1, silent=()):
         event_threshold=0.3,
         gap_s=0.1,
         min_event_s=0.1,
-        gated=True,
+        require_clip_tag=True,
         at_least_one_tag=False,
+        hysteresis=1.0,
+        median_s=0.0,
     )
     model = TrainedModel(
         front_end,
@@ -345,6 +347,7 @@ def test_attention_is_there_if_asked_for(path, recognizer):
 
 def test_an_exported_model_says_what_its_original_says(path, recognizer, tmp_path):
     from gcrnn_jax.exporting.exportable import exportable
+
     from gcrnn_jax.exporting.folder import export_model
 
     output = tmp_path / "exported"

@@ -13,14 +13,17 @@ from gcrnn_jax.audio.decode import Rejected
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
-from gcrnn_jax.metrics.scoring import decide, score
+from gcrnn_jax.metrics.decisions import decide
+from gcrnn_jax.metrics.evaluator import Evaluator
+from gcrnn_jax.metrics.scoring import score
 from gcrnn_jax.metrics.tagging import average_precision
 from gcrnn_jax.prepare import prepare
 from gcrnn_jax.report import curves, examples
-from gcrnn_jax.report.systems import Judge
 from tests import defaults
 
-RULES = Postprocessing(0.5, 0.5, 0.0, 0.0, gated=False, at_least_one_tag=False)
+RULES = Postprocessing(
+    0.5, 0.5, 0.0, 0.0, require_clip_tag=False, at_least_one_tag=False
+)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +45,7 @@ def row_and_split():
     kinds = random.random((num_clips, 3)), random.random((num_clips, 5, 3))
     clip, frame = (kind.astype(np.float32) for kind in kinds)
     posteriors = PosteriorSet(split.clip_ids, names, 0.1, clip, frame, RULES)
-    return Judge(split, None).fixed("a", posteriors), split
+    return Evaluator(split, None).with_own_thresholds("a", posteriors), split
 
 
 def test_each_class_has_its_worst_false_alarms_and_misses(row_and_split):

@@ -11,11 +11,12 @@ from gcrnn_jax.audio.decode import Rejected
 from gcrnn_jax.data.store import Shard, Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
-from gcrnn_jax.metrics.scoring import decide, score
+from gcrnn_jax.metrics.decisions import decide
+from gcrnn_jax.metrics.evaluator import Evaluator
+from gcrnn_jax.metrics.scoring import score
 from gcrnn_jax.metrics.tables import percent
 from gcrnn_jax.report import page
 from gcrnn_jax.report.examples import choose_cases
-from gcrnn_jax.report.systems import Judge
 from tests import defaults
 
 EVIL = (
@@ -29,7 +30,7 @@ RULES = Postprocessing(
     event_threshold=0.4,
     gap_s=0.4,
     min_event_s=0.45,
-    gated=True,
+    require_clip_tag=True,
     at_least_one_tag=False,
 )
 FRONT_END = defaults.front_end()
@@ -75,8 +76,11 @@ def make_subject(folder, names):
     posteriors = PosteriorSet(
         split.clip_ids, tuple(names), FRONT_END.hop_s, clip, frame, RULES
     )
-    judge = Judge(split, None)
-    rows = [judge.fixed(names[0], posteriors), judge.constant(posteriors)]
+    evaluator = Evaluator(split, None)
+    rows = [
+        evaluator.with_own_thresholds(names[0], posteriors),
+        evaluator.best_constant(posteriors),
+    ]
     shown = choose_cases(rows[0], split)
     kept = {"epoch": 1, "tag_f1": 0.5, "mean_average_precision": 0.4}
     return page.Subject(
@@ -294,8 +298,8 @@ def test_a_clip_without_a_recording_stands_without_a_player(browser, file):
 def test_a_split_without_strong_labels_has_tags_only(browser, subject, tmp_path):
     weak = make_subject(tmp_path, ("Car", "Bus", "Train", "Siren"))
     weak.split.events = None
-    judge = Judge(weak.split, None)
-    row = judge.fixed("weak", weak.chosen.posteriors)
+    evaluator = Evaluator(weak.split, None)
+    row = evaluator.with_own_thresholds("weak", weak.chosen.posteriors)
     fields = {**vars(weak), "rows": [row], "chosen": row, "curves": None}
     fields |= {"attention": None, "attention_note": "none"}
     page.write_page(tmp_path / "page.html", page.Subject(**fields))

@@ -16,7 +16,7 @@ from gcrnn_jax.report.charts import (
     spectrogram_png,
     step_path,
 )
-from gcrnn_jax.report.picture import classes_to_draw, draw, save_picture
+from gcrnn_jax.report.picture import classes_to_draw, draw, picture_png
 from tests import defaults
 
 NAMES = ("Car", "Bus $x$ <b>", "Train")

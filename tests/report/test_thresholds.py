@@ -9,8 +9,9 @@ import pytest
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
-from gcrnn_jax.metrics.scoring import decide, score
-from gcrnn_jax.metrics.tables import json_ready, percent
+from gcrnn_jax.metrics.decisions import decide
+from gcrnn_jax.metrics.scoring import score
+from gcrnn_jax.metrics.tables import percent, to_json
 from gcrnn_jax.report import page, thresholds
 
 CLASSES = ("Car", "Bus", "Train", "Air horn")
@@ -57,7 +58,7 @@ RULES = {
     "plain": {},
     "hysteresis": {"hysteresis": 0.5},
     "all to 0": {"hysteresis": 0.0, "at_least_one_tag": False},
-    "median": {"median_s": 0.9, "gated": False},
+    "median": {"median_s": 0.9, "require_clip_tag": False},
     "neither": {"gap_s": 0.0, "min_event_s": 0.0, "at_least_one_tag": False},
     "everything": {"hysteresis": 0.7, "median_s": 0.5, "gap_s": 0.9},
 }
@@ -69,8 +70,10 @@ def postprocessing_of(rules):
         "event_threshold": (0.3, 0.5, 0.7, 1 / 3),
         "gap_s": 0.4,
         "min_event_s": 0.45,
-        "gated": True,
+        "require_clip_tag": True,
         "at_least_one_tag": True,
+        "hysteresis": 1.0,
+        "median_s": 0.0,
     }
     return Postprocessing(**(fields | rules))
 
@@ -94,7 +97,7 @@ def shown_by(browser, posteriors, split, postprocessing, settings):
     }
     return browser.evaluate(
         f"""(() => {{
-          const content = {json.dumps(json_ready(content))};
+          const content = {json.dumps(to_json(content))};
           for (const part of [content.tagging, content.detection])
             for (const field of ["ranks", "tagRanks", "labels", "reference"])
               if (field in part) part[field] = bytesOf(part[field]);
@@ -128,7 +131,7 @@ def computed(posteriors, split, postprocessing):
     values += [of.rates.f1 for of in tags.per_class.values()]
     for of in events.per_class.values():
         values += [of.rates.precision, of.error_rate]
-    return json_ready(values)
+    return to_json(values)
 
 
 @pytest.mark.parametrize("on_grid", [False, True])
