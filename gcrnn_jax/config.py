@@ -43,6 +43,7 @@ _OLD_NAMES = {
     "postprocessing.gated": "postprocessing.require_clip_tag",
 }
 _EPOCHS = "fusion.epochs"  # "first:last:every", in version 0.1
+_RENAMED = {name.split(".")[0] for name in (*_OLD_NAMES, _EPOCHS, "training.")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -277,6 +278,8 @@ def with_todays_names(values: Mapping[str, Any]) -> dict[str, Any]:
 
     An old name that is there was set by somebody, so it has precedence.
     """
+    if not all(isinstance(values.get(name, {}), Mapping) for name in _RENAMED):
+        return dict(values)  # no configuration at all, as `from_dict` will say
     sections = {
         name: dict(section) if isinstance(section, Mapping) else section
         for name, section in values.items()

@@ -89,9 +89,8 @@ def test_attention_that_weights_frames_is_not_learnt_from():
 
 
 def test_a_sure_mistake_costs_what_it_must_and_is_finite():
-    costs = [
-        float(weak_label_loss(jnp.array([[p]]), jnp.ones((1, 1)))) for p in (1e-5, 0)
-    ]
+    present = jnp.ones((1, 1))
+    costs = [float(weak_label_loss(jnp.array([[p]]), present)) for p in (1e-5, 0.0)]
     np.testing.assert_allclose(costs, -np.log([1e-5, 1e-7]), rtol=1e-5)
     costs = weak_label_loss(jnp.array([[1.0]]), jnp.zeros((1, 1)))
     np.testing.assert_allclose(costs, -np.log(1e-7), rtol=0.02)  # of float32 near 1
