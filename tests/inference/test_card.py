@@ -113,9 +113,7 @@ def test_a_card_that_is_wrong_is_named(path, to, message):
         ModelCard.from_dict(changed(*path, to=to), "a/model")
 
 
-@pytest.mark.parametrize(
-    "card", [None, [], "card", {}, {"format": "other"}]
-)
+@pytest.mark.parametrize("card", [None, [], "card", {}, {"format": "other"}])
 def test_what_has_another_format_is_no_card(card):
     with pytest.raises(DataError, match="^a/model: its card has not the format 'gcrnn"):
         ModelCard.from_dict(card, "a/model")
