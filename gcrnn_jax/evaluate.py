@@ -152,7 +152,7 @@ def _evaluate_system(flags: argparse.Namespace) -> None:
         _write_report(flags, scored, rows)
     content = {
         "system": name,
-        "data_sha256": split.data_hash,
+        "data_sha256": split.data_content_hash,
         "split": split.name,
         "thresholds": rows[0].thresholds,
         "postprocessing": rows[0].postprocessing,

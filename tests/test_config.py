@@ -312,9 +312,7 @@ def test_what_fits_is_accepted_to_the_last_frame_and_bin():
 )
 def test_augmentation_of_magnitudes_is_for_log_mel_of_power_1(front_end, field, value):
     wrong = values(front_end=front_end, augmentation={field: value})
-    with pytest.raises(
-        ConfigError, match=rf"augmentation: {field} {value} is for"
-    ):
+    with pytest.raises(ConfigError, match=rf"augmentation: {field} {value} is for"):
         Config.from_dict(wrong).check_shapes(4)
     Config.from_dict(values(front_end=front_end)).check_shapes(4)
 
@@ -338,9 +336,7 @@ def test_a_configuration_is_loaded_by_name_by_path_and_with_changes(tmp_path):
 
 
 def test_a_name_that_there_is_not_names_those_that_there_are(tmp_path, monkeypatch):
-    with pytest.raises(
-        ConfigError, match=r"no file sad, .*: at, .*few_clips, .*"
-    ):
+    with pytest.raises(ConfigError, match=r"no file sad, .*: at, .*few_clips, .*"):
         find_config("sad")
     with pytest.raises(ConfigError, match="no file elsewhere/sed.py"):
         find_config("elsewhere/sed.py")

@@ -114,9 +114,7 @@ def _batches(windows: Iterable[_Window], batch_size: int) -> Iterator[list[_Wind
     yield batch
 
 
-def _start(
-    model: "Model", batch: list[_Window]
-) -> tuple[Any, ...]:
+def _start(model: "Model", batch: list[_Window]) -> tuple[Any, ...]:
     """Sends a batch to the devices, padded to the size that is compiled."""
     front_end = model.front_end
     shape = (model.batch_size, front_end.num_frames, front_end.num_bins)

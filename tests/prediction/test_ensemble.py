@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 import soundfile
+from gcrnn_jax.exporting.exportable import exportable
 
 from gcrnn_jax import system
 from gcrnn_jax.audio.decode import Rejected, stream_waveform
@@ -16,7 +17,6 @@ from gcrnn_jax.data.event_lists import Event
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.exporting import stablehlo
-from gcrnn_jax.exporting.exportable import exportable
 from gcrnn_jax.predict import load_model
 from gcrnn_jax.prediction import ensemble as ensemble_module
 from gcrnn_jax.prediction import formats, model

@@ -12,16 +12,18 @@ from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.metrics.decisions import decide
+from gcrnn_jax.metrics.evaluator import Evaluator
 from gcrnn_jax.metrics.scoring import score
 from gcrnn_jax.metrics.tagging import average_precision
 from gcrnn_jax.prepare import prepare
 from gcrnn_jax.report import curves, examples
 from gcrnn_jax.report.clip_cards import log_mel_of, mp3
 from gcrnn_jax.report.clip_readers import clip_reader, folder_reader
-from gcrnn_jax.metrics.evaluator import Evaluator
 from tests import defaults
 
-RULES = Postprocessing(0.5, 0.5, 0.0, 0.0, require_clip_tag=False, at_least_one_tag=False)
+RULES = Postprocessing(
+    0.5, 0.5, 0.0, 0.0, require_clip_tag=False, at_least_one_tag=False
+)
 
 
 @pytest.fixture(scope="module")

@@ -14,12 +14,12 @@ from gcrnn_jax.data.store import Shard, Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.metrics.decisions import decide
+from gcrnn_jax.metrics.evaluator import Evaluator
 from gcrnn_jax.metrics.scoring import score
 from gcrnn_jax.metrics.tables import percent
 from gcrnn_jax.report import page
 from gcrnn_jax.report.examples import select_examples
 from gcrnn_jax.report.report_data import ReportData
-from gcrnn_jax.metrics.evaluator import Evaluator
 from tests import defaults
 
 EVIL = (
@@ -80,7 +80,10 @@ def make_data(folder, names):
         split.clip_ids, tuple(names), FRONT_END.hop_s, clip, frame, RULES
     )
     evaluator = Evaluator(split, None)
-    rows = [evaluator.with_own_thresholds(names[0], posteriors), evaluator.best_constant(posteriors)]
+    rows = [
+        evaluator.with_own_thresholds(names[0], posteriors),
+        evaluator.best_constant(posteriors),
+    ]
     selection = select_examples(rows[0], split)
     kept = {"epoch": 1, "tag_f1": 0.5, "mean_average_precision": 0.4}
     return ReportData(
@@ -333,7 +336,9 @@ def test_a_clip_without_a_recording_has_a_picture_alone(browser, file):
 def test_a_split_without_strong_labels_has_tags_only(browser, tmp_path):
     weak = make_data(tmp_path, ("Car", "Bus", "Train", "Siren"))
     weak.split.events = None
-    row = Evaluator(weak.split, None).with_own_thresholds("weak", weak.main_row.posteriors)
+    row = Evaluator(weak.split, None).with_own_thresholds(
+        "weak", weak.main_row.posteriors
+    )
     fields = {**vars(weak), "rows": [row], "main_row": row, "curves": None}
     fields |= {"attention": None, "attention_note": "none"}
     page.write_page(tmp_path / "page.html", ReportData(**fields))
