@@ -19,7 +19,7 @@ from gcrnn_jax import system
 from gcrnn_jax.allocator import restart_tuned
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.loader import training_batches
-from gcrnn_jax.data.sampling import make_sampler
+from gcrnn_jax.data.sampling import Sampling
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.prepare import prepare_soundscapes
 from gcrnn_jax.training.parallel import put_batch
@@ -60,8 +60,8 @@ def main() -> None:
 
 
 def _batches(split: Split, batch_size: int, is_held: bool = False) -> Iterator:
-    options = {"balanced": True, "size_steps": (100, 200, 300, 400)}
-    sampler = make_sampler(split.weak_label, seed=0, batch_size=batch_size, **options)
+    sampling = Sampling(batch_size, True, (100, 200, 300, 400))
+    sampler = sampling.make_sampler(split.weak_label, seed=0)
     return training_batches(None if is_held else split, sampler)
 
 

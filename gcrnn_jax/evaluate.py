@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gcrnn_jax.allocator import restart_tuned
-from gcrnn_jax.data.event_lists import events_by_file, read_event_rows, write_text
+from gcrnn_jax.data.atomic_files import write_text
+from gcrnn_jax.data.event_lists import events_by_file, read_event_rows
+from gcrnn_jax.data.findings import strict
 from gcrnn_jax.errors import ConfigError, DataError, run_command
 from gcrnn_jax.metrics.list_checks import (
     name_warnings,
@@ -72,8 +74,8 @@ def evaluate_lists(
     Raises:
         DataError: A list cannot be read, has a bad row or has no row at all.
     """
-    reference_rows = read_event_rows(reference)
-    estimated_rows = read_event_rows(estimated)
+    reference_rows = strict(read_event_rows(reference))
+    estimated_rows = strict(read_event_rows(estimated))
     if not reference_rows:
         raise DataError(f"{reference}: expected rows `file onset offset label`, got 0")
     key = file_key if task == "tagging" else str  # how strictly the tools compare
@@ -158,7 +160,11 @@ def _evaluate_system(flags: argparse.Namespace) -> None:
         subject = subjects.of_evaluation(Path(name), scored, rows, **where)
         write_page(flags.report, subject)
         print(f"\nwrote {flags.report}")
-    content = {"system": name, "data_sha256": split.data_sha256, "split": split.name}
+    content = {
+        "system": name,
+        "data_sha256": split.data_content_hash,
+        "split": split.name,
+    }
     content |= {"thresholds": rows[0].thresholds}
     content |= {"postprocessing": rows[0].postprocessing}
     content |= {

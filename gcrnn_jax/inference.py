@@ -184,7 +184,7 @@ def _load_if_whole(path: Path) -> PosteriorSet | None:
 
 def posteriors_path(workdir: Path, split: Split, epoch: int) -> Path:
     """Where the posteriors of one epoch lie; elsewhere once the clips have changed."""
-    name = f"{split.name}-{split.digest[:8]}"
+    name = f"{split.name}-{split.content_hash[:8]}"
     return workdir / "posteriors" / name / f"epoch-{epoch}.npz"
 
 

@@ -149,7 +149,7 @@ def _report(config, workdir: Path, store, predict, fused: list[int]) -> None:
     attention = predict.attention(averaged.variables, shown.part_of(split))
     if jax.process_index() != 0:
         return
-    systems.write_results(folder, rows, chosen, data_sha256=store.data_sha256)
+    systems.write_results(folder, rows, chosen, data_sha256=store.content_hash)
     print(f"\n{split.name}: {len(split)} clips. {_explain(fit_split)}\n")
     print(systems.systems_table(rows))
     print(f"\n{chosen.system}, every class (%)\n")

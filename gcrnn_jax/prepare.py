@@ -49,19 +49,11 @@ def prepare(
     from gcrnn_jax.audio.front_end import FrontEnd
     from gcrnn_jax.data.build_store import build_store
     from gcrnn_jax.data.folder import find_splits
-    from gcrnn_jax.data.recording_source import RecordingSource, read_strong_list
+    from gcrnn_jax.data.recording_source import recording_sources
 
     front_end = front_end or FrontEnd()
     dataset = find_splits(root)
-    rejects = list(dataset.rejects)
-    sources = {}
-    for name, split in dataset.splits.items():
-        events = None
-        if split.strong_list is not None:
-            clip_ids = [row.clip_id for row in split.rows]
-            events, bad = read_strong_list(split.strong_list, clip_ids, dataset.classes)
-            rejects += bad
-        sources[name] = RecordingSource(dataset, split, front_end, events)
+    sources, findings = recording_sources(dataset, front_end)
     if output is None:
         resolved = Path(root).resolve()
         output = cache_path(resolved.name, str(resolved), front_end.as_dict())
@@ -70,10 +62,7 @@ def prepare(
         sources,
         front_end,
         dataset.classes,
-        list_rejects=[
-            (os.path.relpath(path, root), line, code, detail)
-            for path, line, code, detail in rejects
-        ],
+        list_findings=findings,
         num_workers=_num_workers(num_workers),
         max_bad_fraction=max_bad_fraction,
     )
@@ -174,7 +163,7 @@ def summary(store: "FeatureStore") -> str:
             f"{name}: {entry['num_clips']} clips, {hours:.2f} h{strong}"
             + (f"; {rejected} rejected" if rejected else "")
         )
-    lines.append(f"data sha256 {store.data_sha256}")
+    lines.append(f"data sha256 {store.content_hash}")
     codes = store.card["rejects_per_code"]
     if codes:
         counts = ", ".join(f"{code} {count}" for code, count in codes.items())
@@ -250,7 +239,7 @@ def _fraction(text: str) -> float:
 
 
 def _num_workers(requested: int | None) -> int:
-    return len(os.sched_getaffinity(0)) if requested is None else requested
+    return -1 if requested is None else requested
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ a configuration, or from the card of a model, to a network.
 """
 
 import functools
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from jax.sharding import Mesh
 
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.loader import training_batches
-from gcrnn_jax.data.sampling import make_sampler
+from gcrnn_jax.data.sampling import Sampling
 from gcrnn_jax.data.store import FeatureStore, Split
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError
@@ -65,7 +64,7 @@ def open_store(config: Config) -> FeatureStore:
 
 def _prepare(config: Config) -> FeatureStore:
     data, front_end = config["data"], FrontEnd(**config["front_end"])
-    workers = data["num_workers"] or len(os.sched_getaffinity(0))
+    workers = data["num_workers"] or -1
     output = data["store"] or None
     if data["root"]:
         return prepare(
@@ -153,6 +152,11 @@ def parse_epochs(epochs: str, last: int) -> list[int]:
     return numbers
 
 
+def _sampling(section: Config) -> Sampling:
+    sizes = tuple(section["size_steps"])
+    return Sampling(section["batch_size"], section["balanced"], sizes)
+
+
 def train_run(
     config: Config,
     store: FeatureStore,
@@ -204,7 +208,7 @@ def train_run(
             held, step = resident.put_split(split, mesh), resident.with_look_up(step)
         batches = training_batches(
             split if held is None else None,
-            make_sampler(split.weak_label, seed=seed, **sampling),
+            _sampling(sampling).make_sampler(split.weak_label, seed),
             start_step=start,
             process_index=jax.process_index(),
             process_count=jax.process_count(),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from gcrnn_jax.data.atomic_files import write_atomically
+from gcrnn_jax.data.atomic_files import read_json, write_atomically
 from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.errors import ConfigError, DataError
 
@@ -40,7 +40,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises:
         DataError: There is none, or it cannot be read.
     """
-    return _read(folder / CONFIG)
+    return read_json(folder / CONFIG)
 
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
@@ -85,7 +85,7 @@ def check_same_data(folder: Path, store: FeatureStore) -> None:
         DataError: They are others, or what is in the folder cannot be read.
     """
     now = _training_clips(store)
-    before = _read(folder / DATA)
+    before = read_json(folder / DATA)
     before.pop(DATA_SHA256, None)  # of all splits: a score says which data it was of
     if before == now:
         return
@@ -111,7 +111,7 @@ def check_same_data(folder: Path, store: FeatureStore) -> None:
 def write_data(folder: Path, store: FeatureStore) -> None:
     """Keeps what identifies the data with their run, if it is not there."""
     if not (folder / DATA).exists():
-        content = {DATA_SHA256: store.data_sha256, **_training_clips(store)}
+        content = {DATA_SHA256: store.content_hash, **_training_clips(store)}
         _write(folder / DATA, content)
 
 
@@ -119,7 +119,7 @@ def _training_clips(store: FeatureStore) -> dict[str, Any]:
     files = ("clip_ids.json", "num_frames.npy", "weak_label.npy")
     return {
         "clips": len(store.splits["training"]),
-        "digest": store.splits["training"].digest,
+        "digest": store.splits["training"].content_hash,
         "labels": [store.card["files"][f"training/{file}"]["sha256"] for file in files],
         "classes": store.card["classes"],
         **store.card["scaler"],
@@ -145,16 +145,6 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             fields[f"{prefix}{name}"] = value
     return fields
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: expected an object, got {type(content).__name__}")
-    return content
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

@@ -22,14 +22,14 @@ def config(module=sed):
 class Clips(list):
     """As much of a split as is compared."""
 
-    digest = "d"
+    content_hash = "d"
 
 
 def store(num_clips=3, labels="abc", mean=(0.5, 1.5), name="Car", data="all"):
     """As much of a feature store as identifies its training clips."""
     files = ("clip_ids.json", "num_frames.npy", "weak_label.npy")
     return SimpleNamespace(
-        data_sha256=data,
+        content_hash=data,
         splits={"training": Clips(range(num_clips))},
         card={
             "files": {

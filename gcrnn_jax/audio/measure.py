@@ -24,8 +24,8 @@ class Measures(NamedTuple):
         rate_hz: Samples a second.
         channels: How many.
         format: As libsndfile names it, "WAV", "OGG" ...
-        swing: Of the mean of the channels, half of what lies between its lowest and
-            its highest value: 1 is full scale, 0 is silence on whatever level.
+        peak_amplitude: Of the mean of the channels, half of what lies between its
+            lowest and its highest value: 1 is full scale, 0 is silence on any level.
         clipped: The share of samples, of all channels, that are at full scale.
     """
 
@@ -33,7 +33,7 @@ class Measures(NamedTuple):
     rate_hz: int
     channels: int
     format: str
-    swing: float
+    peak_amplitude: float
     clipped: float
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gcrnn_jax.data.data_hash import clip_sha256
+from gcrnn_jax.data.data_hash import clip_content_hash
 from gcrnn_jax.data.labels import DCASE2017_CLASSES
 from gcrnn_jax.data.store_shards import Loaded
 
@@ -43,7 +43,7 @@ class SoundscapeSource:
     def __len__(self) -> int:
         return len(self.clip_ids)
 
-    def fingerprint(self, index: int) -> str:
+    def cache_key(self, index: int) -> str:
         """Returns what the clip depends on, the code that makes it included."""
         known = (self.seed, index, self.balanced, self.sample_rate_hz)
         return repr((*known, _generator_digest()))
@@ -52,11 +52,11 @@ class SoundscapeSource:
         """Returns a name for messages."""
         return f"soundscapes/{self.clip_ids[index]}", index
 
-    def sha256(self, index: int) -> str:
+    def content_hash(self, index: int) -> str:
         """Returns the clip's hash: of all that it, its labels and events depend on."""
         known = (self.seed, index, self.balanced, self.has_events)
         made_by = repr((*known, _generator_digest()))
-        return clip_sha256(self.clip_ids[index], (), None, made_by)
+        return clip_content_hash(self.clip_ids[index], (), None, made_by)
 
     def load(self, index: int) -> Loaded:
         """Generates a clip."""

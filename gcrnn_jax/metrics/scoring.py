@@ -55,7 +55,7 @@ def find_thresholds(
     """
     check_same_clips(posteriors, split)
     found = _find(posteriors, split, np.arange(len(split)), per_class)
-    return dataclasses.replace(found, chosen_on=split.digest)
+    return dataclasses.replace(found, chosen_on=split.content_hash)
 
 
 def decide_cross_fitted(

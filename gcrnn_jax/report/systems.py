@@ -66,7 +66,7 @@ class Judge:
     def fixed(self, system: str, posteriors: PosteriorSet) -> Row:
         """With the thresholds that the system has."""
         fixed = posteriors.postprocessing
-        flatters = fixed.chosen_on == self.split.digest
+        flatters = fixed.chosen_on == self.split.content_hash
         name = CHOSEN_HERE if flatters else "fixed"
         return self._row(system, name, posteriors, fixed, fixed)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gcrnn_jax.data.loader import training_batches
-from gcrnn_jax.data.sampling import make_sampler
+from gcrnn_jax.data.sampling import Sampling
 from gcrnn_jax.errors import DivergedError, PreemptedError
 from gcrnn_jax.models.gated_crnn import GatedCrnn
 from gcrnn_jax.training import parallel, resident
@@ -88,9 +88,7 @@ def run(
     try:
         state = initial_state(model, optimizer, num_frames=T, num_bins=F, seed=1)
         state = checkpoints.restore(state, mesh) or parallel.put_state(state, mesh)
-        sampler = make_sampler(
-            split.weak_label, seed=7, batch_size=BATCH, balanced=True, size_steps=(5,)
-        )
+        sampler = Sampling(BATCH, True, (5,)).make_sampler(split.weak_label, seed=7)
         return train(
             state,
             parallel.data_parallel(step, mesh, shared=held, donate=True),
@@ -196,13 +194,8 @@ def test_sigterm_before_the_first_step_saves_no_model(tmp_path, monkeypatch):
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_step(tmp_path):
-    sampler = make_sampler(
-        MemorySplit(size=200).weak_label,
-        seed=7,
-        batch_size=BATCH,
-        balanced=True,
-        size_steps=(5,),
-    )
+    labels = MemorySplit(size=200).weak_label
+    sampler = Sampling(BATCH, True, (5,)).make_sampler(labels, seed=7)
     seen = [set(sampler.batch(step).tolist()) for step in range(12)]
     step, clip = next(
         (s, c) for s in range(3, 12) for c in seen[s] - set().union(*seen[:s])
