@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gcrnn_jax.data.event_lists import Event, EventRow, events_by_file, read_event_rows
+from gcrnn_jax.data.findings import strict
 from gcrnn_jax.detection.events import decode_events
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.metrics.official_tagging import official_tagging
@@ -62,7 +63,7 @@ def test_tagging_scores_are_those_of_the_official_tool(
         for n, k in np.argwhere(tags)
     ]
     reference = shared / "dcase2017/groundtruth_weak_label_testing_set.csv"
-    scores = official_tagging(read_event_rows(reference), rows)
+    scores = official_tagging(strict(read_event_rows(reference)), rows)
 
     expected = golden["taskA_official_py2_TaskAEvaluate_percent"][threshold]
     assert_percent(scores.micro, expected["micro"])
@@ -95,7 +96,8 @@ def test_mean_average_precision_and_auc_are_those_measured_on_the_posteriors(aut
 def test_the_official_example_lists_score_as_printed(shared, golden, name):
     folder = shared / "goldens/taskA_pairs"
     scores = official_tagging(
-        read_event_rows(folder / "GROUNDTRUTH.csv"), read_event_rows(folder / name)
+        strict(read_event_rows(folder / "GROUNDTRUTH.csv")),
+        strict(read_event_rows(folder / name)),
     )
     expected = golden["taskA_official_prediction_pairs_percent"][name]
     assert_percent(scores.micro, expected["micro"])
@@ -140,7 +142,7 @@ def test_post_processing_finds_as_many_events_as_the_authors_code(authors):
 @pytest.mark.parametrize("threshold", ["0.3", "0.5"])
 def test_detection_scores_are_those_of_sed_eval(shared, golden, authors, threshold):
     path = shared / "dcase2017/groundtruth_strong_label_testing_set.csv"
-    reference = events_by_file(read_event_rows(path))
+    reference = events_by_file(strict(read_event_rows(path)))
     scores = segment_scores(reference, authors_events(authors, float(threshold)))
 
     expected = golden["taskB_official_sed_eval_1s"][threshold]
@@ -175,7 +177,7 @@ def test_labels_of_events_score_like_tags_against_the_strong_list(shared, author
         for file, events in authors_events(authors, 0.3).items()
         for e in events or [Event(1.0, 1.0, "")]
     ]
-    scores = official_tagging(read_event_rows(path), rows)
+    scores = official_tagging(strict(read_event_rows(path)), rows)
     assert scores.micro.f1 == pytest.approx(0.297527, abs=5e-7)
     assert scores.all_clips.micro.f1 == pytest.approx(0.394939, abs=5e-7)
 
@@ -188,7 +190,7 @@ def test_the_official_lists_have_the_counts_that_were_published(shared):
         "strong_label_evaluation": (1103, 1706, 1556),
     }
     for name, counts in expected.items():
-        rows = read_event_rows(shared / f"dcase2017/groundtruth_{name}_set.csv")
+        rows = strict(read_event_rows(shared / f"dcase2017/groundtruth_{name}_set.csv"))
         events = events_by_file(rows)
         found = (len(events), len(rows), sum(map(len, events.values())))
         assert found == counts, name
