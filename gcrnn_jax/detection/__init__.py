@@ -1,11 +1,6 @@
 """Posteriors of clips and frames; their fusion, thresholds and events."""
 
-from gcrnn_jax.detection.events import (
-    decode_events,
-    frame_roll,
-    frame_times,
-    segment_roll,
-)
+from gcrnn_jax.detection.events import decode_events, frame_times, segment_roll
 from gcrnn_jax.detection.posteriors import PosteriorSet, fuse
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.detection.thresholds import (
@@ -23,7 +18,6 @@ __all__ = [
     "best_tag_thresholds",
     "cross_fit",
     "decode_events",
-    "frame_roll",
     "frame_times",
     "fuse",
     "segment_roll",

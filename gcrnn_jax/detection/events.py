@@ -1,4 +1,4 @@
-"""The one convention of time: which frames an event covers, and back.
+"""The one convention of time: frames, events and segments.
 
 Frame t covers [t, t + 1) * hop_s seconds. An event is active in [onset, offset):
 it includes its onset, not its offset. So frames 2 and 3 of 0.02 s each are the event
@@ -18,44 +18,6 @@ import numpy as np
 
 from gcrnn_jax.data.event_lists import Event
 from gcrnn_jax.errors import DataError
-
-LIST_ROUNDING_S = 0.0006  # event lists have three decimals; a little over half of one
-
-
-def frame_roll(
-    events: Iterable[Event], num_frames: int, hop_s: float, class_names: Sequence[str]
-) -> np.ndarray:
-    """Marks the frames that events cover, wholly or in part.
-
-    A frame that an event only reaches by the rounding of an event list (0.6 ms, or a
-    quarter of a frame if that is less) stays silent. So decoding a roll, writing the
-    list and reading it back gives the same roll.
-
-    Args:
-        events: Of one clip; overlaps merge, what is after the last frame is dropped.
-        num_frames: T.
-        hop_s: Seconds a frame.
-        class_names: K names, the columns of the roll.
-
-    Returns:
-        bool [T, K].
-
-    Raises:
-        DataError: An event's label is not a class name.
-
-    Example:
-        >>> roll = frame_roll([Event(0.04, 0.08, "Car")], 5, 0.02, ["Car"])
-        >>> roll[:, 0].astype(int).tolist()
-        [0, 0, 1, 1, 0]
-    """
-    roll = np.zeros((num_frames, len(class_names)), bool)
-    column = {name: k for k, name in enumerate(class_names)}
-    slack = min(LIST_ROUNDING_S / hop_s, 0.25)  # in frames
-    for onset, offset, label in events:
-        first = int(np.floor(onset / hop_s + slack))
-        end = int(np.ceil(offset / hop_s - slack)) if offset > onset else first
-        roll[first:end, _column(column, label)] = True
-    return roll
 
 
 def decode_events(
@@ -99,7 +61,6 @@ def segment_roll(
     events: Iterable[Event],
     num_segments: int,
     class_names: Sequence[str],
-    segment_s: float = 1.0,
 ) -> np.ndarray:
     """Marks the segments that events touch, however little.
 
@@ -107,7 +68,6 @@ def segment_roll(
         events: Of one clip; overlaps merge, what is after the last segment is dropped.
         num_segments: S.
         class_names: K names.
-        segment_s: Seconds a segment.
 
     Returns:
         bool [S, K].
@@ -125,13 +85,15 @@ def segment_roll(
     roll = np.zeros((num_segments, len(class_names)), bool)
     column = {name: k for k, name in enumerate(class_names)}
     for onset, offset, label in events:
-        first, end = np.floor(onset / segment_s), np.ceil(offset / segment_s)
-        roll[int(first) : int(end), _column(column, label)] = True
+        if label not in column:
+            names = ", ".join(map(repr, column))
+            raise DataError(f"expected one of the classes {names}, got {label!r}")
+        roll[int(np.floor(onset)) : int(np.ceil(offset)), column[label]] = True
     return roll
 
 
 def segments_from_frames(
-    roll: np.ndarray, hop_s: float, num_segments: int, segment_s: float = 1.0
+    roll: np.ndarray, hop_s: float, num_segments: int
 ) -> np.ndarray:
     """Marks the segments that active frames touch: `segment_roll` without the events.
 
@@ -139,12 +101,11 @@ def segments_from_frames(
         roll: bool [..., T, K].
         hop_s: Seconds a frame.
         num_segments: S; frames after the last segment are dropped.
-        segment_s: Seconds a segment.
 
     Returns:
         bool [..., S, K].
     """
-    edges = frame_times(np.arange(roll.shape[-2] + 1), hop_s) / segment_s
+    edges = frame_times(np.arange(roll.shape[-2] + 1), hop_s)
     first, end = np.floor(edges[:-1]), np.ceil(edges[1:])  # segments of each frame
     segments = np.zeros((*roll.shape[:-2], num_segments, roll.shape[-1]), bool)
     for s in range(num_segments):
@@ -185,10 +146,3 @@ def coarse_frames(
     """
     middles = (frames + 0.5) * hop_s
     return np.minimum((middles / coarse_hop_s).astype(int), num_coarse - 1)
-
-
-def _column(column: dict[str, int], label: str) -> int:
-    if label not in column:
-        names = ", ".join(map(repr, column))
-        raise DataError(f"expected one of the classes {names}, got {label!r}")
-    return column[label]

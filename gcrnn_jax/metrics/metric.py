@@ -78,7 +78,7 @@ class Metric:
     name: ClassVar[str]
     task: ClassVar[Literal["tagging", "detection"]]
     columns: ClassVar[tuple[Column, ...]]
-    reference_counts: ClassVar[tuple[int, ...]] = ()
+    reference_counts: ClassVar[Sequence[int]] = []
     class_header: ClassVar[tuple[str, ...]] = ()
 
     def counts(

@@ -32,7 +32,7 @@ class SegmentMetric(Metric):
         Column("deletion_rate", "del.", "number", "detail"),
         Column("insertion_rate", "ins.", "number", "detail"),
     )
-    reference_counts = (COUNTS.index("Nref"),)
+    reference_counts = [COUNTS.index("Nref")]
     class_header = ("seconds", "1-s F1", "precision", "recall", "error rate")
 
     def counts(

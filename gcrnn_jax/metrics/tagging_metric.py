@@ -36,7 +36,7 @@ class TaggingMetric(Metric):
             log_key="mean_average_precision",
         ),
     )
-    reference_counts = (2,)
+    reference_counts = [2]
     class_header = ("clips", "tag F1", "precision", "recall", "AP")
 
     def counts(
