@@ -105,9 +105,8 @@ def bootstrap(
     parts = [np.hstack([system[m.name] for system in systems]) for m in metrics]
     counts = np.hstack(parts).astype(float)  # floats multiply faster
     draws = draw_weights(len(counts), num_draws, seed)
-    sums = np.concatenate(
-        [counts.sum(0)[None], *(weights @ counts for weights in draws)]
-    )
+    drawn = [weights @ counts for weights in draws]
+    sums = np.concatenate([counts.sum(0, keepdims=True), *drawn])
     ends = np.cumsum([part.shape[1] for part in parts])[:-1]
     shape = len(sums), len(systems)
     by_name: dict[str, np.ndarray] = {}

@@ -122,6 +122,26 @@ class Metric:
         return [text_table(["", *header], [[self.name, *cells]])]
 
 
+def class_rows(
+    scores: Any, last: Callable[[Any], str], averages: Sequence[str]
+) -> dict[str, Sequence[object]]:
+    """`Metric.class_cells` of scores that have rates of every class.
+
+    Args:
+        scores: With `per_class`, `micro` and `macro_f1`.
+        last: The last cell of a class.
+        averages: That of `MICRO` and that of `MACRO`.
+    """
+    names = ("f1", "precision", "recall")
+    rows: dict[str, Sequence[object]] = {
+        name: [one.num_reference, *one.rates.percents(*names), last(one)]
+        for name, one in scores.per_class.items()
+    }
+    rows[MICRO] = ["", *scores.micro.percents(*names), averages[0]]
+    rows[MACRO] = ["", percent(scores.macro_f1), "", "", averages[1]]
+    return rows
+
+
 def ratio(count: Any, total: Any) -> Any:
     """The quotient of two numbers or arrays, nan where the total is 0.
 
