@@ -5,7 +5,7 @@ in `METRICS` of scoring.py. Tables, JSON, intervals, the log of epochs, reports 
 benchmarks loop over that list.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
