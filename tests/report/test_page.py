@@ -1,5 +1,7 @@
 """The page in a browser: quiet, offline, of any width, and only text for names."""
 
+import copy
+import dataclasses
 import html
 import json
 import re
@@ -16,6 +18,8 @@ from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.metrics.scoring import decide, score
 from gcrnn_jax.metrics.tables import percent
 from gcrnn_jax.report import page
+from gcrnn_jax.report.charts import step_path
+from gcrnn_jax.report.clip_cards import clip_cards
 from gcrnn_jax.report.examples import select_examples
 from gcrnn_jax.report.report_data import ReportData
 from gcrnn_jax.report.systems import Judge
@@ -167,11 +171,12 @@ def test_names_stay_text(browser, file):
     ]
 
 
-def test_no_name_can_end_the_data_or_the_page(file):
+def test_no_name_is_in_the_data_or_can_end_the_page(file):
     text = file.read_text()
     data = re.search(r'id="data">(.*?)</script>', text, re.S)[1]
     assert not set(data) & set("<>&\u2028\u2029")
     assert list(json.loads(data)["values"]) == ["tag", "event"]
+    assert not any(json.dumps(name)[1:-1] in data for name in EVIL)
     for name in EVIL[:2]:
         assert name not in text and html.escape(name) in text
 
@@ -313,6 +318,39 @@ def test_what_is_drawn_is_in_the_time_of_the_recording(file):
     assert {n for n in frames if n != 100} == {10 / FRONT_END.hop_s, 240.0}
     heights = re.search(r'line accent" d="M0,(\d+)H24V(\d+)H48V', text)
     assert heights  # posteriors that change every 24 frames
+
+
+def test_lines_are_of_the_clip_and_attention_is_a_share_of_its_greatest(data):
+    posteriors = data.main_row.posteriors
+    weights = np.random.default_rng(5).random(data.attention.shape) * 0.01
+    cards = clip_cards(dataclasses.replace(data, attention=weights))
+    assert len(cards) == len(data.selection.clips)
+    for card in cards:
+        clip = data.split.clip_ids.index(card.clip_id)
+        for panel in card.panels:
+            k = panel.class_index
+            here = weights[data.selection.clips.tolist().index(clip), :, k]
+            assert panel.attention == step_path(here / here.max())
+            assert panel.posterior == step_path(posteriors.frame[clip, :, k])
+            assert panel.name == data.split.class_names[k]
+            assert f"posterior {posteriors.clip[clip, k]:.3f}" in panel.note
+            is_tagged = bool(data.main_row.decisions.tags[clip, k])
+            assert ("tagged" in panel.note) == is_tagged
+            onsets = [at for at, _ in panel.events["reference"]]
+            assert bool(onsets) == data.split.weak_label[clip, k]
+
+
+def test_events_end_with_the_recording(data):
+    events = {clip: ((8.0, 12.0, EVIL[0]),) for clip in data.split.clip_ids}
+    split = copy.copy(data.split)
+    split.events = events
+    spans = [
+        panel.events["reference"]
+        for card in clip_cards(dataclasses.replace(data, split=split))
+        for panel in card.panels
+        if panel.class_index == 0 and card.seconds == 10
+    ]
+    assert spans and all(span == [(80.0, 20.0)] for span in spans)
 
 
 def test_a_clip_without_a_recording_has_a_picture_alone(browser, file):
