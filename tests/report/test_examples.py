@@ -82,7 +82,7 @@ def test_no_more_clips_are_shown_than_a_page_holds():
     selection = examples.select_examples(row, split)
     assert len(selection.clips) == 40 <= len(selection.examples)
     assert {e.clip for e in selection.examples} == set(selection.clips.tolist())
-    assert selection.select(split).clip_ids == [f"c{n}" for n in selection.clips]
+    assert list(selection.select(split).clip_ids) == [f"c{n}" for n in selection.clips]
 
 
 def test_the_sound_of_the_page_is_that_of_the_recording():

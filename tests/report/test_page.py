@@ -15,6 +15,7 @@ from gcrnn_jax.audio.decode import Rejected
 from gcrnn_jax.data.store import Shard, Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.metrics.bootstrap import Estimate, Interval
 from gcrnn_jax.metrics.scoring import decide, score
 from gcrnn_jax.metrics.tables import percent
 from gcrnn_jax.report import page
@@ -244,9 +245,9 @@ def test_sliders_show_what_python_computes(browser, file, data):
     assert alone != expect(2, tag_threshold=(0.5, 0.5, 0.05, 0.5))
     precision, recall = figures(browser)[1:3]
     dot = "document.querySelectorAll('.curve')[2].querySelector('circle')"
-    assert float(browser.evaluate(f"parseFloat({dot}.getAttribute('cx'))")) == float(
-        f"{float(recall):.1f}"
-    )
+    for axis, share in (("cx", float(recall)), ("cy", 100 - float(precision))):
+        place = browser.evaluate(f"parseFloat({dot}.getAttribute('{axis}'))")
+        assert place == pytest.approx(share, abs=0.06)
     read = browser.evaluate("document.querySelectorAll('.rates')[2].textContent")
     assert read.startswith(f"at 0.05: precision {float(precision):.1f}")
     read = browser.evaluate("document.querySelectorAll('.rates')[1].textContent")
@@ -257,6 +258,19 @@ def test_sliders_show_what_python_computes(browser, file, data):
 
 def rates(values):
     return [percent(v) for v in (values.f1, values.precision, values.recall)]
+
+
+def test_far_intervals_end_at_the_edge_of_those_of_systems(data, monkeypatch):
+    """The answer that is the same for all clips does not squeeze the others."""
+    estimates = page._estimates(data)
+    value, (low, high) = estimates[0]["f1"]
+    estimates[1]["f1"] = Estimate(value, Interval(-1.0, 2.0))
+    (_, _, axis, _), *_ = page._interval_charts(data, estimates)
+    assert axis.low == pytest.approx(low - 0.08 * (high - low))
+    assert axis.high == pytest.approx(high + 0.08 * (high - low))
+    monkeypatch.setattr(page, "_estimates", lambda _: estimates)
+    bars = re.findall(r'"bar" x1="([^"]+)%" x2="([^"]+)%"', page.render_page(data))
+    assert [float(end) for end in bars[1]] == [0, 100]
 
 
 def test_filters_leave_the_clips_with_such_an_example(browser, file, data):
@@ -304,6 +318,7 @@ def test_the_cursor_follows_the_recording_and_moves_it(browser, file):
     others = "[...document.querySelectorAll('audio')].filter((a) => a !== audio)"
     browser.evaluate(f"{others}[0].play()")
     browser.wait_for("audio.paused")
+    assert not browser.evaluate("audio.ended")
     assert browser.complaints == []
 
 
