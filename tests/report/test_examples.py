@@ -1,5 +1,6 @@
 """Cases are the worst of each class, their sound and lines are those of the clip."""
 
+import dataclasses
 import io
 import json
 
@@ -112,6 +113,8 @@ def test_recordings_of_a_folder_are_those_the_features_came_from(data_folder, tm
         np.testing.assert_array_equal(features.astype(np.float16), kept)
         shown = log_mel_of(split, n, store.front_end, None)
         assert len(shown) == split.num_frames[n]
+    short = dataclasses.replace(store.front_end, clip_s=0.2)
+    assert len(folder_reader(root, short)(split.clip_ids[0])) == short.clip_length
     with pytest.raises(Rejected, match="no recording of this clip"):
         read("another")
     gone = folder_reader(tmp_path / "gone", store.front_end)
