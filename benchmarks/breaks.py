@@ -62,8 +62,8 @@ class Break(NamedTuple):
         stop = len(source) if stop < 0 else stop
         line, rest = source[start:stop], source[self.end : stop]
         after = source[start : self.begin] + self.replacement.encode() + rest
-        texts = (" ".join(text.decode().split()) for text in (line, after))
-        return source.count(b"\n", 0, self.begin) + 1, *texts
+        before, after = (" ".join(text.decode().split()) for text in (line, after))
+        return source.count(b"\n", 0, self.begin) + 1, before, after
 
 
 def sample_breaks(
@@ -152,11 +152,11 @@ class _Finder(ast.NodeVisitor):
 
     visit_Raise = visit_JoinedStr = skip
 
-    def visit_FunctionDef(self, node) -> None:
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         for child in (node.args, *node.body):
             self.visit(child)
 
-    def visit_AsyncFunctionDef(self, node) -> None:
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
         self.visit_FunctionDef(node)
 
     def visit_ClassDef(self, node) -> None:
