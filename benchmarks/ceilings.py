@@ -25,9 +25,9 @@ from benchmarks.step import (
     random_batch,
 )
 from benchmarks.timing import keep
-from gcrnn_jax import system
 from gcrnn_jax.allocator import restart_tuned
 from gcrnn_jax.metrics.tables import text_table
+from gcrnn_jax.training import parallel
 from gcrnn_jax.training.parallel import AXIS, data_parallel, put_batch
 
 
@@ -39,7 +39,7 @@ def main() -> None:
     add_network_flags(parser)
     parser.add_argument("--size", type=positive, default=8192, help="of the matrices")
     flags = parser.parse_args()
-    system.configure_jax(flags.batch, flags.devices)
+    parallel.configure_jax(flags.batch, flags.devices)
     training = TrainingStep(flags)
     batch = put_batch(random_batch(flags.batch), training.mesh)
     done = work_of(training.step, training.state, batch)._asdict()

@@ -15,7 +15,6 @@ import jax
 import numpy as np
 
 from benchmarks.step import TrainingStep, add_network_flags, random_batch
-from gcrnn_jax import system
 from gcrnn_jax.metrics.tables import text_table
 from gcrnn_jax.training import parallel
 
@@ -34,7 +33,7 @@ def main() -> None:
     )
     add_network_flags(parser)
     flags = parser.parse_args()
-    system.configure_jax(flags.batch, flags.devices)
+    parallel.configure_jax(flags.batch, flags.devices)
     with jax.default_matmul_precision("float32"):  # or GPUs round to 10 bits
         exact = _losses(flags)
         with jax.default_device(cpu := jax.devices("cpu")[0]):

@@ -14,9 +14,9 @@ from jax import lax
 
 from benchmarks.step import add_counts, positive
 from benchmarks.timing import alternate, report
-from gcrnn_jax import system
 from gcrnn_jax.allocator import restart_tuned
 from gcrnn_jax.models.convolution import convolution
+from gcrnn_jax.training import parallel
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--batch", type=positive, default=8)
     add_counts(parser)
     flags = parser.parse_args()
-    system.configure_jax(None, 1)
+    parallel.configure_jax(None, 1)
     rng = np.random.default_rng(0)
     x = rng.standard_normal((flags.batch, 240, 64, 64), np.float32)
     kernel = rng.standard_normal((3, 3, 64, 128), np.float32)

@@ -13,7 +13,8 @@ import librosa
 import numpy as np
 
 from benchmarks.timing import ROUNDS, alternate, report
-from gcrnn_jax.audio.features import log_mel
+from configs import sed
+from gcrnn_jax.audio.front_end import make_front_end
 from gcrnn_jax.audio.soundscapes import soundscape
 
 CLIPS = 200
@@ -24,6 +25,7 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     rng = np.random.default_rng(0)
+    log_mel = make_front_end(sed.get_config().to_dict()["front_end"]).log_mel
     waveforms = 0.1 * rng.standard_normal((8, 160000)).astype(np.float32)
     difference = np.abs(log_mel(waveforms[0]) - librosa_log_mel(waveforms[0])).max()
     print(f"largest difference to librosa: {difference:.1e}")

@@ -15,13 +15,14 @@ from jax.sharding import Mesh
 
 from benchmarks.step import TrainingStep, add_network_flags, network_name, positive
 from benchmarks.timing import alternate, report
-from gcrnn_jax import system
+from configs import sed
 from gcrnn_jax.allocator import restart_tuned
-from gcrnn_jax.audio.front_end import FrontEnd
+from gcrnn_jax.audio.front_end import make_front_end
 from gcrnn_jax.data.loader import training_batches
 from gcrnn_jax.data.sampling import make_sampler
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.prepare import prepare_soundscapes
+from gcrnn_jax.training import parallel
 from gcrnn_jax.training.parallel import put_batch
 
 LOADED = 4000  # batches in a measurement of the loader alone
@@ -37,9 +38,11 @@ def main() -> None:
         "--clips", type=positive, default=2000, help="soundscapes to read"
     )
     flags = parser.parse_args()
-    system.configure_jax(flags.batch, flags.devices)
+    parallel.configure_jax(flags.batch, flags.devices)
     clips = {"training": flags.clips, "validation": 1, "testing": 1}
-    split = prepare_soundscapes(clips, front_end=FrontEnd()).splits["training"]
+    split = prepare_soundscapes(
+        clips, front_end=make_front_end(sed.get_config().to_dict()["front_end"])
+    ).splits["training"]
     sides = {"loader alone": lambda: _load(_batches(split, 44))}
     report("loader batch 44", alternate(sides, flags.rounds), "clips/s", flags)
 

@@ -1,41 +1,23 @@
 """The paper's tables from finished runs: scores, intervals, differences; on disk."""
 
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.systems import DETECTION, PAIRS, TAGGING, System
+from benchmarks.systems import PAIRS, TASKS, Paper, System
+from benchmarks.timing import code_version
+from gcrnn_jax.config import Fusion
 from gcrnn_jax.data.event_lists import write_text
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
-from gcrnn_jax.fuse import choose_runs, fuse_systems, open_run
-from gcrnn_jax.inference import find_fit_split, find_split
-from gcrnn_jax.metrics.bootstrap import (
-    Bootstrap,
-    Difference,
-    Estimate,
-    bootstrap,
-    clip_counts,
-)
-from gcrnn_jax.metrics.tables import json_text, percent
-from gcrnn_jax.report.systems import Judge, Row
-from gcrnn_jax.workdir import read_config
-
-# Scores of each table, and how each is printed.
-_COLUMNS = {
-    TAGGING: {"f1": "F1", "precision": "precision", "recall": "recall"},
-    DETECTION: {"segment_f1": "1-s F1", "error_rate": "error rate"},
-}
-_COMPARED = {TAGGING: ("f1",), DETECTION: ("segment_f1", "error_rate")}
-
-
-@dataclasses.dataclass(frozen=True)
-class Scored:
-    """Systems decided in one way and scored."""
-
-    rows: dict[str, Row]
-    scores: Bootstrap  # in the order of the rows
+from gcrnn_jax.metrics import scoring
+from gcrnn_jax.metrics.bootstrap import Bootstrap, Difference, bootstrap
+from gcrnn_jax.metrics.evaluator import Evaluator, Row
+from gcrnn_jax.metrics.metric import Column
+from gcrnn_jax.metrics.tables import json_text
+from gcrnn_jax.runs import Run, choose_runs, fuse_systems
 
 
 def write_tables(
@@ -59,29 +41,29 @@ def write_tables(
         key: _members(system, [runs[name] for name in system.runs])
         for key, system in systems.items()
     }
-    _, store = open_run(next(iter(paths.values()))[0])
-    split = find_split(store, split_name)
-    fit_split = find_fit_split(store, split)
-    found, fixed = {}, {}
+    store = Run.open(next(iter(paths.values()))[0]).open_store()
+    split = store.find_split(split_name)
+    fit_split = store.find_fit_split(split)
+    rows: dict[str, list[Row]] = {"found": [], "fixed": []}
     for key, system in systems.items():
         posteriors = _posteriors(system, paths[key], split)
-        judge = Judge(split, fit_split, per_class=system.per_class)
         fit = _posteriors(system, paths[key], fit_split) if fit_split else None
-        found[key] = judge.found(system.name, posteriors, fit)
-        fixed[key] = judge.fixed(system.name, posteriors)
-    scored = {"found": _score(found, split), "fixed": _score(fixed, split)}
-    where = f"on {fit_split.name}" if fit_split else "by the other half of the clips"
-    headings = {
-        "found": f"## Thresholds found {where}",
-        "fixed": "## Thresholds of the configurations",
+        evaluator = Evaluator(split, fit_split, per_class=system.per_class)
+        fitted = evaluator.with_fitted_thresholds(system.name, posteriors, fit)
+        rows["found"].append(fitted)
+        rows["fixed"].append(evaluator.with_own_thresholds(system.name, posteriors))
+    content = {
+        "heading": heading,
+        **code_version(),
+        "split": split.name,
+        "fit_split": fit_split and fit_split.name,
+        "clips": len(split),
+        "runs": {key: [path.name for path in paths[key]] for key in systems},
+        **tables_content(systems, rows, split),
     }
-    parts = [heading, f"Scored on {split.name}: {len(split)} clips."]
-    for way, one in scored.items():
-        parts += [headings[way], *_tables(systems, one)]
-    text = "\n\n".join(part for part in parts if part)
-    write_text(output.with_suffix(".md"), text + "\n")
-    content = _content(systems, paths, scored, split)
-    write_text(output.with_suffix(".json"), json_text(content))
+    text = json_text(content)
+    write_text(output.with_suffix(".json"), text)
+    write_text(output.with_suffix(".md"), markdown(json.loads(text)))
 
 
 def _members(system: System, runs: Sequence[Path]) -> list[Path]:
@@ -92,123 +74,127 @@ def _members(system: System, runs: Sequence[Path]) -> list[Path]:
 
 
 def _posteriors(system: System, paths: Sequence[Path], split: Split) -> PosteriorSet:
-    last = read_config(paths[0])["training"]["num_epochs"]
-    epochs = None if system.is_fused else str(last)
+    last = Run.open(paths[0]).config.training.num_epochs
+    epochs = None if system.is_fused else Fusion(last, last, 1)
     fused = fuse_systems(paths, epochs=epochs, split=split.name)
     differing = dataclasses.replace(fused.postprocessing, **system.postprocessing)
     return dataclasses.replace(fused, postprocessing=differing)
 
 
-def _score(rows: dict[str, Row], split: Split) -> Scored:
-    counts = [
-        clip_counts(row.decisions, row.posteriors, split) for row in rows.values()
-    ]
-    return Scored(rows, bootstrap(counts))
+def tables_content(
+    systems: Mapping[str, System], rows: Mapping[str, Sequence[Row]], split: Split
+) -> dict[str, Any]:
+    """Scores of all systems and the differences of `PAIRS`, for JSON.
 
-
-def _tables(systems: Mapping[str, System], scored: Scored) -> list[str]:
-    parts = []
-    for task in _COLUMNS:
-        keys = [
-            key for key in _in(task, systems) if getattr(scored.rows[key].scores, task)
-        ]
-        if keys:
-            parts.append(f"### {task.capitalize()}")
-            parts.append(_scores(task, keys, systems, scored))
-            parts.append(_differences(task, keys, systems, scored))
-    return parts
-
-
-def _scores(task: str, keys: list[str], systems, scored: Scored) -> str:
-    columns, order = _COLUMNS[task], list(scored.rows)
-    header = ["system", *columns.values(), "the paper, its data"]
-    if task == TAGGING:
-        header.insert(-1, "mAP")
-    lines = [header, ["---"] * len(header)]
-    for key in keys:
-        estimates = scored.scores.estimates(order.index(key))
-        cells = [_estimate(name, estimates[name]) for name in columns]
-        if task == TAGGING:
-            precision = scored.rows[key].scores.tagging.mean_average_precision
-            cells.append(percent(precision))
-        lines.append([systems[key].name, *cells, systems[key].paper.get(task, "")])
-    return _markdown(lines)
-
-
-def _differences(task: str, keys: list[str], systems, scored: Scored) -> str:
-    header = ["from", "to", "score", "difference", "95 % interval", "significant"]
-    lines = [header, ["---"] * len(header)]
-    for one, other, name, difference in _compared(task, keys, scored):
-        low, high = (_number(name, x, "+") for x in difference.interval)
-        value = _number(name, difference.value, "+")
-        is_significant = "yes" if difference.is_significant else "no"
-        pair = [systems[one].name, systems[other].name, _COLUMNS[task][name]]
-        lines.append([*pair, value, f"{low} to {high}", is_significant])
-    return _markdown(lines) if len(lines) > 2 else ""
-
-
-def _compared(
-    task: str, keys: Collection[str], scored: Scored
-) -> Iterator[tuple[str, str, str, Difference]]:
-    """The pairs of the task among some rows: from, to, score, to minus from."""
-    order = list(scored.rows)
-    for one, other in PAIRS[task]:
-        if one in keys and other in keys:
-            found = scored.scores.differences(order.index(other), order.index(one))
-            for name in _COMPARED[task]:
-                yield one, other, name, found[name]
-
-
-def _markdown(lines: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def _estimate(name: str, estimate: Estimate) -> str:
-    low, high = (_number(name, x) for x in estimate.interval)
-    return f"{_number(name, estimate.value)} ({low} - {high})"
-
-
-def _number(name: str, value: float, sign: str = "") -> str:
-    """An error rate as it is, all else in percent."""
-    if name == "error_rate":
-        return f"{value:{sign}.3f}"
-    return f"{100 * value:{sign}.1f}"
-
-
-def _content(systems, paths, scored: Mapping[str, Scored], split: Split) -> Any:
-    rows = []
+    Args:
+        systems: Key -> row of the tables.
+        rows: Where thresholds come from -> the systems' scores, in their order.
+        split: That they were scored on.
+    """
+    scores = {
+        way: bootstrap(
+            [scoring.clip_counts(r.decisions, r.posteriors, split) for r in of_way]
+        )
+        for way, of_way in rows.items()
+    }
+    columns = [c for c in scoring.columns() if not c.is_summed and c.role != "detail"]
+    content = []
     for number, (key, system) in enumerate(systems.items()):
-        row = {"key": key, "system": system.name, "paper": system.paper}
-        row["runs"] = [path.name for path in paths[key]]
-        row["scores"] = {
-            way: {
-                **one.scores.estimates(number),
-                "mAP": one.rows[key].scores.tagging.mean_average_precision,
-            }
-            for way, one in scored.items()
-        }
-        rows.append(row)
+        by_way = {}
+        for way, of_way in rows.items():
+            values = of_way[number].scores.values
+            on_all = {c.key: values[c.key] for c in columns if c.key in values}
+            by_way[way] = {**scores[way].estimates(number), **on_all}
+        row = {"key": key, "system": system.name, "tasks": system.tasks}
+        content.append({**row, "paper": system.paper, "scores": by_way})
     differences = [
         {
             "thresholds": way,
+            "task": task,
             "from": one,
             "to": other,
             "score": name,
             "difference": difference,
             "is_significant": difference.is_significant,
         }
-        for way, so in scored.items()
-        for task in _COLUMNS
-        for one, other, name, difference in _compared(task, _in(task, systems), so)
+        for way, of_way in scores.items()
+        for task in TASKS
+        for one, other, name, difference in differences_of(task, systems, of_way)
     ]
-    return {
-        "split": split.name,
-        "clips": len(split),
-        "systems": rows,
-        "differences": differences,
-    }
+    return {"systems": content, "differences": differences}
 
 
-def _in(task: str, systems: Mapping[str, System]) -> list[str]:
-    """The rows of a task's table."""
-    return [key for key, system in systems.items() if task in system.tasks]
+def differences_of(
+    task: str, systems: Mapping[str, System], scores: Bootstrap
+) -> Iterator[tuple[str, str, str, Difference]]:
+    """The pairs of a task: keys from and to, the score, and how much "to" has more."""
+    order = list(systems)
+    keys = [key for key, system in systems.items() if task in system.tasks]
+    columns = [c for c in scoring.columns(task) if c.is_main and c.has_interval]
+    for one, other in PAIRS[task]:
+        if one in keys and other in keys:
+            by_name = scores.differences(order.index(other), order.index(one))
+            for column in columns:
+                yield one, other, column.key, by_name[column.key]
+
+
+def markdown(content: Mapping[str, Any]) -> str:
+    """The tables as text, from what `write_tables` wrote as JSON."""
+    fit_split = content["fit_split"]
+    where = f"on {fit_split}" if fit_split else "by the other half of the clips"
+    parts = [
+        content["heading"],
+        f"Scored on {content['split']}: {content['clips']} clips. "
+        f"Commit {content['commit']}, {content['date']}.",
+    ]
+    for way, heading in {
+        "found": f"## Thresholds found {where}",
+        "fixed": "## Thresholds of the configurations",
+    }.items():
+        parts.append(heading)
+        for task in TASKS:
+            rows = [row for row in content["systems"] if task in row["tasks"]]
+            columns = [c for c in scoring.columns(task) if c.role != "detail"]
+            values = rows and rows[0]["scores"][way][columns[0].key]["value"]
+            if rows and values is not None:
+                parts += [f"### {task.capitalize()}", _scores(task, rows, way, columns)]
+                parts.append(_differences(task, content, way))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _scores(task: str, rows: Sequence[Any], way: str, columns: Sequence[Column]) -> str:
+    header = ["system", *(column.heading for column in columns), "the paper, its data"]
+    lines = [header, ["---"] * len(header)]
+    for row in rows:
+        scores, paper = row["scores"][way], Paper.from_dict(row["paper"])
+        cells = [_cell(column, scores.get(column.key)) for column in columns]
+        lines.append([row["system"], *cells, paper.text(task)])
+    return _lines(lines)
+
+
+def _cell(column: Column, score: Any) -> str:
+    if not column.is_summed:
+        return "-" if score is None else column.text(score)
+    numbers = [score["value"], score["interval"]["low"], score["interval"]["high"]]
+    value, low, high = ("-" if x is None else column.short_text(x) for x in numbers)
+    return f"{value} ({low} - {high})"
+
+
+def _differences(task: str, content: Mapping[str, Any], way: str) -> str:
+    names = {row["key"]: row["system"] for row in content["systems"]}
+    columns = {column.key: column for column in scoring.columns(task)}
+    header = ["from", "to", "score", "difference", "95 % interval", "significant"]
+    lines = [header, ["---"] * len(header)]
+    for one in content["differences"]:
+        if (one["thresholds"], one["task"]) == (way, task):
+            column, difference = columns[one["score"]], one["difference"]
+            numbers = [difference["value"], *difference["interval"].values()]
+            value, low, high = (column.short_text(x, "+") for x in numbers)
+            cells = [names[one["from"]], names[one["to"]], column.heading, value]
+            is_significant = "yes" if one["is_significant"] else "no"
+            lines.append([*cells, f"{low} to {high}", is_significant])
+    return _lines(lines) if len(lines) > 2 else ""
+
+
+def _lines(lines: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

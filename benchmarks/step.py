@@ -8,7 +8,6 @@ Our side is what training runs: float16 features, the mapped step with Adam. Wit
 """
 
 import argparse
-import importlib
 import json
 import os
 import shlex
@@ -20,14 +19,13 @@ import jax
 import numpy as np
 
 from benchmarks.timing import ROUNDS, alternate, report
-from gcrnn_jax import system
 from gcrnn_jax.allocator import restart_tuned
+from gcrnn_jax.config import load_config
 from gcrnn_jax.data.store import Split
-from gcrnn_jax.inference import Predictor
-from gcrnn_jax.training import parallel, resident
-from gcrnn_jax.training.augment import Augmentation
-from gcrnn_jax.training.loss import Loss
-from gcrnn_jax.training.state import initial_state, make_optimizer, make_train_step
+from gcrnn_jax.inference.model import compile_network
+from gcrnn_jax.training import device_cache, parallel
+from gcrnn_jax.training.augment import Scaler
+from gcrnn_jax.training.state import TrainStep, initial_state
 
 FRAMES, BINS, CLASSES = 240, 64, 17
 
@@ -40,32 +38,31 @@ class TrainingStep:
     ):
         """Flags are those of `add_network_flags`; a split is put on the devices."""
         self.mesh = parallel.make_mesh(devices)
-        module = importlib.import_module(f"configs.{flags.task}")
-        config = module.get_config().to_dict()
-        names = {"dtype": flags.dtype, "filters": flags.filters}
-        config["model"] |= {**names, "gru_unroll": flags.unroll}
-        self.model = system.make_model(config["model"], CLASSES, parallel.AXIS)
-        self.scaler = system.make_scaler(np.zeros(BINS), np.ones(BINS))
-        optimizer = make_optimizer(total_steps=1000, **config["optimizer"])
+        changes = {"dtype": flags.dtype, "filters": flags.filters}
+        changes["gru_unroll"] = flags.unroll
+        config = load_config(
+            flags.task, **{f"model.{name}": value for name, value in changes.items()}
+        )
+        self.model = config.model.clone(num_classes=CLASSES, axis_name=parallel.AXIS)
+        self.scaler = Scaler(np.zeros(BINS, np.float32), np.ones(BINS, np.float32))
+        optimizer = config.optimizer.make(total_steps=1000)
         state = initial_state(
             self.model, optimizer, num_frames=FRAMES, num_bins=BINS, seed=0
         )
         self.state = parallel.put_state(state, self.mesh)
-        step = make_train_step(
+        step: Callable = TrainStep(
             self.model,
             optimizer,
-            augmentation=Augmentation(),
-            scaler=self.scaler,
-            loss=Loss(),
-            seed=0,
+            config.augmentation,
+            self.scaler,
+            config.loss,
+            config.seed,
         )
-        held = None
+        cache = None
         if split is not None:
-            held, step = (
-                resident.put_split(split, self.mesh),
-                resident.with_look_up(step),
-            )
-        self.step = parallel.data_parallel(step, self.mesh, shared=held, donate=True)
+            cache = device_cache.put_split(split, self.mesh)
+            step = device_cache.gather_on_device(step)
+        self.step = parallel.data_parallel(step, self.mesh, shared=cache, donate=True)
 
     def __call__(self, batch) -> dict[str, jax.Array]:
         """Takes a step, and returns its metrics, which may be still to come."""
@@ -76,7 +73,7 @@ class TrainingStep:
 def main() -> None:
     """The command line."""
     flags = _parser().parse_args()
-    system.configure_jax(flags.batch, flags.devices)
+    parallel.configure_jax(flags.batch, flags.devices)
     sides = {"gcrnn_jax": _our_side(flags)}
     if flags.peer:
         sides["PyTorch"] = _peer_side(flags)
@@ -110,7 +107,7 @@ def _our_side(flags) -> Callable[[], dict[str, float]]:
     state, model = training.state, training.model.clone(axis_name=None)
     variables = {"params": state.params, "batch_stats": state.batch_stats}
     variables = parallel.put_state(jax.tree.map(np.array, variables), training.mesh)
-    predict = Predictor(model, training.scaler, training.mesh, flags.batch).of_batch
+    predict = compile_network(model, training.scaler, training.mesh)
     return lambda: {
         "train": _rate(lambda: training(batch), flags),
         "inference": _rate(lambda: predict(variables, inputs), flags),

@@ -4,7 +4,47 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-TAGGING, DETECTION = "tagging", "detection"
+TAGGING, DETECTION = TASKS = "tagging", "detection"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What the paper reports of a system on one subset of DCASE 2017 task 4.
+
+    In %, but for the error rate; None: nothing. Of tags, then of 1-s segments.
+    """
+
+    f1: float | None = None
+    precision: float | None = None
+    recall: float | None = None
+    segment_f1: float | None = None
+    error_rate: float | None = None
+
+    def text(self, task: str) -> str:
+        """Those of a task, as "56.7 (53.8, 60.1)" or "47.2, 0.76"; "-" for none."""
+        if task == TAGGING and self.f1 is not None:
+            return f"{self.f1:.1f} ({self.precision:.1f}, {self.recall:.1f})"
+        if task == DETECTION and self.segment_f1 is not None:
+            return f"{self.segment_f1:.1f}, {self.error_rate:.2f}"
+        return "-"
+
+
+@dataclass(frozen=True)
+class Paper:
+    """What the paper reports of a system."""
+
+    development: Figures = Figures()
+    evaluation: Figures = Figures()
+
+    @classmethod
+    def from_dict(cls, subsets: Mapping[str, Any]) -> "Paper":
+        """Reads it back from JSON."""
+        return cls(**{name: Figures(**values) for name, values in subsets.items()})
+
+    def text(self, task: str) -> str:
+        """Of both subsets, or "" without any."""
+        texts = [self.development.text(task), self.evaluation.text(task)]
+        return "" if texts == ["-", "-"] else " / ".join(texts)
 
 
 @dataclass(frozen=True)
@@ -26,7 +66,7 @@ class System:
     choose: str | None = None  # a split to weight the runs by; None: all alike
     postprocessing: Mapping[str, Any] = field(default_factory=dict)  # that differs
     per_class: bool = True  # thresholds that are found; False: one for all classes
-    paper: Mapping[str, str] = field(default_factory=dict)  # its figures, by task
+    paper: Paper = Paper()
 
 
 # What two cores train in a few hours: a quarter of the width and 1,200 steps; for the
@@ -84,53 +124,65 @@ RUNS = {
     **{f"best_without_{name}": Run("best", f) for name, f in _WITHOUT.items()},
 }
 
-# The paper's figures: F1 (precision, recall) in %, and F1, error rate; on the
-# development set and, after the slash, on the evaluation set of DCASE 2017 task 4.
+# Both readings of the paper's ungated CRNN stand beside its one row.
+_UNGATED = Paper(Figures(52.8, 49.9, 56.1))
+
 SYSTEMS = {
     "mlp": System(
         "DCASE 2017 baseline",
         ("mlp",),
         (TAGGING, DETECTION),
-        paper={TAGGING: "10.9 (7.8, 17.5) / 18.2 (15.0, 23.1)"},
+        paper=Paper(
+            Figures(10.9, 7.8, 17.5, 13.8, 1.02), Figures(18.2, 15.0, 23.1, 28.4, 0.93)
+        ),
     ),
     "cnn_ensemble": System(
         "CNN ensemble (our reading)",
         ("cnn_10s", "cnn_5s", "cnn_2s", "cnn_1s"),
         (TAGGING, DETECTION),
         choose="held_out",
-        paper={TAGGING: "- / 52.6 (69.7, 42.3)", DETECTION: "- / 55.5, 0.66"},
+        paper=Paper(evaluation=Figures(52.6, 69.7, 42.3, 55.5, 0.66)),
     ),
     "frame_cnn": System(
         "Frame-CNN",
         ("frame_cnn",),
         (TAGGING, DETECTION),
-        paper={TAGGING: "- / 49.0 (53.8, 45.0)"},
+        paper=Paper(evaluation=Figures(49.0, 53.8, 45.0)),
     ),
     "crnn_unbalanced": System(
-        "CRNN log-mel, ReLU, unbalanced", ("crnn_unbalanced",), (TAGGING,)
+        "CRNN log-mel, ReLU, unbalanced",
+        ("crnn_unbalanced",),
+        (TAGGING,),
+        paper=Paper(Figures(42.0, 47.1, 38.0)),
     ),
     "crnn_linear": System(
         "CRNN log-mel, ungated as in the authors' code",
         ("crnn_linear",),
         (TAGGING,),
-        paper={TAGGING: "52.8 / -"},
+        paper=_UNGATED,
     ),
-    "crnn": System("CRNN log-mel, ReLU", ("crnn",), (TAGGING,)),
+    "crnn": System("CRNN log-mel, ReLU", ("crnn",), (TAGGING,), paper=_UNGATED),
     "at_one_epoch": System(
         "gated CRNN log-mel, last epoch", ("at",), (TAGGING,), is_fused=False
     ),
     "at": System(
-        "gated CRNN log-mel", ("at",), (TAGGING,), paper={TAGGING: "56.7 / -"}
+        "gated CRNN log-mel",
+        ("at",),
+        (TAGGING,),
+        paper=Paper(Figures(56.7, 53.8, 60.1), Figures(54.2, 58.9, 50.2)),
     ),
     "at_authors": System("gated CRNN log-mel, two GRUs", ("at_authors",), (TAGGING,)),
     "at_mfcc": System(
-        "gated CRNN MFCC", ("at_mfcc",), (TAGGING,), paper={TAGGING: "52.1 / -"}
+        "gated CRNN MFCC",
+        ("at_mfcc",),
+        (TAGGING,),
+        paper=Paper(Figures(52.1, 51.7, 52.5)),
     ),
     "at_fusion": System(
         "fusion of log-mel and MFCC",
         ("at", "at_mfcc"),
         (TAGGING,),
-        paper={TAGGING: "57.7 / 55.6"},
+        paper=Paper(Figures(57.7, 56.5, 58.9), Figures(55.6, 61.4, 50.8)),
     ),
     "sed_one_epoch": System(
         "gated CRNN log-mel, last epoch", ("sed",), (DETECTION,), is_fused=False
@@ -139,7 +191,10 @@ SYSTEMS = {
         "gated CRNN log-mel",
         ("sed",),
         (DETECTION,),
-        paper={DETECTION: "47.2, 0.76 / -"},
+        paper=Paper(
+            Figures(segment_f1=47.2, error_rate=0.76),
+            Figures(segment_f1=47.5, error_rate=0.78),
+        ),
     ),
     "sed_authors": System(
         "gated CRNN log-mel, two GRUs, attention over classes",
@@ -156,7 +211,10 @@ SYSTEMS = {
         "fusion of log-mel and MFCC",
         ("sed", "sed_mfcc"),
         (DETECTION,),
-        paper={DETECTION: "49.7, 0.72 / 51.8, 0.73"},
+        paper=Paper(
+            Figures(segment_f1=49.7, error_rate=0.72),
+            Figures(segment_f1=51.8, error_rate=0.73),
+        ),
     ),
     "best_narrow": System(
         "configs/best.py, as narrow as the others",
@@ -189,7 +247,7 @@ ABLATIONS = {
         "without tags as a gate",
         ("best",),
         (DETECTION,),
-        postprocessing={"gated": False},
+        postprocessing={"require_clip_tag": False},
     ),
     "best_without_class_thresholds": System(
         "without thresholds of each class's own",

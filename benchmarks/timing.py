@@ -1,9 +1,11 @@
 """Two sides measured in turns, so that what else the machine does hits both alike."""
 
+import datetime
 import json
 import os
 import platform
 import statistics
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -55,12 +57,13 @@ def _middle(values: Sequence[float], form: str, unit: str = "") -> list[str]:
 
 
 def keep(title: str, figures: Mapping[str, Any], flags=None) -> None:
-    """Writes figures to RESULTS, with the machine and the flags of the command."""
+    """Writes figures to RESULTS, with commit, date, machine and flags."""
     import jax  # takes a second, which what is measured beside librosa should not pay
 
     RESULTS.mkdir(parents=True, exist_ok=True)
     content = {
         "title": title,
+        **code_version(),
         "device": jax.devices()[0].device_kind,
         "jax": jax.__version__,
         "flags": flags and {k: v for k, v in vars(flags).items() if k in _KEPT},
@@ -70,6 +73,21 @@ def keep(title: str, figures: Mapping[str, Any], flags=None) -> None:
     }
     name = "".join(c if c.isalnum() else "_" for c in title.lower())
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+
+
+def code_version() -> dict[str, str]:
+    """The commit that is measured, with `-dirty` if files differ from it, and the date.
+
+    Returns:
+        "commit", "" outside a repository, and "date", as 2026-11-28.
+    """
+    command = ["git", "describe", "--always", "--exclude=*", "--dirty"]
+    options = {"cwd": Path(__file__).parent, "stderr": subprocess.DEVNULL}
+    try:
+        commit = subprocess.check_output(command, text=True, **options).strip()
+    except (OSError, subprocess.CalledProcessError):  # no git, or no repository
+        commit = ""
+    return {"commit": commit, "date": datetime.date.today().isoformat()}
 
 
 def _processor() -> str:

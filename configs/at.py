@@ -12,11 +12,11 @@ On weak ESC-10 at a quarter of the width, on 2 cores, the last command reached t
 
 from ml_collections import ConfigDict
 
-from configs import sed
+from gcrnn_jax.configs import sed
 
 
 def get_config() -> ConfigDict:
     config = sed.get_config()
     config.model.time_pooling = (2, 2, 2, 1)
-    config.model.pooling = "mean"
+    config.model.clip_pooling = "mean"
     return config

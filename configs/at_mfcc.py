@@ -13,7 +13,7 @@ On weak ESC-10 at a quarter of the width, on 2 cores, the last command reached t
 
 from ml_collections import ConfigDict
 
-from configs import at
+from gcrnn_jax.configs import at
 
 
 def get_config() -> ConfigDict:

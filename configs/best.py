@@ -13,7 +13,7 @@ benchmarks/README.md has the way there.
 
 from ml_collections import ConfigDict
 
-from configs import few_clips
+from gcrnn_jax.configs import few_clips
 
 
 def get_config() -> ConfigDict:
@@ -24,5 +24,7 @@ def get_config() -> ConfigDict:
     config.augmentation.added_fraction = 0.5
     config.postprocessing.tag_threshold = 0.45
     config.postprocessing.event_threshold = 0.5
-    config.fusion.epochs = "22:30:2"
+    config.fusion.first_epoch = 22
+    config.fusion.last_epoch = 30
+    config.fusion.every = 2
     return config

@@ -15,7 +15,7 @@ On weak ESC-10 at a quarter of the width, on 2 cores, the last command reached t
 
 from ml_collections import ConfigDict
 
-from configs import crnn
+from gcrnn_jax.configs import crnn
 
 
 def get_config() -> ConfigDict:

@@ -10,7 +10,7 @@ has what it reached.
 
 from ml_collections import ConfigDict
 
-from configs import sed
+from gcrnn_jax.configs import sed
 
 
 def get_config() -> ConfigDict:
@@ -34,5 +34,7 @@ def get_config() -> ConfigDict:
     config.optimizer.warmup_steps = 50
     config.training.num_epochs = 30
     config.training.steps_per_epoch = 40
-    config.fusion.epochs = "16:30:2"
+    config.fusion.first_epoch = 16
+    config.fusion.last_epoch = 30
+    config.fusion.every = 2
     return config

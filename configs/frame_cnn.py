@@ -16,7 +16,7 @@ On weak ESC-10 at a quarter of the width, on 2 cores, the last command reached t
 
 from ml_collections import ConfigDict
 
-from configs import sed
+from gcrnn_jax.configs import sed
 
 
 def get_config() -> ConfigDict:
@@ -31,7 +31,7 @@ def get_config() -> ConfigDict:
     config.front_end.max_hz = 22050.0
     config.front_end.floor = 1.3e-7
     config.model = ConfigDict()
-    config.model.network = "frame_cnn"
+    config.model.kind = "frame_cnn"
     config.model.filters = (128, 256, 384, 384)
     config.model.time_pooling = (1, 4, 4, 1)
     config.model.tagging_units = (1024, 1024)
@@ -40,14 +40,16 @@ def get_config() -> ConfigDict:
     config.model.batch_norm_momentum = 0.9
     config.sampling.batch_size = 64
     config.sampling.balanced = False
-    config.loss.frame = 1.0
-    config.loss.attended = True
-    config.loss.rarity_power = 0.3
+    config.loss.frame_weight = 1.0
+    config.loss.frame_attention = True
+    config.loss.class_balance_power = 0.3
     config.optimizer.kind = "sgd"
     config.optimizer.learning_rate = 0.1
     config.optimizer.schedule = "staircase"
     config.optimizer.weight_decay = 1e-4
     config.training.num_epochs = 100
     config.training.steps_per_epoch = 800
-    config.fusion.epochs = "100"
+    config.fusion.first_epoch = 100
+    config.fusion.last_epoch = 100
+    config.fusion.every = 1
     return config

@@ -9,7 +9,7 @@ merged by two (0.166 s), and a rate that falls to 0.
 
 from ml_collections import ConfigDict
 
-from configs import sed
+from gcrnn_jax.configs import sed
 
 
 def get_config() -> ConfigDict:
@@ -24,11 +24,13 @@ def get_config() -> ConfigDict:
     config.model.rnn_units = 64
     config.model.batch_norm_momentum = 0.95
     config.sampling.batch_size = 32
-    config.sampling.size_steps = (100, 200, 300, 400)
+    config.sampling.class_size_thresholds = (100, 200, 300, 400)
     config.optimizer.learning_rate = 3e-3
     config.optimizer.schedule = "cosine"
     config.optimizer.warmup_steps = 20
     config.training.num_epochs = 12
     config.training.steps_per_epoch = 50
-    config.fusion.epochs = "9:12:1"
+    config.fusion.first_epoch = 9
+    config.fusion.last_epoch = 12
+    config.fusion.every = 1
     return config

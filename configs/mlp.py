@@ -16,7 +16,7 @@ rate 1.359.
 
 from ml_collections import ConfigDict
 
-from configs import sed
+from gcrnn_jax.configs import sed
 
 
 def get_config() -> ConfigDict:
@@ -31,22 +31,24 @@ def get_config() -> ConfigDict:
     config.front_end.max_hz = 22050.0
     config.front_end.floor = 8.4e-18
     config.model = ConfigDict()
-    config.model.network = "mlp"
+    config.model.kind = "mlp"
     config.model.hidden = (50, 50)
     config.model.context_frames = 5
     config.model.dropout = 0.2
     config.model.median_frames = 27
     config.sampling.batch_size = 8
     config.sampling.balanced = False
-    config.loss.clip = 0.0
-    config.loss.frame = 1.0
+    config.loss.clip_weight = 0.0
+    config.loss.frame_weight = 1.0
     config.training.num_epochs = 200
     config.postprocessing.tag_threshold = 0.5
     config.postprocessing.event_threshold = 0.5
     config.postprocessing.gap_s = 0.0
     config.postprocessing.min_event_s = 0.0
     config.postprocessing.median_s = 0.54
-    config.postprocessing.gated = False
+    config.postprocessing.require_clip_tag = False
     config.postprocessing.at_least_one_tag = False
-    config.fusion.epochs = "200"
+    config.fusion.first_epoch = 200
+    config.fusion.last_epoch = 200
+    config.fusion.every = 1
     return config

@@ -22,8 +22,8 @@ def get_config() -> ConfigDict:
     config.data.root = ""  # in the layout of DCASE 2017 task 4; "": soundscapes
     config.data.store = ""  # where the features go; "": a folder in the user's cache
     config.data.soundscapes = (4000, 400, 400)  # clips to train, validate, test on
-    config.data.held_out = 0.0  # of the training clips, a split "held_out" to choose by
-    config.data.num_workers = 0  # processes that compute features; 0: one a core
+    config.data.held_out_fraction = 0.0  # of training clips, a split "held_out"
+    config.data.num_workers = -1  # to compute features; 0: this process, -1: one a core
     config.data.max_bad_fraction = 0.01  # more unreadable recordings stop the run
 
     config.front_end = ConfigDict()
@@ -44,14 +44,14 @@ def get_config() -> ConfigDict:
     config.front_end.clip_s = 10.0  # longer recordings are cut, shorter ones padded
 
     config.model = ConfigDict()
-    config.model.network = "gated_crnn"  # others have other fields: mlp.py ...
+    config.model.kind = "gated_crnn"  # others have other fields: mlp.py ...
     config.model.blocks = (2, 2, 2, 1)  # gated units a block
     config.model.filters = 64
     config.model.time_pooling = (1, 1, 1, 1)  # frames that a block merges
     config.model.frequency_pooling = (2, 2, 2, 2)
     config.model.last_filters = 256
     config.model.last_frequency_pooling = 4
-    config.model.gated = True
+    config.model.gated_convolution = True
     config.model.ungated_activation = "relu"  # or "linear", as in the authors' code
     config.model.batch_norm_momentum = 0.99
     config.model.rnn_units = 128
@@ -59,7 +59,7 @@ def get_config() -> ConfigDict:
     config.model.gru_candidates = ("tanh",)  # the authors' code: ("linear", "sigmoid")
     config.model.gru_reset_after = False
     config.model.gru_unroll = 1
-    config.model.pooling = "attention"  # or "mean"
+    config.model.clip_pooling = "attention"  # or "mean"
     config.model.attention_over = "time"  # or "classes"
     config.model.attention_reads = "features"  # or "detection"
     config.model.dtype = "float32"  # or "bfloat16"; parameters stay float32
@@ -67,7 +67,8 @@ def get_config() -> ConfigDict:
     config.sampling = ConfigDict()
     config.sampling.batch_size = 44  # clips, over all devices
     config.sampling.balanced = True
-    config.sampling.size_steps = (1000, 2000, 3000, 4000)  # +1 draw a cycle from each
+    # a class of at least the i-th number of clips is drawn 1 + i times in a cycle
+    config.sampling.class_size_thresholds = (1000, 2000, 3000, 4000)
 
     config.augmentation = ConfigDict()  # the paper has none; 0 switches one off
     config.augmentation.max_shift_frames = 0
@@ -83,10 +84,10 @@ def get_config() -> ConfigDict:
     config.augmentation.max_frequency_mask_bins = 0
 
     config.loss = ConfigDict()
-    config.loss.clip = 1.0  # weight of the cross-entropy of clips
-    config.loss.frame = 0.0  # of frames, each held to the labels of its clip
-    config.loss.attended = False  # frames count for present classes by attention
-    config.loss.rarity_power = 0.0  # of the frames' term: weights rare classes
+    config.loss.clip_weight = 1.0  # weight of the cross-entropy of clips
+    config.loss.frame_weight = 0.0  # of frames, held to the labels of the clip
+    config.loss.frame_attention = False  # present classes: by attention
+    config.loss.class_balance_power = 0.0  # of the frame term: weights rare classes
 
     config.optimizer = ConfigDict()
     config.optimizer.kind = "adam"  # or "sgd"
@@ -100,11 +101,12 @@ def get_config() -> ConfigDict:
     config.training = ConfigDict()
     config.training.num_epochs = 80
     config.training.steps_per_epoch = 100
+    config.training.weight_average = 0.0  # share a step keeps of a mean; 0: none
 
     config.parallel = ConfigDict()
     config.parallel.cpu_devices = 0  # without an accelerator; 0: one a core
     config.parallel.sync_batch_norm = True  # statistics of the whole batch
-    config.parallel.resident_fraction = 0.5  # of a GPU's memory for training clips
+    config.parallel.device_cache_fraction = 0.5  # of a GPU's memory, for training clips
 
     config.postprocessing = ConfigDict()
     config.postprocessing.tag_threshold = 0.3
@@ -113,12 +115,14 @@ def get_config() -> ConfigDict:
     config.postprocessing.median_s = 0.0  # of a running median of frames; 0: none
     config.postprocessing.gap_s = 0.4  # shorter silences are filled
     config.postprocessing.min_event_s = 0.45  # shorter events are removed
-    config.postprocessing.gated = True  # no event of a class that is not tagged
+    config.postprocessing.require_clip_tag = True  # or no event of a class
     config.postprocessing.at_least_one_tag = True
 
     config.thresholds = ConfigDict()  # found on validation clips, beside the fixed ones
     config.thresholds.per_class = True  # or one for all classes
 
     config.fusion = ConfigDict()
-    config.fusion.epochs = "20:80:10"  # first:last:step, whose posteriors are averaged
+    config.fusion.first_epoch = 20  # from 1; the posteriors of these are averaged
+    config.fusion.last_epoch = 80  # itself one of them
+    config.fusion.every = 10
     return config

@@ -12,7 +12,7 @@ On weak ESC-10 at a quarter of the width, on 2 cores, the last command reached 1
 
 from ml_collections import ConfigDict
 
-from configs import sed
+from gcrnn_jax.configs import sed
 
 
 def get_config() -> ConfigDict:

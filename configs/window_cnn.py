@@ -19,19 +19,19 @@ On weak ESC-10 at a quarter of the width, on 2 cores, the last command reached t
 
 from ml_collections import ConfigDict
 
-from configs import sed
+from gcrnn_jax.configs import sed
 
 
 def get_config() -> ConfigDict:
     config = sed.get_config()
-    config.data.held_out = 0.1
+    config.data.held_out_fraction = 0.1
     config.model = ConfigDict()
-    config.model.network = "window_cnn"
+    config.model.kind = "window_cnn"
     config.model.window_frames = 240
     config.model.filters = (64, 128, 256, 512)
     config.model.units = 2
-    config.model.pooling = "max"
+    config.model.clip_pooling = "max"
     config.model.batch_norm_momentum = 0.99
-    config.loss.clip = 0.0
-    config.loss.frame = 1.0
+    config.loss.clip_weight = 0.0
+    config.loss.frame_weight = 1.0
     return config

@@ -8,24 +8,88 @@ Data flows down this list, and a file imports only from its own room or rooms ab
     progress    bars on terminals, plain lines elsewhere
     audio       files -> waveforms -> log-mel or MFCC; built-in soundscapes
     data        class and clip lists, feature stores, sampling, batches
-    models      gated convolution, bidirectional GRU, attention; the networks
-    training    the step, devices and processes, checkpoints, the loop
     detection   posteriors of clips and frames; their fusion, thresholds and events
     metrics     the official scores and plain ones, how sure they are, tables
-    workdir     the configuration that the folder of a run was begun with
-    prepare     command: recordings and lists -> a feature store
-    checking    what can be wrong with recordings and lists, and what they hold
-    check       command: a folder of recordings and lists -> what is wrong with it
-    system      a configuration made real: its data, its network, its training
-    check_config  mistakes in a configuration, found before anything is computed
-    inference   posteriors of the models of runs
+    models      gated convolution, bidirectional GRU, attention; the networks
+    training    the step, devices and processes, checkpoints, the loop
+    config      a configuration: one typed object for each section
+    inference   models and their cards; posteriors of splits; averaged weights
+    runs        the folder of a run, its training, and the fusion of several
     exporting   a model as programs without this package: StableHLO, ONNX; loading them
+    checking    what can be wrong with recordings and lists, and what they hold
     report      systems side by side, as text and as a page; pictures of clips
     prediction  recordings of any length -> posteriors, tags, events, files of them
+    prepare     command: recordings and lists -> a feature store
+    check       command: a folder of recordings and lists -> what is wrong with it
     average_checkpoints  command: weights of several epochs -> one model
     export      command: a model -> programs for other software, compared with it first
     fuse        command: posteriors of several epochs or systems -> one
     predict     command: any recordings -> tags and events
     evaluate    command: a reference and estimates of any system -> scores
     main        command: train, evaluate and report one system
+    cli         the command `gcrnn`, whose verbs are the commands above
 """
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gcrnn_jax.audio.front_end import FrontEnd, LogMel, Mfcc
+    from gcrnn_jax.config import Config, load_config
+    from gcrnn_jax.data.preparation import prepare_folder
+    from gcrnn_jax.data.store import FeatureStore, Split
+    from gcrnn_jax.detection.events import decode_events
+    from gcrnn_jax.detection.posteriors import PosteriorSet, fuse_posteriors
+    from gcrnn_jax.detection.postprocess import Postprocessing
+    from gcrnn_jax.errors import ConfigError, DataError, GcrnnError
+    from gcrnn_jax.inference import ModelCard, TrainedModel
+    from gcrnn_jax.metrics.evaluation import Evaluator
+    from gcrnn_jax.metrics.segment import segment_scores
+    from gcrnn_jax.metrics.tagging import tagging_scores
+    from gcrnn_jax.models import GatedCrnn, Network
+    from gcrnn_jax.prediction import Ensemble, Prediction
+    from gcrnn_jax.prediction.loading import load_model
+    from gcrnn_jax.runs import Run
+    from gcrnn_jax.training import Loss, TrainStep
+
+__version__ = "0.2.0"
+
+# Imported when they are asked for: `import gcrnn_jax` alone brings nothing heavy.
+_PLACES = {
+    "Config": "config",
+    "ConfigError": "errors",
+    "DataError": "errors",
+    "Ensemble": "prediction",
+    "Evaluator": "metrics",
+    "FeatureStore": "data",
+    "FrontEnd": "audio",
+    "GatedCrnn": "models",
+    "GcrnnError": "errors",
+    "LogMel": "audio",
+    "Loss": "training",
+    "Mfcc": "audio",
+    "ModelCard": "inference",
+    "Network": "models",
+    "PosteriorSet": "detection",
+    "Postprocessing": "detection",
+    "Prediction": "prediction",
+    "Run": "runs",
+    "Split": "data",
+    "TrainStep": "training",
+    "TrainedModel": "inference",
+    "decode_events": "detection",
+    "fuse_posteriors": "detection",
+    "load_config": "config",
+    "load_model": "prediction.loading",
+    "prepare_folder": "data",
+    "segment_scores": "metrics",
+    "tagging_scores": "metrics",
+}
+
+__all__ = [*_PLACES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)

@@ -3,10 +3,11 @@
 import os
 import re
 import sys
+from pathlib import Path
 
 # of glibc; one that does not know them, or another library, goes on as it is
 _TUNABLES = {
-    "hugetlb": 1,  # ask the system for pages of 2 MB where it has them for the asking
+    "hugetlb": 1,  # transparent huge pages, where they are set to madvise or always
     "mmap_max": 0,  # keep what was freed ...
     "trim_threshold": 1 << 40,  # ... instead of giving it back
 }
@@ -15,15 +16,15 @@ _RESTARTED = "GCRNN_RESTARTED"
 
 
 def restart_tuned() -> None:
-    """Starts the running `python -m MODULE` anew with its allocator set up.
+    """Starts the running `python -m MODULE` or `gcrnn` anew, its allocator set up.
 
     XLA allocates the temporaries of every step anew. In pages of 4 kB the system
     takes a third of the time of a step to hand them out, and the C library reads what
     would spare it that only when a process begins. GLIBC_TUNABLES, if set, has
     precedence; a program started in another way, as a notebook is, goes on as it is.
     """
-    asked_before = {_RESTARTED, "GLIBC_TUNABLES"} & set(os.environ)
-    if asked_before or not _was_started_by_module():
+    settled = {_RESTARTED, "GLIBC_TUNABLES"} & set(os.environ)
+    if settled or not _can_be_restarted():
         return
     os.environ[_RESTARTED] = "1"
     os.environ["GLIBC_TUNABLES"] = ":".join(
@@ -32,8 +33,10 @@ def restart_tuned() -> None:
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
-def _was_started_by_module() -> bool:
-    """Whether the command line is that of the program, as `python -um MODULE`."""
+def _can_be_restarted() -> bool:
+    """Whether the program was started as `gcrnn` or `python -um MODULE`."""
+    if Path(sys.argv[0]).name == "gcrnn" and sys.argv[0] in sys.orig_argv:
+        return True
     name = getattr(sys.modules["__main__"].__spec__, "name", None)
     if name not in sys.orig_argv:
         return False

@@ -51,7 +51,8 @@ def check(
         DataError: There is no such folder.
         GcrnnError: A worker died.
     """
-    from gcrnn_jax.audio.front_end import FrontEnd
+    from configs import sed
+    from gcrnn_jax.audio.front_end import make_front_end
     from gcrnn_jax.checking.card import data_card
     from gcrnn_jax.checking.findings import Report, grouped
     from gcrnn_jax.checking.hearing import hear_all
@@ -75,7 +76,9 @@ def check(
             memory=memory,
         )
     if heard:
-        findings += check_recordings(dataset, heard, FrontEnd())
+        findings += check_recordings(
+            dataset, heard, make_front_end(sed.get_config().to_dict()["front_end"])
+        )
     findings += check_ends(dataset, lists.events, heard)
     if lists_only:
         findings = [

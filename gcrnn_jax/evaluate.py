@@ -11,26 +11,23 @@ official names, and plain ones, in which every clip counts, beside them.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from gcrnn_jax.allocator import restart_tuned
-from gcrnn_jax.data.event_lists import events_by_file, read_event_rows, write_text
+from gcrnn_jax.data.event_lists import read_event_rows, write_text
 from gcrnn_jax.errors import ConfigError, DataError, run_command
 from gcrnn_jax.metrics.list_checks import (
     name_warnings,
     repetition_warnings,
     weak_list_warnings,
 )
-from gcrnn_jax.metrics.segment import SegmentScores, segment_scores
+from gcrnn_jax.metrics.official_tagging import OfficialTagging, file_key
+from gcrnn_jax.metrics.scoring import list_scores, list_tables
+from gcrnn_jax.metrics.segment import SegmentScores
 from gcrnn_jax.metrics.tables import json_text
-from gcrnn_jax.metrics.tagging import (
-    OfficialTagging,
-    file_key,
-    official_tagging,
-)
-from gcrnn_jax.report.lists import lists_tables
 
 EXAMPLES = """\
 examples:
@@ -48,11 +45,20 @@ examples:
 
 @dataclass(frozen=True)
 class ListScores:
-    """What two lists say of each other; a task that was not asked for is None."""
+    """Scores by the names of the metrics; None for a task that was not asked for."""
 
-    tagging: OfficialTagging | None = None
-    detection: SegmentScores | None = None
+    details: Mapping[str, Any]
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def tagging(self) -> OfficialTagging | None:
+        """Of subtask A."""
+        return self.details["tagging"]
+
+    @property
+    def detection(self) -> SegmentScores | None:
+        """Of subtask B."""
+        return self.details["detection"]
 
 
 def evaluate_lists(
@@ -81,16 +87,11 @@ def evaluate_lists(
         [key(row.file) for row in reference_rows],
         [key(row.file) for row in estimated_rows],
     )
-    tagging, detection = None, None
     if task in ("tagging", "both"):
-        tagging = official_tagging(reference_rows, estimated_rows)
         warnings += repetition_warnings(reference_rows)
     if task in ("detection", "both"):
-        detection = segment_scores(
-            events_by_file(reference_rows), events_by_file(estimated_rows)
-        )
         warnings += weak_list_warnings(reference_rows)
-    return ListScores(tagging, detection, warnings)
+    return ListScores(list_scores(reference_rows, estimated_rows, task), warnings)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -115,12 +116,11 @@ def _evaluate_lists(flags: argparse.Namespace) -> None:
     scores = evaluate_lists(flags.reference, flags.estimated, flags.task)
     for warning in scores.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    print(lists_tables(scores.tagging, scores.detection))
+    print(list_tables(scores.details))
     content = {
         "reference": str(flags.reference),
         "estimated": str(flags.estimated),
-        "tagging": scores.tagging,
-        "detection": scores.detection,
+        **scores.details,
         "warnings": scores.warnings,
     }
     _write(flags.output, content)
@@ -128,55 +128,64 @@ def _evaluate_lists(flags: argparse.Namespace) -> None:
 
 def _evaluate_system(flags: argparse.Namespace) -> None:
     """Scores a model, or posteriors, on a split of a feature store."""
-    from gcrnn_jax import system
-    from gcrnn_jax.report import subjects
-    from gcrnn_jax.report.page import write_page
-    from gcrnn_jax.report.systems import (
-        CHOSEN_HERE,
-        Judge,
-        classes_table,
-        systems_table,
-    )
+    from gcrnn_jax.metrics.evaluator import CHOSEN_HERE, Evaluator
+    from gcrnn_jax.report.systems import classes_table, systems_table
+    from gcrnn_jax.training.parallel import configure_jax
 
-    system.configure_jax()
-    scored, fit = _labelled(flags)
+    configure_jax()
+    scored, fit = _predict_or_load(flags)
     split, name = scored.split, str(flags.model or flags.posteriors)
     if fit is not None and fit.split is split:
         raise ConfigError(
             f"--fit: thresholds found on {split.name} say nothing when scored on it"
         )
-    judge = Judge(split, fit and fit.split)
-    rows = [judge.fixed(name, scored.posteriors)]
+    evaluator = Evaluator(split, fit and fit.split)
+    rows = [evaluator.with_own_thresholds(name, scored.posteriors)]
     if fit is not None:
-        rows.insert(0, judge.found(name, scored.posteriors, fit.posteriors))
+        fitted = (name, scored.posteriors, fit.posteriors)
+        rows.insert(0, evaluator.with_fitted_thresholds(*fitted))
     print(f"{split.name}: {len(split)} clips\n\n{systems_table(rows)}\n")
     print(classes_table(rows[0].scores))
     if CHOSEN_HERE in (row.thresholds for row in rows):
         print("\nits thresholds were chosen on these clips: others would score lower")
     if flags.report:
-        where = {"root": flags.root, "is_own_data": not flags.store}
-        subject = subjects.of_evaluation(Path(name), scored, rows, **where)
-        write_page(flags.report, subject)
-        print(f"\nwrote {flags.report}")
-    content = {"system": name, "data_sha256": split.data_sha256, "split": split.name}
-    content |= {"thresholds": rows[0].thresholds}
-    content |= {"postprocessing": rows[0].postprocessing}
-    content |= {
-        "tagging": rows[0].scores.tagging,
-        "detection": rows[0].scores.detection,
+        _write_report(flags, scored, rows)
+    content = {
+        "system": name,
+        "data_sha256": split.data_content_hash,
+        "split": split.name,
+        "thresholds": rows[0].thresholds,
+        "postprocessing": rows[0].postprocessing,
+        **rows[0].scores.details,
     }
     _write(flags.output, content)
 
 
-def _labelled(flags: argparse.Namespace):
+def _write_report(flags: argparse.Namespace, scored, rows) -> None:
+    from gcrnn_jax.report.page import write_page
+    from gcrnn_jax.report.report_data import collect_evaluation
+    from gcrnn_jax.runs.run import find_run
+
+    data = collect_evaluation(
+        flags.model or flags.posteriors,
+        scored,
+        rows,
+        run=find_run(flags.model) if flags.model else None,
+        root=flags.root,
+        is_own_data=not flags.store,
+    )
+    write_page(flags.report, data)
+    print(f"\nwrote {flags.report}")
+
+
+def _predict_or_load(flags: argparse.Namespace):
     """What to score, and what to find thresholds on, if anything."""
-    from gcrnn_jax import inference
     from gcrnn_jax.data.store import FeatureStore
+    from gcrnn_jax.runs.labelled import load_labelled, predict_splits
 
     if flags.model:
         names = [flags.split, flags.fit] if flags.fit else [flags.split]
-        options = {"store": flags.store, "root": flags.root}
-        found = inference.predict_splits(flags.model, names, **options)
+        parts = predict_splits(flags.model, names, store=flags.store, root=flags.root)
     else:
         has_useless_root = flags.root and not flags.report
         if not flags.store or has_useless_root or flags.split:
@@ -186,8 +195,8 @@ def _labelled(flags: argparse.Namespace):
             )
         store = FeatureStore.open(flags.store)
         paths = [flags.posteriors, Path(flags.fit)] if flags.fit else [flags.posteriors]
-        found = [inference.load_labelled(path, store) for path in paths]
-    return found[0], found[1] if flags.fit else None
+        parts = [load_labelled(path, store) for path in paths]
+    return parts[0], parts[1] if flags.fit else None
 
 
 def _write(path: Path | None, content: dict) -> None:

@@ -4,10 +4,11 @@ r"""Exports a model to programs that run without this package: StableHLO and ONN
 
 writes runs/sed/averaged_exported with model.stablehlo (of features),
 waveform.stablehlo (of waveforms), model.onnx (of features), card.json and a README.md
-with six lines for the use of each and ten, in NumPy, from waveforms to features. Batch
-and time are free. Before anything is kept, each program is compared with the model on a
-CPU, on noise and recordings of three lengths: StableHLO in a process of its own, ONNX
-in onnxruntime. They may differ by at most 1e-5; by how much they do is in the card.
+with six lines for the use of each, and the way from waveforms to features in NumPy.
+Batch and time are free. Before anything is kept, each program is compared with the
+model on a CPU, on noise and recordings of three lengths: StableHLO in a process of its
+own, ONNX in onnxruntime. They may differ by at most 1e-5; by how much they do is in the
+card.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcrnn_jax.errors import ConfigError, run_command
+from gcrnn_jax.errors import run_command
 
 EXAMPLES = """\
 examples:
@@ -31,28 +32,17 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     # the comparison is of what each program computes, not of accelerators' rounding
     jax.config.update("jax_platforms", "cpu")
-    from gcrnn_jax import system
-    from gcrnn_jax.exporting.exportable import exportable
-    from gcrnn_jax.exporting.folder import (
-        check_output,
-        check_packages,
-        export_model,
-    )
-    from gcrnn_jax.training.checkpoints import load_model, trained_path
+    from gcrnn_jax.exporting import export_model
+    from gcrnn_jax.runs import load_model
+    from gcrnn_jax.runs.run import trained_model_path
+    from gcrnn_jax.training.parallel import configure_jax
 
-    formats = tuple(dict.fromkeys(flags.formats.split(",")))
-    check_packages(formats)
-    system.configure_jax(cpu_devices=1)
+    configure_jax(cpu_devices=1)
     path = Path(os.path.abspath(flags.model))
     output = flags.output or path.with_name(f"{path.name}_exported")
-    check_output(output)
-    stored = load_model(path)
-    print(f"exporting {trained_path(path)}", flush=True)
-    try:
-        model = exportable(stored)
-    except (TypeError, ValueError) as error:  # a network's field of another version
-        raise ConfigError(f"{flags.model}: {error}") from None
-    card = export_model(model, output, formats)
+    model = load_model(path)
+    print(f"exporting {trained_model_path(path)}", flush=True)
+    card = export_model(model, output, tuple(dict.fromkeys(flags.formats.split(","))))
     for program, entries in card["exported"]["parity"]["programs"].items():
         largest = max(entry["largest_difference"] for entry in entries)
         size = (output / program).stat().st_size
@@ -67,24 +57,13 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "model",
-        type=Path,
-        metavar="MODEL",
-        help="a run's folder (its averaged model), an averaged model or a checkpoint",
-    )
-    parser.add_argument(
-        "--formats",
-        default="stablehlo,onnx",
-        metavar="LIST",
-        help="default: %(default)s; `predict` runs what has stablehlo",
-    )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        metavar="FOLDER",
-        help="default: MODEL_exported, beside the model; replaced if it is there",
-    )
+    add, formats = parser.add_argument, "stablehlo,onnx"
+    model = "a run's folder (its averaged model), an averaged model or a checkpoint"
+    add("model", type=Path, metavar="MODEL", help=model)
+    format_help = "default: %(default)s; `predict` runs what has stablehlo"
+    add("--formats", default=formats, metavar="LIST", help=format_help)
+    output = "default: MODEL_exported, beside the model; replaced if it is there"
+    add("--output", type=Path, metavar="FOLDER", help=output)
     return parser
 
 

@@ -1,36 +1,42 @@
 r"""Trains, evaluates and reports one system of audio tagging and event detection.
 
     python -m gcrnn_jax.main --config=configs/sed.py
-    python -m gcrnn_jax.main --config=configs/sed.py --config.data.root=FOLDER \
+    python -m gcrnn_jax.main --config=few_clips --config.data.root=FOLDER \
         --config.model.filters=16 --workdir=runs/small
 
 Without --config.data.root it trains on built-in soundscapes. The same command again
 continues where it stopped, and on a finished run evaluates.
 
-    --config=FILE                 the configuration, as configs/sed.py
+    --config=FILE                 the configuration: a file as configs/sed.py, or the
+                                  name of one of the package, as sed
     --config.SECTION.FIELD=VALUE  sets a field of it; configs/sed.py explains each
     --workdir=FOLDER              of the run; default: runs/NAME of the configuration
 """
 
 import contextlib
 import dataclasses
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from absl import flags, logging
 
 from gcrnn_jax.allocator import restart_tuned
 from gcrnn_jax.errors import ConfigError, exit_at_signals, run_command
 
+if TYPE_CHECKING:
+    from gcrnn_jax.config import Config
+    from gcrnn_jax.data.store import FeatureStore
+    from gcrnn_jax.inference import TrainedModel
+    from gcrnn_jax.runs import Run
 
-def run(config: dict[str, Any], workdir: Path) -> None:
+
+def run(config: "Config", workdir: Path) -> None:
     """Trains the configured system in workdir, unless that is done, and reports.
 
     Args:
-        config: Plain dictionaries and values, as of `configs/sed.py`.
+        config: Of the system.
         workdir: Made if it is not there; locked while the run lasts.
 
     Raises:
@@ -38,136 +44,133 @@ def run(config: dict[str, Any], workdir: Path) -> None:
     """
     import jax
 
-    from gcrnn_jax import check_config, system
-    from gcrnn_jax import workdir as folders
     from gcrnn_jax.data.atomic_files import locked, make_folder
+    from gcrnn_jax.runs import Run
     from gcrnn_jax.training import parallel
 
-    check_config.check_config(config)
-    size = config["sampling"]["batch_size"] // parallel.num_processes()
-    system.configure_jax(size, config["parallel"]["cpu_devices"])
+    size, remainder = divmod(config.sampling.batch_size, parallel.num_processes())
+    if remainder:
+        raise ConfigError(
+            f"sampling.batch_size: {config.sampling.batch_size} clips do not divide "
+            f"among {parallel.num_processes()} processes"
+        )
+    parallel.configure_jax(size, config.parallel.cpu_devices)
     with parallel.exit_all_on_failure():
-        check_config.check_shapes(config, len(jax.devices()))
-        first = jax.process_index() == 0
+        config.check_shapes(len(jax.devices()))
+        is_first = jax.process_index() == 0
         make_folder(workdir)
-        with locked(workdir) if first else contextlib.nullcontext():
-            folders.check_same_run(workdir, config)
+        with locked(workdir) if is_first else contextlib.nullcontext():
+            this_run = Run(workdir, config)
+            this_run.check_config()
             parallel.barrier("every process has compared the configuration")
-            if first:
-                folders.write_config(workdir, config)
-            _train_and_report(config, workdir)
+            if is_first:
+                this_run.write_config()
+            _train_and_report(this_run)
         parallel.barrier("the first process has reported")
 
 
-def _train_and_report(config: dict[str, Any], workdir: Path) -> None:
+def _train_and_report(run: "Run") -> None:
     import jax
 
-    from gcrnn_jax import inference, system
-    from gcrnn_jax.metrics.scoring import decide, score
-    from gcrnn_jax.prepare import summary
-    from gcrnn_jax.report import curves
+    from gcrnn_jax.data.preparation import summary
+    from gcrnn_jax.inference import ModelCard, TrainedModel
+    from gcrnn_jax.metrics import decide, score
+    from gcrnn_jax.metrics.scoring import epoch_line
+    from gcrnn_jax.runs import open_store, train_run
     from gcrnn_jax.training import parallel
-    from gcrnn_jax.workdir import check_same_data, write_data
 
-    epochs = config["training"]["num_epochs"]
-    fused = system.parse_epochs(config["fusion"]["epochs"], epochs)
-    store = system.open_store(config)
-    if jax.process_index() == 0:
-        write_data(workdir, store)
-        check_same_data(workdir, store)
+    length, is_first = run.config.training, jax.process_index() == 0
+    store = open_store(run.config)
+    if is_first:
+        run.write_data(store)
+        run.check_data(store)
         print(f"{summary(store)}\nfeatures in {store.path}", flush=True)
         if "held_out" in store.splits:
             print(f"held out of training: {len(store.splits['held_out'])} clips")
     mesh = parallel.make_mesh()
-    predict = inference.make_predictor(system.make_card(config, store), mesh)
-    name = "validation" if "validation" in store.splits else None
-    watched = inference.find_split(store, name)
+    card = ModelCard.from_run(run.config, store)
+    model = TrainedModel.create(card, None, mesh=mesh)
+    watched = store.find_split("validation" if "validation" in store.splits else None)
+    kept = {*run.config.fusion.epochs(length.num_epochs), length.num_epochs}
 
     def on_epoch(epoch: int, state) -> str:
-        variables = {"params": state.params, "batch_stats": state.batch_stats}
-        posteriors = predict(variables, watched)
-        scores = score(
-            decide(posteriors, posteriors.postprocessing), posteriors, watched
-        )
-        if jax.process_index() == 0:
-            if epoch in (*fused, epochs):
-                posteriors.save(inference.posteriors_path(workdir, watched, epoch))
-            curves.keep_scores(workdir, epoch, watched.name, scores)
-        return f"epoch {epoch}/{epochs}: {_one_line(watched.name, scores)}"
+        posteriors = model.replace(variables=state.variables).predict(watched)
+        decisions = decide(posteriors, posteriors.postprocessing)
+        scores = score(decisions, posteriors, watched)
+        if is_first:
+            if epoch in kept:
+                posteriors.save(run.posteriors(watched, epoch))
+            run.append_scores(epoch, watched.name, scores)
+        return f"epoch {epoch}/{length.num_epochs}: {epoch_line(watched.name, scores)}"
 
-    trained = system.train_run(config, store, workdir, mesh, on_epoch)
-    if not trained and jax.process_index() == 0:
-        print(f"{workdir} is finished ({epochs} epochs): evaluating")
-    _report(config, workdir, store, predict, fused)
-
-
-def _one_line(split: str, scores) -> str:
-    line = f"{split} mAP {100 * scores.tagging.mean_average_precision:.1f}"
-    line += f", tag F1 {100 * scores.tagging.micro.f1:.1f}"
-    if scores.detection:
-        line += f", 1-s F1 {100 * scores.detection.micro.f1:.1f}"
-    return line
+    was_trained = train_run(run, store, mesh, on_epoch)
+    if not was_trained and is_first:
+        print(f"{run.folder} is finished ({length.num_epochs} epochs): evaluating")
+    averaged = run.average(model)
+    _report(run, store, model, averaged)
 
 
-def _report(config, workdir: Path, store, predict, fused: list[int]) -> None:
+def _report(
+    run: "Run", store: "FeatureStore", model: "TrainedModel", averaged: "TrainedModel"
+) -> None:
     """Scores the last epoch, the fused epochs and the averaged weights side by side."""
     import jax
 
-    from gcrnn_jax import inference
-    from gcrnn_jax.average_checkpoints import average
     from gcrnn_jax.detection.posteriors import fuse
-    from gcrnn_jax.report import examples, subjects, systems
+    from gcrnn_jax.metrics import Evaluator
+    from gcrnn_jax.report import examples, report_data, systems
     from gcrnn_jax.report.page import write_page
-    from gcrnn_jax.training.checkpoints import save_model
 
-    last = config["training"]["num_epochs"]
-    split = inference.find_split(store, None)
-    fit_split = inference.find_fit_split(store, split)
-    averaged = average(inference.load_epoch(workdir, config, e) for e in fused)
+    last = run.config.training.num_epochs
+    fused = run.config.fusion.epochs(last)
+    split = store.find_split(None)
+    fit_split = store.find_fit_split(split)
 
-    def posteriors_of(split):
-        """Of the three systems."""
-        of_epochs = inference.epoch_posteriors(
-            workdir, config, [*fused, last], split=split, predict=predict
-        )
-        fused_epochs = fuse(of_epochs[:-1])
-        return of_epochs[-1], fused_epochs, predict(averaged.variables, split)
+    def posteriors_of_systems(split):
+        of_epochs = list(run.predict_epochs([*fused, last], split, model))
+        return of_epochs[-1], fuse(of_epochs[:-1]), averaged.predict(split)
 
-    reported = posteriors_of(split)
-    fitting = posteriors_of(fit_split) if fit_split else (None, None, None)
-    judge = systems.Judge(split, fit_split, **config["thresholds"])
-    epochs = config["fusion"]["epochs"]
+    reported = posteriors_of_systems(split)
+    fitting = posteriors_of_systems(fit_split) if fit_split else (None, None, None)
+    per_class = run.config.thresholds.per_class
+    evaluator = Evaluator(split, fit_split, per_class=per_class)
+    epochs = run.config.fusion
     names = (f"epoch {last}", f"epochs {epochs} fused", f"epochs {epochs} averaged")
-    rows = [judge.found(*row) for row in zip(names, reported, fitting, strict=True)]
-    rows += [judge.fixed(*row) for row in zip(names, reported, strict=True)]
-    rows.append(judge.constant(reported[0]))
-    found = {"postprocessing": dataclasses.asdict(rows[2].for_new_clips)}
-    averaged.card.update(found)
-    save_model(workdir / "averaged", averaged)  # by all processes, as orbax wants
-    chosen, folder = rows[1], workdir / "results" / split.name
-    shown = examples.choose_cases(chosen, split)
-    attention = predict.attention(averaged.variables, shown.part_of(split))
+    rows = [
+        evaluator.with_fitted_thresholds(*row)
+        for row in zip(names, reported, fitting, strict=True)
+    ]
+    rows += [
+        evaluator.with_own_thresholds(*row) for row in zip(names, reported, strict=True)
+    ]
+    rows.append(evaluator.best_constant(reported[0]))
+    card = dataclasses.replace(
+        averaged.card, postprocessing=rows[2].fitted_postprocessing
+    )
+    averaged.replace(card=card).save(run.averaged)  # by all processes, as orbax wants
+    chosen, folder = rows[1], run.results(split)
+    selection = examples.select_examples(chosen, split)
+    attention = averaged.attention(selection.select(split))
     if jax.process_index() != 0:
         return
-    systems.write_results(folder, rows, chosen, data_sha256=store.data_sha256)
+    systems.write_results(folder, rows, chosen, data_sha256=store.content_hash)
     print(f"\n{split.name}: {len(split)} clips. {_explain(fit_split)}\n")
     print(systems.systems_table(rows))
     print(f"\n{chosen.system}, every class (%)\n")
     print(systems.classes_table(chosen.scores))
     print(f"\nwrote {folder}: scores.json, events.csv, tags.csv, posteriors.npz")
-    print(f"wrote {workdir / 'averaged'}: the model of averaged weights")
-    subject = subjects.of_run(
-        workdir,
-        config,
+    print(f"wrote {run.averaged}: the model of averaged weights")
+    page = report_data.collect_run(
+        run,
         store,
         split,
         note=_explain(fit_split),
         rows=rows,
-        chosen=chosen,
-        shown=shown,
+        main_row=chosen,
+        selection=selection,
         attention=attention,
     )
-    write_page(folder / "report.html", subject)
+    write_page(folder / "report.html", page)
     print(f"wrote {folder / 'report.html'}: the same as a page, with examples to hear")
 
 
@@ -208,28 +211,40 @@ def _define_flags() -> None:
         )
 
 
-def _parse(argv: list[str]) -> tuple[dict[str, Any], Path]:
+def _parse(argv: list[str]) -> tuple["Config", Path]:
     """Reads the flags; every mistake in them is a ConfigError that names it."""
-    from ml_collections import config_flags
+    from gcrnn_jax.config import Config, flags_with_todays_names
 
     _define_flags()
+    argv, name = _with_config_file(flags_with_todays_names(argv))
     try:
         rest = flags.FLAGS(argv)
-        config = flags.FLAGS.config
-        config = None if config is None else json.loads(config.to_json())
+        values = flags.FLAGS.config.to_dict()
     except flags.Error as error:
         raise ConfigError(str(error)) from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         detail = error.args[0] if error.args else error  # str() of a KeyError quotes it
         raise ConfigError(f"bad --config override: {detail}") from error
-    except OSError as error:
+    except (ImportError, OSError) as error:
         raise ConfigError(f"--config: {error}") from error
     if len(rest) > 1:
         raise ConfigError(f"unexpected arguments {rest[1:]}: flags start with --")
-    if config is None:
-        raise ConfigError("--config is missing, such as --config=configs/sed.py")
-    file = config_flags.get_config_filename(flags.FLAGS["config"])
-    return config, Path(flags.FLAGS.workdir or f"runs/{Path(file).stem}")
+    return Config.from_dict(values), Path(flags.FLAGS.workdir or f"runs/{name}")
+
+
+def _with_config_file(argv: list[str]) -> tuple[list[str], str]:
+    """Puts the path of the configuration in the place of its name; returns both."""
+    from gcrnn_jax.config import find_config
+
+    for place, argument in enumerate(argv):
+        flag, equals, value = argument.partition("=")
+        if flag in ("--config", "-config"):
+            if not equals and place + 1 < len(argv):
+                value = argv.pop(place + 1)
+            path = find_config(value)
+            argv[place] = f"--config={path}"
+            return argv, path.stem
+    raise ConfigError("--config is missing, such as --config=configs/sed.py")
 
 
 if __name__ == "__main__":

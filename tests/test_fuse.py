@@ -10,7 +10,7 @@ from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError, DataError
 
-PLAIN = Postprocessing(0.5, 0.5, 0.0, 0.0, gated=False, at_least_one_tag=False)
+PLAIN = Postprocessing(0.5, 0.5, 0.0, 0.0, False, False, 1.0, 0.0)
 LABEL = np.array([[1, 0], [0, 1], [1, 1], [0, 0]], bool)
 
 

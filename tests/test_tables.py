@@ -1,115 +1,141 @@
-"""The tables of all systems: trained once, scored, written."""
+"""The tables of all systems: trained once, scored, written; and those that are kept."""
 
 import json
-from dataclasses import replace
+import re
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from benchmarks import scored_tables
-from benchmarks.scored_tables import Scored
-from benchmarks.systems import TAGGING, System
+from benchmarks import scored_tables, tables
+from benchmarks.scored_tables import differences_of, markdown
+from benchmarks.systems import ABLATIONS, SYSTEMS, TAGGING, Paper, System
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
-from gcrnn_jax.metrics.bootstrap import ClipCounts, bootstrap
-from gcrnn_jax.workdir import read_config
+from gcrnn_jax.errors import ConfigError
+from gcrnn_jax.metrics.bootstrap import bootstrap
+from tests.conftest import make_folder
 
 # seconds instead of hours
 TINY = (
-    "--config.front_end.clip_s=1.0",
+    "--config.front_end.clip_s=0.7",
     "--config.data.num_workers=1",
+    "--config.model.filters=2",
+    "--config.model.last_filters=4",
+    "--config.model.rnn_units=2",
     "--config.sampling.batch_size=4",
     "--config.training.steps_per_epoch=1",
     "--config.training.num_epochs=2",
     "--config.fusion.epochs=1:2",
 )
+KEPT = Path(__file__).parents[1] / "benchmarks"
 
 
-@pytest.fixture(scope="module")
-def tables(commands, tmp_path_factory):
-    from tests.conftest import make_folder
-
-    root = make_folder(
-        tmp_path_factory.mktemp("data"), {"training": 9, "validation": 6}
-    )
+def test_rows_are_trained_once_and_scored_side_by_side(tmp_path, monkeypatch):
+    folder = make_folder(tmp_path / "data", {"training": 6, "validation": 6})
     events = [f"validation{n}_0.000_10.000.wav\t0.0\t0.3\tCar\n" for n in range(6)]
-    (root / "groundtruth_strong_label_validation_set.csv").write_text("".join(events))
-    output = tmp_path_factory.mktemp("tables")
-
-    def run(*rows):
-        flags = (f"--root={root}", f"--output={output}", "--small", *TINY)
-        return commands.run("--rows", *rows, *flags, module="benchmarks.tables")
-
-    return run, output
-
-
-def test_rows_are_trained_once_and_scored_side_by_side(tables):
-    run, output = tables
-    first = run("mlp", "at_one_epoch", "at")
-    assert first.returncode == 0, first.stderr
+    (folder / "groundtruth_strong_label_validation_set.csv").write_text("".join(events))
+    monkeypatch.setenv("GCRNN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("gcrnn_jax.system.configure_jax", lambda: None)
+    output = tmp_path / "output"
+    rows = ("--rows", "at_one_epoch", "at")
+    tables.main([f"--root={folder}", f"--output={output}", *rows, *TINY])
     text = (output / "tables.md").read_text()
     assert text.count("\n| gated CRNN log-mel |") == 2
-    assert "| gated CRNN log-mel, last epoch | gated CRNN log-mel | F1 |" in text
+    assert "| gated CRNN log-mel, last epoch | gated CRNN log-mel | tag F1 |" in text
     content = json.loads((output / "tables.json").read_text())
+    assert text == markdown(content)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", content["date"]) and "commit" in content
     scores = {row["key"]: row["scores"]["found"] for row in content["systems"]}
-    assert list(scores) == ["mlp", "at_one_epoch", "at"] and content["clips"] == 6
-    score = scores["mlp"]["segment_f1"]
+    assert list(scores) == ["at_one_epoch", "at"] and content["clips"] == 6
+    score = scores["at"]["segment_f1"]
     assert score["interval"]["low"] <= score["value"] <= score["interval"]["high"]
     [difference] = [
         one["difference"]["value"]
         for one in content["differences"]
-        if one["thresholds"] == "found" and one["from"] == "at_one_epoch"
+        if one["thresholds"] == "found" and one["task"] == "tagging"
     ]
-    values = [scores[key]["f1"]["value"] for key in ("at_one_epoch", "at")]
+    values = [scores[key]["f1"]["value"] for key in scores]
     assert difference == pytest.approx(values[1] - values[0])
     # the scores of a row are those that its own run reports
-    [mlp] = output.glob("runs/mlp/results/validation/scores.json")
-    reported = json.loads(mlp.read_text())["systems"][1]["tagging"]["micro"]["f1"]
-    assert reported == pytest.approx(scores["mlp"]["f1"]["value"])
-
-    assert read_config(output / "runs" / "at")["model"]["filters"] == 16  # --small
-
-    log = output / "runs" / "at" / "metrics.jsonl"
-    before = log.stat().st_mtime_ns
-    second = run("at")
-    assert second.returncode == 0, second.stderr
-    assert "is finished" in (output / "runs" / "at" / "output.txt").read_text()
-    assert log.stat().st_mtime_ns == before
+    [reported] = output.glob("runs/at/results/validation/scores.json")
+    [last, fused, *_] = json.loads(reported.read_text())["systems"]
+    for score, one in zip(scores.values(), (last, fused), strict=True):
+        assert one["tagging"]["micro"]["f1"] == pytest.approx(score["f1"]["value"])
+    assert [run.name for run in (output / "runs").iterdir()] == ["at"]
 
 
-def test_a_row_of_other_flags_is_no_row_of_this_table(tables):
-    run, _ = tables
-    wrong = run("at", "--config.seed=1")
-    assert wrong.returncode == 2 and "seed: 0 -> 1" in wrong.stderr
+def test_a_run_is_started_once_with_all_flags_and_its_failure_is_passed_on(
+    tmp_path, monkeypatch
+):
+    started = []
+
+    def start(command, **_):
+        started.append(command)
+        return SimpleNamespace(returncode=2)
+
+    monkeypatch.setattr(tables.subprocess, "run", start)
+    rows = ("--rows", "at_one_epoch", "at")
+    with pytest.raises(SystemExit) as ending:
+        tables.main([f"--output={tmp_path}", *rows, "--small", "--config.seed=1"])
+    assert ending.value.code == 2
+    [[_, *command]] = started
+    assert command[:3] == ["-m", "gcrnn_jax.main", "--config=configs/at.py"]
+    workdir = f"--workdir={tmp_path}/runs/at"
+    assert command[-2:] == ["--config.seed=1", workdir]
+    assert "--config.model.filters=16" in command  # --small
+
+    monkeypatch.setattr("gcrnn_jax.system.configure_jax", lambda: None)
+    monkeypatch.setattr(tables, "_train", lambda *run: started.append(run))
+    monkeypatch.setattr(scored_tables, "write_tables", lambda *_, **__: sys.exit(0))
+    with pytest.raises(SystemExit):
+        tables.main([f"--output={tmp_path}", *rows, "mlp"])
+    assert [run[0].name for run in started[1:]] == ["at", "mlp"]
 
 
-def test_an_unknown_row_or_flag_is_named(tables):
-    run, _ = tables
-    wrong = run("mlp", "cnn")
-    assert wrong.returncode == 2 and "cnn" in wrong.stderr
-    wrong = run("mlp", "--seed=1")
-    assert wrong.returncode == 2 and "--seed=1" in wrong.stderr
+@pytest.mark.parametrize(
+    ("flags", "name"), [(("--rows", "mlp", "cnn"), "cnn"), (("--seed=1",), "--seed=1")]
+)
+def test_an_unknown_row_or_flag_is_named(tmp_path, flags, name):
+    with pytest.raises(ConfigError, match=name):
+        tables.main([f"--output={tmp_path}", *flags])
 
 
 def test_a_difference_is_what_the_second_system_has_more():
     hits = {"at_one_epoch": 10, "at": 40}
-    rows = dict.fromkeys(hits)  # of which nothing is asked but their order
-    counts = [
-        ClipCounts(np.array([[n < hit, 1, 1] for n in range(50)], int), None)
-        for hit in hits.values()
-    ]
+    counts = {
+        key: {"tagging": np.array([[n < hit, 1, 1] for n in range(50)], int)}
+        for key, hit in hits.items()
+    }
     for order in (list(hits), list(hits)[::-1]):
-        by_key = dict(zip(hits, counts, strict=True))
-        scored = Scored(
-            {key: rows[key] for key in order}, bootstrap([by_key[key] for key in order])
-        )
-        [(one, other, score, difference)] = scored_tables._compared(
-            TAGGING, list(hits), scored
-        )
+        systems = {key: SYSTEMS[key] for key in order}
+        scores = bootstrap([counts[key] for key in order])
+        [(one, other, score, difference)] = differences_of(TAGGING, systems, scores)
         assert (one, other, score) == ("at_one_epoch", "at", "f1")
         assert difference.value == pytest.approx(0.6)
         assert difference.is_significant and difference.interval.low > 0
+
+
+@pytest.mark.parametrize("name", ["tables", "ablations"])
+def test_the_tables_that_are_kept_are_those_of_their_json_and_of_the_paper(name):
+    content = json.loads((KEPT / f"results/{name}_weak_esc10.json").read_text())
+    assert (KEPT / f"{name}_weak_esc10.md").read_text() == markdown(content)
+    systems = {"tables": SYSTEMS, "ablations": ABLATIONS}[name]
+    assert [row["key"] for row in content["systems"]] == list(systems)
+    for row in content["systems"]:
+        system = systems[row["key"]]
+        assert (row["system"], tuple(row["tasks"])) == (system.name, system.tasks)
+        assert row["paper"] == asdict(system.paper)
+
+
+def test_figures_of_the_paper_are_printed_by_task():
+    fusion, ensemble = SYSTEMS["at_fusion"].paper, SYSTEMS["cnn_ensemble"].paper
+    assert fusion.text("tagging") == "57.7 (56.5, 58.9) / 55.6 (61.4, 50.8)"
+    assert ensemble.text("detection") == "- / 55.5, 0.66"
+    assert fusion.text("detection") == Paper().text("tagging") == ""
 
 
 def test_a_system_is_fused_decided_and_weighted_as_its_row_says(monkeypatch):
@@ -118,8 +144,10 @@ def test_a_system_is_fused_decided_and_weighted_as_its_row_says(monkeypatch):
         event_threshold=0.5,
         gap_s=0.0,
         min_event_s=0.0,
-        gated=True,
+        require_clip_tag=True,
         at_least_one_tag=False,
+        hysteresis=1.0,
+        median_s=0.0,
     )
     asked = {}
 
@@ -136,14 +164,14 @@ def test_a_system_is_fused_decided_and_weighted_as_its_row_says(monkeypatch):
     )
     split = SimpleNamespace(name="validation")
     fused = System("fused", ("a", "b"), (TAGGING,))
-    found = scored_tables._posteriors(fused, ["a", "b"], split)
+    posteriors = scored_tables._posteriors(fused, ["a", "b"], split)
     assert asked == {"paths": ["a", "b"], "epochs": None, "split": "validation"}
-    assert found.postprocessing == decide
+    assert posteriors.postprocessing == decide
     assert scored_tables._members(fused, ["a", "b"]) == ["a", "b"]
 
-    last = replace(fused, is_fused=False, postprocessing={"gated": False})
-    found = scored_tables._posteriors(last, ["a"], split)
+    last = replace(fused, is_fused=False, postprocessing={"require_clip_tag": False})
+    posteriors = scored_tables._posteriors(last, ["a"], split)
     assert asked["epochs"] == "7"
-    assert found.postprocessing == replace(decide, gated=False)
+    assert posteriors.postprocessing == replace(decide, require_clip_tag=False)
     chosen = replace(fused, choose="held_out")
     assert scored_tables._members(chosen, ["a", "b"]) == ["b", "b", "held_out"]

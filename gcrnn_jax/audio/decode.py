@@ -1,4 +1,4 @@
-"""Any recording -> mono waveform, or the one code that says why not.
+"""Any recording -> mono waveform, or a code for why it cannot be used.
 
 Nothing here trusts a header: samples are read in blocks of a fixed size up to the
 length that was asked for, whatever length the file claims.
@@ -37,7 +37,7 @@ class Rejected(Exception):  # noqa: N818 - an outcome of a recording, not a faul
     Attributes:
         code: MISSING, NOT_REGULAR, DENIED, EMPTY, FORMAT, CORRUPT, TRUNCATED,
             NONFINITE, RATE, CHANNELS or TOO_SHORT.
-        detail: What was found, in a few words.
+        detail: The reason, in a few words.
     """
 
     def __init__(self, code: str, detail: str):
@@ -75,8 +75,7 @@ def read_waveform(
     Differs: The paper resampled with resampy; soxr agrees to 0.02 in log-mel bins 0-49
         and differs by up to 2 in the top bins, at the filter's edge near 8 kHz.
     """
-    blocks = list(stream_waveform(path, sample_rate_hz, max_s))
-    return np.concatenate(blocks)
+    return np.concatenate(list(stream_waveform(path, sample_rate_hz, max_s)))
 
 
 def stream_waveform(
@@ -86,12 +85,12 @@ def stream_waveform(
 ) -> Iterator[np.ndarray]:
     """Yields the waveform that `read_waveform` returns, float32 [S], block by block.
 
-    However long the recording, a block or two of it are in memory.
+    Only a block or two are in memory, however long the recording.
 
     Raises:
-        Rejected: As soon as a fault is met, blocks may have been yielded before.
+        Rejected: At the first fault; blocks before it have been yielded.
     """
-    with os.fdopen(open_regular(path), "rb") as file, opened(file) as recording:
+    with os.fdopen(open_regular(path), "rb") as file, open_recording(file) as recording:
         rate_hz = recording.samplerate
         limit = None if max_s is None else math.ceil((max_s + MARGIN_S) * rate_hz)
         left = None if max_s is None else math.ceil(max_s * sample_rate_hz)
@@ -109,11 +108,6 @@ def _mono(
     num_samples = 0
     for block in read_blocks(recording, limit):
         waveform = block.mean(axis=1, dtype=np.float64).astype(np.float32)
-        if not np.isfinite(waveform).all():
-            first = int(np.argmin(np.isfinite(waveform)))
-            raise Rejected(
-                "NONFINITE", f"sample {num_samples + first} is {waveform[first]}"
-            )
         num_samples += len(waveform)
         yield waveform
     if limit is None or num_samples < limit:
@@ -128,7 +122,7 @@ def resample(
     Args:
         blocks: float32 [S] each, one after the other.
         rate_hz: Of the blocks.
-        sample_rate_hz: To be had: ceil(samples * sample_rate_hz / rate_hz) samples.
+        sample_rate_hz: To return: ceil(samples * sample_rate_hz / rate_hz) samples.
     """
     if rate_hz == sample_rate_hz:
         yield from blocks
@@ -140,13 +134,15 @@ def resample(
         num_in, num_out = num_in + len(block), num_out + len(resampled)
         yield resampled
     rest = stream.resample_chunk(np.zeros(0, np.float32), last=True)
-    yield _fix_length(rest, math.ceil(num_in * sample_rate_hz / rate_hz) - num_out)
+    # a resampler adds or drops a sample or two
+    length = math.ceil(num_in * sample_rate_hz / rate_hz) - num_out
+    yield np.pad(rest, (0, max(0, length - len(rest))))[:length]
 
 
 def open_regular(path: str | bytes | os.PathLike) -> int:
     """Opens a regular file to read; rejects anything else without waiting for it."""
     try:
-        # Non-blocking: a FIFO nobody writes to would otherwise hold us for ever.
+        # Non-blocking: opening a FIFO that has no writer would never return.
         descriptor = os.open(os.fsencode(path), os.O_RDONLY | os.O_NONBLOCK)
     except PermissionError:
         raise Rejected("DENIED", "no permission to read it") from None
@@ -179,8 +175,8 @@ class _Sequential(soundfile.SoundFile):
 
 
 @contextlib.contextmanager
-def opened(file: IO[bytes]) -> Iterator[Any]:
-    """Gives a recording whose rate and channels are bearable."""
+def open_recording(file: IO[bytes]) -> Iterator[Any]:
+    """Opens a recording; rejects unsupported rates and channel counts."""
     try:
         # The descriptor is ours to close: on an error libsndfile may or may not.
         recording: Any = _Sequential(file.fileno(), closefd=False)
@@ -189,18 +185,17 @@ def opened(file: IO[bytes]) -> Iterator[Any]:
     with recording:
         rate_hz, channels = recording.samplerate, recording.channels
         if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
-            raise Rejected(
-                "RATE", f"{rate_hz} Hz, not in [{MIN_RATE_HZ}, {MAX_RATE_HZ}] Hz"
-            )
+            detail = f"{rate_hz} Hz, not in [{MIN_RATE_HZ}, {MAX_RATE_HZ}] Hz"
+            raise Rejected("RATE", detail)
         if channels > MAX_CHANNELS:
             raise Rejected("CHANNELS", f"{channels} channels, over {MAX_CHANNELS}")
         yield recording
 
 
 def _open_with_ffmpeg(file: IO[bytes], reason: str) -> Any:
-    """Opens what libsndfile does not know, if it is of FFmpeg's and FFmpeg is there.
+    """Opens a format that libsndfile does not know, where PyAV is installed.
 
-    By its first bytes: FFmpeg takes almost anything for MP3.
+    Only formats known by their first bytes: FFmpeg takes almost anything for MP3.
     """
     file.seek(0)
     head = file.read(12)
@@ -220,20 +215,27 @@ def _open_with_ffmpeg(file: IO[bytes], reason: str) -> Any:
 def read_blocks(
     recording: soundfile.SoundFile, limit: int | None
 ) -> Iterator[np.ndarray]:
-    """Yields float32 [samples, channels], at most `limit` samples in all."""
+    """Yields float32 [samples, channels], at most `limit` samples in all.
+
+    Raises:
+        Rejected: Samples cannot be decoded, or are not finite.
+    """
     block_length = max(1, BLOCK_LENGTH // recording.channels)
     num_samples = 0
     while limit is None or num_samples < limit:
-        wanted = block_length if limit is None else limit - num_samples
+        left = block_length if limit is None else limit - num_samples
+        count = min(block_length, left)
         try:
-            block = recording.read(
-                min(block_length, wanted), dtype="float32", always_2d=True
-            )
+            block = recording.read(count, dtype="float32", always_2d=True)
         except (soundfile.LibsndfileError, ValueError) as error:
             reason = _reason(error, "cannot be decoded")
             raise Rejected("CORRUPT", f"{reason} after sample {num_samples}") from None
         if len(block) == 0:
             break
+        is_finite = np.isfinite(block).all(axis=1)
+        if not is_finite.all():
+            first = num_samples + int(np.argmin(is_finite))
+            raise Rejected("NONFINITE", f"sample {first} is not finite")
         num_samples += len(block)
         yield block
 
@@ -243,11 +245,12 @@ def check_end(
 ) -> None:
     """Raises if the file stops before the end that it declares, or is empty.
 
-    libsndfile shortens WAV and OGG silently; MP3 declares nothing that could be held
-    against it, so what can be decoded counts.
+    libsndfile shortens WAV and OGG silently. MP3 has no reliable length field, so a
+    truncated MP3 cannot be detected.
     """
-    rate_hz = recording.samplerate
-    tolerance = TOLERANCE_S * rate_hz
+    # libsndfile gives the largest number for a FLAC stream of unknown length
+    expected = recording.frames if recording.frames < 2**62 else 0
+    is_short = expected - num_samples > TOLERANCE_S * recording.samplerate
     if recording.format in ("WAV", "WAVEX"):
         missing_s = _missing_wav_s(file)
         if missing_s > TOLERANCE_S:
@@ -255,17 +258,10 @@ def check_end(
     elif recording.format == "OGG":
         if not _has_last_ogg_page(file):
             raise Rejected("TRUNCATED", f"no last page after sample {num_samples}")
-        if recording.frames - num_samples > tolerance:
-            raise Rejected(
-                "CORRUPT", f"{num_samples} of {recording.frames} samples readable"
-            )
-    elif recording.format == "FLAC":
-        # The largest number stands for a stream of unknown length.
-        is_known = recording.frames < 2**62
-        if is_known and recording.frames - num_samples > tolerance:
-            raise Rejected(
-                "TRUNCATED", f"{num_samples} of {recording.frames} samples present"
-            )
+        if is_short:
+            raise Rejected("CORRUPT", f"{num_samples} of {expected} samples readable")
+    elif recording.format == "FLAC" and is_short:
+        raise Rejected("TRUNCATED", f"{num_samples} of {expected} samples present")
     if num_samples == 0:
         raise Rejected("EMPTY", "holds no samples")
 
@@ -290,7 +286,7 @@ def _missing_wav_s(file: IO[bytes]) -> float:
 
 
 def _has_last_ogg_page(file: IO[bytes]) -> bool:
-    """Tells whether the last page is whole and marked as the end of its stream."""
+    """Returns whether the last page is whole and marked as the end of its stream."""
     size = os.fstat(file.fileno()).st_size
     tail_length = min(size, 65536 + 282)  # no page is longer
     file.seek(size - tail_length)
@@ -304,14 +300,6 @@ def _has_last_ogg_page(file: IO[bytes]) -> bool:
     return is_last and len(tail) >= body + sum(tail[start + 27 : body])
 
 
-def _fix_length(waveform: np.ndarray, length: int) -> np.ndarray:
-    """Cuts or zero-pads the last sample or two that a resampler adds or drops."""
-    if len(waveform) < length:
-        return np.pad(waveform, (0, length - len(waveform)))
-    return waveform[:length]
-
-
 def _reason(error: soundfile.LibsndfileError | ValueError, otherwise: str) -> str:
-    told = getattr(error, "error_string", error)
-    text = " ".join(str(told).split()).rstrip(".")
-    return text or otherwise
+    message = getattr(error, "error_string", error)
+    return " ".join(str(message).split()).rstrip(".") or otherwise

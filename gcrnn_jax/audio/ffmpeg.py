@@ -11,20 +11,16 @@ import numpy as np
 class FfmpegRecording:
     """The first audio stream of a file, read as a `soundfile.SoundFile` is.
 
-    Attributes:
-        samplerate: In Hz.
-        channels: How many.
-        format: "FFMPEG", for all of them.
-
     Raises:
         ValueError: FFmpeg knows no audio in the file, or cannot decode it.
     """
 
     format = "FFMPEG"
+    frames = 0  # samples are not counted before the end
 
     def __init__(self, file: IO[bytes]):
         file.seek(0)
-        with _told_plainly():
+        with _as_value_error():
             self._container = av.open(file, mode="r")
         if not self._container.streams.audio:
             raise ValueError("no audio in it")
@@ -55,7 +51,7 @@ class FfmpegRecording:
     def _decode(self, stream) -> Iterator[np.ndarray]:
         layout = stream.layout.name
         planar = av.AudioResampler(format="fltp", layout=layout, rate=self.samplerate)
-        with _told_plainly():
+        with _as_value_error():
             for decoded in self._container.decode(stream):
                 for frame in planar.resample(decoded):
                     block = frame.to_ndarray().T[: self._left]
@@ -65,7 +61,7 @@ class FfmpegRecording:
 
 
 @contextlib.contextmanager
-def _told_plainly() -> Iterator[None]:
+def _as_value_error() -> Iterator[None]:
     try:
         yield
     except av.FFmpegError as error:

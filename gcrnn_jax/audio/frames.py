@@ -1,4 +1,4 @@
-"""Log-mel frames of a waveform that comes in blocks, in the memory of a few."""
+"""Log-mel frames of a waveform that comes in blocks; a few blocks are in memory."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -15,13 +15,15 @@ def stream_log_mel(
 
     Args:
         blocks: Waveforms [S] of any lengths, one after the other.
-        front_end: Its `clip_s` does not count here.
+        front_end: `clip_s` is ignored: all frames are computed.
 
     Yields:
-        float32 [T, M], mel bins of the frames that have become complete; T may be 0.
+        float32 [T, M]: the frames that a block completes; T may be 0.
 
     Example:
-        >>> waveform, front_end = np.sin(np.arange(5000.0)), FrontEnd()
+        >>> from configs import sed
+        >>> front_end = FrontEnd.from_dict(sed.get_config().to_dict()["front_end"])
+        >>> waveform = np.sin(np.arange(5000.0))
         >>> parts = list(stream_log_mel(np.split(waveform, [1700]), front_end))
         >>> [len(part) for part in parts]
         [2, 4]
@@ -36,9 +38,9 @@ def stream_log_mel(
         waveform = np.concatenate([waveform, block[to_skip:]])
         to_skip = max(0, to_skip - len(block))
         frames = front_end.log_mel(waveform)
-        taken = len(frames) * front_end.hop_length
-        to_skip += max(0, taken - len(waveform))  # a hop longer than a frame
-        waveform = waveform[taken:]
+        advance = len(frames) * front_end.hop_length
+        to_skip += max(0, advance - len(waveform))  # a hop longer than a frame
+        waveform = waveform[advance:]
         yield frames
 
 

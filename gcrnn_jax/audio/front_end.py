@@ -3,122 +3,95 @@
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from gcrnn_jax.audio.features import WINDOWS, log_mel, mfcc
-from gcrnn_jax.audio.mel import mel_filter_bank
+from gcrnn_jax.audio import spectrum
 from gcrnn_jax.errors import ConfigError
+from gcrnn_jax.fields import construct
 
 
 @dataclasses.dataclass(frozen=True)
 class FrontEnd:
     """How a waveform becomes the network's input; travels with stores and models.
 
-    Attributes:
-        kind: "log_mel" or "mfcc".
-        sample_rate_hz: Recordings are resampled to it.
-        window: Symmetric "hamming", or "periodic_hamming" or "periodic_hann".
-        window_length: Samples of the window.
-        fft_length: Samples of a frame; the window gets zeros on both sides. 0: as many
-            as the window's.
-        hop_length: Samples between the starts of two frames.
-        centered: Whether frames reach over both ends by half an FFT, the waveform
-            mirrored there.
-        power: Exponent of the magnitude, which is over the window's root sum of
-            squares: 2 gives |X|^2 / sum(w^2).
-        num_mels: Mel bins, also under an MFCC.
-        min_hz: Lower edge of the lowest mel bin.
-        max_hz: Upper edge of the highest mel bin.
-        floor: Added before the log, to the scaled spectrum's mel bins.
-        num_coefficients: Cepstral coefficients ("mfcc" only).
-        delta_width: Frames per derivative ("mfcc" only).
-        clip_s: Longer waveforms are cropped to their first `clip_s` seconds.
+    A kind of features is a subclass, which changes what is not as in log-mel frames.
 
     Raises:
-        ConfigError: A field is ill-typed or contradicts another; names the field.
-
-    Example:
-        >>> front_end = FrontEnd()
-        >>> front_end.num_frames, front_end.num_bins, front_end.hop_s
-        (240, 64, 0.0415)
-        >>> front_end(np.zeros(80000)).shape
-        (119, 64)
+        ValueError: A field has a value that cannot be; names the field.
     """
 
-    kind: str = "log_mel"
-    sample_rate_hz: int = 16000
-    window: str = "hamming"
-    window_length: int = 1024
-    fft_length: int = 0
-    hop_length: int = 664
-    centered: bool = False
-    power: float = 1.0
-    num_mels: int = 64
-    min_hz: float = 0.0
-    max_hz: float = 8000.0
-    floor: float = 1e-8
-    num_coefficients: int = 40
-    delta_width: int = 9
-    clip_s: float = 10.0
+    kind: ClassVar[str]  # name of the features in configurations and on disk
+    sample_rate_hz: int  # recordings are resampled to it
+    window: Literal["hamming", "periodic_hamming", "periodic_hann"]  # first: symmetric
+    window_length: int  # samples
+    fft_length: int  # samples of a frame, the window amid zeros; 0: window_length
+    hop_length: int  # samples between the starts of two frames
+    centered: bool  # frames reach over both ends by half, the waveform mirrored there
+    power: float  # of the magnitude over the window's root sum of squares
+    num_mels: int  # mel bins, M
+    min_hz: float  # lower edge of the lowest mel bin
+    max_hz: float  # upper edge of the highest mel bin
+    floor: float  # added before the log; digital silence becomes ln(floor)
+    clip_s: float  # longer waveforms are cropped to their first `clip_s` seconds
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            _check_type(field.name, getattr(self, field.name), type(field.default))
-            if isinstance(field.default, float):  # 10 and 10.0 are one front end
-                object.__setattr__(self, field.name, float(getattr(self, field.name)))
-        self._check_values()
+        for name, (is_good, text) in self._rules().items():
+            if not is_good:
+                raise ValueError(f"{name} must be {text}, got {getattr(self, name)!r}")
+        if empty := int(np.sum(~self.filter_bank().any(axis=0))):
+            raise ValueError(
+                f"num_mels={self.num_mels} is too many: {empty} of them hold no "
+                f"frequency of an FFT of {self.frame_length} samples"
+            )
 
-    def _check_values(self) -> None:
-        rules = [
-            ("kind", self.kind in ("log_mel", "mfcc"), '"log_mel" or "mfcc"'),
-            ("sample_rate_hz", self.sample_rate_hz > 0, "positive"),
-            ("window", self.window in WINDOWS, f"one of {', '.join(WINDOWS)}"),
-            ("window_length", self.window_length >= 2, "at least 2"),
-            (
-                "fft_length",
+    def _rules(self) -> dict[str, tuple[bool, str]]:
+        """Returns by field whether its value can be, and what can."""
+        return {
+            "sample_rate_hz": (self.sample_rate_hz > 0, "positive"),
+            "window_length": (self.window_length >= 2, "at least 2"),
+            "fft_length": (
                 self.frame_length >= self.window_length,
                 f"0 or at least window_length={self.window_length}",
             ),
-            ("hop_length", self.hop_length >= 1, "at least 1"),
-            ("power", self.power > 0, "positive"),
-            ("num_mels", self.num_mels >= 1, "at least 1"),
-            ("min_hz", self.min_hz >= 0, "at least 0"),
-            (
-                "max_hz",
+            "hop_length": (self.hop_length >= 1, "at least 1"),
+            "power": (self.power > 0, "positive"),
+            "num_mels": (self.num_mels >= 1, "at least 1"),
+            "min_hz": (self.min_hz >= 0, "at least 0"),
+            "max_hz": (
                 self.min_hz < self.max_hz <= self.sample_rate_hz / 2,
                 f"above min_hz={self.min_hz} and up to sample_rate_hz / 2",
             ),
-            ("floor", self.floor > 0, "positive"),
-            (
-                "num_coefficients",
-                self.kind != "mfcc" or 1 <= self.num_coefficients <= self.num_mels,
-                f"from 1 to num_mels={self.num_mels}",
-            ),
-            (
-                "delta_width",
-                self.delta_width >= 3 and self.delta_width % 2 == 1,
-                "odd and at least 3",
-            ),
-            (
-                "clip_s",
+            "floor": (self.floor > 0, "positive"),
+            "clip_s": (
                 0 < self.clip_s < 1e6 and self.clip_length >= self.min_length,
                 f"at least one frame, {self.min_length} samples",
             ),
-        ]
-        for name, is_good, expected in rules:
-            if not is_good:
-                raise ConfigError(
-                    f"front end: {name} must be {expected}, got {getattr(self, name)!r}"
-                )
-        empty = int(np.sum(~self.filter_bank().any(axis=0)))
-        if empty:
-            raise ConfigError(
-                f"front end: num_mels={self.num_mels} is too many for an FFT "
-                f"of {self.frame_length} samples: {empty} mel bins hold no frequency "
-                "of the spectrum"
-            )
+        }
+
+    @property
+    def num_bins(self) -> int:
+        """Values per frame, F."""
+        return self.num_mels
+
+    @property
+    def min_frames(self) -> int:
+        """Fewest frames that features are computed from without repeating any."""
+        return 1
+
+    @property
+    def is_log_magnitude(self) -> bool:
+        """Whether features are logarithms of magnitudes: a gain is a constant."""
+        return False
+
+    def features_from_log_mel(self, log_mel: np.ndarray) -> np.ndarray:
+        """Returns the features of a stretch of log-mel frames: [T, M] -> [T, F]."""
+        return log_mel
+
+    def log_mel_from_features(self, features: np.ndarray) -> np.ndarray | None:
+        """Returns the log-mel frames of features, [T, M]; None: they are lost."""
+        return features
 
     @property
     def clip_length(self) -> int:
@@ -142,84 +115,184 @@ class FrontEnd:
         return last_start // self.hop_length + 1
 
     @property
-    def num_bins(self) -> int:
-        """Values per frame, F."""
-        return self.num_mels if self.kind == "log_mel" else 3 * self.num_coefficients
-
-    @property
     def hop_s(self) -> float:
         """Seconds per frame."""
         return self.hop_length / self.sample_rate_hz
 
+    @property
+    def scaled_window(self) -> np.ndarray:
+        """Window over its root sum of squares, amid zeros: float64 [frame_length]."""
+        return spectrum.unit_window(self.window, self.window_length, self.frame_length)
+
+    @property
+    def _bank(self) -> tuple[int, int, int, float, float]:
+        size = self.sample_rate_hz, self.frame_length
+        return *size, self.num_mels, self.min_hz, self.max_hz
+
     def filter_bank(self) -> np.ndarray:
         """Weights of the mel bins, float64 [frame_length // 2 + 1, num_mels]."""
-        fields = {name: getattr(self, name) for name in _BANK_FIELDS}
-        return mel_filter_bank(fft_length=self.frame_length, **fields)
+        return spectrum.mel_filter_bank(*self._bank)
 
     def __call__(self, waveform: np.ndarray) -> np.ndarray:
         """Returns the features of the first `clip_s` seconds, float32 [<= T, F]."""
         return self.features_from_log_mel(self.log_mel(waveform[: self.clip_length]))
 
     def log_mel(self, waveform: np.ndarray) -> np.ndarray:
-        """Returns the log-mel frames of a waveform of any length, float32 [T, M]."""
-        fields = {name: getattr(self, name) for name in _LOG_MEL_FIELDS}
-        return log_mel(waveform, **fields)
+        """Returns the natural log of the mel-weighted spectrum.
 
-    def features_from_log_mel(self, log_mel: np.ndarray) -> np.ndarray:
-        """Returns the features of a stretch of log-mel frames: [T, M] -> [T, F]."""
-        if self.kind == "log_mel":
-            return log_mel
-        return mfcc(
-            log_mel,
-            num_coefficients=self.num_coefficients,
-            delta_width=self.delta_width,
-        )
+        Frames do not reach over the ends: T = (S - frame_length) // hop_length + 1, and
+        0 for a waveform shorter than one frame. Centered frames do, by half a frame:
+        T = S // hop_length + 1, and 0 for an empty one. The magnitude has the density
+        scale of `scipy.signal.spectrogram` at fs=1, which moves the floor.
 
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the fields as plain values that JSON keeps exactly."""
-        return dataclasses.asdict(self)
+        Args:
+            waveform: [S] of any length, mono, in [-1, 1].
 
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
-        """Returns the front end that `as_dict` described.
+        Returns:
+            float32 [T, M].
 
         Raises:
-            ConfigError: A field is unknown, or its value is not allowed.
+            ValueError: The waveform is not one-dimensional.
+
+        Source: Xu et al., ICASSP 2018; their code: prepare_data.py,
+            `calculate_logmel`. Centering and the window's zeros: librosa.stft.
+        Differs: Centered frames of an odd frame_length number S // hop_length + 1 too;
+            those of librosa may be one fewer.
         """
-        known = [field.name for field in dataclasses.fields(cls)]
-        for name in fields:
-            if name not in known:
-                raise ConfigError(
-                    f"front end: unknown field {name!r}; known: {', '.join(known)}"
-                )
-        return cls(**fields)
+        waveform = np.ascontiguousarray(waveform)
+        if waveform.ndim != 1:
+            raise ValueError(f"waveform must be mono [S], got {waveform.shape}")
+        length = self.frame_length
+        if len(waveform) < self.min_length:
+            return np.zeros((0, self.num_mels), np.float32)
+        if self.centered:
+            half = length // 2
+            waveform = np.pad(waveform, (half, length - half), mode="reflect")
+        frames = np.lib.stride_tricks.sliding_window_view(waveform, length)
+        frames = frames[:: self.hop_length]  # [T, length], still without a copy
+        bands = spectrum.mel_bands(*self._bank)
+        mel = spectrum.mel_spectrum(frames, self.scaled_window, self.power, bands)
+        return np.log(mel + self.floor).astype(np.float32)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns plain values that JSON keeps exactly, those of all kinds.
+
+        Stores and cards on disk hold it and their paths its hash, so that neither
+        names, order nor values may change.
+        """
+        values = {"kind": self.kind, **_CEPSTRAL, **dataclasses.asdict(self)}
+        return {name: values[name] for name in _ON_DISK}
+
+    @staticmethod
+    def from_dict(fields: Mapping[str, Any]) -> "FrontEnd":
+        """Returns the front end that `as_dict` described; errors: `make_front_end`."""
+        return make_front_end(fields)
 
 
-_BANK_FIELDS = ("sample_rate_hz", "num_mels", "min_hz", "max_hz")
-_LOG_MEL_FIELDS = (
-    *_BANK_FIELDS,
-    "window",
-    "window_length",
-    "fft_length",
-    "hop_length",
-    "centered",
-    "power",
-    "floor",
-)
+class LogMel(FrontEnd):
+    """Log-mel frames, F = num_mels."""
+
+    kind = "log_mel"
+
+    @property
+    def is_log_magnitude(self) -> bool:
+        """Whether features are logarithms of magnitudes: a gain is a constant."""
+        return self.power == 1
 
 
-def _check_type(name: str, value: object, expected: type) -> None:
-    """Raises unless the value has the type of the field's default; an int is a float.
+@dataclasses.dataclass(frozen=True)
+class Mfcc(FrontEnd):
+    """Cepstral coefficients with their first and second time derivatives.
 
-    But a bool is no int; and NaN and infinity are refused with the ill-typed.
+    The coefficients are the orthonormal DCT-II over the mel bins; the derivatives are
+    those of a line and of a parabola fitted to `delta_width` frames, at the two ends
+    of the clip to the first and last such frames. F = 3 * num_coefficients:
+    coefficients, deltas, delta-deltas.
+
+    Source: librosa.feature.mfcc and librosa.feature.delta (mode "interp").
+    Differs: A clip of fewer frames than delta_width is fitted with its first and last
+        frame repeated; librosa refuses it.
     """
-    accepted = (int, float) if expected is float else (expected,)
-    is_good = isinstance(value, accepted)
-    if isinstance(value, bool) and expected is not bool:
-        is_good = False
-    if is_good and isinstance(value, float) and not math.isfinite(value):
-        is_good = False
-    if not is_good:
-        raise ConfigError(
-            f"front end: {name} must be {expected.__name__}, got {value!r}"
-        )
+
+    kind = "mfcc"
+    num_coefficients: int  # from the lowest
+    delta_width: int  # frames per derivative
+
+    def _rules(self) -> dict[str, tuple[bool, str]]:
+        return super()._rules() | {
+            "num_coefficients": (
+                1 <= self.num_coefficients <= self.num_mels,
+                f"from 1 to num_mels={self.num_mels}",
+            ),
+            "delta_width": (
+                self.delta_width >= 3 and self.delta_width % 2 == 1,
+                "odd and at least 3",
+            ),
+        }
+
+    @property
+    def num_bins(self) -> int:
+        """Values per frame, F."""
+        return 3 * self.num_coefficients
+
+    @property
+    def min_frames(self) -> int:
+        """Fewest frames that features are computed from without repeating any."""
+        return self.delta_width
+
+    def features_from_log_mel(self, log_mel: np.ndarray) -> np.ndarray:
+        """Returns the features of a stretch of log-mel frames: float32 [T, F]."""
+        num_frames = len(log_mel)
+        if num_frames == 0:
+            return np.zeros((0, self.num_bins), np.float32)
+        from scipy.fft import dct  # slow to import
+        from scipy.signal import savgol_filter
+
+        cepstrum = dct(log_mel.astype(np.float64), type=2, axis=1, norm="ortho")
+        cepstrum = np.asarray(cepstrum)[:, : self.num_coefficients]
+        width = self.delta_width
+        mode = "interp" if num_frames >= width else "nearest"
+        deltas = [
+            np.asarray(savgol_filter(cepstrum, width, n, deriv=n, axis=0, mode=mode))
+            for n in (1, 2)
+        ]
+        return np.concatenate([cepstrum, *deltas], axis=1).astype(np.float32)
+
+    def log_mel_from_features(self, features: np.ndarray) -> None:
+        """Returns None: coefficients that were left out are lost."""
+
+
+KINDS: dict[str, type[FrontEnd]] = {cls.kind: cls for cls in (LogMel, Mfcc)}
+_CEPSTRAL = {"num_coefficients": 40, "delta_width": 9}  # on disk, of other kinds too
+*_FIELDS, _LAST = (field.name for field in dataclasses.fields(FrontEnd))
+_ON_DISK = ("kind", *_FIELDS, *_CEPSTRAL, _LAST)
+
+
+def make_front_end(fields: Mapping[str, Any]) -> FrontEnd:
+    """Builds the front end that a section of a configuration describes.
+
+    Args:
+        fields: "kind" and the fields of its class; those of other kinds are ignored.
+
+    Raises:
+        ConfigError: A field is unknown, missing or ill-typed, or contradicts another;
+            names the field.
+
+    Example:
+        >>> from configs import sed
+        >>> front_end = make_front_end(sed.get_config().to_dict()["front_end"])
+        >>> front_end.num_frames, front_end.num_bins, front_end.hop_s
+        (240, 64, 0.0415)
+        >>> front_end(np.zeros(80000)).shape
+        (119, 64)
+        >>> print(f"{front_end(np.zeros(1024)).max():.2f}")
+        -18.42
+    """
+    kind = fields.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        expected = " or ".join(map(repr, KINDS))
+        raise ConfigError(f"front_end.kind: expected {expected}, got {kind!r}")
+    cls = KINDS[kind]
+    unused = {*_ON_DISK} - {field.name for field in dataclasses.fields(cls)}
+    values = {name: value for name, value in fields.items() if name not in unused}
+    return construct(cls, values, "front_end")

@@ -125,9 +125,10 @@ def _levels(
     if math.ceil(length * front_end.sample_rate_hz - 1e-6) < front_end.min_length:
         yield "TOO_SHORT", f"{length:.4f} s, shorter than one frame"
         return
-    if row.labels and measures.swing < SILENT_SWING:
+    amplitude = measures.peak_amplitude
+    if row.labels and amplitude < SILENT_SWING:
         detail = (
-            f"the mean of its channels moves by {measures.swing:.2g} of full scale, "
+            f"the mean of its channels moves by {amplitude:.2g} of full scale, "
             f"expected {SILENT_SWING:g} or more"
         )
         yield "SILENT", detail

@@ -130,7 +130,7 @@ def segment_roll(
     return roll
 
 
-def segments_of_frames(
+def segments_from_frames(
     roll: np.ndarray, hop_s: float, num_segments: int, segment_s: float = 1.0
 ) -> np.ndarray:
     """Marks the segments that active frames touch: `segment_roll` without the events.
@@ -163,6 +163,28 @@ def frame_times(frames: np.ndarray, hop_s: float) -> np.ndarray:
         hop_s: Seconds a frame.
     """
     return np.round(frames * hop_s, 6)
+
+
+def coarse_frames(
+    frames: np.ndarray, hop_s: float, coarse_hop_s: float, num_coarse: int
+) -> np.ndarray:
+    """The coarse frames that the middles of finer frames lie in.
+
+    Args:
+        frames: int [n], the numbers of the finer frames.
+        hop_s: Seconds a fine frame.
+        coarse_hop_s: Seconds a coarse frame.
+        num_coarse: How many coarse frames there are; the last stands for all after it.
+
+    Returns:
+        int [n].
+
+    Example:
+        >>> coarse_frames(np.arange(6), 0.1, 0.2, 3).tolist()
+        [0, 0, 1, 1, 2, 2]
+    """
+    middles = (frames + 0.5) * hop_s
+    return np.minimum((middles / coarse_hop_s).astype(int), num_coarse - 1)
 
 
 def _column(column: dict[str, int], label: str) -> int:

@@ -1,4 +1,4 @@
-"""Posteriors of one system on one set of clips: made, saved, loaded and fused."""
+"""Posteriors of one system on one set of clips: saved, loaded and fused."""
 
 import dataclasses
 import io
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from gcrnn_jax.data.atomic_files import make_folder, write_atomically
+from gcrnn_jax.detection.events import coarse_frames
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import DataError, GcrnnError
 
@@ -27,7 +28,7 @@ _UNREADABLE = (
 
 @dataclasses.dataclass(frozen=True)
 class PosteriorSet:
-    """What a system says of every clip of a set."""
+    """Posteriors of a system for every clip of a set."""
 
     clip_ids: tuple[str, ...]
     class_names: tuple[str, ...]
@@ -72,7 +73,9 @@ class PosteriorSet:
                     float(archive["hop_s"]),
                     archive["clip"],
                     archive["frame"],
-                    Postprocessing(**json.loads(str(archive["postprocessing"]))),
+                    Postprocessing.from_dict(
+                        json.loads(str(archive["postprocessing"]))
+                    ),
                 )
         except _UNREADABLE as error:
             raise DataError(
@@ -105,15 +108,15 @@ def fuse(systems: Sequence[PosteriorSet]) -> PosteriorSet:
         if not (np.isfinite(other.clip).all() and np.isfinite(other.frame).all()):
             raise DataError(f"system {number + 1} holds posteriors that are not finite")
     finest = min(systems, key=lambda system: system.hop_s)
-    num_frames = finest.frame.shape[1]
-    middles = (np.arange(num_frames) + 0.5) * finest.hop_s
+    frames = np.arange(finest.frame.shape[1])
     # one system after the other: two million clips of ten systems do not fit
     clip = np.zeros(first.clip.shape, np.float64)
-    frame = np.zeros((len(first.clip_ids), num_frames, len(first.class_names)))
+    frame = np.zeros((len(first.clip_ids), len(frames), len(first.class_names)))
     for system in systems:
-        places = np.minimum(middles / system.hop_s, system.frame.shape[1] - 1)
         clip += system.clip
-        frame += system.frame[:, places.astype(int)]
+        frame += system.frame[
+            :, coarse_frames(frames, finest.hop_s, system.hop_s, system.frame.shape[1])
+        ]
     return PosteriorSet(
         first.clip_ids,
         first.class_names,
@@ -124,11 +127,11 @@ def fuse(systems: Sequence[PosteriorSet]) -> PosteriorSet:
     )
 
 
-def first_difference(expected: Sequence[str], found: Sequence[str]) -> str | None:
+def first_difference(expected: Sequence[str], actual: Sequence[str]) -> str | None:
     """Says where two lists of clips differ; None: they do not."""
-    for number, (one, other) in enumerate(zip(expected, found, strict=False)):
+    for number, (one, other) in enumerate(zip(expected, actual, strict=False)):
         if one != other:
             return f"clip {number + 1} is {other!r}, expected {one!r}"
-    if len(expected) != len(found):
-        return f"{len(found)} clips, expected {len(expected)}"
+    if len(expected) != len(actual):
+        return f"{len(actual)} clips, expected {len(expected)}"
     return None

@@ -1,12 +1,15 @@
-"""Posteriors to decisions: thresholds, tags as a gate, gaps filled, blips removed."""
+"""Posteriors to decisions: thresholds, gaps filled, short events removed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gcrnn_jax.errors import ConfigError
+from gcrnn_jax.fields import construct
+
+Threshold = float | tuple[float, ...]  # one number, or one a class
 
 ROUNDING_FRAMES = 1e-6  # 0.4 s / 0.1 s must be 4 frames, whatever its last bits say
 
@@ -28,7 +31,7 @@ class Postprocessing:
     1. A frame is active where its posterior is greater than `event_threshold`.
     2. The neighbours of active frames are active too, in both directions for as long
        as the posterior is greater than `hysteresis * event_threshold`.
-    3. A class that is not tagged in the clip has no active frame (`gated`).
+    3. A class that is not tagged in the clip has no active frame (`require_clip_tag`).
     4. A frame is active if most frames of the `median_s` around it are; there is
        silence beyond the ends of the clip.
     5. Silent gaps between active frames that are shorter than `gap_s` are filled.
@@ -44,42 +47,57 @@ class Postprocessing:
         event_threshold: In [0, 1], one number or one a class.
         gap_s: Seconds.
         min_event_s: Seconds.
-        gated: Whether a class must be a tag of the clip to have events in it.
+        require_clip_tag: Whether only tags of the clip have events in it.
         at_least_one_tag: A clip that no class passes gets the class with the greatest
-            posterior as its tag, which also opens the gate for it.
+            posterior as its tag, so that this class may have events.
         hysteresis: In [0, 1], a share of `event_threshold`; 1 switches it off.
         median_s: Seconds.
-        chosen_on: The digest of the `Split` whose labels chose the thresholds, for they
-            flatter themselves there; None: no labels did.
+        chosen_on: The digest of the `Split` whose labels chose the thresholds, where
+            their scores are too good; None: no labels did.
 
     Raises:
-        ConfigError: A threshold or share outside [0, 1] or a negative time.
+        ValueError: A threshold or share outside [0, 1] or a negative time.
 
     Source: Xu et al., ICASSP 2018; their code: vad.py, evaluate.py. Hysteresis: Kong
         et al., IEEE/ACM TASLP 27(11), 2019. Median: the baseline of DCASE 2017.
     Differs: theirs fills and removes in frames of 0.0415 s, gaps of up to 9 and runs
-    of up to 10; here that is gap_s=0.4, min_event_s=0.45. Theirs has no gate.
+    of up to 10; here that is gap_s=0.4, min_event_s=0.45. Theirs requires no tag.
     """
 
-    tag_threshold: float | Sequence[float]
-    event_threshold: float | Sequence[float]
+    tag_threshold: Threshold
+    event_threshold: Threshold
     gap_s: float
     min_event_s: float
-    gated: bool
+    require_clip_tag: bool
     at_least_one_tag: bool
-    # off, for the models and posteriors that were saved without these
-    hysteresis: float = 1.0
-    median_s: float = 0.0
+    hysteresis: float
+    median_s: float
     chosen_on: str | None = None
 
     def __post_init__(self):
         for name in ("tag_threshold", "event_threshold"):
-            object.__setattr__(self, name, _threshold(name, getattr(self, name)))
+            threshold = _checked_threshold(name, getattr(self, name))
+            object.__setattr__(self, name, threshold)
         for name in ("gap_s", "min_event_s", "median_s"):
             if not getattr(self, name) >= 0:
-                raise ConfigError(f"{name}: expected >= 0, got {getattr(self, name)}")
+                raise ValueError(f"{name}: expected >= 0, got {getattr(self, name)}")
         if not 0 <= self.hysteresis <= 1:
-            raise ConfigError(f"hysteresis: expected 0 to 1, got {self.hysteresis}")
+            raise ValueError(f"hysteresis: expected 0 to 1, got {self.hysteresis}")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Postprocessing":
+        """Reads a section of a configuration, of a model's card or of posteriors.
+
+        Files of version 0.1 call `require_clip_tag` "gated", and the oldest have no
+        hysteresis and no median.
+
+        Raises:
+            ConfigError: A field is unknown, missing, ill-typed or out of range.
+        """
+        values = {"hysteresis": 1.0, "median_s": 0.0, **values}
+        if "gated" in values:
+            values["require_clip_tag"] = values.pop("gated")
+        return construct(cls, values, "postprocessing")
 
     def tags(self, clip_posterior: np.ndarray) -> np.ndarray:
         """Decides which classes are in a clip.
@@ -108,7 +126,7 @@ class Postprocessing:
 
         Args:
             frame_posterior: [..., T, K] in [0, 1]; many clips at once are fastest.
-            clip_posterior: [..., K] in [0, 1]; read only if `gated`.
+            clip_posterior: [..., K] in [0, 1]; read only if `require_clip_tag`.
             hop_s: Seconds a frame.
 
         Returns:
@@ -120,13 +138,14 @@ class Postprocessing:
         Example:
             >>> quick = Postprocessing(
             ...     tag_threshold=0.3, event_threshold=0.3, gap_s=0.15, min_event_s=0.3,
-            ...     gated=False, at_least_one_tag=False)
+            ...     require_clip_tag=False, at_least_one_tag=False,
+            ...     hysteresis=1.0, median_s=0.0)
             >>> frames = np.array([[0.9, 0.1, 0.9, 0.9, 0.1, 0.1, 0.9]]).T
             >>> quick.detect(frames, np.array([1.0]), 0.1)[:, 0].astype(int).tolist()
             [1, 1, 1, 1, 0, 0, 0]
         """
         is_tagged = np.True_
-        if self.gated:
+        if self.require_clip_tag:
             is_tagged = self.tags(clip_posterior)[..., None, :]
         return self.detect_tagged(frame_posterior, is_tagged, hop_s)
 
@@ -141,7 +160,7 @@ class Postprocessing:
         Args:
             frame_posterior: [..., T, K] in [0, 1].
             is_tagged: bool [..., T, K], or [..., 1, K] where the tags are those of all
-                frames; read only if `gated`.
+                frames; read only if `require_clip_tag`.
             hop_s: Seconds a frame.
 
         Returns:
@@ -152,13 +171,13 @@ class Postprocessing:
         roll = frame_posterior > threshold
         if self.hysteresis < 1:
             roll = _runs_with_seed(roll, frame_posterior > self.hysteresis * threshold)
-        if self.gated:
+        if self.require_clip_tag:
             roll &= is_tagged
-        counts = self.in_frames(hop_s)
+        counts = self.frame_counts(hop_s)
         roll = _median(roll, counts.median)
         return _clean_runs(roll, counts.max_gap, counts.min_event)
 
-    def in_frames(self, hop_s: float) -> FrameCounts:
+    def frame_counts(self, hop_s: float) -> FrameCounts:
         """The median's length, the longest gap filled and the shortest run kept."""
         return FrameCounts(
             _frames_within(self.median_s, hop_s),
@@ -166,13 +185,13 @@ class Postprocessing:
             _frames_to_reach(self.min_event_s, hop_s),
         )
 
-    def of_classes(self, classes: np.ndarray, num_classes: int) -> "Postprocessing":
-        """The same for some of so many classes, whose numbers are int [k]."""
-        chosen = {
-            name: np.broadcast_to(getattr(self, name), num_classes)[classes].tolist()
+    def select_classes(self, classes: np.ndarray, num_classes: int) -> "Postprocessing":
+        """The rules of some of K classes, whose numbers are int [k]."""
+        thresholds = {
+            name: np.broadcast_to(getattr(self, name), num_classes)[classes]
             for name in ("tag_threshold", "event_threshold")
         }
-        return replace(self, **chosen)
+        return replace(self, **thresholds)
 
 
 def _clean_runs(roll: np.ndarray, max_gap: int, min_frames: int) -> np.ndarray:
@@ -246,23 +265,19 @@ def _frames_to_reach(seconds: float, hop_s: float) -> int:
     return int(np.ceil(seconds / hop_s - ROUNDING_FRAMES))
 
 
-def _threshold(
-    name: str, threshold: float | Sequence[float]
-) -> float | tuple[float, ...]:
+def _checked_threshold(name: str, threshold: Any) -> Threshold:
     try:
         values = np.asarray(threshold, float)
     except (TypeError, ValueError):
         values = np.array(np.nan)
     if values.ndim > 1 or not ((values >= 0) & (values <= 1)).all():
-        raise ConfigError(
+        raise ValueError(
             f"{name}: expected a number in [0, 1] or one a class, got {threshold!r}"
         )
     return float(values) if values.ndim == 0 else tuple(values.tolist())
 
 
-def _per_class(
-    name: str, threshold: float | Sequence[float], num_classes: int
-) -> np.ndarray:
+def _per_class(name: str, threshold: Threshold, num_classes: int) -> np.ndarray:
     values = np.asarray(threshold)
     if values.ndim and len(values) != num_classes:
         raise ConfigError(

@@ -1,7 +1,7 @@
-"""Thresholds that maximise micro-F1, found on clips whose labels are known.
+"""Thresholds that maximise micro-F1 on labelled clips.
 
-Never call these on the part whose score is reported: the score would be that of
-thresholds that have seen the answers. Use another part, or `cross_fit`.
+Never fit them on the clips whose score is reported: that score would be too good. Use
+other clips, or `cross_fit`.
 
 Micro-F1 = 2 TP / (estimated + reference), each summed over the classes. The best
 threshold of each class depends on those of the others through these sums only, and
@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gcrnn_jax.detection.events import segments_of_frames
+from gcrnn_jax.detection.events import segments_from_frames
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError, DataError
 
@@ -27,8 +27,8 @@ TAG_GRID = tuple(float(x) for x in np.round(np.linspace(0.01, 0.99, 99), 2))
 EVENT_GRID = tuple(float(x) for x in np.round(np.linspace(0.02, 0.96, 48), 2))
 
 
-class FoundThresholds(NamedTuple):
-    """The best thresholds on the clips they were found on, and their micro-F1 there."""
+class BestThresholds(NamedTuple):
+    """Thresholds that fit some clips best, and their micro-F1 there."""
 
     per_class: np.ndarray  # [K]
     per_class_f1: float
@@ -36,12 +36,12 @@ class FoundThresholds(NamedTuple):
     overall_f1: float
 
 
-def tag_thresholds(
+def best_tag_thresholds(
     clip_posterior: np.ndarray,
     weak_label: np.ndarray,
     *,
     grid: Sequence[float] = TAG_GRID,
-) -> FoundThresholds:
+) -> BestThresholds:
     """Finds the tag thresholds with the greatest micro-F1; not on reported clips.
 
     Thresholds that do equally well are common on few clips. Of these, the middle of
@@ -61,7 +61,7 @@ def tag_thresholds(
     Example:
         >>> posterior = np.array([[0.9], [0.5], [0.1]])
         >>> label = np.array([[True], [True], [False]])
-        >>> float(tag_thresholds(posterior, label).per_class[0])
+        >>> float(best_tag_thresholds(posterior, label).per_class[0])
         0.29
     """
     if clip_posterior.shape != weak_label.shape or weak_label.ndim != 2:
@@ -74,7 +74,7 @@ def tag_thresholds(
     return _best(counts, int(weak_label.sum()), grid)
 
 
-def event_thresholds(
+def best_event_thresholds(
     frame_posterior: np.ndarray,
     clip_posterior: np.ndarray,
     segment_reference: np.ndarray,
@@ -82,11 +82,11 @@ def event_thresholds(
     postprocessing: Postprocessing,
     *,
     grid: Sequence[float] = EVENT_GRID,
-) -> FoundThresholds:
+) -> BestThresholds:
     """Finds the event thresholds with the greatest micro segment-based F1.
 
-    Everything else stays as in `postprocessing`, tag thresholds and gate included: find
-    those first. Not on reported clips; equally good thresholds as in `tag_thresholds`.
+    Everything else stays as in `postprocessing`, tag thresholds included: find those
+    first. Not on reported clips; equally good thresholds as in `best_tag_thresholds`.
 
     Args:
         frame_posterior: [N, T, K] in [0, 1]; 0 where a clip is padded.
@@ -98,7 +98,7 @@ def event_thresholds(
 
     Returns:
         One threshold a class and one for all; for `replace(postprocessing,
-        event_threshold=tuple(found.per_class))`.
+        event_threshold=tuple(best.per_class))`.
 
     Raises:
         DataError: The clips or classes of the three are not the same.
@@ -122,7 +122,7 @@ def event_thresholds(
     for threshold in grid:
         trial = replace(postprocessing, event_threshold=threshold)
         roll = trial.detect(frame_posterior, clip_posterior, hop_s)
-        segments = segments_of_frames(roll, hop_s, reference.shape[1])
+        segments = segments_from_frames(roll, hop_s, reference.shape[1])
         counts.append(
             _counts(
                 segments.reshape(-1, num_classes), reference.reshape(-1, num_classes)
@@ -176,7 +176,7 @@ def _best(
     counts: Sequence[np.ndarray],  # one [2, K] a candidate
     num_reference: int,
     grid: Sequence[float],
-) -> FoundThresholds:
+) -> BestThresholds:
     hits, estimated = np.stack(counts, axis=-1)  # [K, G] each
     overall_f1 = _f1(hits.sum(0), estimated.sum(0), num_reference)  # [G]
     overall = _middle_of_best(overall_f1, grid)
@@ -194,7 +194,7 @@ def _best(
             break
         f1 = float(better)
     per_class = np.array([grid[_middle_of_best(row, grid)] for row in gain])
-    return FoundThresholds(per_class, f1, grid[overall], float(overall_f1[overall]))
+    return BestThresholds(per_class, f1, grid[overall], float(overall_f1[overall]))
 
 
 def _f1(hits, estimated, num_reference):

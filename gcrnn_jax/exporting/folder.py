@@ -2,27 +2,47 @@
 
 import importlib.metadata
 import importlib.util
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gcrnn_jax.data.atomic_files import atomic_folder, write_atomically
 from gcrnn_jax.errors import ConfigError, WorkdirError
-from gcrnn_jax.exporting import parity, stablehlo
-from gcrnn_jax.exporting.exportable import Exportable
-from gcrnn_jax.exporting.parity_inputs import make_cases, real_clips
-from gcrnn_jax.exporting.readme import front_end_archive, readme
+from gcrnn_jax.exporting import stablehlo
+from gcrnn_jax.exporting.onnx_graph import OPSET
+from gcrnn_jax.exporting.onnx_networks import onnx_program
+from gcrnn_jax.exporting.parity import compare
+from gcrnn_jax.exporting.readme import readme
+from gcrnn_jax.exporting.stablehlo import FEATURES_PROGRAM, WAVEFORM_PROGRAM
+from gcrnn_jax.exporting.waveform import front_end_arrays, min_samples
+from gcrnn_jax.inference.model import TrainedModel
 
-ONNX = "model.onnx"
-FRONT_END = "front_end.npz"
+ONNX_PROGRAM = "model.onnx"
 FORMATS = ("stablehlo", "onnx")
 
 _PACKAGES = {"stablehlo": ("flatbuffers",), "onnx": ("onnx", "onnxruntime")}
+# format -> files, with what makes each and what the card says of it
+_PROGRAMS = {
+    "stablehlo": {
+        FEATURES_PROGRAM: (
+            stablehlo.features_program,
+            {"platforms": stablehlo.FEATURES_PLATFORMS},
+        ),
+        WAVEFORM_PROGRAM: (
+            stablehlo.waveform_program,
+            {"platforms": stablehlo.WAVEFORM_PLATFORMS},
+        ),
+    },
+    "onnx": {ONNX_PROGRAM: (onnx_program, {"opset": OPSET})},
+}
 
 
 def export_model(
-    model: Exportable, output: Path, formats: Sequence[str] = FORMATS
+    model: TrainedModel, output: Path, formats: Sequence[str] = FORMATS
 ) -> dict[str, Any]:
     """Writes a folder of programs, each compared with the model first.
 
@@ -40,36 +60,22 @@ def export_model(
         StorageError: The disk is full or fails.
         WorkdirError: The folder cannot be written, or holds something else.
     """
-    check_packages(formats)
-    check_output(output)
+    _check(output, formats)
     with atomic_folder(output) as folder:
         programs = _write_programs(model, folder, formats)
-        card = _card(model, formats, programs, _compare(model, folder, formats))
+        comparison = compare(model, [folder / name for name in programs])
+        card = _card(model, formats, programs, comparison)
+        archive = io.BytesIO()
+        np.savez(archive, allow_pickle=False, **front_end_arrays(model.front_end))
         content = (json.dumps(card, indent=1) + "\n").encode()
         write_atomically(folder / stablehlo.CARD, [content])
         write_atomically(folder / "README.md", [readme(card).encode()])
-        write_atomically(folder / FRONT_END, [front_end_archive(model.front_end)])
+        write_atomically(folder / "front_end.npz", [archive.getbuffer()])
     return card
 
 
-def check_output(output: Path) -> None:
-    """Looks whether a folder can be written without losing what others have put there.
-
-    Raises:
-        WorkdirError: It holds something else than an exported model.
-    """
-    if output.exists() and not stablehlo.is_exported(output):
-        raise WorkdirError(
-            f"{output} exists and is no exported model: it would be replaced whole"
-        )
-
-
-def check_packages(formats: Sequence[str]) -> None:
-    """Looks whether the packages of the formats are installed.
-
-    Raises:
-        ConfigError: A format is unknown, or a package is missing.
-    """
+def _check(output: Path, formats: Sequence[str]) -> None:
+    """Checks that the formats can be exported, and that the folder may be replaced."""
     for name in formats:
         if name not in FORMATS:
             raise ConfigError(f"formats must be of {', '.join(FORMATS)}, got {name!r}")
@@ -79,77 +85,42 @@ def check_packages(formats: Sequence[str]) -> None:
                     f"exporting {name} needs the package {package}, which is not "
                     "installed: pip install 'gcrnn_jax[export]'"
                 )
+    if output.exists() and not stablehlo.is_exported(output):
+        raise WorkdirError(
+            f"{output} exists and is no exported model: it would be replaced whole"
+        )
 
 
 def _write_programs(
-    model: Exportable, folder: Path, formats: Sequence[str]
+    model: TrainedModel, folder: Path, formats: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """Writes the programs of the formats; returns what the card says of each."""
-    classes = len(model.card["classes"]["names"])
+    """Writes the programs of the formats; returns their entries of the card."""
+    classes, entries = model.network.num_classes, {}
     outputs = {"clip": ["batch", classes], "frame": ["batch", "frames_out", classes]}
-    of_features = {"features": ["batch", "frames", model.front_end.num_bins]}
-    programs = {}
-    if "stablehlo" in formats:
-        programs[stablehlo.OF_FEATURES] = {
-            "inputs": of_features,
-            "outputs": outputs,
-            "platforms": stablehlo.PLATFORMS,
-        }
-        content = stablehlo.program_of_features(model)
-        write_atomically(folder / stablehlo.OF_FEATURES, [content])
-        programs[stablehlo.OF_WAVEFORM] = {
-            "inputs": {"waveform": ["batch", "samples"]},
-            "outputs": outputs,
-            "platforms": stablehlo.PLATFORMS_OF_WAVEFORM,
-        }
-        content = stablehlo.program_of_waveform(model)
-        write_atomically(folder / stablehlo.OF_WAVEFORM, [content])
-    if "onnx" in formats:
-        from gcrnn_jax.exporting.onnx_graph import OPSET
-        from gcrnn_jax.exporting.onnx_networks import onnx_model
-
-        programs[ONNX] = {"inputs": of_features, "outputs": outputs, "opset": OPSET}
-        write_atomically(folder / ONNX, [onnx_model(model)])
-    return programs
-
-
-def _compare(model: Exportable, folder: Path, formats: Sequence[str]) -> dict[str, Any]:
-    """Compares every program with the model; returns what the card says of that."""
-    clips = real_clips(model)
-    cases, found = make_cases(model, clips), {}
-    if "stablehlo" in formats:
-        path = folder / stablehlo.OF_FEATURES
-        run = parity.run_fresh
-        found[path.name] = parity.check_features_program(path, run, model, cases)
-        path = folder / stablehlo.OF_WAVEFORM
-        found[path.name] = parity.check_waveform_program(path, model, cases)
-    if "onnx" in formats:
-        run = parity.run_onnx
-        path = folder / ONNX
-        found[path.name] = parity.check_features_program(path, run, model, cases)
-    return {
-        "tolerance": parity.TOLERANCE,
-        "platform": "cpu",
-        "real_input": clips.origin,
-        "programs": found,
-    }
+    for name in formats:
+        for file, (make_program, details) in _PROGRAMS[name].items():
+            inputs = {"features": ["batch", "frames", model.front_end.num_bins]}
+            if file == WAVEFORM_PROGRAM:
+                inputs = {"waveform": ["batch", "samples"]}
+            entries[file] = {"inputs": inputs, "outputs": outputs, **details}
+            write_atomically(folder / file, [make_program(model)])
+    return entries
 
 
 def _card(
-    model: Exportable,
+    model: TrainedModel,
     formats: Sequence[str],
     programs: dict[str, dict[str, Any]],
     comparison: dict[str, Any],
 ) -> dict[str, Any]:
-    packages = ["jax", "jaxlib"]
-    if "onnx" in formats:
-        packages += ["onnx", "onnxruntime"]
+    packages = ["jax", "jaxlib", *(_PACKAGES["onnx"] if "onnx" in formats else ())]
+    front_end, network = model.front_end, model.network
     exported = {
         "programs": programs,
-        "sample_rate_hz": model.front_end.sample_rate_hz,
-        "min_frames": model.min_input_frames,
-        "min_samples": model.min_samples,
-        "frame_hop_s": model.frame_hop_s,
+        "sample_rate_hz": front_end.sample_rate_hz,
+        "min_frames": network.min_input_frames,
+        "min_samples": min_samples(front_end, network.min_input_frames),
+        "frame_hop_s": model.hop_s,
         "inputs": "float32; features unscaled, the scaler is inside; all frames real: "
         "no padding, no mask",
         "precision": "float32, whatever it was trained in; waveforms become features "
@@ -157,4 +128,4 @@ def _card(
         "parity": comparison,
         "versions": {name: importlib.metadata.version(name) for name in packages},
     }
-    return {**model.card, "format": stablehlo.FORMAT, "exported": exported}
+    return {**model.card.to_dict(), "format": stablehlo.FORMAT, "exported": exported}

@@ -13,15 +13,12 @@ from jax import export
 
 
 def main(program: str, inputs: str, outputs: str) -> None:
-    """Keeps, for every input NAME, the program's NAME.clip and NAME.frame."""
+    """Keeps, for every input, the program's clip and frame, one after the other."""
     sys.modules["gcrnn_jax"] = None  # type: ignore[assignment]  # its import fails
     call = jax.jit(export.deserialize(bytearray(Path(program).read_bytes())).call)
-    found = {}
     with np.load(inputs) as arrays:
-        for name in arrays.files:
-            clip, frame = call(arrays[name])
-            found |= {f"{name}.clip": clip, f"{name}.frame": frame}
-    np.savez(outputs, allow_pickle=False, **found)
+        posteriors = [x for name in arrays.files for x in call(arrays[name])]
+    np.savez(outputs, *posteriors, allow_pickle=False)
 
 
 if __name__ == "__main__":

@@ -1,131 +1,136 @@
-"""An ONNX graph, written node by node."""
+"""An ONNX graph, written node by node; only its end needs the package onnx."""
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
+from flax.traverse_util import flatten_dict
 
-Variables = Mapping[str, Any]
+from gcrnn_jax.models.layers import BatchNorm
 
 OPSET = 18
 _IR_VERSION = 9  # what runtimes of the age of that opset read
+_TO_END = np.iinfo(np.int64).max
 
-# Names of ONNX for those of `gcrnn_jax.models.layers.ACTIVATIONS`; "linear" has none.
-ACTIVATION_NODES = {
-    "relu": "Relu",
-    "sigmoid": "Sigmoid",
-    "tanh": "Tanh",
-    "hard_sigmoid": "HardSigmoid",  # by default of slope 0.2, as ours
-}
+
+def _operator(kind: str):
+    return lambda value, other: value.graph.node(kind, value, other)
+
+
+class Value:
+    """An output of a node. `x.Relu()` is that of a node Relu that takes x."""
+
+    def __init__(self, graph: "Graph", name: str):
+        self.graph, self.name = graph, name
+
+    def __getattr__(self, kind: str) -> Any:
+        return functools.partial(self.graph.node, kind, self)
+
+    __add__, __sub__ = _operator("Add"), _operator("Sub")
+    __mul__, __truediv__ = _operator("Mul"), _operator("Div")
+
+    def __getitem__(self, slices: tuple[slice, ...]) -> Any:
+        cuts = [
+            (cut.start or 0, _TO_END if cut.stop is None else cut.stop, axis)
+            for axis, cut in enumerate(slices)
+            if cut != slice(None)
+        ]
+        return self.Slice(*zip(*cuts, strict=True))
+
+
+# Name -> (value, shape) of inputs and outputs; a free axis by its name.
+Ends = Mapping[str, tuple[Value, tuple[str | int, ...]]]
 
 
 class Graph:
-    """Nodes and constants; a value is the name that ONNX knows it by."""
+    """The nodes of a network, whose layers have their constants in its variables.
 
-    def __init__(self):
-        self._nodes: list[onnx.NodeProto] = []
-        self._constants: list[onnx.TensorProto] = []
+    A node also takes constants for values: integers, which become int64 [n], or floats,
+    which become float32.
+    """
 
-    def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        """Adds a node; returns its output."""
-        return self.nodes(1, kind, *inputs, **attributes)[0]
+    def __init__(self, variables: Mapping[str, Any]):
+        leaves: dict[str, Any] = dict(flatten_dict(variables, sep="/"))
+        self._variables = {name: np.asarray(leaf) for name, leaf in leaves.items()}
+        self._nodes: list[dict[str, Any]] = []  # arguments of `onnx.helper.make_node`
+        self._constants: dict[str, np.ndarray] = {}
 
-    def nodes(self, count: int, kind: str, *inputs: str, **attributes: Any):
-        """Adds a node of several outputs; returns a list of these."""
+    def node(self, kind: str, *inputs: Any, count: int = 1, **attributes: Any) -> Any:
+        """Adds a node; returns its output, or a list of as many as `count`."""
         name = f"{kind.lower()}_{len(self._nodes)}"
         outputs = [f"{name}_{i}" for i in range(count)]
-        self._nodes.append(
-            helper.make_node(kind, inputs, outputs, name=name, **attributes)
-        )
-        return outputs
+        node = {"op_type": kind, "outputs": outputs, "name": name, **attributes}
+        self._nodes.append({"inputs": [*map(self._name, inputs)], **node})
+        values = [Value(self, output) for output in outputs]
+        return values if count > 1 else values[0]
 
-    def weight(self, values) -> str:
-        """Adds a float32 constant."""
-        return self._constant(np.asarray(values, np.float32))
-
-    def integers(self, *values: int) -> str:
-        """Adds an int64 constant [n]."""
-        return self._constant(np.asarray(values, np.int64))
-
-    def _constant(self, values: np.ndarray) -> str:
-        name = f"constant_{len(self._constants)}"
-        array = np.ascontiguousarray(values)
-        self._constants.append(numpy_helper.from_array(array, name))
+    def _name(self, value: Any) -> str:
+        """The name of a value, or of the constant that stands for one."""
+        if isinstance(value, Value):
+            return value.name
+        array, name = np.asarray(value), f"constant_{len(self._constants)}"
+        is_integer = array.dtype.kind == "i"
+        array = array.astype(np.int64 if is_integer else np.float32)
+        self._constants[name] = np.atleast_1d(array) if is_integer else array
         return name
 
-    def slice(self, x: str, start: int, end: int | None, axis: int) -> str:
-        """Adds x[start:end] along an axis."""
-        end = np.iinfo(np.int64).max if end is None else end
-        places = [self.integers(value) for value in (start, end, axis)]
-        return self.node("Slice", x, *places)
+    def param(self, name: str) -> np.ndarray:
+        """A parameter, as of "block_0_unit_0/conv/kernel"."""
+        return self._variables[f"params/{name}"]
 
-    def activation(self, name: str, x: str) -> str:
-        """Adds one of `gcrnn_jax.models.layers.ACTIVATIONS`."""
-        return x if name == "linear" else self.node(ACTIVATION_NODES[name], x)
+    def norm(self, name: str, epsilon: float = BatchNorm.epsilon):
+        """What a BatchNorm multiplies by and adds in prediction, float64 [C] each."""
+        variance = np.asarray(self._variables[f"batch_stats/{name}/var"], np.float64)
+        factor = self.param(f"{name}/scale") / np.sqrt(variance + epsilon)
+        mean = self._variables[f"batch_stats/{name}/mean"]
+        return factor, self.param(f"{name}/bias") - mean * factor
 
-    def dense(self, x: str, layer: Mapping[str, Any]) -> str:
-        """Adds a Dense layer, with or without a bias, over the last axis."""
-        x = self.node("MatMul", x, self.weight(layer["kernel"]))
-        return self.node("Add", x, self.weight(layer["bias"])) if "bias" in layer else x
+    def dense(self, x: Value, name: str, norm=(1.0, 0.0)) -> Any:
+        """Adds a Dense layer over the last axis, and the BatchNorm behind it."""
+        kernel, bias = self._layer(name, norm)
+        return x.MatMul(kernel) + bias
 
-    def conv(self, x: str, kernel: np.ndarray, bias: np.ndarray) -> str:
-        """Adds a convolution [B, C, T, F] -> [B, O, T, F], kernel [h, w, C, O]."""
-        height, width, _, _ = kernel.shape
-        weights = self.weight(kernel.transpose(3, 2, 0, 1)), self.weight(bias)
-        pads = (height // 2, width // 2) * 2
-        return self.node("Conv", x, *weights, pads=pads)
+    def conv(self, x: Value, name: str, norm=(1.0, 0.0)) -> Any:
+        """Adds a convolution [B, C, T, F] -> [B, O, T, F], and the BatchNorm behind."""
+        kernel, bias = self._layer(name, norm)
+        pads = (kernel.shape[0] // 2, kernel.shape[1] // 2) * 2
+        return x.Conv(kernel.transpose(3, 2, 0, 1), bias, pads=pads)
 
-    def max_pool(self, x: str, *sizes: int) -> str:
-        """Adds a maximum over blocks of the last axes; drops what does not fill one."""
-        if max(sizes) == 1:
-            return x
-        return self.node("MaxPool", x, kernel_shape=sizes, strides=sizes)
+    def _layer(self, name: str, norm) -> tuple[np.ndarray, np.ndarray]:
+        """Kernel and bias of a layer and the BatchNorm behind it, as of one layer."""
+        factor, shift = norm
+        kernel = self.param(f"{name}/kernel") * factor
+        bias = self._variables.get(f"params/{name}/bias", 0.0) * factor + shift
+        return kernel, np.broadcast_to(bias, kernel.shape[-1:])
 
-    def serialized(
-        self,
-        inputs: Mapping[str, Sequence[str | int]],
-        outputs: Mapping[str, tuple[str, Sequence[str | int]]],
-        properties: Mapping[str, str],
-    ) -> bytes:
-        """The whole model, checked.
+    def max_pool(self, x: Value, *sizes: int) -> Any:
+        """Adds a maximum over blocks of [B, C, T, F]; drops what does not fill one."""
+        return x.MaxPool(kernel_shape=sizes, strides=sizes) if max(sizes) > 1 else x
 
-        Args:
-            inputs: Name -> shape; a free axis by its name.
-            outputs: Name -> (value, shape).
-            properties: Metadata, as text.
-        """
+    def serialized(self, inputs: Ends, outputs: Ends, properties: Mapping) -> bytes:
+        """The whole model with metadata, checked."""
+        import onnx
+        from onnx import helper, numpy_helper
+
+        def describe(ends: Ends) -> list[onnx.ValueInfoProto]:
+            kind, infos = onnx.TensorProto.FLOAT, ends.items()
+            return [helper.make_tensor_value_info(n, kind, x[1]) for n, x in infos]
+
+        nodes = [helper.make_node(**node) for node in self._nodes]
         for name, (value, _) in outputs.items():
-            self._nodes.append(helper.make_node("Identity", [value], [name], name=name))
-        shapes = {name: shape for name, (_, shape) in outputs.items()}
+            nodes.append(helper.make_node("Identity", [value.name], [name]))
+        constants = [
+            numpy_helper.from_array(np.ascontiguousarray(array), name)
+            for name, array in self._constants.items()
+        ]
         graph = helper.make_graph(
-            self._nodes,
-            "gcrnn_jax",
-            [_float32(name, shape) for name, shape in inputs.items()],
-            [_float32(name, shape) for name, shape in shapes.items()],
-            self._constants,
+            nodes, "gcrnn_jax", describe(inputs), describe(outputs), constants
         )
+        opset, producer = [helper.make_opsetid("", OPSET)], "gcrnn_jax"
         model = helper.make_model(
-            graph,
-            opset_imports=[helper.make_opsetid("", OPSET)],
-            ir_version=_IR_VERSION,
-            producer_name="gcrnn_jax",
+            graph, opset_imports=opset, ir_version=_IR_VERSION, producer_name=producer
         )
         helper.set_model_props(model, dict(properties))
         onnx.checker.check_model(model, full_check=True)
         return model.SerializeToString()
-
-
-def norm(variables: Variables, *names: str, epsilon: float):
-    """What a BatchNorm multiplies by and then adds in prediction, float64 [C] each."""
-    params, statistics = variables["params"], variables["batch_stats"]
-    for name in names:
-        params, statistics = params[name], statistics[name]
-    variance = np.asarray(statistics["var"], np.float64)
-    factor = params["scale"] / np.sqrt(variance + epsilon)
-    return factor, params["bias"] - statistics["mean"] * factor
-
-
-def _float32(name: str, shape: Sequence[str | int]) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)

@@ -1,43 +1,206 @@
-"""Which network has which ONNX graph: features [batch, frames, F] -> clip and frame."""
+"""The networks as ONNX graphs, from standardized features [B, T, F].
 
+Axes: B clips, T frames, F bins, C channels, D features, H units, K classes. ONNX has
+channels before time and frequency, and time before clips in a GRU. Each network's
+function returns clip [B, K] and frame [B, frames_out, K].
+"""
+
+import functools
 import json
+import operator
 from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 
 from gcrnn_jax.errors import ConfigError
-from gcrnn_jax.exporting.exportable import Exportable
-from gcrnn_jax.exporting.onnx_baselines import frame_cnn, mlp, window_cnn
-from gcrnn_jax.exporting.onnx_gated_crnn import gated_crnn
-from gcrnn_jax.exporting.onnx_graph import Graph
+from gcrnn_jax.exporting.onnx_graph import Graph, Value
+from gcrnn_jax.inference.model import TrainedModel
+from gcrnn_jax.models import FrameCnn, GatedCrnn, Mlp, Network, WindowCnn
 
-_BUILDERS: dict[str, Callable[[Graph, str, Exportable], tuple[str, str]]] = {
-    "gated_crnn": gated_crnn,
-    "mlp": mlp,
-    "window_cnn": window_cnn,
-    "frame_cnn": frame_cnn,
+_FRAME_CNN_EPSILON = 1e-5  # of its BatchNorms
+
+# Nodes for `gcrnn_jax.models.layers.ACTIVATIONS`
+_NODES = {
+    "linear": "Identity",
+    "relu": "Relu",
+    "sigmoid": "Sigmoid",
+    "tanh": "Tanh",
+    "hard_sigmoid": "HardSigmoid",  # by default of slope 0.2, as ours
 }
+# In a GRU; what a "linear" one, or one beside it, multiplies by and adds.
+_GRU_NODES = {**_NODES, "linear": "Affine"}
+_SCALES = {"linear": 1.0, "hard_sigmoid": 0.2}
+_SHIFTS = {"linear": 0.0, "hard_sigmoid": 0.5}
 
 
-def onnx_model(model: Exportable) -> bytes:
-    """The ONNX model of a network, scaler inside.
+def onnx_program(model: TrainedModel) -> bytes:
+    """An ONNX model features [batch, frames, F] -> clip, frame; scaler inside.
 
     Raises:
         ConfigError: The network has no ONNX graph here.
     """
-    network = model.fields["network"]
-    if network not in _BUILDERS:
+    net, num_bins, scaler = model.network, model.front_end.num_bins, model.card.scaler
+    if type(net) not in _BUILDERS:
         raise ConfigError(
-            f"network {network!r} has no ONNX graph; --formats stablehlo exports it"
+            f"network {net.kind!r} has no ONNX graph; --formats stablehlo exports it"
         )
-    graph = Graph()
-    x = graph.node("Sub", "features", graph.weight(model.scaler.mean))
-    x = graph.node("Div", x, graph.weight(model.scaler.std))
-    clip, frame = _BUILDERS[network](graph, x, model)
-    names = model.card["classes"]["names"]
+    graph, names = Graph(model.variables), model.class_names
+    features: Any = Value(graph, "features")
+    x = (features - scaler.mean) / scaler.std
+    clip, frame = _BUILDERS[type(net)](graph, x, net, num_bins)
+    clip_shape, frame_shape = ("batch", len(names)), ("batch", "frames_out", len(names))
     return graph.serialized(
-        {"features": ("batch", "frames", model.front_end.num_bins)},
-        {
-            "clip": (clip, ("batch", len(names))),
-            "frame": (frame, ("batch", "frames_out", len(names))),
-        },
-        {"classes": json.dumps(names), "frame_hop_s": str(model.frame_hop_s)},
+        {"features": (features, ("batch", "frames", num_bins))},
+        {"clip": (clip, clip_shape), "frame": (frame, frame_shape)},
+        {"classes": json.dumps(names), "frame_hop_s": str(model.hop_s)},
     )
+
+
+def _gated_crnn(graph: Graph, x, net: GatedCrnn, _):
+    x = x.Unsqueeze(1)  # [B, 1, T, F]
+    poolings = zip(net.time_pooling, net.frequency_pooling, strict=True)
+    for block, sizes in enumerate(poolings):
+        for unit in range(net.blocks[block]):
+            name = f"block_{block}_unit_{unit}"
+            x = graph.conv(x, f"{name}/conv", graph.norm(f"{name}/norm"))
+            if net.gated_convolution:
+                linear, gate = x.Split(count=2, axis=1, num_outputs=2)
+                x = linear * gate.Sigmoid()
+            else:
+                x = graph.node(_NODES[net.ungated_activation], x)
+        x = graph.max_pool(x, *sizes)
+    x = graph.max_pool(graph.conv(x, "last").Relu(), 1, net.last_frequency_pooling)
+    x = x.Transpose(perm=(2, 0, 3, 1)).Reshape((0, 0, -1))  # [T, B, D]
+    grus = [_gru(graph, x, net, i) for i in range(len(net.gru_candidates))]
+    x = functools.reduce(operator.mul, grus)  # [B, T, 2 * H]
+    frame = graph.dense(x, "detection").Sigmoid()
+    if net.clip_pooling == "mean":
+        return frame.ReduceMean(1, keepdims=0), frame
+    read = frame if net.attention_reads == "detection" else x
+    axis = -1 if net.attention_over == "classes" else 1
+    attention = graph.dense(read, "attention").Softmax(axis=axis)
+    total = (attention * frame).ReduceSum(1, keepdims=0)
+    weight = attention.ReduceSum(1, keepdims=0).Max(1e-7)  # as of `attention_pool`
+    return total / weight, frame
+
+
+def _gru(graph: Graph, x, net: GatedCrnn, index: int):
+    """One native bidirectional GRU: [T, B, D] -> [B, T, 2 * H]."""
+    name = f"gru_{index}"
+    bias = graph.param(f"{name}/bias")
+    recurrent_bias = np.zeros_like(bias)
+    if net.gru_reset_after:  # only the candidate has one
+        recurrent_bias[:, 2 * net.rnn_units :] = graph.param(f"{name}/recurrent_bias")
+    kinds = (net.gru_gate, net.gru_candidates[index]) * 2  # of both directions
+    y = x.GRU(
+        # gates in both: update, reset, candidate
+        graph.param(f"{name}/input_kernel").transpose(0, 2, 1),
+        graph.param(f"{name}/recurrent_kernel").transpose(0, 2, 1),
+        np.concatenate([bias, recurrent_bias], 1),
+        direction="bidirectional",
+        hidden_size=net.rnn_units,
+        linear_before_reset=int(net.gru_reset_after),
+        activations=[_GRU_NODES[kind] for kind in kinds],
+        # of those that take any, in order; None: there is no attribute
+        activation_alpha=[_SCALES[kind] for kind in kinds if kind in _SCALES] or None,
+        activation_beta=[_SHIFTS[kind] for kind in kinds if kind in _SHIFTS] or None,
+    )  # [T, 2, B, H]
+    return y.Transpose(perm=(2, 0, 1, 3)).Reshape((0, 0, 2 * net.rnn_units))
+
+
+def _mlp(graph: Graph, x, net: Mlp, _):
+    neighbours = _surroundings(x, net.context_frames, mode="edge")
+    x = graph.node("Concat", *neighbours, axis=2)  # [B, T, context_frames * F]
+    for layer in range(len(net.hidden)):
+        x = graph.dense(x, f"hidden_{layer}").Relu()
+    frame, middle = graph.dense(x, "detection").Sigmoid(), net.median_frames // 2
+    windows = _surroundings(frame, net.median_frames, mode="constant")
+    windows = [window.Unsqueeze(3) for window in windows]
+    windows = graph.node("Concat", *windows, axis=3)  # [B, T, K, median_frames]
+    upper, _ = windows.TopK(middle + 1, count=2)
+    return upper[:, :, :, middle:].ReduceMax((1, 3), keepdims=0), frame
+
+
+def _surroundings(x, size: int, mode: str) -> list:
+    """Each frame's neighbours, first to last, of an odd number: [B, T, ...] each.
+
+    Beyond both ends of x [B, T, ...] are zeros, or with mode "edge" its end frames.
+    """
+    reach = size // 2
+    x = x.Pad((0, reach, 0, 0, reach, 0), mode=mode)
+    return [x[:, i : i - size + 1 or None] for i in range(size)]
+
+
+def _frame_cnn(graph: Graph, x, net: FrameCnn, _):
+    def normed(x, name: str):
+        """Before a padded convolution it cannot be folded into its kernel."""
+        factor, shift = graph.norm(name, _FRAME_CNN_EPSILON)
+        return x * factor[:, None, None] + shift[:, None, None]
+
+    x = x.Transpose(perm=(0, 2, 1)).Unsqueeze(3)  # [B, F, T, 1]: bins are channels
+    for block, time in enumerate(net.time_pooling):
+        x = normed(x, f"block_{block}_norm")
+        x = graph.node(_NODES[net.activation], x) if block else x
+        x = graph.max_pool(graph.conv(x, f"block_{block}"), time, 1)
+    x = normed(x, "last_norm").Relu()
+    detection = graph.conv(x, "detection").Squeeze(3)  # [B, K, T]
+    attention = graph.conv(x, "attention").Squeeze(3).Softmax(axis=2)
+    attention = attention.ReduceSum(1).Softmax(axis=2)  # [B, 1, T]
+    tagged = x.ReduceMean((2, 3), keepdims=0)
+    for layer in range(len(net.tagging_units)):
+        norm = graph.norm(f"tagging_{layer}_norm", _FRAME_CNN_EPSILON)
+        tagged = graph.dense(tagged, f"tagging_{layer}", norm).Relu()
+    attended = (detection * attention).ReduceSum(2, keepdims=0)
+    clip = ((graph.dense(tagged, "tagging") + attended) * 0.5).Sigmoid()
+    return clip, detection.Transpose(perm=(0, 2, 1)).Sigmoid()
+
+
+def _window_cnn(graph: Graph, x, net: WindowCnn, num_bins: int):
+    """Windows overlap by half, so each is two steps side by side.
+
+    Every window but a lone one has a real frame in its second half: none is left out of
+    clips or means.
+    """
+    step, width = net.window_frames // 2, num_bins + 1
+    # a bin more is 1 on real frames and 0 on the padding that fills the last step
+    x = x.Concat(x[:, :, :1] * 0.0 + 1.0, axis=2)
+    num_frames = x.Shape(start=1, end=2)
+    num_steps = ((num_frames + (step - 1)) / step).Max(2)  # integers
+    missing = num_steps * step - num_frames
+    x = x.Pad(graph.node("Concat", (0, 0, 0, 0), missing, 0, axis=0))
+    steps = x.Reshape((0, -1, step, width))  # [B, N, step, F + 1]
+    windows = steps[:, :-1].Concat(steps[:, 1:], axis=2)
+    windows = windows.Reshape((-1, 1, 2 * step, width))
+    shape = steps.Shape(start=0, end=1).Concat((-1, net.num_classes), axis=0)
+    window = _tag_windows(graph, windows, net, num_bins).Reshape(shape)  # [B, N - 1, K]
+    pool = window.ReduceMax if net.clip_pooling == "max" else window.ReduceMean
+    # a step is the second half of one window and the first of the next
+    before = window[:, :1].Concat(window, axis=1)
+    after = window.Concat(window[:, -1:], axis=1)
+    real = steps[:, :, :, num_bins:].ReduceMax(2, keepdims=0)
+    return pool(1, keepdims=0), (before + after) * 0.5 * real
+
+
+def _tag_windows(graph: Graph, windows, net: WindowCnn, num_bins: int):
+    """Posteriors [N, K] of windows [N, 1, frames, F + 1]."""
+    x, real = windows.Split((num_bins, 1), count=2, axis=3)
+    num_frames = net.window_frames
+    for block in range(len(net.filters)):
+        for unit in range(net.units):
+            name = f"block_{block}_unit_{unit}"
+            x = graph.conv(x, f"{name}/conv", graph.norm(f"{name}/norm")).Relu() * real
+        time, frequency = min(2, num_frames), min(2, num_bins)
+        x, real = graph.max_pool(x, time, frequency), graph.max_pool(real, time, 1)
+        num_frames, num_bins = num_frames // time, num_bins // frequency
+    size = real.ReduceSum((2, 3), keepdims=0).Max(1.0) * float(num_bins)
+    mean = x.ReduceSum((2, 3), keepdims=0) / size
+    return graph.dense(mean, "tagging").Sigmoid()
+
+
+_BUILDERS: dict[type[Network], Callable] = {
+    GatedCrnn: _gated_crnn,
+    Mlp: _mlp,
+    FrameCnn: _frame_cnn,
+    WindowCnn: _window_cnn,
+}

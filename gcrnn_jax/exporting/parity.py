@@ -1,110 +1,135 @@
 """Compares exported programs with the model in JAX, on a CPU, where each will run.
 
 StableHLO runs in a fresh process that cannot import this package, ONNX in onnxruntime.
+The input is noise and recordings, of three lengths.
 """
 
+import contextlib
+import dataclasses
+import itertools
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from gcrnn_jax.audio.decode import Rejected
+from gcrnn_jax.audio.front_end import FrontEnd
+from gcrnn_jax.data.folder import find_splits
+from gcrnn_jax.data.recording_source import RecordingSource
+from gcrnn_jax.data.soundscape_source import SoundscapeSource
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.exporting import fresh_process
-from gcrnn_jax.exporting.exportable import Exportable
-from gcrnn_jax.exporting.parity_inputs import Case, numpy_features
-from gcrnn_jax.exporting.stablehlo import waveform_function
-from gcrnn_jax.exporting.waveform import features_of_waveform
+from gcrnn_jax.exporting.stablehlo import WAVEFORM_PROGRAM, features_function
+from gcrnn_jax.exporting.waveform import features_in_jax, min_samples, samples_for
+from gcrnn_jax.inference.model import TrainedModel
 
 TOLERANCE = 1e-5
+NUM_CLIPS = 3  # that real input is made of
+
+_MAX_TRIES = 30  # recordings of a split that are tried, until enough could be read
 
 Outputs = tuple[np.ndarray, np.ndarray]  # clip, frame
-Run = Callable[[Path, Sequence[np.ndarray]], list[Outputs]]
 
 
-def check_features_program(
-    program: Path, run: Run, model: Exportable, cases: Sequence[Case]
+class Case(NamedTuple):
+    """One input, of one shape."""
+
+    kind: str  # "random" or "real"
+    waveform: np.ndarray  # float32 [B, S]
+    features: np.ndarray  # float32 [B, T, F], unscaled
+
+
+def compare(model: TrainedModel, programs: Sequence[Path]) -> dict[str, Any]:
+    """Compares programs with the model, as `compare_program`; for the card."""
+    origin, waveforms = real_clips(model)
+    cases = make_cases(model, waveforms)
+    predict = jax.jit(features_function(model))  # compiled once a shape
+    entries = {
+        path.name: compare_program(path, model.front_end, predict, cases)
+        for path in programs
+    }
+    comparison = {"tolerance": TOLERANCE, "platform": "cpu", "real_input": origin}
+    return {**comparison, "programs": entries}
+
+
+def compare_program(
+    program: Path, front_end: FrontEnd, predict: Callable, cases: Sequence[Case]
 ) -> list[dict[str, Any]]:
-    """Compares a program of features with the model.
+    """Compares one program with the model.
 
     Args:
-        program: Its file.
-        run: `run_fresh` or `run_onnx`.
-        model: What the file was exported from.
+        program: Its file; named `WAVEFORM_PROGRAM` it takes waveforms.
+        front_end: Of the model.
+        predict: The model's `features_function`, compiled.
         cases: To compare on.
 
     Returns:
-        For each case its kind, batch, length and largest absolute difference, as JSON.
+        For each case its kind, batch, length and largest absolute difference, as JSON;
+        of waveforms also how far the features and the posteriors are from those of the
+        front end of training, which is NumPy's.
 
     Raises:
         DataError: A difference is over `TOLERANCE`, or a posterior is not finite.
     """
-    inputs = [case.features for case in cases]
-    expected = _by_jax(jax.jit(model), inputs)
-    return _compare(program, cases, inputs, expected, run(program, inputs))
-
-
-def check_waveform_program(
-    program: Path, model: Exportable, cases: Sequence[Case]
-) -> list[dict[str, Any]]:
-    """Compares a program of waveforms with the same function in JAX; see above.
-
-    Each entry also has how far the features and the posteriors are from those of the
-    front end of training, which is NumPy's.
-    """
-    inputs = [case.waveform for case in cases]
-    with jax.enable_x64(True):
-        expected = _by_jax(jax.jit(waveform_function(model)), inputs)
-        in_jax = jax.jit(
-            lambda waveform: features_of_waveform(waveform, model.front_end)
-        )
-        features = [np.asarray(in_jax(waveform)) for waveform in inputs]
-    found = run_fresh(program, inputs)
-    entries = _compare(program, cases, inputs, expected, found)
-    by_numpy = [numpy_features(model, waveform) for waveform in inputs]
-    trained = _by_jax(jax.jit(model), by_numpy)
-    for i, entry in enumerate(entries):
-        entry["features_from_numpy"] = _largest([by_numpy[i]], [features[i]])
-        entry["posteriors_from_numpy"] = _largest(trained[i], found[i])
+    of_waveforms = program.name == WAVEFORM_PROGRAM
+    inputs = [case.waveform if of_waveforms else case.features for case in cases]
+    features = _features_in_jax(inputs, front_end) if of_waveforms else inputs
+    run = run_onnx if program.suffix == ".onnx" else run_fresh
+    entries = []
+    rows = zip(cases, inputs, features, run(program, inputs), strict=True)
+    for case, values, x, outputs in rows:
+        axis = "samples" if of_waveforms else "frames"
+        difference = _largest_difference(predict(x), outputs)
+        if not difference <= TOLERANCE:  # nor NaN
+            raise DataError(
+                f"{program.name} and the model in JAX differ by {difference:.2g} on "
+                f"{case.kind} input of {len(values)} x {values.shape[1]} {axis}: "
+                f"expected at most {TOLERANCE:g}; nothing was written"
+            )
+        entry = {"input": case.kind, "batch": len(values), axis: values.shape[1]}
+        entry["largest_difference"] = difference
+        if of_waveforms:
+            by_numpy = numpy_features(front_end, values)
+            entry["features_from_numpy"] = _largest_difference([by_numpy], [x])
+            trained = predict(by_numpy)
+            entry["posteriors_from_numpy"] = _largest_difference(trained, outputs)
+        entries.append(entry)
     return entries
 
 
 def run_fresh(program: Path, inputs: Sequence[np.ndarray]) -> list[Outputs]:
-    """Runs a StableHLO program in a Python process that knows nothing of this package.
+    """Runs a StableHLO program in a Python process without this package.
 
     Raises:
         DataError: The process fails.
     """
-    environment = {
-        name: value for name, value in os.environ.items() if name != "PYTHONPATH"
-    }
-    environment["JAX_PLATFORMS"] = "cpu"
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     with tempfile.TemporaryDirectory() as folder:
-        given, taken = Path(folder, "inputs.npz"), Path(folder, "outputs.npz")
-        arrays = {f"case{i}": values for i, values in enumerate(inputs)}
-        np.savez(given, allow_pickle=False, **arrays)
+        source, target = Path(folder, "inputs.npz"), Path(folder, "outputs.npz")
+        np.savez(source, *inputs, allow_pickle=False)
         # isolated: neither the current folder nor the user's packages are looked into
         script = [sys.executable, "-I", fresh_process.__file__]
-        done = subprocess.run(
-            [*script, program.absolute(), given, taken],
-            env=environment,
+        process = subprocess.run(
+            [*script, program.absolute(), source, target],
+            env={**environment, "JAX_PLATFORMS": "cpu"},
             cwd=folder,
             capture_output=True,
             text=True,
             check=False,
         )
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise DataError(
-                f"{program.name} does not run in a process of its own: {last}"
-            )
-        with np.load(taken) as found:
-            return [(found[f"{n}.clip"], found[f"{n}.frame"]) for n in arrays]
+        if process.returncode:
+            last = (process.stderr.strip().splitlines() or ["no message"])[-1]
+            detail = f"does not run in a process of its own: {last}"
+            raise DataError(f"{program.name} {detail}")
+        with np.load(target) as arrays:
+            outputs = [arrays[name] for name in arrays.files]
+    return list(zip(outputs[::2], outputs[1::2], strict=True))
 
 
 def run_onnx(program: Path, inputs: Sequence[np.ndarray]) -> list[Outputs]:
@@ -112,45 +137,80 @@ def run_onnx(program: Path, inputs: Sequence[np.ndarray]) -> list[Outputs]:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(program, providers=["CPUExecutionProvider"])
-    outputs = [
-        session.run(["clip", "frame"], {"features": features}) for features in inputs
-    ]
-    return [(np.asarray(clip), np.asarray(frame)) for clip, frame in outputs]
+    outputs: Any = (session.run(["clip", "frame"], {"features": x}) for x in inputs)
+    return list(outputs)
 
 
-def _by_jax(predict: Callable, inputs: Sequence[np.ndarray]) -> list[Outputs]:
-    found = [predict(values) for values in inputs]
-    return [(np.asarray(clip), np.asarray(frame)) for clip, frame in found]
+def real_clips(model: TrainedModel) -> tuple[str, list[np.ndarray]]:
+    """Where waveforms come from, and a few: of the model's data, or soundscapes."""
+    waveforms, front_end = [], model.front_end
+    if (root := Path(model.card.config.data.root or os.devnull)).is_dir():
+        with contextlib.suppress(DataError):  # the data of training are gone
+            waveforms += itertools.islice(_recordings(root, front_end), NUM_CLIPS)
+    if waveforms:
+        return f"{len(waveforms)} recordings of the model's data", waveforms
+    options: dict[str, Any] = {"balanced": True, "has_events": False}
+    options["sample_rate_hz"] = front_end.sample_rate_hz
+    source = SoundscapeSource("testing", 0, NUM_CLIPS, **options)
+    waveforms = [source.load(index).waveform for index in range(NUM_CLIPS)]
+    return f"{NUM_CLIPS} built-in soundscapes", waveforms
 
 
-def _compare(
-    program: Path,
-    cases: Sequence[Case],
-    inputs: Sequence[np.ndarray],
-    expected: Sequence[Outputs],
-    found: Sequence[Outputs],
-) -> list[dict[str, Any]]:
-    entries = []
-    for case, values, one, other in zip(cases, inputs, expected, found, strict=True):
-        difference = _largest(one, other)
-        axis = "frames" if values.ndim == 3 else "samples"
-        where = {"input": case.kind, "batch": len(values), axis: values.shape[1]}
-        if not difference <= TOLERANCE:  # nor NaN
-            raise DataError(
-                f"{program.name} and the model in JAX differ by {difference:.2g} on "
-                f"{case.kind} input of {len(values)} x {values.shape[1]} {axis}: "
-                f"expected at most {TOLERANCE:g}; nothing was written"
-            )
-        entries.append({**where, "largest_difference": difference})
-    return entries
+def _recordings(root: Path, front_end: FrontEnd) -> Iterator[np.ndarray]:
+    """Recordings that can be read, of splits that are scored before others."""
+    dataset = find_splits(root)
+    for split in reversed(dataset.splits.values()):
+        source = RecordingSource(dataset, split, front_end, None)
+        for index in range(min(len(source), _MAX_TRIES)):
+            with contextlib.suppress(Rejected):
+                yield source.load(index).waveform
 
 
-def _largest(expected: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> float:
-    """The largest absolute difference; infinite between other shapes, or of NaN."""
-    if [one.shape for one in expected] != [one.shape for one in found]:
+def make_cases(model: TrainedModel, clips: Sequence[np.ndarray]) -> list[Case]:
+    """Random and real input of half a clip, a whole clip and one and a half.
+
+    Random features have the scaler's mean and deviation; the random waveforms are white
+    noise. Real input is clips one after the other, of odd lengths that leave frames and
+    samples over.
+    """
+    rng, cases = np.random.default_rng(0), []
+    front_end, scaler = model.front_end, model.card.scaler
+    whole, least = front_end.num_frames, model.network.min_input_frames
+    shapes = (1, max(whole // 2 - 1, least)), (3, whole), (1, whole + whole // 2 + 1)
+    for batch, num_frames in shapes:
+        size = samples_for(front_end, num_frames) + front_end.hop_length // 3
+        size = max(size, min_samples(front_end, least))
+        noise = 0.1 * rng.standard_normal((batch, size)).astype(np.float32)
+        features = rng.standard_normal((batch, num_frames, front_end.num_bins))
+        features = (scaler.mean + scaler.std * features).astype(np.float32)
+        cases.append(Case("random", noise, features))
+        # clip after clip, over and over again; each row begins with another
+        starts = [row % len(clips) for row in range(batch)]
+        rows = [np.concatenate([*clips[i:], *clips[:i]]) for i in starts]
+        waveform = np.stack([np.resize(row, size) for row in rows])
+        cases.append(Case("real", waveform, numpy_features(front_end, waveform)))
+    return cases
+
+
+def numpy_features(front_end: FrontEnd, waveform: np.ndarray) -> np.ndarray:
+    """Features [B, T, F] of whole waveforms [B, S] by the front end of training."""
+    duration_s = waveform.shape[1] / front_end.sample_rate_hz
+    uncut = dataclasses.replace(front_end, clip_s=duration_s + 1)
+    return np.stack([uncut(row) for row in waveform])
+
+
+def _features_in_jax(waveforms, front_end: FrontEnd) -> list[np.ndarray]:
+    compute = jax.jit(lambda waveform: features_in_jax(waveform, front_end))
+    with jax.enable_x64(True):
+        return [np.asarray(compute(waveform)) for waveform in waveforms]
+
+
+def _largest_difference(expected: Sequence, outputs: Sequence) -> float:
+    """The largest absolute one; infinite between other shapes, or of NaN."""
+    if [one.shape for one in expected] != [one.shape for one in outputs]:
         return np.inf
     differences = [
-        np.abs(one.astype(np.float64) - other).max()
-        for one, other in zip(expected, found, strict=True)
+        np.abs(np.asarray(one, np.float64) - other).max()
+        for one, other in zip(expected, outputs, strict=True)
     ]
     return float(np.nan_to_num(max(differences), nan=np.inf))

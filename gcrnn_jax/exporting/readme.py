@@ -1,13 +1,10 @@
 """The README in the folder of an exported model: its use without gcrnn_jax."""
 
-import io
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from gcrnn_jax.audio.features import unit_window
-from gcrnn_jax.audio.front_end import FrontEnd
+from gcrnn_jax.exporting.waveform import compute_features
 
 _HEAD = """\
 # {network}, {num_classes} classes
@@ -23,114 +20,78 @@ different lengths go in separately, not padded. A class is a tag of the clip whe
 a frame where `frame` is greater than `event_threshold`.
 """
 
-_FEATURES = """
-## From a waveform to features
-
-Needs `pip install {packages}`; recordings at other rates are resampled first.
-
-```python
-import numpy as np
-{imports}front_end = np.load("front_end.npz")
-
-def features_of(waveform):  # mono at {rate} Hz, floats in [-1, 1]
-    waveform, size = np.asarray(waveform, np.float64), {size}
-{centered}    frames = np.lib.stride_tricks.sliding_window_view(waveform, size)[::{hop}]
-    magnitude = np.abs(np.fft.rfft(frames * front_end["window"])){power}
-    mel = np.log(magnitude @ front_end["filter_bank"] + {floor})
-    return {result}
-```
-"""
-_CENTERED = (
-    '    waveform = np.pad(waveform, (size // 2, size - size // 2), mode="reflect")\n'
-)
-_MFCC = """\
-mfcc(mel.astype(np.float32).astype(float)).astype(np.float32)
-
-def mfcc(mel):
-    cepstrum = dct(mel, axis=1, norm="ortho")[:, :{num}]
-    fits = [savgol_filter(cepstrum, {width}, n, deriv=n, axis=0) for n in (1, 2)]
-    return np.concatenate([cepstrum, *fits], axis=1)\
-"""
-
-_STABLEHLO = """
+_PROGRAM = """
 ## {program}
 
-Batch and {axis} are free, at least {least} {axis}. Needs `pip install jax flatbuffers`.
+Batch and {axis} are free, at least {least} {axis}{limit}.
+Needs `pip install {packages}`.
+
+Input: {input}.
 
 ```python
 import json, numpy as np
-from jax import export
+{code}
 card = json.load(open("card.json"))
-program = export.deserialize(open("{program}", "rb").read())
-clip, frame = program.call(np.zeros({shape}, np.float32))
 print(dict(zip(card["classes"]["names"], np.asarray(clip)[0].tolist())))
 ```
 """
+_INPUT = {
+    "features": "`features`, {kind} as below, not scaled",
+    "waveform": "`waveform`, mono at {rate} Hz, in [-1, 1]; nothing is cut",
+}
+# By the end of a program's name: packages, what is said of fewer frames, and its use.
+_USES = {
+    "stablehlo": (
+        "jax flatbuffers",
+        "",
+        """\
+from jax import export
+program = export.deserialize(open("{program}", "rb").read())
+clip, frame = program.call(np.zeros({shape}, np.float32))""",
+    ),
+    "onnx": (
+        "onnxruntime",
+        ": fewer are not refused, and\nwhat comes out means nothing",
+        """\
+from onnxruntime import InferenceSession
+features = {{"features": np.zeros({shape}, np.float32)}}
+clip, frame = InferenceSession("{program}").run(["clip", "frame"], features)""",
+    ),
+}
 
-_ONNX = """
-## {program}
+_FEATURES = """
+## From a waveform to features
 
-Batch and {axis} are free, at least {least} {axis}: fewer are not refused, and what
-comes out means nothing. Needs `pip install onnxruntime`.
+`compute_features(waveform, front_end)` is the {kind} of a waveform, mono at {rate} Hz;
+recordings at other rates are resampled first. Needs `pip install numpy`.
 
 ```python
-import json, numpy as np, onnxruntime
-card = json.load(open("card.json"))
-session = onnxruntime.InferenceSession("{program}")
-features = np.zeros({shape}, np.float32)
-clip, frame = session.run(["clip", "frame"], {{"features": features}})
-print(dict(zip(card["classes"]["names"], clip[0].tolist())))
-```
-"""
+import numpy as np
+front_end = np.load("front_end.npz")
 
-_INPUT = {
-    "features": "\nInput: `features`, {kind} as below, not scaled.\n",
-    "waveform": "\nInput: `waveform`, mono at {rate} Hz, in [-1, 1]. Nothing is cut.\n",
-}
+{source}```
+"""
 
 
 def readme(card: Mapping[str, Any]) -> str:
     """The text for the card of an exported folder."""
     exported, front_end = card["exported"], card["front_end"]
-    text = _HEAD.format(
-        network=card["config"]["model"]["network"],
-        num_classes=len(card["classes"]["names"]),
-        frame_hop_s=exported["frame_hop_s"],
-    )
+    words = {
+        "network": card["config"]["model"]["kind"],
+        "num_classes": len(card["classes"]["names"]),
+        "kind": front_end["kind"].replace("_", "-"),
+        "rate": front_end["sample_rate_hz"],
+        "source": inspect.getsource(compute_features),
+        **exported,
+    }
+    text = _HEAD.format(**words)
     for program, entry in exported["programs"].items():
         ((name, (_, axis, *bins)),) = entry["inputs"].items()
-        least = exported["min_frames" if axis == "frames" else "min_samples"]
-        size = front_end["sample_rate_hz"] * 10 if axis == "samples" else 240
-        template = _ONNX if program.endswith(".onnx") else _STABLEHLO
-        text += template.format(
-            program=program, axis=axis, least=least, shape=(1, max(size, least), *bins)
-        )
-        kind = front_end["kind"].replace("_", "-")
-        text += _INPUT[name].format(kind=kind, rate=front_end["sample_rate_hz"])
-    return text + _features(FrontEnd.from_dict(front_end))
-
-
-def front_end_archive(front_end: FrontEnd) -> memoryview:
-    """The NumPy archive front_end.npz, which the front end in the README reads."""
-    archive, length = io.BytesIO(), front_end.frame_length
-    window = unit_window(front_end.window, front_end.window_length, length)
-    np.savez(archive, window=window, filter_bank=front_end.filter_bank())
-    return archive.getbuffer()
-
-
-def _features(front_end: FrontEnd) -> str:
-    """The front end as a few lines of NumPy."""
-    is_mfcc = front_end.kind == "mfcc"
-    result = _MFCC.format(num=front_end.num_coefficients, width=front_end.delta_width)
-    imports = "from scipy.fft import dct\nfrom scipy.signal import savgol_filter\n"
-    return _FEATURES.format(
-        packages="numpy scipy" if is_mfcc else "numpy",
-        imports=imports if is_mfcc else "",
-        rate=front_end.sample_rate_hz,
-        size=front_end.frame_length,
-        hop=front_end.hop_length,
-        centered=_CENTERED if front_end.centered else "",
-        power="" if front_end.power == 1 else f" ** {front_end.power:g}",
-        floor=front_end.floor,
-        result=result if is_mfcc else "mel.astype(np.float32)",
-    )
+        least = exported[f"min_{axis}"]
+        size = words["rate"] * 10 if axis == "samples" else 240
+        packages, limit, code = _USES[program.rpartition(".")[2]]
+        code = code.format(program=program, shape=(1, max(size, least), *bins))
+        about = {"axis": axis, "least": least, "limit": limit, "packages": packages}
+        about["input"] = _INPUT[name].format(**words)
+        text += _PROGRAM.format(program=program, code=code, **about)
+    return text + _FEATURES.format(**words)

@@ -11,65 +11,78 @@ import numpy as np
 from jax import export
 
 from gcrnn_jax.errors import ConfigError, DataError
-from gcrnn_jax.exporting.exportable import Exportable
-from gcrnn_jax.exporting.waveform import features_of_waveform
+from gcrnn_jax.exporting.waveform import features_in_jax, min_samples
+from gcrnn_jax.inference.model import TrainedModel
 
 FORMAT = "gcrnn_jax exported model 1"
 CARD = "card.json"
-OF_FEATURES = "model.stablehlo"
-OF_WAVEFORM = "waveform.stablehlo"
+FEATURES_PROGRAM = "model.stablehlo"
+WAVEFORM_PROGRAM = "waveform.stablehlo"
 
-PLATFORMS = ("cpu", "cuda", "tpu")
-PLATFORMS_OF_WAVEFORM = ("cpu", "cuda")  # TPUs have no float64 transform
+FEATURES_PLATFORMS = ("cpu", "cuda", "tpu")
+WAVEFORM_PLATFORMS = ("cpu", "cuda")  # TPUs have no float64 transform
 
 Predict = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def program_of_features(model: Exportable) -> bytes:
+def features_function(model: TrainedModel) -> Callable:
+    """Unscaled features [B, T, F] -> clip [B, K] and frame [B, frames_out, K].
+
+    In float32, whatever the model was trained in. All frames are real: no mask.
+    """
+    network, scaler = model.network.for_export(), model.card.scaler
+    variables = jax.tree.map(lambda x: np.asarray(x, np.float32), model.variables)
+
+    def predict(features: jax.Array) -> tuple[jax.Array, jax.Array]:
+        scaled = (features - scaler.mean[None, None]) / scaler.std[None, None]
+        posteriors: Any = network.apply(variables, scaled)
+        # a window that reaches past the last frame may end in nothing but padding
+        is_real = posteriors.frame_mask[:, :, None].astype(posteriors.frame.dtype)
+        return posteriors.clip, posteriors.frame * is_real
+
+    return predict
+
+
+def features_program(model: TrainedModel) -> bytes:
     """A program features [batch, frames, F] -> (clip, frame), batch and frames free."""
-    shape = export.symbolic_shape(
-        f"batch, frames, {model.front_end.num_bins}",
-        constraints=(f"frames >= {model.min_input_frames}",),
-    )
-    # or GPUs would multiply in fewer bits than the features have
-    with jax.default_matmul_precision("highest"):
-        exported = export.export(jax.jit(model), platforms=PLATFORMS)(
-            jax.ShapeDtypeStruct(shape, jnp.float32)
-        )
-    return bytes(exported.serialize())
+    shape = f"batch, frames, {model.front_end.num_bins}"
+    least = f"frames >= {model.network.min_input_frames}"
+    return _serialize(features_function(model), shape, least, FEATURES_PLATFORMS)
 
 
-def program_of_waveform(model: Exportable) -> bytes:
+def waveform_program(model: TrainedModel) -> bytes:
     """A program waveform [batch, samples] -> (clip, frame), batch and samples free.
 
     Its front end is float64 inside, which the process that runs it need not allow.
     """
-    shape = export.symbolic_shape(
-        "batch, samples", constraints=(f"samples >= {model.min_samples}",)
-    )
-    with jax.default_matmul_precision("highest"), jax.enable_x64(True):
-        exported = export.export(
-            jax.jit(waveform_function(model)), platforms=PLATFORMS_OF_WAVEFORM
-        )(jax.ShapeDtypeStruct(shape, jnp.float32))
-    return bytes(exported.serialize())
+    predict = features_function(model)
 
-
-def waveform_function(model: Exportable):
-    """What `program_of_waveform` exports; to be traced where float64 is allowed."""
-
-    def predict(waveform: jax.Array) -> tuple[jax.Array, jax.Array]:
-        features = features_of_waveform(waveform, model.front_end)
+    def predict_waveform(waveform: jax.Array) -> tuple[jax.Array, jax.Array]:
+        features = features_in_jax(waveform, model.front_end)
         with jax.enable_x64(False):
-            return model(features)
+            return predict(features)
 
-    return predict
+    samples = min_samples(model.front_end, model.network.min_input_frames)
+    least = f"samples >= {samples}"
+    with jax.enable_x64(True):
+        return _serialize(predict_waveform, "batch, samples", least, WAVEFORM_PLATFORMS)
+
+
+def _serialize(function, shape: str, constraint: str, platforms) -> bytes:
+    symbolic = export.symbolic_shape(shape, constraints=(constraint,))
+    # or GPUs would multiply in fewer bits than the features have
+    with jax.default_matmul_precision("highest"):
+        exported = export.export(jax.jit(function), platforms=platforms)(
+            jax.ShapeDtypeStruct(symbolic, jnp.float32)
+        )
+    return bytes(exported.serialize())
 
 
 def is_exported(path: Path) -> bool:
     """Whether a folder is one that `python -m gcrnn_jax.export` wrote."""
     try:
         return _read_card(path)["format"] == FORMAT
-    except (DataError, KeyError, TypeError):
+    except (DataError, KeyError):
         return False
 
 
@@ -90,7 +103,7 @@ def load_exported(path: Path) -> tuple[dict[str, Any], Predict]:
         raise DataError(
             f"{path / CARD}: expected format {FORMAT!r}, got {card.get('format')!r}"
         )
-    program = path / OF_FEATURES
+    program = path / FEATURES_PROGRAM
     if not program.is_file():
         raise DataError(
             f"{path} has no {program.name}, which `--formats stablehlo` exports"

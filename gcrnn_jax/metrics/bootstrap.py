@@ -19,27 +19,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gcrnn_jax.data.store import Split
-from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.errors import DataError
-from gcrnn_jax.metrics.scoring import (
-    Decisions,
-    check_same_clips,
-    estimated_events,
-    reference_events,
-)
-from gcrnn_jax.metrics.segment import COUNTS, error_rate, segment_counts
-from gcrnn_jax.metrics.tagging import rates, tagging_counts
+from gcrnn_jax.metrics import scoring
+from gcrnn_jax.metrics.scoring import ClipCounts
 
 _BLOCK = 2_000_000  # clips drawn at once, which take some 50 MB
-
-
-@dataclass(frozen=True)
-class ClipCounts:
-    """What the scores of a system are sums of, clip by clip."""
-
-    tagging: np.ndarray  # int [N, 3]: true positives, estimated, reference
-    segments: np.ndarray | None  # int [N, 9], named by COUNTS; None: no strong labels
 
 
 class Interval(NamedTuple):
@@ -68,57 +52,39 @@ class Difference(NamedTuple):
         return self.interval.low > 0 or self.interval.high < 0
 
 
-SCORES = ("precision", "recall", "f1", "segment_f1", "error_rate")  # all micro
-
-
 @dataclass(frozen=True)
 class Bootstrap:
     """Scores of M systems on all clips and on R draws of them, the same for all.
 
-    The scores are those named by SCORES: of tags, then of segments, which are nan
-    without strong labels. A draw on which a score is not defined is left out of its
-    interval.
+    The scores are the columns of metrics that have an interval; they are nan for
+    detection without strong labels. A draw on which a score is not defined is left out
+    of its interval.
     """
 
-    values: np.ndarray  # [M, 5]
-    drawn: np.ndarray  # [M, R, 5]
+    names: tuple[str, ...]  # S, the keys of the columns
+    values: np.ndarray  # [M, S]
+    drawn: np.ndarray  # [M, R, S]
 
     def estimates(self, system: int) -> dict[str, Estimate]:
         """The scores of one system, by name."""
         return {
-            name: Estimate(
-                float(self.values[system, k]), _interval(self.drawn[system, :, k])
+            name: Estimate(value, _interval(drawn))
+            for name, value, drawn in zip(
+                self.names,
+                self.values[system].tolist(),
+                self.drawn[system].T,
+                strict=True,
             )
-            for k, name in enumerate(SCORES)
         }
 
     def differences(self, system: int, other: int) -> dict[str, Difference]:
         """The scores of one system minus those of another, by name."""
-        values = self.values[system] - self.values[other]
-        drawn = self.drawn[system] - self.drawn[other]
+        values = (self.values[system] - self.values[other]).tolist()
+        drawn = (self.drawn[system] - self.drawn[other]).T
         return {
-            name: Difference(float(values[k]), _interval(drawn[:, k]))
-            for k, name in enumerate(SCORES)
+            name: Difference(value, _interval(row))
+            for name, value, row in zip(self.names, values, drawn, strict=True)
         }
-
-
-def clip_counts(
-    decisions: Decisions, posteriors: PosteriorSet, split: Split
-) -> ClipCounts:
-    """Counts clip by clip what `score` sums over all of them; takes what it takes.
-
-    Raises:
-        DataError: The posteriors are of other clips or classes than the split.
-    """
-    check_same_clips(posteriors, split)
-    segments = None
-    if split.events is not None:
-        segments = segment_counts(
-            reference_events(split),
-            estimated_events(decisions, posteriors),
-            split.class_names,
-        )
-    return ClipCounts(tagging_counts(split.weak_label, decisions.tags), segments)
 
 
 def bootstrap(
@@ -127,7 +93,7 @@ def bootstrap(
     """Scores systems on all clips and on draws of as many, with replacement.
 
     Args:
-        systems: Counts of each system, all of the same clips in the same order.
+        systems: `clip_counts` of each system, of the same clips in the same order.
         num_draws: R.
         seed: Of the draws.
 
@@ -139,23 +105,26 @@ def bootstrap(
             against the same reference.
 
     Example:
-        >>> half = ClipCounts(np.array([[1, 1, 1], [0, 1, 1]] * 50), None)
-        >>> whole = ClipCounts(np.array([[1, 1, 1], [1, 1, 1]] * 50), None)
-        >>> found = bootstrap([half, whole])
-        >>> found.estimates(0)["f1"]
+        >>> half = {"tagging": np.array([[1, 1, 1], [0, 1, 1]] * 50)}
+        >>> whole = {"tagging": np.array([[1, 1, 1], [1, 1, 1]] * 50)}
+        >>> scores = bootstrap([half, whole])
+        >>> scores.estimates(0)["f1"]
         Estimate(value=0.5, interval=Interval(low=0.4, high=0.6))
-        >>> found.differences(1, 0)["f1"].is_significant
+        >>> scores.differences(1, 0)["f1"].is_significant
         True
     """
     _check_same_reference(systems)
-    counts = [_columns(system) for system in systems]
-    num_clips = len(counts[0])
-    together = np.concatenate(counts, axis=1).astype(float)  # floats multiply faster
-    sums = [together.sum(0, keepdims=True)]
-    sums += [weights @ together for weights in draw_weights(num_clips, num_draws, seed)]
-    by_system = np.split(np.concatenate(sums).astype(int), len(systems), axis=1)
-    scores = np.array([[_scores(row) for row in s.tolist()] for s in by_system])
-    return Bootstrap(values=scores[:, 0], drawn=scores[:, 1:])
+    rows = [np.concatenate(list(system.values()), axis=1) for system in systems]
+    together = np.concatenate(rows, axis=1).astype(float)  # floats multiply faster
+    draws = draw_weights(len(together), num_draws, seed)
+    sums = [together.sum(0, keepdims=True), *(weights @ together for weights in draws)]
+    ends = np.cumsum([row.shape[1] for row in rows])[:-1]
+    by_system = np.split(np.concatenate(sums), ends, axis=1)
+    names = tuple(column.key for column in scoring.columns() if column.has_interval)
+    scores = np.stack(
+        [_scores(*pair, names) for pair in zip(systems, by_system, strict=True)]
+    )
+    return Bootstrap(names, values=scores[:, 0], drawn=scores[:, 1:])
 
 
 def draw_weights(num_clips: int, num_draws: int, seed: int) -> Iterator[np.ndarray]:
@@ -174,18 +143,16 @@ def draw_weights(num_clips: int, num_draws: int, seed: int) -> Iterator[np.ndarr
         yield weights.reshape(clips.shape).astype(float)
 
 
-def _columns(system: ClipCounts) -> np.ndarray:
-    """[N, 3 + 9]; no strong labels are segments of nothing, whose scores are nan."""
-    segments = system.segments
-    if segments is None:
-        segments = np.zeros((len(system.tagging), len(COUNTS)), int)
-    return np.concatenate([system.tagging, segments], axis=1)
-
-
-def _scores(sums: Sequence[int]) -> tuple[float, ...]:
-    segments = dict(zip(COUNTS, sums[3:], strict=True))
-    of_segments = rates(segments["Ntp"], segments["Nsys"], segments["Nref"])
-    return (*rates(*sums[:3]), of_segments.f1, error_rate(segments))
+def _scores(system: ClipCounts, sums: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Scores [1 + R, S] from a system's sums, [1 + R, C] of all its counts."""
+    by_name, first = {}, 0
+    for metric in scoring.METRICS:
+        if metric.name in system:
+            end = first + system[metric.name].shape[1]
+            by_name |= metric.scores(sums[:, first:end])
+            first = end
+    undefined = np.full(len(sums), np.nan)
+    return np.stack([by_name.get(name, undefined) for name in names], axis=1)
 
 
 def _interval(scores: np.ndarray) -> Interval:
@@ -197,12 +164,22 @@ def _interval(scores: np.ndarray) -> Interval:
 
 
 def _check_same_reference(systems: Sequence[ClipCounts]) -> None:
-    if not systems or not len(systems[0].tagging):
+    if not systems or not len(next(iter(systems[0].values()))):
         raise DataError("a bootstrap needs a system and a clip at least")
-    references = [_columns(s)[:, [2, 3 + COUNTS.index("Nref")]] for s in systems]
+    references = [_reference(system) for system in systems]
     for number, reference in enumerate(references):
         if not np.array_equal(reference, references[0]):
             raise DataError(
                 f"system {number + 1} was scored against another reference than the "
                 "first: other clips, or in another order"
             )
+
+
+def _reference(system: ClipCounts) -> np.ndarray:
+    """The counts that do not depend on the system, [N, C]."""
+    parts = [
+        system[metric.name][:, list(metric.reference_counts)]
+        for metric in scoring.METRICS
+        if metric.name in system
+    ]
+    return np.concatenate(parts, axis=1)

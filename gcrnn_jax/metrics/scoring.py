@@ -1,171 +1,137 @@
-"""Posteriors of a system and a labelled split -> decisions -> scores."""
+"""Decisions of a system on a labelled split -> scores of every metric."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from gcrnn_jax.data.event_lists import Event
-from gcrnn_jax.data.store import EventTuple, Split
-from gcrnn_jax.detection.events import decode_events, segment_roll
-from gcrnn_jax.detection.posteriors import PosteriorSet, first_difference
-from gcrnn_jax.detection.postprocess import Postprocessing
-from gcrnn_jax.detection.thresholds import (
-    FoundThresholds,
-    cross_fit,
-    event_thresholds,
-    tag_thresholds,
-)
-from gcrnn_jax.errors import DataError
-from gcrnn_jax.metrics.segment import SegmentScores, segment_scores
-from gcrnn_jax.metrics.tagging import TaggingScores, tagging_scores
+from gcrnn_jax.data.event_lists import EventRow
+from gcrnn_jax.data.store import Split
+from gcrnn_jax.detection.posteriors import PosteriorSet
+from gcrnn_jax.metrics.decisions import Decisions, check_same_clips
+from gcrnn_jax.metrics.metric import Column, Metric
+from gcrnn_jax.metrics.segment import SegmentScores
+from gcrnn_jax.metrics.segment_metric import SegmentMetric
+from gcrnn_jax.metrics.tagging import TaggingScores
+from gcrnn_jax.metrics.tagging_metric import TaggingMetric
 
+METRICS: tuple[Metric, ...] = (TaggingMetric(), SegmentMetric())
 
-@dataclasses.dataclass(frozen=True)
-class Decisions:
-    """What a system decides: the tags of every clip and the frames of every event."""
-
-    tags: np.ndarray  # bool [N, K]
-    roll: np.ndarray  # bool [N, T, K]
+ClipCounts = dict[str, np.ndarray]  # name of a metric -> int [N, C]
 
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """Of one system on one split; detection is None without strong labels."""
+    """Of one system on one split.
 
-    tagging: TaggingScores
-    detection: SegmentScores | None
-
-
-def decide(posteriors: PosteriorSet, postprocessing: Postprocessing) -> Decisions:
-    """Applies thresholds and post-processing to all clips."""
-    return Decisions(
-        postprocessing.tags(posteriors.clip),
-        postprocessing.detect(posteriors.frame, posteriors.clip, posteriors.hop_s),
-    )
-
-
-def find_thresholds(
-    posteriors: PosteriorSet, split: Split, *, per_class: bool = True
-) -> Postprocessing:
-    """The system's post-processing with the thresholds that fit a split best.
-
-    Never to be scored on the same clips. Event thresholds stay as they are where the
-    split has no strong labels. `per_class=False` finds one for all classes.
+    Attributes:
+        details: By the names of the metrics; None for detection without strong labels.
+        values: By the keys of the columns; without those that have no details.
     """
-    check_same_clips(posteriors, split)
-    found = _find(posteriors, split, np.arange(len(split)), per_class)
-    return dataclasses.replace(found, chosen_on=split.digest)
 
+    details: Mapping[str, Any]
+    values: Mapping[str, float]
 
-def decide_cross_fitted(
-    posteriors: PosteriorSet, split: Split, *, per_class: bool = True
-) -> Decisions:
-    """Decides each half of the clips with the thresholds that the other half chose.
+    @property
+    def tagging(self) -> TaggingScores:
+        """Details of the tags."""
+        return self.details["tagging"]
 
-    For when one labelled split is all there is: no label has a say in its own score.
-    """
-    check_same_clips(posteriors, split)
-    plain = decide(posteriors, posteriors.postprocessing)
-    tags, roll = plain.tags.copy(), plain.roll.copy()
-    for fit, apply in cross_fit(len(split), seed=0):  # lists are sorted by class
-        found = _find(posteriors, split, fit, per_class)
-        decisions = decide(_select(posteriors, apply), found)
-        tags[apply], roll[apply] = decisions.tags, decisions.roll
-    return Decisions(tags, roll)
+    @property
+    def detection(self) -> SegmentScores | None:
+        """Details of the segments; None without strong labels."""
+        return self.details["detection"]
 
 
 def score(decisions: Decisions, posteriors: PosteriorSet, split: Split) -> Scores:
-    """Scores decisions against the labels of a split, clip by clip."""
-    check_same_clips(posteriors, split)
-    names = posteriors.class_names
-    tagging = tagging_scores(split.weak_label, decisions.tags, posteriors.clip, names)
-    detection = None
-    if split.events is not None:
-        detection = segment_scores(
-            reference_events(split), estimated_events(decisions, posteriors), names
-        )
-    return Scores(tagging, detection)
+    """Scores decisions against the labels of a split, clip by clip.
 
-
-def best_constant(split: Split, posteriors: PosteriorSet) -> Decisions:
-    """The best answer that never listens: the same classes in every frame of all clips.
-
-    Takes the most frequent classes, as many as give the best tagging micro-F1; a
-    score means something by how far it is above this one.
+    Raises:
+        DataError: The posteriors are of other clips or classes than the split.
     """
-    counts = split.weak_label.sum(0)
-    order = np.argsort(-counts, kind="stable")
-    sizes = np.arange(1, len(order) + 1)
-    f1 = 2 * np.cumsum(counts[order]) / (sizes * len(split) + counts.sum())
-    tags = np.zeros((len(split), len(order)), bool)
-    tags[:, order[: f1.argmax() + 1]] = True
-    num_frames = posteriors.frame.shape[1]
-    return Decisions(tags, np.repeat(tags[:, None], num_frames, axis=1))
+    check_same_clips(posteriors, split)
+    details, values = dict.fromkeys(metric.name for metric in METRICS), {}
+    for metric in _metrics_of(split):
+        details[metric.name] = metric.details(decisions, posteriors, split)
+        values |= metric.values(details[metric.name])
+    return Scores(details, values)
 
 
-def reference_events(split: Split) -> dict[str, list[Event]]:
-    """The strong labels of a split, clips without any event included."""
-    events: Mapping[str, Sequence[EventTuple]] = split.events or {}
+def clip_counts(
+    decisions: Decisions, posteriors: PosteriorSet, split: Split
+) -> ClipCounts:
+    """Counts clip by clip what metrics sum over all clips; arguments as of `score`."""
+    check_same_clips(posteriors, split)
     return {
-        clip: [Event(on, off, label) for on, off, label in events.get(clip, ())]
-        for clip in split.clip_ids
+        metric.name: metric.counts(decisions, posteriors, split)
+        for metric in _metrics_of(split)
     }
 
 
-def estimated_events(
-    decisions: Decisions, posteriors: PosteriorSet
-) -> dict[str, list[Event]]:
-    """The events of every clip, those without any included."""
+def list_scores(
+    reference: Sequence[EventRow], estimated: Sequence[EventRow], task: str = "both"
+) -> dict[str, Any]:
+    """Scores lists of any system against reference lists.
+
+    Args:
+        reference: From `read_event_rows`.
+        estimated: From `read_event_rows`.
+        task: "tagging", "detection" or "both".
+
+    Returns:
+        Details by the names of the metrics; None for those that do not score lists, or
+        are of the other task.
+    """
     return {
-        clip: decode_events(roll, posteriors.hop_s, posteriors.class_names)
-        for clip, roll in zip(posteriors.clip_ids, decisions.roll, strict=True)
+        metric.name: metric.list_details(reference, estimated)
+        if task in (metric.task, "both")
+        else None
+        for metric in METRICS
     }
 
 
-def _find(
-    posteriors: PosteriorSet, split: Split, clips, per_class: bool
-) -> Postprocessing:
-    chosen = _select(posteriors, clips)
-
-    def thresholds(found: FoundThresholds) -> float | tuple[float, ...]:
-        return tuple(found.per_class.tolist()) if per_class else found.overall
-
-    found = tag_thresholds(chosen.clip, split.weak_label[clips])
-    base = dataclasses.replace(
-        posteriors.postprocessing, tag_threshold=thresholds(found)
+def list_tables(details: Mapping[str, Any]) -> str:
+    """The texts and tables of `list_scores`."""
+    return "\n\n".join(
+        text
+        for metric in METRICS
+        if details[metric.name] is not None
+        for text in metric.list_tables(details[metric.name])
     )
-    if split.events is None:
-        return base
-    seconds = chosen.frame.shape[1] * chosen.hop_s
-    reference = reference_events(split)
-    latest = [e.offset for clip in reference.values() for e in clip]
-    num_segments = int(np.ceil(max([seconds, *latest])))
-    rolls = [
-        segment_roll(reference[clip], num_segments, chosen.class_names)
-        for clip in chosen.clip_ids
+
+
+def columns(task: str = "both") -> list[Column]:
+    """The scores of all metrics, or of those of a task, in the order of tables."""
+    metrics = [metric for metric in METRICS if task in (metric.task, "both")]
+    return [column for metric in metrics for column in metric.columns]
+
+
+def epoch_scores(scores: Scores) -> dict[str, float]:
+    """The main scores by the keys that they are logged under each epoch."""
+    return {
+        column.log_key or column.key: scores.values[column.key]
+        for column in _epoch_columns(scores)
+    }
+
+
+def epoch_line(split_name: str, scores: Scores) -> str:
+    """The headline scores after an epoch, as "validation mAP 43.2, tag F1 51.0"."""
+    texts = [
+        f"{column.heading} {column.short_text(scores.values[column.key])}"
+        for column in _epoch_columns(scores)
+        if column.role == "headline"
     ]
-    found = event_thresholds(
-        chosen.frame, chosen.clip, np.stack(rolls), chosen.hop_s, base
-    )
-    return dataclasses.replace(base, event_threshold=thresholds(found))
+    return f"{split_name} {', '.join(texts)}"
 
 
-def _select(posteriors: PosteriorSet, clips) -> PosteriorSet:
-    return dataclasses.replace(
-        posteriors,
-        clip_ids=tuple(posteriors.clip_ids[i] for i in clips),
-        clip=posteriors.clip[clips],
-        frame=posteriors.frame[clips],
-    )
+def _epoch_columns(scores: Scores) -> Iterator[Column]:
+    """The main scores that are there; first those that no threshold changes."""
+    for column in sorted(columns(), key=lambda column: column.is_summed):
+        if column.is_main and column.key in scores.values:
+            yield column
 
 
-def check_same_clips(posteriors: PosteriorSet, split: Split) -> None:
-    """Raises DataError unless the posteriors are of a split's clips and classes."""
-    if difference := first_difference(split.clip_ids, posteriors.clip_ids):
-        raise DataError(f"the posteriors are not of split {split.name}: {difference}")
-    if posteriors.class_names != split.class_names:
-        raise DataError(
-            f"the posteriors are of other classes than split {split.name}: "
-            f"{posteriors.class_names}, expected {split.class_names}"
-        )
+def _metrics_of(split: Split) -> list[Metric]:
+    has_events = split.events is not None
+    return [metric for metric in METRICS if has_events or metric.task == "tagging"]

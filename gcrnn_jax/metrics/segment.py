@@ -19,12 +19,13 @@ false alarms here, an exception there.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from gcrnn_jax.data.event_lists import Event
 from gcrnn_jax.detection.events import segment_roll
-from gcrnn_jax.errors import DataError
+from gcrnn_jax.metrics.metric import ratio
 from gcrnn_jax.metrics.tagging import Rates, mean_defined, rates
 
 COUNTS: tuple[str, ...] = ("Ntp", "Ntn", "Nfp", "Nfn", "Nref", "Nsys", "S", "D", "I")
@@ -116,7 +117,7 @@ def segment_scores(
     )
 
 
-def segment_counts(
+def segmentcount_segments(
     reference: Mapping[str, Sequence[Event]],
     estimated: Mapping[str, Sequence[Event]],
     class_names: Sequence[str],
@@ -137,54 +138,28 @@ def segment_counts(
         DataError: A label is not among `class_names`.
     """
     rolls = _rolls(reference, estimated, class_names, segment_s)
-    by_clip = [_counts(*pair).sum(0) for pair in rolls]
+    by_clip = [count_segments(*pair).sum(0) for pair in rolls]
     return np.array(by_clip, int).reshape(len(rolls), len(COUNTS))
 
 
-def error_rate(counts: Mapping[str, int]) -> float:
-    """The errors in segments for each active one of the reference; nan without any.
+def error_rates(sums: np.ndarray) -> dict[str, Any]:
+    """Errors for each active segment of the reference, in all and by their kind.
 
     Args:
-        counts: By the names in COUNTS, summed over clips.
-    """
-    return _ratio(counts["S"] + counts["D"] + counts["I"], counts["Nref"])
-
-
-def segment_scores_of_rolls(
-    reference: np.ndarray,
-    estimated: np.ndarray,
-    class_names: Sequence[str],
-    num_segments: np.ndarray | None = None,
-) -> SegmentScores:
-    """Scores the detected events of clips, given as segment rolls: the fast way.
-
-    Args:
-        reference: bool [N, S, K], from `segment_roll` or `segments_of_frames`.
-        estimated: bool [N, S, K].
-        class_names: K names.
-        num_segments: int [N], how many segments of a clip count. None: all S.
+        sums: [..., 9], counts named by COUNTS, summed over clips.
 
     Returns:
-        Scores over the segments that count.
-
-    Raises:
-        DataError: The two are not the same [N, S, K].
+        "error_rate", "substitution_rate", "deletion_rate" and "insertion_rate", [...]
+        each; nan without an active segment.
     """
-    if reference.shape != estimated.shape or reference.shape[2:] != (len(class_names),):
-        raise DataError(
-            f"reference and estimate must be the same [N, S, {len(class_names)}], "
-            f"got {reference.shape} and {estimated.shape}"
-        )
-    num_clips, length, _ = reference.shape
-    counts = np.ones((num_clips, length), bool)
-    if num_segments is not None:
-        counts = np.arange(length) < np.asarray(num_segments)[:, None]
-    return _scores(
-        reference[counts].astype(bool),
-        estimated[counts].astype(bool),
-        class_names,
-        num_clips,
-    )
+    by_name = dict(zip(COUNTS, np.moveaxis(sums, -1, 0), strict=True))
+    errors = {
+        "error_rate": by_name["S"] + by_name["D"] + by_name["I"],
+        "substitution_rate": by_name["S"],
+        "deletion_rate": by_name["D"],
+        "insertion_rate": by_name["I"],
+    }
+    return {name: ratio(count, by_name["Nref"]) for name, count in errors.items()}
 
 
 def _rolls(
@@ -215,36 +190,27 @@ def _scores(
     num_clips: int,
 ) -> SegmentScores:
     """Scores [M, K] activities, whichever clip each segment is from."""
-    sums = _counts(reference, estimated).sum(0).tolist()
-    counts = dict(zip(COUNTS, sums, strict=True))
+    sums = count_segments(reference, estimated).sum(0)
+    counts = dict(zip(COUNTS, sums.tolist(), strict=True))
     per_class = {
         name: _class_segments(reference[:, k], estimated[:, k])
         for k, name in enumerate(class_names)
     }
     classes = per_class.values()
-    by_type = {
-        f"{name}_rate": _ratio(counts[letter], counts["Nref"])
-        for name, letter in zip(
-            ("substitution", "deletion", "insertion"), "SDI", strict=True
-        )
-    }
     return SegmentScores(
         micro=rates(counts["Ntp"], counts["Nsys"], counts["Nref"]),
-        error_rate=error_rate(counts),
-        **by_type,
-        macro_f1=mean_defined([c.rates.f1 for c in classes]),
-        macro_error_rate=mean_defined([c.error_rate for c in classes]),
-        macro_f1_sed_eval=mean_defined([c.f1_sed_eval for c in classes]),
-        macro_error_rate_sed_eval=mean_defined(
-            [c.error_rate_sed_eval for c in classes]
-        ),
+        **error_rates(sums),
+        macro_f1=mean_defined(c.rates.f1 for c in classes),
+        macro_error_rate=mean_defined(c.error_rate for c in classes),
+        macro_f1_sed_eval=mean_defined(c.f1_sed_eval for c in classes),
+        macro_error_rate_sed_eval=mean_defined(c.error_rate_sed_eval for c in classes),
         counts=counts,
         per_class=per_class,
         num_clips=num_clips,
     )
 
 
-def _counts(reference: np.ndarray, estimated: np.ndarray) -> np.ndarray:
+def count_segments(reference: np.ndarray, estimated: np.ndarray) -> np.ndarray:
     """Counts each of M segments, int [M, 9], from [M, K] activities."""
     hits = (reference & estimated).sum(1)  # [M]
     num_reference, num_estimated = reference.sum(1), estimated.sum(1)
@@ -263,14 +229,7 @@ def _counts(reference: np.ndarray, estimated: np.ndarray) -> np.ndarray:
 
 
 def _class_segments(reference: np.ndarray, estimated: np.ndarray) -> ClassSegments:
-    counts = (
-        int((reference & estimated).sum()),
-        int(estimated.sum()),
-        int(reference.sum()),
-    )
+    pair = reference & estimated, estimated, reference
+    counts = [int(active.sum()) for active in pair]
     errors = int((reference ^ estimated).sum())
-    return ClassSegments(rates(*counts), _ratio(errors, counts[2]), *counts)
-
-
-def _ratio(count: int, of: int) -> float:
-    return count / of if of else float("nan")
+    return ClassSegments(rates(*counts), ratio(errors, counts[2]), *counts)

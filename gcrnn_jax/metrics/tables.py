@@ -46,14 +46,14 @@ def percent(ratio: float) -> str:
     return f"{100 * ratio:.2f}" if math.isfinite(ratio) else "-"
 
 
-def json_ready(scores: Any) -> Any:
+def to_json(scores: Any) -> Any:
     """Turns scores into what JSON can hold; nan and infinities become null.
 
     Args:
         scores: Dataclasses, named tuples, mappings, lists, arrays, numbers, text.
 
     Example:
-        >>> json_ready({"f1": float("nan"), "counts": np.array([1, 2])})
+        >>> to_json({"f1": float("nan"), "counts": np.array([1, 2])})
         {'f1': None, 'counts': [1, 2]}
     """
     if is_dataclass(scores) and not isinstance(scores, type):
@@ -63,9 +63,9 @@ def json_ready(scores: Any) -> Any:
     elif isinstance(scores, np.ndarray | np.generic):
         scores = scores.tolist()
     if isinstance(scores, Mapping):
-        return {str(name): json_ready(value) for name, value in scores.items()}
+        return {str(name): to_json(value) for name, value in scores.items()}
     if isinstance(scores, list | tuple):
-        return [json_ready(value) for value in scores]
+        return [to_json(value) for value in scores]
     if isinstance(scores, float) and not math.isfinite(scores):
         return None
     return scores
@@ -73,7 +73,7 @@ def json_ready(scores: Any) -> Any:
 
 def json_text(scores: Any) -> str:
     """Scores as the text of a JSON file, valid in every parser."""
-    return json.dumps(json_ready(scores), indent=2, allow_nan=False) + "\n"
+    return json.dumps(to_json(scores), indent=2, allow_nan=False) + "\n"
 
 
 def _cell(value: object) -> str:

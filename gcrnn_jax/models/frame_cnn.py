@@ -1,6 +1,7 @@
 """The Frame-CNN: convolutions over time, taught by frames as well as by clips."""
 
 import math
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -8,12 +9,13 @@ from flax import linen as nn
 
 from gcrnn_jax.models.layers import (
     ACTIVATIONS,
+    Activation,
     BatchNorm,
     Convolution,
     dropout,
     mask_padding,
 )
-from gcrnn_jax.models.network import Network, Posteriors, mask_or_ones
+from gcrnn_jax.models.network import Network, Posteriors
 from gcrnn_jax.models.pooling import max_pool, pool_mask
 
 _xavier = nn.initializers.variance_scaling(2.0, "fan_avg", "uniform")  # gain sqrt(2)
@@ -24,7 +26,7 @@ class FrameCnn(Network):
 
     One head tags the clip from the mean over its frames; the other tags every frame,
     and an attention that all classes share sums these. A clip's logit is the mean of
-    both. Training it takes the frame term of the loss (`loss.frame`).
+    both. Training it takes the frame term of the loss (`loss.frame_weight`).
 
     Source: Chou, Jang, Yang, DCASE 2017, and their `FrameCNN_1D`; 2,816,162
     parameters with 128 mels and 17 classes.
@@ -34,15 +36,17 @@ class FrameCnn(Network):
     so that present and absent classes count alike.
     """
 
-    filters: tuple[int, ...] = (128, 256, 384, 384)  # the first without pooling
-    time_pooling: tuple[int, ...] = (1, 4, 4, 1)  # frames merged after each
-    tagging_units: tuple[int, ...] = (1024, 1024)
-    dropout: float = 0.5
-    activation: str = "relu"
-    batch_norm_momentum: float = 0.9
+    kind: ClassVar[str] = "frame_cnn"
+
+    filters: tuple[int, ...]  # of the blocks
+    time_pooling: tuple[int, ...]  # frames merged after each
+    tagging_units: tuple[int, ...]
+    dropout: float
+    activation: Activation
+    batch_norm_momentum: float
 
     def __post_init__(self):
-        """Raises ValueError for a field that cannot be."""
+        """Raises ValueError for a field that is out of range."""
         super().__post_init__()
         if not self.filters or len(self.filters) != len(self.time_pooling):
             raise ValueError(
@@ -54,11 +58,6 @@ class FrameCnn(Network):
                 raise ValueError(f"{name} must be 1 or more each, got {value}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(
-                f"activation must be one of {tuple(ACTIVATIONS)}, got "
-                f"{self.activation!r}"
-            )
 
     @property
     def time_reduction(self) -> int:
@@ -66,17 +65,9 @@ class FrameCnn(Network):
         return math.prod(self.time_pooling)
 
     @nn.compact
-    def __call__(
-        self,
-        features: jax.Array,
-        frame_mask: jax.Array | None = None,
-        *,
-        train: bool = False,
-        clip_keys: jax.Array | None = None,
-    ) -> Posteriors:
+    def compute(self, features, frame_mask, train, clip_keys) -> Posteriors:
         """See `Network`."""
         num_clips, num_frames, _ = features.shape
-        frame_mask = mask_or_ones(frame_mask, features)
         x = features[:, :, None, :]  # [B, T, 1, F]: bins are channels
         x, frame_mask = self._convolve(x, frame_mask, train)
         x = nn.relu(self._norm("last_norm", x, frame_mask, train))

@@ -5,6 +5,7 @@ using gated convolutional neural network", ICASSP 2018, and the authors' release
 """
 
 import math
+from typing import ClassVar, Literal, Self
 
 import jax
 import jax.numpy as jnp
@@ -12,12 +13,12 @@ import numpy as np
 from flax import linen as nn
 
 from gcrnn_jax.models.layers import (
-    ACTIVATIONS,
+    Activation,
     BidirectionalGru,
     Convolution,
     GatedConv,
 )
-from gcrnn_jax.models.network import Network, Posteriors, mask_or_ones
+from gcrnn_jax.models.network import Network, Posteriors
 from gcrnn_jax.models.pooling import attention_pool, max_pool, pool_mask
 
 _POSITIVE = (
@@ -37,8 +38,8 @@ class GatedCrnn(Network):
     """Gated convolutions, a bidirectional GRU and attention over time.
 
     One module serves tagging and detection, gated and ungated: `time_pooling` keeps
-    or coarsens the frames, `pooling` is "attention" or "mean", `gated=False` is the
-    baseline of the paper.
+    or coarsens the frames, `clip_pooling` is "attention" or "mean",
+    `gated_convolution=False` is the baseline of the paper.
 
     Differs: the defaults follow the text where it is definite. The text has one GRU,
     the code the product of two with other candidate activations (`gru_candidates=
@@ -56,46 +57,34 @@ class GatedCrnn(Network):
     too much: error rate 2.2 instead of 1.1.
     """
 
-    blocks: tuple[int, ...] = (2, 2, 2, 1)  # gated units a block
-    filters: int = 64
-    time_pooling: tuple[int, ...] = (1, 1, 1, 1)  # frames a block merges
-    frequency_pooling: tuple[int, ...] = (2, 2, 2, 2)  # bins a block merges
-    last_filters: int = 256
-    last_frequency_pooling: int = 4
-    gated: bool = True
-    ungated_activation: str = "relu"
-    batch_norm_momentum: float = 0.99
-    rnn_units: int = 128
-    gru_gate: str = "sigmoid"
-    gru_candidates: tuple[str, ...] = ("tanh",)  # one GRU each; outputs multiplied
-    gru_reset_after: bool = False
-    gru_unroll: int = 1
-    pooling: str = "attention"  # or "mean"
-    attention_over: str = "time"  # or "classes"
-    attention_reads: str = "features"  # or "detection"
-    dtype: str = "float32"  # of the computation; parameters are float32
+    kind: ClassVar[str] = "gated_crnn"
+
+    blocks: tuple[int, ...]  # gated units a block
+    filters: int
+    time_pooling: tuple[int, ...]  # frames a block merges
+    frequency_pooling: tuple[int, ...]  # bins a block merges
+    last_filters: int
+    last_frequency_pooling: int
+    gated_convolution: bool
+    ungated_activation: Activation
+    batch_norm_momentum: float
+    rnn_units: int
+    gru_gate: Activation
+    gru_candidates: tuple[Activation, ...]  # one GRU each; outputs multiplied
+    gru_reset_after: bool
+    gru_unroll: int
+    clip_pooling: Literal["attention", "mean"]
+    attention_over: Literal["time", "classes"]
+    attention_reads: Literal["features", "detection"]
+    # of the computation; parameters are float32
+    dtype: Literal["float32", "bfloat16", "float64"]
 
     def __post_init__(self):
-        """Raises ValueError for a field that names nothing, or does not fit others."""
+        """Raises ValueError for a field out of range, or that does not fit others."""
         super().__post_init__()
-        choices = {
-            "ungated_activation": tuple(ACTIVATIONS),
-            "gru_gate": tuple(ACTIVATIONS),
-            "pooling": ("attention", "mean"),
-            "attention_over": ("time", "classes"),
-            "attention_reads": ("features", "detection"),
-            "dtype": ("float32", "bfloat16", "float64"),
-        }
-        for name, allowed in choices.items():
-            if (value := getattr(self, name)) not in allowed:
-                raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
-        if not self.gru_candidates or set(self.gru_candidates) - set(ACTIVATIONS):
-            raise ValueError(
-                f"gru_candidates must be one or more of {tuple(ACTIVATIONS)}, got "
-                f"{self.gru_candidates}"
-            )
-        if not self.blocks:
-            raise ValueError("blocks must be one or more, got none")
+        for name in ("blocks", "gru_candidates"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} must be one or more, got none")
         if (
             not len(self.blocks)
             == len(self.time_pooling)
@@ -114,18 +103,15 @@ class GatedCrnn(Network):
         """Frames of features in one frame of posteriors."""
         return math.prod(self.time_pooling)
 
+    def for_export(self) -> Self:
+        """See `Network`; steps taken eight at a time would need eight frames."""
+        return self.clone(dtype="float32", gru_unroll=1)
+
     @nn.compact
-    def __call__(
-        self,
-        features: jax.Array,
-        frame_mask: jax.Array | None = None,
-        *,
-        train: bool = False,
-        clip_keys: jax.Array | None = None,
-    ) -> Posteriors:
+    def compute(self, features, frame_mask, train, clip_keys) -> Posteriors:
         """See `Network`."""
         x = features[..., None]  # [B, T, F, 1]
-        x, frame_mask = self._convolve(x, mask_or_ones(frame_mask, features), train)
+        x, frame_mask = self._convolve(x, frame_mask, train)
         x = x.reshape(x.shape[0], x.shape[1], -1)  # [B, T, F * C]
         outputs = [
             BidirectionalGru(
@@ -150,7 +136,7 @@ class GatedCrnn(Network):
             for unit in range(self.blocks[block]):
                 x = GatedConv(
                     self.filters,
-                    gated=self.gated,
+                    gated=self.gated_convolution,
                     activation=self.ungated_activation,
                     momentum=self.batch_norm_momentum,
                     dtype=jnp.dtype(self.dtype),
@@ -179,7 +165,7 @@ class GatedCrnn(Network):
     def _pool(self, x: jax.Array, frame_mask: jax.Array) -> Posteriors:
         detection = nn.Dense(self.num_classes, dtype=x.dtype, name="detection")(x)
         detection = nn.sigmoid(detection)
-        if self.pooling == "mean":
+        if self.clip_pooling == "mean":
             attention = jnp.ones_like(detection)
         else:
             read = detection if self.attention_reads == "detection" else x

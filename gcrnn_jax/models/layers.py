@@ -4,6 +4,7 @@ Axes: B clips, T frames, F frequency bins, C channels, D features, H units, K cl
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,8 @@ from flax import linen as nn
 from jax import lax
 
 from gcrnn_jax.models.convolution import activation_dtype, convolution
+
+Activation = Literal["linear", "relu", "sigmoid", "tanh", "hard_sigmoid"]
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "linear": lambda x: x,
@@ -59,7 +62,7 @@ class BatchNorm(nn.Module):
     axis_name: str | None = None
 
     def __post_init__(self):
-        """Raises ValueError for a momentum that is none."""
+        """Raises ValueError for a momentum outside [0, 1)."""
         super().__post_init__()
         if not 0 <= self.momentum < 1:
             raise ValueError(

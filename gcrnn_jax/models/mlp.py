@@ -1,15 +1,17 @@
 """The baseline of DCASE 2017: one frame and its neighbours in, posteriors out."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from gcrnn_jax.models.layers import dropout
-from gcrnn_jax.models.network import Network, Posteriors, mask_or_ones
+from gcrnn_jax.models.network import Network, Posteriors
 
 
 class Mlp(Network):
-    """Two hidden layers on a few neighbouring frames; knows no longer context.
+    """Two hidden layers on a few neighbouring frames; has no longer context.
 
     A class is tagged where it has an event: the posterior of a clip is the greatest
     of its frames' running median, which passes a threshold where the median of the
@@ -19,13 +21,15 @@ class Mlp(Network):
     40 mels and 17 classes.
     """
 
-    hidden: tuple[int, ...] = (50, 50)
-    context_frames: int = 5  # odd; the clip's first and last frame are repeated
-    dropout: float = 0.2
-    median_frames: int = 27  # odd; 0.54 s
+    kind: ClassVar[str] = "mlp"
+
+    hidden: tuple[int, ...]
+    context_frames: int  # odd; the clip's first and last frame are repeated
+    dropout: float
+    median_frames: int  # odd
 
     def __post_init__(self):
-        """Raises ValueError for a field that cannot be."""
+        """Raises ValueError for a field that is out of range."""
         super().__post_init__()
         for name in ("context_frames", "median_frames"):
             if (value := getattr(self, name)) < 1 or value % 2 == 0:
@@ -36,24 +40,16 @@ class Mlp(Network):
             raise ValueError(f"hidden must be 1 or more each, got {self.hidden}")
 
     @nn.compact
-    def __call__(
-        self,
-        features: jax.Array,
-        frame_mask: jax.Array | None = None,
-        *,
-        train: bool = False,
-        clip_keys: jax.Array | None = None,
-    ) -> Posteriors:
+    def compute(self, features, frame_mask, train, clip_keys) -> Posteriors:
         """See `Network`."""
-        frame_mask = mask_or_ones(frame_mask, features)
         x = _with_context(features, frame_mask, self.context_frames)
         for layer, size in enumerate(self.hidden):
             x = nn.relu(nn.Dense(size, kernel_init=_uniform, name=f"hidden_{layer}")(x))
             x = dropout(x, clip_keys, self.dropout, layer)
         x = nn.Dense(self.num_classes, kernel_init=_uniform, name="detection")(x)
         frame = nn.sigmoid(x)
-        heard = frame * frame_mask[:, :, None]
-        clip = _running_median(heard, self.median_frames).max(1)
+        real = frame * frame_mask[:, :, None]
+        clip = _running_median(real, self.median_frames).max(1)
         return Posteriors(clip, frame, jnp.ones_like(frame), frame_mask)
 
 

@@ -1,6 +1,7 @@
 """What training and prediction ask of every network."""
 
-from typing import NamedTuple
+import dataclasses
+from typing import ClassVar, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ from flax import linen as nn
 
 
 class Posteriors(NamedTuple):
-    """What a network says of a batch: probabilities in [0, 1], float32."""
+    """Posteriors of a batch: probabilities in [0, 1], float32."""
 
     clip: jax.Array  # [B, K], class k is somewhere in the clip
     frame: jax.Array  # [B, T, K], class k is active in frame t
@@ -17,10 +18,18 @@ class Posteriors(NamedTuple):
 
 
 class Network(nn.Module):
-    """Base of the networks: standardized features in, `Posteriors` out."""
+    """Base of the networks: standardized features in, `Posteriors` out.
+
+    A network implements `compute`; its `kind` is its name in configurations. Everything
+    it draws at random in training it may take from flax's `make_rng("dropout")`, or
+    from keys of the clips.
+    """
+
+    kind: ClassVar[str]
 
     num_classes: int
-    axis_name: str | None = None  # BatchNorm over all devices of this mapped axis
+    # BatchNorm counts all devices of this mapped axis; None: those of one device
+    axis_name: str | None = dataclasses.field(default=None, kw_only=True)
 
     @property
     def time_reduction(self) -> int:
@@ -31,6 +40,10 @@ class Network(nn.Module):
     def min_input_frames(self) -> int:
         """Fewest frames of features that it takes."""
         return self.time_reduction
+
+    def for_export(self) -> Self:
+        """The network in the form that is exported: in float32, of any length."""
+        return self
 
     def __call__(
         self,
@@ -46,8 +59,8 @@ class Network(nn.Module):
             features: [B, input frames, F], zero mean and unit variance per bin.
             frame_mask: [B, input frames] bool, False on padding; None: all real.
             train: Normalise by the batch and update the running statistics.
-            clip_keys: [B] random keys, one a clip, for networks with dropout; None:
-                no dropout.
+            clip_keys: [B] random keys, one a clip, for `layers.dropout`; None: no
+                dropout.
 
         Returns:
             Posteriors with at least T = input frames // time_reduction; what is beyond
@@ -56,9 +69,16 @@ class Network(nn.Module):
         Raises:
             ValueError: The features are too few for the network.
         """
+        if frame_mask is None:
+            frame_mask = jnp.ones(features.shape[:2], bool)
+        return self.compute(features, frame_mask, train, clip_keys)
+
+    def compute(
+        self,
+        features: jax.Array,
+        frame_mask: jax.Array,
+        train: bool,
+        clip_keys: jax.Array | None,
+    ) -> Posteriors:
+        """What `__call__` returns; the arguments are those of `__call__`."""
         raise NotImplementedError
-
-
-def mask_or_ones(frame_mask: jax.Array | None, features: jax.Array) -> jax.Array:
-    """The mask [B, T] of the real frames of features [B, T, F]; None: of all."""
-    return jnp.ones(features.shape[:2], bool) if frame_mask is None else frame_mask

@@ -1,17 +1,19 @@
 """A member of the CNN ensemble: windows of one length, each tagged for itself."""
 
+from typing import ClassVar, Literal
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax.core import max_dim  # of lengths that an exported network leaves open, too
 
 from gcrnn_jax.models.layers import GatedConv
-from gcrnn_jax.models.network import Network, Posteriors, mask_or_ones
+from gcrnn_jax.models.network import Network, Posteriors
 from gcrnn_jax.models.pooling import max_pool, pool_mask
 
 
 class WindowCnn(Network):
-    """A CNN that hears `window_frames` at a time, and assumes the sound is in them.
+    """A CNN on windows of `window_frames`, each assumed to hold the sounds of its clip.
 
     Each window is tagged with the labels of its clip. It learns from windows side by
     side, and predicts with windows that overlap by half: a frame's posterior is the
@@ -20,19 +22,20 @@ class WindowCnn(Network):
     their fusion are the system.
 
     Source: Lee, Lee, Nam, Kim, Park, DCASE 2017: "ensemble of convolutional neural
-    networks ... using various analysis windows". Our reading: neither their code nor
-    the sizes of their network could be had.
+    networks ... using various analysis windows".
+    Differs: neither their code nor their sizes are public; the sizes are ours.
     """
 
-    window_frames: int = 240  # even, or as long as the clip
-    # of the blocks, each pooled by 2 x 2
-    filters: tuple[int, ...] = (64, 128, 256, 512)
-    units: int = 2  # convolutions a block
-    pooling: str = "max"  # over windows; or "mean"
-    batch_norm_momentum: float = 0.99
+    kind: ClassVar[str] = "window_cnn"
+
+    window_frames: int  # even, or as long as the clip
+    filters: tuple[int, ...]  # of the blocks, each pooled by 2 x 2
+    units: int  # convolutions a block
+    clip_pooling: Literal["max", "mean"]  # over windows
+    batch_norm_momentum: float
 
     def __post_init__(self):
-        """Raises ValueError for a field that cannot be."""
+        """Raises ValueError for a field that is out of range."""
         super().__post_init__()
         if self.window_frames < 2 or self.window_frames % 2:
             raise ValueError(
@@ -43,8 +46,6 @@ class WindowCnn(Network):
                 "filters and units must be 1 or more, got "
                 f"{self.filters} and {self.units}"
             )
-        if self.pooling not in ("max", "mean"):
-            raise ValueError(f'pooling must be "max" or "mean", got {self.pooling!r}')
 
     @property
     def time_reduction(self) -> int:
@@ -57,17 +58,9 @@ class WindowCnn(Network):
         return 1
 
     @nn.compact
-    def __call__(
-        self,
-        features: jax.Array,
-        frame_mask: jax.Array | None = None,
-        *,
-        train: bool = False,
-        clip_keys: jax.Array | None = None,
-    ) -> Posteriors:
+    def compute(self, features, frame_mask, train, clip_keys) -> Posteriors:
         """See `Network`; T counts windows in training."""
         num_clips, num_frames, num_bins = features.shape
-        frame_mask = mask_or_ones(frame_mask, features)
         size = self.window_frames
         step = size if train else size // 2
         count = max_dim(1, -(-(num_frames - size) // step) + 1)
@@ -80,12 +73,12 @@ class WindowCnn(Network):
         window = self._tag(windows, masks, train)
         window = window.reshape(num_clips, count, self.num_classes)
         # a window that adds nothing but padding to the one before does not count
-        heard = masks.reshape(num_clips, count, size)[:, :, size - step :].any(-1)
-        heard = heard.at[:, 0].set(heard[:, 0] | ~heard.any(1))
-        clip = _pool(window, heard, self.pooling)
+        is_real = masks.reshape(num_clips, count, size)[:, :, size - step :].any(-1)
+        is_real = is_real.at[:, 0].set(is_real[:, 0] | ~is_real.any(1))
+        clip = _pool(window, is_real, self.clip_pooling)
         if train:
-            return Posteriors(clip, window, jnp.ones_like(window), heard)
-        frame = _mean_of_covering(window, heard)
+            return Posteriors(clip, window, jnp.ones_like(window), is_real)
+        frame = _mean_of_covering(window, is_real)
         real = frame_mask.reshape(num_clips, count + 1, step).any(-1)
         return Posteriors(clip, frame, jnp.ones_like(frame), real)
 
@@ -110,20 +103,20 @@ class WindowCnn(Network):
         return nn.sigmoid(nn.Dense(self.num_classes, name="tagging")(x))
 
 
-def _pool(window: jax.Array, heard: jax.Array, pooling: str) -> jax.Array:
+def _pool(window: jax.Array, is_real: jax.Array, pooling: str) -> jax.Array:
     """Posteriors of clips [B, K] from those of their windows [B, N, K]."""
-    counted = heard[:, :, None].astype(window.dtype)
+    counted = is_real[:, :, None].astype(window.dtype)
     if pooling == "max":
         return (window * counted).max(1)
     return (window * counted).sum(1) / jnp.maximum(counted.sum(1), 1)
 
 
-def _mean_of_covering(window: jax.Array, heard: jax.Array) -> jax.Array:
+def _mean_of_covering(window: jax.Array, is_real: jax.Array) -> jax.Array:
     """Posteriors of the steps between windows, [B, N + 1, K].
 
     Step s is the second half of window s - 1 and the first half of window s.
     """
-    counted = jnp.broadcast_to(heard[:, :, None], window.shape).astype(window.dtype)
+    counted = jnp.broadcast_to(is_real[:, :, None], window.shape).astype(window.dtype)
     after, before = ((0, 0), (0, 1), (0, 0)), ((0, 0), (1, 0), (0, 0))
     total = jnp.pad(window * counted, after) + jnp.pad(window * counted, before)
     covering = jnp.pad(counted, after) + jnp.pad(counted, before)

@@ -1,4 +1,4 @@
-"""Which recordings a command was given, and a name for each that no other has."""
+"""The recordings that a command is for, each with a name that no other has."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ _ENDINGS = tuple(
 )
 
 
-class NamedRecording(NamedTuple):
+class Recording(NamedTuple):
     """A recording to be predicted.
 
     Attributes:
@@ -26,43 +26,49 @@ class NamedRecording(NamedTuple):
     path: str
 
 
-def find_recordings(
-    given: Sequence[str],
-) -> tuple[list[NamedRecording], list[tuple[str, str, str]]]:
-    """Lists the recordings that are given, and those in given folders, by their names.
+class Unreadable(NamedTuple):
+    """A recording, or a folder, that cannot be read: a row of errors.csv."""
+
+    path: str
+    code: str
+    detail: str
+
+
+def list_recordings(paths: Sequence[str]) -> tuple[list[Recording], list[Unreadable]]:
+    """Lists recordings by their names, those in folders included.
 
     Args:
-        given: Paths of files, which need not be there, and of folders, which are
-            searched to the bottom; links to folders in them are not followed.
+        paths: Of files, which need not be there, and of folders, which are searched to
+            the bottom; links to folders in them are not followed.
 
     Returns:
-        The recordings, and path, code and detail of folders that cannot be searched.
+        The recordings, and the folders that cannot be searched.
 
     Raises:
-        ConfigError: A folder cannot be read.
-        DataError: There is no recording in what was given.
+        ConfigError: A folder that is named itself cannot be read.
+        DataError: There is no recording.
     """
-    if not given:
-        raise DataError("no recording was given")
-    denied: list[tuple[str, str, str]] = []
-    paths = {os.path.abspath(path) for path in given if not os.path.isdir(path)}
-    folders = [os.path.abspath(path) for path in given if os.path.isdir(path)]
-    above = os.path.commonpath([*folders, *map(os.path.dirname, paths)])
-    for folder in folders:
-        paths |= set(_recordings_in(folder, denied))
     if not paths:
+        raise DataError("no recording was given")
+    denied: set[Unreadable] = set()
+    files = {os.path.abspath(path) for path in paths if not os.path.isdir(path)}
+    folders = [os.path.abspath(path) for path in paths if os.path.isdir(path)]
+    above = os.path.commonpath([*folders, *map(os.path.dirname, files)])
+    for folder in folders:
+        files.update(_recordings_in(folder, denied))
+    if not files:
         raise DataError(
-            f"no recording in {', '.join(given)}: none ends in {' '.join(_ENDINGS)}"
+            f"no recording in {', '.join(paths)}: none ends in {' '.join(_ENDINGS)}"
         )
-    named = [NamedRecording(os.path.relpath(path, above), path) for path in paths]
-    return sorted(named), sorted(set(denied))
+    recordings = [Recording(os.path.relpath(file, above), file) for file in files]
+    return sorted(recordings), sorted(denied)
 
 
-def _recordings_in(folder: str, denied: list[tuple[str, str, str]]) -> Iterator[str]:
+def _recordings_in(folder: str, denied: set[Unreadable]) -> Iterator[str]:
     def refuse(error: OSError):
         if error.filename == folder:
             raise ConfigError(f"cannot read the folder {folder}: {error.strerror}")
-        denied.append((error.filename, "DENIED", f"folder: {error.strerror}"))
+        denied.add(Unreadable(error.filename, "DENIED", f"folder: {error.strerror}"))
 
     for place, _, files in os.walk(folder, onerror=refuse):
         for file in files:

@@ -1,211 +1,262 @@
-"""The folder that predictions are written to, a recording at a time."""
+"""Writes predictions to a folder; what is done there is left out next time."""
 
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
-from gcrnn_jax.data.atomic_files import make_folder, storage_error, write_atomically
-from gcrnn_jax.prediction import formats
-from gcrnn_jax.prediction.formats import Record
-from gcrnn_jax.prediction.recordings import NamedRecording
-from gcrnn_jax.prediction.track import Track
-from gcrnn_jax.report.picture import save_picture
+import numpy as np
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from gcrnn_jax.audio.decode import Rejected, stream_waveform
+from gcrnn_jax.data.atomic_files import (
+    locked,
+    make_folder,
+    storage_error,
+    write_atomically,
+)
+from gcrnn_jax.errors import ConfigError, DataError
+from gcrnn_jax.prediction.ensemble import Ensemble
+from gcrnn_jax.prediction.formats import (
+    COMBINED,
+    FORMATS,
+    PER_RECORDING,
+    Output,
+    Record,
+    csv_text,
+)
+from gcrnn_jax.prediction.posteriors import CLIP, RecordingPosteriors
+from gcrnn_jax.prediction.recordings import Recording, Unreadable, list_recordings
+from gcrnn_jax.progress import progress
 
 ERRORS = "errors.csv"
 _LONGEST_NAME = 240  # bytes; file systems take 255, of which `.tmp` needs some
 
 
-class Results:
-    """Results of recordings: whole or not there, and known again by a second run.
+def predict_recordings(
+    ensemble: Ensemble,
+    paths: Sequence[str],
+    output: Path,
+    formats: Sequence[str] = ("events", "tags"),
+) -> list[Unreadable]:
+    """Writes predictions for recordings to a folder, those left out that are done.
 
-    A recording is done when its record, `recordings/NAME.json`, says that it was made
-    by the same system of the same file, by size and date.
+    Args:
+        ensemble: One model or several; with attention, plots show it.
+        paths: Of recordings, and of folders to search.
+        output: The folder; made if it is not there, locked meanwhile.
+        formats: Names in `gcrnn_jax.prediction.formats.FORMATS`.
+
+    Returns:
+        The recordings and folders that could not be read.
+
+    Raises:
+        ConfigError: A folder cannot be read, or there is no such format.
+        DataError: There are no recordings, or none of them could be read.
+        StorageError: The disk is full or fails.
+        WorkdirError: The output cannot be written, or another process writes it.
+    """
+    if unknown := [name for name in formats if name not in FORMATS]:
+        names = ", ".join(FORMATS)
+        raise ConfigError(f"no format {', '.join(unknown)}; there are {names}")
+    recordings, unreadable = list_recordings(paths)
+    total = len(recordings) + len(unreadable)
+    results = Results(output, ensemble, formats)
+    make_folder(output)
+    with locked(output):
+        todo = [one for one in recordings if not results.is_done(one)]
+        if num_done := len(recordings) - len(todo):
+            print(f"{num_done} of {len(recordings)} recordings were done before")
+        unreadable += _predict(ensemble, todo, results)
+        files = results.write_combined(recordings, unreadable)
+    print(f"wrote {output}: {', '.join(files)}")
+    if unreadable:
+        counts = f"{len(unreadable)} of {total} recordings could not be read"
+        print(f"{counts}: {output / ERRORS}")
+    if len(unreadable) == total:
+        path, code, detail = unreadable[0]
+        raise DataError(f"no recording could be read, {path} first: {code}: {detail}")
+    return unreadable
+
+
+def _predict(
+    ensemble: Ensemble, recordings: Sequence[Recording], results: "Results"
+) -> list[Unreadable]:
+    """Writes results one after the other; returns what could not be read."""
+    unreadable, seconds = [], 0.0
+
+    def read(path: str, rate_hz: int) -> Iterator[np.ndarray]:
+        nonlocal seconds
+        for block in stream_waveform(path, rate_hz):
+            seconds += len(block) / rate_hz
+            bar.postfix(audio_minutes=seconds / 60)
+            bar.update(0)  # one recording may last for hours
+            yield block
+
+    with progress(label="predicting", unit="recordings", total=len(recordings)) as bar:
+        outcomes = ensemble.posteriors([partial(read, one.path) for one in recordings])
+        for recording, outcome in zip(recordings, outcomes, strict=True):
+            if isinstance(outcome, Rejected):
+                unreadable.append(Unreadable(recording.path, *outcome.args))
+            else:
+                results.write(recording, outcome)
+            bar.update()
+    return unreadable
+
+
+class _Ledger(NamedTuple):
+    """What an earlier command wrote of a recording, in `recordings/NAME.json`."""
+
+    sizes: Mapping[str, int]  # format -> bytes of the recording's own file
+    record: Record
+
+
+class Results:
+    """Files of recordings, each whole or absent.
+
+    A recording is done when its ledger says that it was predicted by the same models
+    and thresholds from the same file, by size and date.
     """
 
-    def __init__(
-        self, folder: Path, system: str, wanted: Sequence[str], *, max_hz: float
-    ):
-        """Results in the formats that are wanted.
-
-        Args:
-            folder: Where to.
-            system: A digest of all that makes the results: models, thresholds.
-            wanted: Some of `FORMATS`.
-            max_hz: The highest frequency that the system hears.
-        """
-        self.folder, self._system, self._wanted = folder, system, wanted
-        self._max_hz = max_hz
+    def __init__(self, folder: Path, ensemble: Ensemble, formats: Sequence[str]):
+        """Results of an ensemble in some of `FORMATS`."""
+        self.folder, self._ensemble, self._formats = folder, ensemble, formats
+        self._per_recording = [name for name in formats if name in PER_RECORDING]
+        self._model_hash = ensemble.content_hash
         self._stamps: dict[str, dict[str, Any]] = {}
 
-    def is_done(self, recording: NamedRecording) -> bool:
-        """Whether all is there that only the posteriors could give."""
-        found = self._find(recording)
-        if found is None:
-            return False
-        needed = set(formats.OF_POSTERIORS) & set(self._wanted)
-        return needed <= self._whole(recording, found)
+    def is_done(self, recording: Recording) -> bool:
+        """Whether the ledger holds and every file is there that needs posteriors."""
+        needed = {n for n in self._per_recording if PER_RECORDING[n].needs_posteriors}
+        ledger = self._read_ledger(recording)
+        return ledger is not None and needed <= self._intact(recording, ledger)
 
-    def write(
-        self,
-        recording: NamedRecording,
-        record: Record,
-        track: Track,
-        class_names: Sequence[str],
-        picture: "Figure | None" = None,
-    ) -> None:
-        """Writes what is wanted of a recording, and last of all its record.
+    def write(self, recording: Recording, posteriors: RecordingPosteriors) -> None:
+        """Writes the files of one recording, and last of all its ledger.
 
-        What another system made of it goes first.
-
-        Args:
-            recording: Its name and file.
-            record: What was found in it.
-            track: Its posteriors.
-            class_names: K.
-            picture: To be kept where plots are wanted.
-
-        Raises:
-            StorageError: The disk is full or fails.
-            WorkdirError: The folder cannot be written.
+        Files that other models or thresholds left of it are removed first.
         """
-        known = self._find(recording)
-        if known is None:
-            self._forget(recording)
-        if "scores" in self._wanted:
-            table = formats.score_table(track, class_names)
-            self._write_text(self._path(recording, *formats.OF_EACH["scores"]), table)
-        if picture is not None:
-            save_picture(picture, self._path(recording, *formats.OF_EACH["plot"]))
-        self._write_labels(recording, record)
-        self._mark(recording, record, known)
+        ensemble, ledger = self._ensemble, self._read_ledger(recording)
+        peak = posteriors.peak[CLIP].tolist()
+        scores = dict(zip(ensemble.class_names, peak, strict=True))
+        tags, events = ensemble.tags(posteriors), ensemble.events(posteriors)
+        record = Record(recording.name, posteriors.duration_s, scores, tags, events)
+        if ledger is None:
+            self._remove(recording)
+        self._write_files(Output(recording, record, ensemble, posteriors), ledger)
 
     def write_combined(
-        self, recordings: Iterable[NamedRecording], errors: Sequence[Sequence[str]]
+        self, recordings: Sequence[Recording], unreadable: Sequence[Unreadable]
     ) -> list[str]:
         """Writes the files of all recordings that are done, and errors.csv.
 
         Those that an earlier command left are written anew, wanted or not: all files
-        in the folder are of the same recordings and system.
-
-        Args:
-            recordings: In the order that the files are to have.
-            errors: Path, code and detail of those that could not be read.
+        in the folder are of the same recordings and models.
 
         Returns:
             The names of the files and folders that are in the folder now.
         """
-        done = [one for one in recordings if self._find(one) is not None]
-        for recording in done:
-            found = self._found(recording)
-            whole = self._whole(recording, found)
-            if not set(self._wanted) <= {*whole, *formats.COMBINED}:
-                self._write_labels(recording, found["record"])
-                self._mark(recording, found["record"], found)
-        files = [
-            file
-            for name, files in formats.COMBINED.items()
-            for file in files
-            if name in self._wanted or (self.folder / file).exists()
-        ]
-        for file in files:
-            records = (self._found(recording)["record"] for recording in done)
-            self._write_text(self.folder / file, formats.combined_text(file, records))
-        rows = [("path", "code", "detail"), *errors]
-        self._write_text(self.folder / ERRORS, [formats.csv_text(rows)])
-        folders = [formats.OF_EACH[n][0] for n in self._wanted if n in formats.OF_EACH]
-        return [*files, *(f"{folder}/" for folder in folders), ERRORS]
-
-    def _write_labels(self, recording: NamedRecording, record: Record) -> None:
-        """Writes those of a recording's own files that its record is enough for."""
-        if "audacity" in self._wanted:
-            path = self._path(recording, *formats.OF_EACH["audacity"])
-            self._write_text(path, [formats.audacity_labels(record)])
-        if "raven" in self._wanted:
-            path = self._path(recording, *formats.OF_EACH["raven"])
-            self._write_text(path, [formats.raven_selections(record, self._max_hz)])
-
-    def _mark(
-        self,
-        recording: NamedRecording,
-        record: Record,
-        known: Mapping[str, Any] | None,
-    ) -> None:
-        """Writes the record; `known` is the one before it, if that is still true."""
-        names = set(self._wanted) & set(formats.OF_EACH)
-        names |= self._whole(recording, known) if known else set()
-        content = {
-            **self._made_of(recording),
-            "formats": {name: self._size(recording, name) for name in sorted(names)},
-            "record": record,
+        for recording, ledger in self._ledgers(recordings):
+            if not self._intact(recording, ledger).issuperset(self._per_recording):
+                output = Output(recording, ledger.record, self._ensemble, None)
+                self._write_files(output, ledger)
+        combined = {
+            file: content
+            for name, files in COMBINED.items()
+            for file, content in files.items()
+            if name in self._formats or (self.folder / file).exists()
         }
-        self._write_text(self._record_path(recording), [json.dumps(content)])
+        for file, content in combined.items():
+            records = (ledger.record for _, ledger in self._ledgers(recordings))
+            _write(self.folder / file, content(records))
+        rows = [Unreadable._fields, *unreadable]
+        _write(self.folder / ERRORS, [csv_text(rows)])
+        folders = [f"{PER_RECORDING[name].folder}/" for name in self._per_recording]
+        return [*combined, *folders, ERRORS]
 
-    def _whole(self, recording: NamedRecording, found: Mapping[str, Any]) -> set[str]:
-        """The formats in which a recording's own files are there as they were left."""
-        sizes = found["formats"].items()
+    def _write_files(self, output: Output, ledger: _Ledger | None) -> None:
+        """Writes a recording's own files; `ledger` is the one before, if it holds."""
+        recording = output.recording
+        names = self._intact(recording, ledger) if ledger else set()
+        for name in self._per_recording:
+            if output.posteriors or not PER_RECORDING[name].needs_posteriors:
+                content = PER_RECORDING[name].content(output)
+                _write(self._path(recording, name), content)
+                names.add(name)
+        content = {
+            **self._stamp(recording),
+            "formats": {name: self._size(recording, name) for name in sorted(names)},
+            "record": vars(output.record),
+        }
+        _write(self._path(recording), [json.dumps(content)])
+
+    def _intact(self, recording: Recording, ledger: _Ledger) -> set[str]:
+        """The formats whose file of a recording has the size that was written."""
+        sizes = ledger.sizes.items()
         return {name for name, size in sizes if self._size(recording, name) == size}
 
-    def _size(self, recording: NamedRecording, name: str) -> int | None:
+    def _size(self, recording: Recording, name: str) -> int:
         try:
-            return self._path(recording, *formats.OF_EACH[name]).stat().st_size
+            return self._path(recording, name).stat().st_size
         except OSError:
-            return None
+            return -1
 
-    def _forget(self, recording: NamedRecording) -> None:
-        """Removes a recording's own files, the record first, which vouches for them."""
-        files = (self._path(recording, *place) for place in formats.OF_EACH.values())
-        for path in (self._record_path(recording), *files):
+    def _remove(self, recording: Recording) -> None:
+        """Removes a recording's own files, the ledger first, which vouches for them."""
+        for name in (None, *PER_RECORDING):
+            path = self._path(recording, name)
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
                 raise storage_error(path, error) from None
 
-    def _find(self, recording: NamedRecording) -> Mapping[str, Any] | None:
-        """What was written of a recording, if it is still what would be now."""
+    def _ledgers(
+        self, recordings: Iterable[Recording]
+    ) -> Iterator[tuple[Recording, _Ledger]]:
+        for recording in recordings:
+            if ledger := self._read_ledger(recording):
+                yield recording, ledger
+
+    def _read_ledger(self, recording: Recording) -> _Ledger | None:
+        """The ledger of an earlier command; None: there is none that still holds."""
         try:
-            made_of = self._made_of(recording)
-            found = json.loads(self._record_path(recording).read_text())
-            is_same = {name: found[name] for name in made_of} == made_of
-            is_whole = set(formats.RECORD_FIELDS) <= set(found["record"])
-            is_whole &= found["formats"].keys() <= formats.OF_EACH.keys()
+            stamp = self._stamp(recording)
+            content = json.loads(self._path(recording).read_text())
+            ledger = _Ledger(content["formats"], Record(**content["record"]))
+            is_same = stamp.items() <= content.items()
+            is_readable = ledger.sizes.keys() <= PER_RECORDING.keys()
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None  # not there, damaged, or the recording is gone
-        return found if is_same and is_whole else None
+        return ledger if is_same and is_readable else None
 
-    def _found(self, recording: NamedRecording) -> Mapping[str, Any]:
-        return json.loads(self._record_path(recording).read_text())
-
-    def _made_of(self, recording: NamedRecording) -> dict[str, Any]:
+    def _stamp(self, recording: Recording) -> dict[str, Any]:
         """What results depend on; of the file as it was when first asked about."""
         if recording.name not in self._stamps:  # before it is read, or it may change
             status = os.stat(recording.path)
             self._stamps[recording.name] = {
-                "system": self._system,
+                "system": self._model_hash,
                 "size": status.st_size,
                 "modified_ns": status.st_mtime_ns,
             }
         return self._stamps[recording.name]
 
-    def _record_path(self, recording: NamedRecording) -> Path:
-        return self._path(recording, "recordings", ".json")
-
-    def _path(self, recording: NamedRecording, folder: str, ending: str) -> Path:
-        """Where a file of a recording's own lies: its name and an ending."""
-        place, name = os.path.split(recording.name)
-        encoded = os.fsencode(name)
+    def _path(self, recording: Recording, name: str | None = None) -> Path:
+        """Of the recording's own file in a format; None: of its ledger."""
+        folder, ending = PER_RECORDING[name][:2] if name else ("recordings", ".json")
+        place, stem = os.path.split(recording.name)
+        encoded = os.fsencode(stem)
         if len(encoded) + len(ending) > _LONGEST_NAME:
-            digest = hashlib.sha256(encoded).hexdigest()[:16]
-            name = os.fsdecode(encoded[: _LONGEST_NAME - 32]) + digest
-        return self.folder / folder / place / f"{name}{ending}"
+            name_hash = hashlib.sha256(encoded).hexdigest()[:16]
+            stem = os.fsdecode(encoded[: _LONGEST_NAME - 32]) + name_hash
+        return self.folder / folder / place / f"{stem}{ending}"
 
-    def _write_text(self, path: Path, parts: Iterable[str]) -> None:
-        make_folder(path.parent)
-        write_atomically(
-            path, (part.encode(errors="surrogateescape") for part in parts)
-        )
+
+def _write(path: Path, parts: Iterable[str | bytes]) -> None:
+    def encode(part: str | bytes) -> bytes:
+        is_text = isinstance(part, str)
+        return part.encode(errors="surrogateescape") if is_text else part
+
+    make_folder(path.parent)
+    write_atomically(path, map(encode, parts))

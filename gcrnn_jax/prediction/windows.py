@@ -1,10 +1,10 @@
-"""A recording of any length as overlapping windows, and what they say of it as one.
+"""A recording of any length -> overlapping windows; their values -> the recording's.
 
 Windows start at multiples of half a window on the recording's own grid of frames, so
 they do not depend on how the file is read; one more ends where the recording ends.
-What they say of a frame is averaged, by weights that fall towards the ends of a window,
-where a network hears least of what is around. So seams leave no trace, and a recording
-no longer than a window gets what the network says of that clip.
+Their values for a frame are averaged with weights that fall towards the ends of a
+window, where a network has the least context. So windows leave no seams, and a
+recording no longer than a window has the values of that one clip.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,20 +20,16 @@ def cut_windows(
     Args:
         frames: Blocks [n, M] of any number of frames, one after the other.
         length: Frames of a window, W.
-        multiple: Windows start at multiples of so many frames, those that a network
-            merges into one.
+        multiple: Windows start at multiples of so many frames: a network's time
+            reduction.
 
     Yields:
         (number of the first frame, frames [W, M]). The last has fewer frames, if the
         recording has, or if its end is not reached from a multiple.
-
-    Example:
-        >>> blocks = [np.zeros((25, 64)), np.zeros((8, 64))]
-        >>> [(start, len(window)) for start, window in cut_windows(blocks, 10, 2)]
-        [(0, 10), (4, 10), (8, 10), (12, 10), (16, 10), (20, 10), (24, 9)]
     """
     hop = max(length // 2 // multiple, 1) * multiple
-    start, kept, kept_from = 0, None, 0  # of the next window; frames, their number
+    start = kept_from = 0  # of the next window; of the frames that are kept
+    kept = None
     for block in frames:
         kept = block if kept is None else np.concatenate([kept, block])
         while start + length <= kept_from + len(kept):
@@ -49,10 +45,8 @@ def cut_windows(
         yield start, kept[start - kept_from :]
 
 
-def cross_fade(
-    windows: Iterable[tuple[int, np.ndarray]],
-) -> Iterator[np.ndarray]:
-    """Averages what overlapping windows say of each frame.
+def cross_fade(windows: Iterable[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:
+    """Averages the values of overlapping windows for each frame.
 
     Args:
         windows: (number of the first frame, values [L, C]) by their starts, which
@@ -67,24 +61,21 @@ def cross_fade(
         >>> [f"{value:.1f}" for value in faded[:, 0]]
         ['0.2', '0.2', '0.4', '0.6', '0.8', '0.8']
     """
-    sums = weights = np.zeros((0, 1))
-    first = 0  # frame that the sums begin with
+    sums, first = np.zeros((0, 1)), 0  # of weighted values and weights; their frame
     for start, values in windows:
         done = start - first
         if done:
-            yield (sums[:done] / weights[:done]).astype(np.float32)
+            yield _mean(sums[:done])
         rising = np.arange(1, len(values) + 1)[:, None]
         weight = np.minimum(rising, rising[::-1]).astype(float)
-        sums = _add(sums[done:], weight * values)
-        weights, first = _add(weights[done:], weight), start
+        window, rest = np.hstack([weight * values, weight]), sums[done:]
+        sums = np.zeros((max(len(window), len(rest)), window.shape[1]))
+        sums[: len(rest)] += rest
+        sums[: len(window)] += window
+        first = start
     if len(sums):
-        yield (sums / weights).astype(np.float32)
+        yield _mean(sums)
 
 
-def _add(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """The sum of two arrays that begin at one frame; the shorter ends in zeros."""
-    length = max(len(one), len(other))
-    total = np.zeros((length, other.shape[1]))
-    total[: len(one)] += one
-    total[: len(other)] += other
-    return total
+def _mean(sums: np.ndarray) -> np.ndarray:
+    return (sums[:, :-1] / sums[:, -1:]).astype(np.float32)

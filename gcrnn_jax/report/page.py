@@ -1,78 +1,31 @@
 """One page of a system's scores, that a browser opens without a network.
 
-Everything is in the file: style, script, data, pictures and sound. What comes from
+Everything is in the file: style, script, scores, pictures and sound. What comes from
 users, such as names of classes and files, reaches the page as text only: the template
-escapes it, the script sets it as text, and the page's policy lets no other script run.
+escapes it, and the page's policy lets no script run but its own.
 """
 
 import base64
 import hashlib
 import importlib.resources
 import json
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.atomic_files import make_folder, write_atomically
-from gcrnn_jax.data.store import Split
-from gcrnn_jax.metrics.bootstrap import Estimate, bootstrap, clip_counts
-from gcrnn_jax.metrics.tables import json_ready, percent
-from gcrnn_jax.report import curves, examples, thresholds
-from gcrnn_jax.report.recordings import Recordings
-from gcrnn_jax.report.systems import Row
-
-_SCRIPTS = (
-    "scores.js",
-    "draw.js",
-    "charts.js",
-    "sliders.js",
-    "player.js",
-    "clip.js",
-    "examples.js",
-    "page.js",
-)
+from gcrnn_jax.metrics import scoring
+from gcrnn_jax.metrics.bootstrap import Estimate, bootstrap
+from gcrnn_jax.metrics.tables import percent, to_json
+from gcrnn_jax.metrics.tagging import precision_recall
+from gcrnn_jax.report import charts, systems, threshold_tables
+from gcrnn_jax.report.clip_cards import clip_cards
+from gcrnn_jax.report.examples import PER_CLASS
+from gcrnn_jax.report.report_data import ReportData
 
 
-@dataclass(frozen=True)
-class Subject:
-    """What a page is about.
-
-    Attributes:
-        title: Of the page.
-        note: Where its thresholds come from, and what its scores are worth.
-        split: That the scores are of.
-        rows: The systems side by side.
-        chosen: One of them, which the rest of the page is about.
-        shown: The cases to show of it.
-        front_end: Of the split's features.
-        recordings: Where the sound of the clips comes from.
-        attention: [n, T, K] of the shown clips, or None.
-        attention_note: Whose attention it is, or why there is none.
-        curves: Of `training_curves`; None: it is not known which run it was.
-    """
-
-    title: str
-    note: str
-    split: Split
-    rows: list[Row]
-    chosen: Row
-    shown: examples.Shown
-    front_end: FrontEnd
-    recordings: Recordings
-    attention: np.ndarray | None
-    attention_note: str
-    curves: dict[str, Any] | None
-
-    @property
-    def chosen_place(self) -> int:
-        """Which of the rows is the chosen one."""
-        return [row is self.chosen for row in self.rows].index(True)
-
-
-def write_page(path: Path, subject: Subject) -> None:
+def write_page(path: Path, data: ReportData) -> None:
     """Writes the page, whole or not at all.
 
     Raises:
@@ -80,109 +33,149 @@ def write_page(path: Path, subject: Subject) -> None:
         WorkdirError: It cannot be written there.
     """
     make_folder(path.parent)
-    text = page(subject).encode("utf-8", "replace")  # a path may be any bytes
+    text = render_page(data).encode("utf-8", "replace")  # a path may be any bytes
     write_atomically(path, [text])
 
 
-def page(subject: Subject) -> str:
+def render_page(data: ReportData) -> str:
     """The page as the text of an HTML file."""
     import jinja2
 
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
-    environment.filters["percent"] = percent
-    style, script = _file("page.css"), "\n".join(map(_file, _SCRIPTS))
-    estimates = _estimates(subject)
-    content = _content(subject, estimates)
+    environment.filters |= {"percent": percent, "fraction": _fraction}
+    row, split = data.main_row, data.split
+    estimates = _estimates(data)
+    tables = threshold_tables.threshold_tables(
+        row.posteriors, split, row.fitted_postprocessing
+    )
+    class_header, class_rows, _ = systems.class_rows(row.scores)
+    style, script = _file("page.css"), _file("page.js")
     return environment.from_string(_file("page.html")).render(
-        title=subject.title,
-        note=subject.note,
-        split=subject.split,
-        rows=list(zip(subject.rows, estimates, strict=True)),
-        chosen=subject.chosen,
-        estimates=estimates[subject.chosen_place],
-        has_curves=subject.curves is not None,
-        watched=subject.curves and subject.curves["split"],
-        threshold_note=_threshold_note(subject),
-        tag_clips=_how_many(content["tagging"], subject.split),
-        event_clips=_how_many(content["detection"], subject.split),
-        attention_note=subject.attention_note,
-        shown=subject.shown,
-        per_class=examples.PER_CLASS,
+        data=data,
+        split=split,
+        main=row,
+        rows=list(zip(data.rows, estimates, strict=True)),
+        estimates=estimates[[other is row for other in data.rows].index(True)],
+        columns=[c for c in scoring.columns() if c.key in row.scores.values],
+        class_header=class_header,
+        class_rows=class_rows,
+        interval_charts=_interval_charts(data, estimates),
+        training_charts=_training_charts(data.curves) if data.curves else [],
+        threshold_note=_threshold_note(data),
+        tables=tables,
+        event_clips=_event_clips(data),
+        precision_recall=_precision_recall_charts(data),
+        cards=clip_cards(data),
+        per_class=PER_CLASS,
+        frequencies=charts.frequency_ticks(data.front_end),
         style=style,
         style_hash=_hash(style),
         script=script,
         script_hash=_hash(script),
-        data=_json(content),
+        json=_json(tables),
     )
 
 
-def _threshold_note(subject: Subject) -> str:
-    """What the sliders begin with, and what that is worth."""
-    start = "Move a threshold, and the scores are computed again, here in the page. "
-    if subject.chosen.postprocessing is not None:
-        return start + "They begin with those that the scores above were made by."
-    return start + (
+def _threshold_note(data: ReportData) -> str:
+    """The thresholds that the sliders begin with, and what their scores are worth."""
+    if data.main_row.postprocessing is not None:
+        return "The sliders begin with the thresholds of the scores above."
+    return (
         "The scores above took the thresholds of each half of the clips from the other "
         "half. The sliders begin with those found on all of these clips, which are for "
         "new recordings: scored on the clips they were found on, they flatter."
     )
 
 
-def _how_many(part: dict[str, Any] | None, split: Split) -> str:
-    """Which clips a part of the page is about."""
-    if part is None:
-        return ""
-    if part["clips"] == len(split):
-        return f"all {len(split)} clips"
-    few = f"{part['clips']} of {len(split)} clips"
-    return f"{few}, drawn at random: the page holds no more"
+def _event_clips(data: ReportData) -> str:
+    """Which clips the sliders' scores of events are of."""
+    total, size = len(data.split), data.main_row.posteriors.frame[0].size
+    count = len(threshold_tables.sample_clips(total, size))
+    few = f"{count} of {total} clips, drawn at random"
+    return f"all {total} clips" if count == total else few
 
 
-def _content(subject: Subject, estimates: list[dict[str, Estimate]]) -> dict[str, Any]:
-    chosen, split = subject.chosen, subject.split
-    scored_by = (chosen.posteriors, split, chosen.for_new_clips)
-    of_examples = examples.examples_content(
-        subject.shown,
-        chosen,
-        split,
-        front_end=subject.front_end,
-        recordings=subject.recordings,
-        attention=subject.attention,
-    )
-    bytes_a_clip = chosen.posteriors.frame[0].size
-    shared = thresholds.shared_clips(len(split), bytes_a_clip).tolist()
-    for clip, content in zip(subject.shown.clips, of_examples["clips"], strict=True):
-        content["place"] = shared.index(clip) if clip in shared else -1
-    return {
-        "classes": split.class_names,
-        "systems": [
-            {"name": row.system, "thresholds": row.thresholds, "scores": found}
-            for row, found in zip(subject.rows, estimates, strict=True)
-        ],
-        "chosen": subject.chosen_place,
-        "scores": chosen.scores,
-        "curves": subject.curves,
-        "precisionRecall": [
-            curves.precision_recall(
-                split.weak_label[:, k], chosen.posteriors.clip[:, k]
-            )
-            for k in range(len(split.class_names))
-        ],
-        "tagging": thresholds.tag_content(*scored_by),
-        "detection": thresholds.event_content(*scored_by),
-        "examples": of_examples,
+def _interval_charts(
+    data: ReportData, estimates: list[dict[str, Estimate]]
+) -> list[tuple[str, str, charts.Axis, Callable[[float], str]]]:
+    """(title, score, axis, text of a value) of each chart of systems."""
+    interval_charts = []
+    for metric in scoring.METRICS:
+        for column in metric.columns:
+            if not (column.is_main and column.has_interval):
+                continue
+            if column.key not in estimates[0]:  # without strong labels
+                continue
+            ends = [
+                end
+                for row, estimate in zip(data.rows, estimates, strict=True)
+                if row.thresholds  # the best constant answer may be far off
+                for end in (estimate[column.key].value, *estimate[column.key].interval)
+            ]
+            is_percent = column.form == "percent"
+            scale = 100 if is_percent else 1
+            axis = charts.Axis(*charts.value_range(ends, 0.08), scale=scale)
+            title = f"{metric.task.capitalize()}: {column.heading}"
+            title += " in %" if is_percent else ""
+            text = percent if is_percent else _fraction
+            interval_charts.append((title, column.key, axis, text))
+    return interval_charts
+
+
+def _training_charts(lines: dict[str, Any]) -> list[charts.LineChart]:
+    """Loss and scores over epochs."""
+    epochs = [*(x for x, _ in lines["loss"]), *(s["epoch"] for s in lines["scores"])]
+    x = charts.Axis(0, max([1, *epochs]))
+    fields = {
+        column.heading: column.log_key or column.key
+        for column in scoring.columns()
+        if column.is_main and column.form == "percent"
     }
+    scores = {
+        name: [[score["epoch"], score.get(field)] for score in lines["scores"]]
+        for name, field in fields.items()
+        if any(score.get(field) is not None for score in lines["scores"])
+    }
+    title = f"Scores after every epoch, on {lines['split']} with fixed thresholds"
+    loss, y_names = {"loss": lines["loss"]}, ("loss", "%")
+    titles = ("Loss of the training batches", title)
+    line_charts = []
+    for title, y_name, curves_of in zip(titles, y_names, (loss, scores), strict=True):
+        values = [
+            y for points in curves_of.values() for _, y in points if y is not None
+        ]
+        top = charts.value_range([0, *values], 0.05)[1]
+        y = charts.Axis(0, top, scale=100 if y_name == "%" else 1)
+        line_charts.append(charts.LineChart(title, "epoch", y_name, x, y, curves_of))
+    return line_charts if scores else line_charts[:1]
 
 
-def _estimates(subject: Subject) -> list[dict[str, Estimate]]:
+def _precision_recall_charts(data: ReportData) -> list[charts.LineChart]:
+    axis, names = charts.Axis(0, 1, 2, 100), ("recall, %", "precision, %")
+    line_charts = []
+    for k, name in enumerate(data.split.class_names):
+        points = precision_recall(
+            data.split.weak_label[:, k], data.main_row.posteriors.clip[:, k]
+        )
+        lines = {name: [[0, points[0][1]], *points] if points else []}
+        label = f"Precision over recall of {name}"
+        line_charts.append(charts.LineChart(label, *names, axis, axis, lines))
+    return line_charts
+
+
+def _estimates(data: ReportData) -> list[dict[str, Estimate]]:
     """Scores of every row by name, with the intervals of the same draws of clips."""
     counts = [
-        clip_counts(r.decisions, r.posteriors, subject.split) for r in subject.rows
+        scoring.clip_counts(r.decisions, r.posteriors, data.split) for r in data.rows
     ]
     found = bootstrap(counts)
     return [found.estimates(number) for number in range(len(counts))]
+
+
+def _fraction(value: float) -> str:
+    return f"{value:.3f}" if math.isfinite(value) else "-"
 
 
 def _file(name: str) -> str:
@@ -191,14 +184,14 @@ def _file(name: str) -> str:
 
 
 def _hash(content: str) -> str:
-    """What the page's policy knows its own script and style by."""
-    digest = hashlib.sha256(content.encode()).digest()
-    return f"sha256-{base64.b64encode(digest).decode('ascii')}"
+    """The source expression of the page's policy for its own script or style."""
+    sha256 = hashlib.sha256(content.encode()).digest()
+    return f"sha256-{base64.b64encode(sha256).decode('ascii')}"
 
 
 def _json(content: Any) -> str:
     """JSON that nothing in it can end early, whatever the names in it are."""
-    text = json.dumps(json_ready(content), allow_nan=False, separators=(",", ":"))
+    text = json.dumps(to_json(content), allow_nan=False, separators=(",", ":"))
     for character in "<>&":  # the rest is ASCII
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text

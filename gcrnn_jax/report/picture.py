@@ -1,14 +1,12 @@
 """One recording and what a system makes of it, as a figure: Fig. 2 of the paper."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gcrnn_jax.data.atomic_files import make_folder, write_atomically
 from gcrnn_jax.data.event_lists import Event
-from gcrnn_jax.report.spectrogram import COLOUR_MAP, levels
+from gcrnn_jax.report.charts import COLOUR_MAP, levels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,15 +47,14 @@ def draw(
         title: Above it.
 
     Returns:
-        A figure that belongs to no screen; `save_picture` writes it.
+        A figure that belongs to no screen; `picture_png` renders it.
     """
     from matplotlib.figure import Figure
 
     seconds = len(features) * (feature_hop_s or hop_s)
-    shown = shown_classes(
-        class_names, frame_posteriors, [*detected, *(reference or ())]
-    )
-    lanes = 0.28 * max(1, len(shown)) * (2 if reference is not None else 1)
+    events = [*detected, *(reference or ())]
+    classes = classes_to_draw(class_names, frame_posteriors, events)
+    lanes = 0.28 * max(1, len(classes)) * (2 if reference is not None else 1)
     heights = [1.7, 1.5, *([0.8] if attention is not None else []), 0.5 + lanes]
     figure = Figure(figsize=(8, sum(heights) + 1.2), dpi=150, layout="constrained")
     panels = figure.subplots(
@@ -65,41 +62,31 @@ def draw(
     )
     low, high = levels(features)
     extent = (0.0, seconds, 0.0, float(features.shape[1]))
+    colours: Any = {"cmap": COLOUR_MAP, "vmin": low, "vmax": high}
     panels[0].imshow(
-        features.T,
-        origin="lower",
-        aspect="auto",
-        extent=extent,
-        cmap=COLOUR_MAP,
-        vmin=low,
-        vmax=high,
+        features.T, origin="lower", aspect="auto", extent=extent, **colours
     )
     panels[0].set_ylabel("mel bin")
     panels[0].set_title(_plain(title, 90), loc="left", fontsize=10)
-    _draw_lines(panels[1], frame_posteriors, hop_s, shown, seconds)
+    _draw_lines(panels[1], frame_posteriors, hop_s, classes, seconds)
     panels[1].set_ylabel("posterior")
     if thresholds is not None:
         limits = np.broadcast_to(np.asarray(thresholds, float), len(class_names))
-        for place, k in enumerate(shown):
+        for place, k in enumerate(classes):
             line = {"color": _COLOURS[place], "lw": 0.8, "ls": ":"}
             panels[1].axhline(limits[k], **line)
     if attention is not None:
         share = attention / np.maximum(attention.max(0, keepdims=True), 1e-30)
-        _draw_lines(panels[2], share, hop_s, shown, seconds)
+        _draw_lines(panels[2], share, hop_s, classes, seconds)
         panels[2].set_ylabel("attention")
-    _draw_events(panels[-1], [class_names[k] for k in shown], detected, reference)
+    _draw_events(panels[-1], [class_names[k] for k in classes], detected, reference)
     panels[-1].set_xlabel("time in s")
     panels[-1].set_xlim(0, seconds)
     return figure
 
 
-def save_picture(figure: "Figure", path: Path) -> None:
-    """Writes a figure as a PNG, whole or not at all.
-
-    Raises:
-        StorageError: The disk is full or fails.
-        WorkdirError: It cannot be written there.
-    """
+def picture_png(figure: "Figure") -> bytes:
+    """A figure as the content of a PNG file."""
     import io
     import warnings
 
@@ -107,18 +94,17 @@ def save_picture(figure: "Figure", path: Path) -> None:
     with warnings.catch_warnings():  # its fonts lack some letters, which are boxes then
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
         figure.savefig(file, format="png")
-    make_folder(path.parent)
-    write_atomically(path, [file.getbuffer()])
+    return file.getvalue()
 
 
-def shown_classes(
+def classes_to_draw(
     class_names: Sequence[str], frame_posteriors: np.ndarray, events: Sequence[Event]
 ) -> list[int]:
     """The classes to draw, at most six: those with events, then the most probable.
 
     Example:
         >>> posteriors = np.array([[0.1, 0.9, 0.2], [0.0, 0.1, 0.7]])
-        >>> shown_classes(["Car", "Bus", "Train"], posteriors, [Event(0, 1, "Car")])
+        >>> classes_to_draw(["Car", "Bus", "Train"], posteriors, [Event(0, 1, "Car")])
         [0, 1, 2]
     """
     named = {event.event_label for event in events}
@@ -128,35 +114,32 @@ def shown_classes(
     return sorted(order[:_MAX_LINES])
 
 
-def _draw_lines(panel: "Axes", values, hop_s: float, shown, seconds: float) -> None:
+def _draw_lines(panel: "Axes", values, hop_s: float, classes, seconds: float) -> None:
     """Steps, since frame t covers [t, t + 1) * hop_s."""
     edges = np.minimum(np.arange(len(values) + 1) * hop_s, seconds)
-    for place, k in enumerate(shown):
+    for place, k in enumerate(classes):
         panel.stairs(values[:, k], edges, color=_COLOURS[place], baseline=None, lw=1.2)
     panel.set_ylim(0, 1.02)
 
 
 def _draw_events(panel: "Axes", names, detected, reference) -> None:
-    """A lane a class: what is there, hollow, above what was found."""
+    """A lane a class: the reference, hollow, above what was detected."""
+    lanes = [(detected, 0.08, True)]
+    if reference is not None:
+        lanes.append((reference, 0.5, False))
+    height = 0.8 / len(lanes) - 0.02
     for place, name in enumerate(names):
-        rows = [(detected, 0.08, True)]
-        if reference is not None:
-            rows = [(reference, 0.5, False), (detected, 0.08, True)]
-        for events, bottom, is_full in rows:
-            spans = [
-                (e.onset, e.offset - e.onset) for e in events if e.event_label == name
-            ]
-            panel.broken_barh(
-                spans,
-                (len(names) - 1 - place + bottom, 0.36 if len(rows) > 1 else 0.8),
-                facecolors=_COLOURS[place] if is_full else "none",
-                edgecolors=_COLOURS[place],
-            )
+        colour, bottom = _COLOURS[place], len(names) - 1 - place
+        for events, above, is_full in lanes:
+            spans = [(on, off - on) for on, off, label in events if label == name]
+            face = colour if is_full else "none"
+            where = (bottom + above, height)
+            panel.broken_barh(spans, where, facecolors=face, edgecolors=colour)
     panel.set_ylim(0, max(1, len(names)))
     places = np.arange(len(names)) + 0.5
     panel.set_yticks(places, [_plain(name, 40) for name in reversed(names)], fontsize=8)
-    what = "detected" if reference is None else "reference (hollow), detected"
-    panel.set_title(what, loc="left", fontsize=9)
+    title = "detected" if reference is None else "reference (hollow), detected"
+    panel.set_title(title, loc="left", fontsize=9)
 
 
 def _plain(name: str, most: int) -> str:

@@ -1,4 +1,4 @@
-"""What a batch goes through before the network sees it: scaling and augmentation.
+"""Scaling and augmentation of batches, on the devices.
 
 Everything random depends on (key, row of the global batch) alone, so any number of
 devices trains on the same clips.
@@ -25,16 +25,17 @@ _SILENCE = -100.0  # a natural logarithm too low to add anything
 class Scaler(NamedTuple):
     """Mean and standard deviation of every feature bin over the training clips."""
 
-    mean: np.ndarray  # [F]
-    std: np.ndarray  # [F]
+    mean: np.ndarray  # float32 [F]
+    std: np.ndarray  # float32 [F]
 
 
 class Inputs(NamedTuple):
-    """What the network is trained on."""
+    """Clips and their labels as the network is trained on them."""
 
     features: jax.Array  # float32 [B, T, F]
     frame_mask: jax.Array  # bool [B, T], False on padding
     weak_label: jax.Array  # float32 [B, K]
+    strong_label: jax.Array | None = None  # float32 [B, T, K], where a loss asks for it
 
 
 def standardize(features, num_frames, scaler: Scaler):
@@ -57,8 +58,8 @@ def standardize(features, num_frames, scaler: Scaler):
 class Augmentation:
     """Clips changed at random on the device, in the order of the fields; 0: off.
 
-    Shifts and masks do not move labels. A clip that is added to another brings its
-    labels with it whole, one that is mixed in by its share.
+    A shift in time moves strong labels. Adding keeps the labels of both clips (their
+    union); mixup interpolates labels.
 
     Source: random filters, Nam, Kim, Park, "FilterAugment", ICASSP 2022; Park et al.,
     "SpecAugment", Interspeech 2019; Zhang et al., "mixup", ICLR 2018.
@@ -67,20 +68,20 @@ class Augmentation:
     partner.
     """
 
-    max_shift_frames: int = 0  # circular, in both directions
-    max_shift_bins: int = 0  # up or down, the outermost bin repeated; log-mel only
-    filter_db: float = 0.0  # gains up to this at filter_points; log-mel only
-    filter_points: int = 6  # over all bins, straight lines between them
-    added_fraction: float = 0.0  # of clips get another added; log-mel only
-    max_added_db: float = 6.0  # louder or softer than it is
-    mixup_alpha: float = 0.0  # of the Beta distribution; the share is max(b, 1 - b)
-    time_masks: int = 0  # stretches of up to max_time_mask_frames set to the mean
-    max_time_mask_frames: int = 0
-    frequency_masks: int = 0  # bands of up to max_frequency_mask_bins
-    max_frequency_mask_bins: int = 0
+    max_shift_frames: int  # circular, in both directions
+    max_shift_bins: int  # up or down, the outermost bin repeated; log-mel only
+    filter_db: float  # gains up to this at filter_points; log-mel only
+    filter_points: int  # over all bins, straight lines between them
+    added_fraction: float  # of clips get another added; log-mel only
+    max_added_db: float  # louder or softer than it is
+    mixup_alpha: float  # of the Beta distribution; the share is max(b, 1 - b)
+    time_masks: int  # stretches of up to max_time_mask_frames set to the mean
+    max_time_mask_frames: int
+    frequency_masks: int  # bands of up to max_frequency_mask_bins
+    max_frequency_mask_bins: int
 
     def __post_init__(self):
-        """Raises ValueError for a field that cannot be."""
+        """Raises ValueError for a field that is out of range."""
         for field in dataclasses.fields(self):
             if not (value := getattr(self, field.name)) >= 0:
                 raise ValueError(f"{field.name} must be 0 or more, got {value}")
@@ -93,15 +94,13 @@ class Augmentation:
                 f"filter_points must be 2 or more, got {self.filter_points}"
             )
 
-    def check(
-        self, num_frames: int, num_bins: int, *, of_magnitudes: bool = True
-    ) -> None:
-        """Raises ValueError for what features cannot have.
+    def check(self, num_frames: int, num_bins: int, *, is_log_magnitude: bool) -> None:
+        """Raises ValueError for augmentation that the features do not allow.
 
         Args:
             num_frames: Of a clip.
             num_bins: Of a frame.
-            of_magnitudes: Whether the features are logarithms of magnitudes: neither
+            is_log_magnitude: Whether the features are logarithms of magnitudes: neither
                 MFCC nor of powers.
         """
         for name, size in (
@@ -112,7 +111,7 @@ class Augmentation:
             if (value := getattr(self, name)) > size:
                 raise ValueError(f"{name} {value} is more than the {size} of a clip")
         for name in ("max_shift_bins", "filter_db", "added_fraction"):
-            if not of_magnitudes and (value := getattr(self, name)):
+            if not is_log_magnitude and (value := getattr(self, name)):
                 raise ValueError(
                     f"{name} {value} is for log_mel of power 1 only: neither for mfcc "
                     "nor for another power"
@@ -141,14 +140,15 @@ class Augmentation:
     def _shift(self, key, rows, inputs: Inputs) -> Inputs:
         limit = self.max_shift_frames
 
-        def shift(row, features, frame_mask):
+        def shift(row, frames):
             amount = jax.random.randint(
                 jax.random.fold_in(key, row), (), -limit, limit + 1
             )
-            return jnp.roll(features, amount, 0), jnp.roll(frame_mask, amount, 0)
+            return jax.tree.map(lambda x: jnp.roll(x, amount, 0), frames)
 
-        features, frame_mask = jax.vmap(shift)(rows, inputs.features, inputs.frame_mask)
-        return inputs._replace(features=features, frame_mask=frame_mask)
+        frames = inputs._replace(weak_label=None)
+        frames = jax.vmap(shift)(rows, frames)
+        return frames._replace(weak_label=inputs.weak_label)
 
     def _shift_bins(self, key, rows, inputs: Inputs) -> Inputs:
         num_bins, limit = inputs.features.shape[2], self.max_shift_bins
@@ -197,15 +197,16 @@ class Augmentation:
         both = jnp.logaddexp(2 * one, 2 * two) / 2  # powers add
         both = (both - scaler.mean[None, None]) / scaler.std[None, None]
         frame_mask = inputs.frame_mask | other.frame_mask
-        added = Inputs(
-            jnp.where(frame_mask[..., None], both, 0.0).astype(inputs.features.dtype),
-            frame_mask,
-            jnp.maximum(inputs.weak_label, other.weak_label),
+        added = jax.tree.map(jnp.maximum, inputs, other)._replace(  # union of labels
+            features=jnp.where(frame_mask[..., None], both, 0.0).astype(
+                inputs.features.dtype
+            ),
+            frame_mask=frame_mask,
         )
 
         def choose(changed, unchanged):
-            here = is_chosen.reshape(-1, *[1] * (changed.ndim - 1))
-            return jnp.where(here, changed, unchanged)
+            rows = is_chosen.reshape(-1, *[1] * (changed.ndim - 1))
+            return jnp.where(rows, changed, unchanged)
 
         return jax.tree.map(choose, added, inputs)
 
@@ -222,14 +223,12 @@ class Augmentation:
 
         share = jax.vmap(draw)(rows).astype(inputs.features.dtype)
 
-        def mixed(a, b, share):
-            return share * a + (1 - share) * b
+        def mix(a, b):
+            shares = share.reshape(-1, *[1] * (a.ndim - 1))
+            return shares * a + (1 - shares) * b
 
-        return Inputs(
-            mixed(inputs.features, other.features, share[:, None, None]),
-            inputs.frame_mask | other.frame_mask,
-            mixed(inputs.weak_label, other.weak_label, share[:, None]),
-        )
+        frame_mask = inputs.frame_mask | other.frame_mask
+        return jax.tree.map(mix, inputs, other)._replace(frame_mask=frame_mask)
 
     def _mask(self, key, rows, inputs: Inputs) -> Inputs:
         _, num_frames, num_bins = inputs.features.shape

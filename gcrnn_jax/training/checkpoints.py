@@ -1,16 +1,13 @@
 """Checkpoints by orbax: the weights of every epoch, and the state to resume from.
 
-    WORKDIR/checkpoints/STEP   params, batch_stats, card: a model, kept for every epoch
-    WORKDIR/resume/STEP        the whole TrainState: the newest only
-
-Both are keyed by the global step. A model's card holds, as JSON, all that predicting
-needs beside the weights: config, front end, class list, scaler, post-processing.
+Both are folders named by the global step. Weights lie with their card, one JSON file
+that holds all that predicting needs beside them.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -39,43 +36,38 @@ def _context() -> ocp.Context:
     return context
 
 
-class Model(NamedTuple):
-    """A model as it lies on disk: NumPy arrays and its card."""
-
-    card: dict[str, Any]
-    variables: PyTree  # {"params": ..., "batch_stats": ...}
-
-
 class Checkpoints:
     """The checkpoints of one run; saving goes on in the background."""
 
-    def __init__(self, workdir: Path, card: dict[str, Any]):
-        """Card is written beside the weights of every epoch."""
-        self.card, self._folder = card, workdir / "resume"
-        self._models = _checkpointer(
-            workdir / "checkpoints", _preservation.PreserveAll()
-        )
+    def __init__(self, models: Path, resume: Path, card: Mapping[str, Any]):
+        """Opens the two folders of a run.
+
+        Args:
+            models: Gets the weights of every epoch, and the card.
+            resume: Gets the whole state; the newest two are kept.
+            card: Written beside the weights, with the step.
+        """
+        self.card, self._folder = card, resume
+        self._models = _checkpointer(models, _preservation.PreserveAll())
         # two, so that a damaged newest one costs an epoch and not the run
-        self._resume = _checkpointer(workdir / "resume", _preservation.LatestN(2))
-        self._saved = {  # or being saved
-            self._models: set(model_steps(workdir)),
-            self._resume: set(saved_steps(workdir / "resume")),
+        self._resume = _checkpointer(resume, _preservation.LatestN(2))
+        self._steps = {  # saved or being saved
+            self._models: set(saved_steps(models)),
+            self._resume: set(saved_steps(resume)),
         }
 
     def save(self, state: TrainState, *, is_epoch: bool = True) -> None:
         """Starts saving the state, and as a model when an epoch has ended."""
         if is_epoch:
-            model = {"params": state.params, "batch_stats": state.batch_stats}
             card = {**self.card, "step": int(state.step)}
-            self._save(self._models, int(state.step), _items(Model(card, model)))
-        tree = {"state": serialization.to_state_dict(state)}
-        self._save(self._resume, int(state.step), tree)
+            self._save(self._models, int(state.step), _items(card, state.variables))
+        self._save(self._resume, int(state.step), {"state": _to_dict(state)})
 
     def _save(self, checkpointer, step: int, content: PyTree) -> None:
-        if step not in self._saved[checkpointer]:
-            self._saved[checkpointer].add(step)
+        if step not in self._steps[checkpointer]:
+            self._steps[checkpointer].add(step)
             if jax.process_count() > 1:
-                self.wait()  # two savings at once would meet at each other's barriers
+                self.wait()  # concurrent saves would wait on each other's barriers
             with self._storage_errors():
                 checkpointer.save_checkpointables_async(step, content)
 
@@ -96,14 +88,13 @@ class Checkpoints:
         sharding = NamedSharding(mesh, PartitionSpec())
         target = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-            serialization.to_state_dict(like),
+            _to_dict(like),
         )
         steps = saved_steps(self._folder)
         for step in reversed(steps):
             try:
-                found = self._resume.load_checkpointables(step, {"state": target})
-                state: Any = serialization.from_state_dict(like, found["state"])
-                return state
+                items = self._resume.load_checkpointables(step, {"state": target})
+                return _from_dict(like, items["state"])
             except Exception as error:  # orbax has no common one for damaged files
                 path = self._folder / str(step)
                 logging.warning("skipping %s: %s", path, _short(error))
@@ -153,49 +144,29 @@ def saved_steps(folder: Path) -> list[int]:
     )
 
 
-def model_steps(workdir: Path) -> list[int]:
-    """Steps of the models of a run, one for every epoch, ascending."""
-    return saved_steps(workdir / "checkpoints")
-
-
-def model_path(workdir: Path, step: int) -> Path:
-    """Where the model of a step lies."""
-    return workdir / "checkpoints" / str(step)
-
-
-def save_model(path: Path, model: Model) -> None:
-    """Writes a model that is like one of a run's; replaces what is at path.
+def write_model(path: Path, card: Mapping[str, Any], variables: PyTree) -> None:
+    """Writes weights and card as those of an epoch lie; replaces what is at path.
 
     Raises:
         WorkdirError: It cannot be written there, or holds something else.
     """
-    on_host = Model(model.card, jax.tree.map(np.asarray, model.variables))
     if path.exists() and not (path / "card").is_dir():
         raise WorkdirError(f"{path} exists and is no model: it would be replaced whole")
     make_folder(path.absolute().parent)  # orbax would wait for it, and not say so
+    items = _items(card, jax.tree.map(np.asarray, variables))
     with _context():
-        ocp.save_checkpointables(str(path.absolute()), _items(on_host), overwrite=True)
+        ocp.save_checkpointables(str(path.absolute()), items, overwrite=True)
 
 
-def trained_path(path: Path) -> Path:
-    """The model that stands for a run: the averaged one, or else the newest epoch's.
+def read_model(path: Path) -> tuple[dict[str, Any], PyTree]:
+    """Reads the card and the weights, NumPy arrays, that lie at path.
 
-    Args:
-        path: Of the run's folder; what is none is returned as it is.
-    """
-    steps, averaged = model_steps(path), path / "averaged"
-    if not steps:
-        return path
-    return averaged if averaged.is_dir() else model_path(path, steps[-1])
-
-
-def load_model(path: Path) -> Model:
-    """Reads a model: of an epoch, an averaged one, or that of a run's folder.
+    Returns:
+        The card, and {"params": ..., "batch_stats": ...}.
 
     Raises:
         DataError: There is no model at path, or it cannot be read.
     """
-    path = trained_path(path)
     if not (path / "card").is_dir():
         raise DataError(
             f"{path} holds no model: expected a run's folder, a checkpoint or an "
@@ -210,19 +181,30 @@ def load_model(path: Path) -> Model:
                 for item in ("params", "batch_stats")
                 if item in metadata
             }
-            found = ocp.load_checkpointables(
+            items = ocp.load_checkpointables(
                 str(path.absolute()), {**target, "card": None}
             )
     except Exception as error:  # orbax has no common one for damaged files
         detail = f"{path} holds no model that can be read: {_short(error)}"
         raise DataError(detail) from error
-    card = found.pop("card")
-    return Model(card, {"batch_stats": {}, **found})
+    card = items.pop("card")
+    return card, {"batch_stats": {}, **items}
 
 
-def _items(model: Model) -> PyTree:
+def _items(card: Mapping[str, Any], variables: PyTree) -> PyTree:
     """What orbax saves of a model: a network without BatchNorm has no statistics."""
-    return {"card": model.card, **{k: v for k, v in model.variables.items() if v}}
+    return {"card": dict(card), **{k: v for k, v in variables.items() if v}}
+
+
+def _to_dict(state: TrainState) -> dict[str, Any]:
+    """The state as dictionaries; a part that a run does not keep is left out."""
+    items: dict[str, Any] = serialization.to_state_dict(state)
+    return {name: item for name, item in items.items() if item is not None}
+
+
+def _from_dict(like: TrainState, items: Mapping[str, Any]) -> TrainState:
+    state: Any = serialization.from_state_dict(like, {"average": None, **items})
+    return state
 
 
 def _content(path: Path) -> str:

@@ -1,5 +1,6 @@
 """The one training loop: epochs of steps, a log line a step, a checkpoint an epoch."""
 
+import dataclasses
 import json
 import math
 import os
@@ -18,6 +19,37 @@ from gcrnn_jax.progress import Progress, progress
 from gcrnn_jax.training.checkpoints import Checkpoints
 from gcrnn_jax.training.parallel import put_batch
 from gcrnn_jax.training.state import TrainState
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingLength:
+    """How long a run trains, and what its model is.
+
+    Attributes:
+        num_epochs: Of the whole run.
+        steps_per_epoch: An epoch is this many steps (100 in the paper).
+        weight_average: Share of a running mean of the weights that a step keeps; the
+            mean is the model then. 0: the weights are.
+    """
+
+    num_epochs: int
+    steps_per_epoch: int
+    weight_average: float
+
+    def __post_init__(self):
+        """Raises ValueError for a number that is out of range."""
+        for name in ("num_epochs", "steps_per_epoch"):
+            if (value := getattr(self, name)) < 1:
+                raise ValueError(f"{name} must be 1 or more, got {value}")
+        if not 0 <= self.weight_average < 1:
+            raise ValueError(
+                f"weight_average must be in [0, 1), got {self.weight_average}"
+            )
+
+    @property
+    def num_steps(self) -> int:
+        """Steps of the whole run."""
+        return self.num_epochs * self.steps_per_epoch
 
 
 class MetricsLog:
@@ -49,7 +81,7 @@ class MetricsLog:
 
 def _lines_before(step: int, path: Path) -> bytes:
     """The whole lines of a log up to a step; a machine that died may have cut one."""
-    kept = []
+    lines = []
     for line in path.read_bytes().splitlines() if path.exists() else ():
         try:
             is_lost = json.loads(line)["step"] >= step
@@ -57,32 +89,32 @@ def _lines_before(step: int, path: Path) -> bytes:
             is_lost = True
         if is_lost:
             break
-        kept.append(line + b"\n")
-    return b"".join(kept)
+        lines.append(line + b"\n")
+    return b"".join(lines)
 
 
 class Preemption:
-    """Knows whether the scheduler has asked for the machine (SIGTERM)."""
+    """Whether the scheduler has asked for the machine (SIGTERM)."""
 
     def __init__(self):
         """With several processes JAX's own service listens, and must be left alone."""
-        self._asked = False
-        self._alone = jax.process_count() == 1
-        if self._alone:
+        self._is_asked = False
+        self._is_only_process = jax.process_count() == 1
+        if self._is_only_process:
             self._previous = signal.signal(signal.SIGTERM, self._ask)
 
     def _ask(self, *_) -> None:
-        self._asked = True
+        self._is_asked = True
 
-    def asked(self, step: int) -> bool:
+    def is_asked(self, step: int) -> bool:
         """The same answer on every process; to be called before every step."""
-        if self._alone:
-            return self._asked
+        if self._is_only_process:
+            return self._is_asked
         return multihost_utils.reached_preemption_sync_point(step)
 
     def close(self) -> None:
-        """Gives the signal back."""
-        if self._alone:
+        """Restores the previous SIGTERM handler."""
+        if self._is_only_process:
             signal.signal(signal.SIGTERM, self._previous)
 
 
@@ -93,9 +125,8 @@ def train(
     *,
     mesh: Mesh,
     checkpoints: Checkpoints,
-    workdir: Path,
-    num_epochs: int,
-    steps_per_epoch: int,
+    log_path: Path,
+    length: TrainingLength,
     batch_size: int,
     on_epoch: Callable[[int, TrainState], str | None] | None = None,
 ) -> TrainState:
@@ -107,9 +138,8 @@ def train(
         batches: This process's rows of the batches, from the state's step on.
         mesh: The devices.
         checkpoints: Where every epoch is saved.
-        workdir: Of the run; gets metrics.jsonl.
-        num_epochs: Of the whole run.
-        steps_per_epoch: An epoch is this many steps (100 in the paper).
+        log_path: Gets a line a step.
+        length: Of the whole run.
         batch_size: Clips of a global batch, for the rate that is shown.
         on_epoch: Called with (epoch, state) after each; what it returns is printed.
 
@@ -120,20 +150,21 @@ def train(
         DivergedError: A loss or gradient was not finite; no update was applied for it.
         PreemptedError: SIGTERM came; the state is saved.
     """
-    first, last = int(state.step), num_epochs * steps_per_epoch
-    log = MetricsLog(workdir / "metrics.jsonl", first)
+    first, last = int(state.step), length.num_steps
+    steps_per_epoch = length.steps_per_epoch
+    log = MetricsLog(log_path, first)
     preemption = Preemption()
     display = _display(first * batch_size, last * batch_size)
     waiting: tuple[int, dict] | None = None  # metrics of a step still being computed
     try:
         for number in range(first, last):
-            if preemption.asked(number):
+            if preemption.is_asked(number):
                 _record(waiting, log, display)
                 is_epoch = number > 0 and number % steps_per_epoch == 0
                 checkpoints.save(state, is_epoch=is_epoch)
                 raise PreemptedError(
-                    f"preempted before step {number + 1} of {last}; saved in {workdir}"
-                    ": run the same command again to continue"
+                    f"preempted before step {number + 1} of {last}; saved in "
+                    f"{log_path.parent}: run the same command again to continue"
                 )
             batch = put_batch(next(batches), mesh)
             with jax.transfer_guard("disallow"):  # the step reads what devices hold

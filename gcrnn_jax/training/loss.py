@@ -1,4 +1,4 @@
-"""What training minimises: how badly posteriors fit labels that name no time."""
+"""The loss: cross-entropy of posteriors and labels that name no time."""
 
 import dataclasses
 
@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gcrnn_jax.models.network import Posteriors
+from gcrnn_jax.training.augment import Inputs
 
 _EPS = 1e-7  # posteriors are kept this far from 0 and 1, so the loss stays finite
 
@@ -33,59 +34,66 @@ def weak_label_loss(clip_posterior: jax.Array, weak_label: jax.Array) -> jax.Arr
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """A weighted sum of the loss of clips and that of frames.
+    """A weighted sum of a clip term and a frame term, of weak labels.
 
     The frame term holds every frame to the labels of its clip, as if each sound lasted
     from end to end.
+
+    Another loss is another callable of the same arguments; where its
+    `uses_strong_labels` is True, the inputs have strong labels.
 
     Source: the clip term, Xu et al., ICASSP 2018; the frame term, its attention and
     its class weights, Chou, Jang, Yang, DCASE 2017.
     """
 
-    clip: float = 1.0  # weight of the clips' term
-    frame: float = 0.0  # weight of the frames' term
-    # of the frames' term: frames count for the classes present by their attention
-    attended: bool = False
-    # of the frames' term: the classes present count by (m (1 - m) / (p (1 - p))) to
-    # this power, p the class's share of the training clips and m the mean of all p
-    rarity_power: float = 0.0
+    clip_weight: float
+    frame_weight: float
+    # In the frame term, frames count for the classes present by their attention.
+    frame_attention: bool
+    # In the frame term, the classes present count by (m (1 - m) / (p (1 - p))) to this
+    # power, p the class's share of the training clips and m the mean of all p.
+    class_balance_power: float
+
+    uses_strong_labels = False
 
     def __post_init__(self):
-        """Raises ValueError for weights that cannot be."""
-        for name in ("clip", "frame", "rarity_power"):
+        """Raises ValueError for a weight that is out of range."""
+        for name in ("clip_weight", "frame_weight", "class_balance_power"):
             if not (value := getattr(self, name)) >= 0:
                 raise ValueError(f"{name} must be 0 or more, got {value}")
-        if not self.clip + self.frame > 0:
-            raise ValueError("clip and frame are both 0: nothing to learn from")
+        if not self.clip_weight + self.frame_weight > 0:
+            raise ValueError("clip_weight and frame_weight are 0: nothing to learn")
 
     def __call__(
         self,
         posteriors: Posteriors,
-        weak_label: jax.Array,
+        inputs: Inputs,
         class_shares: np.ndarray | None = None,
     ) -> jax.Array:
         """Returns the scalar loss of a batch, in nats; every clip counts the same.
 
         Args:
             posteriors: Of the network.
-            weak_label: [B, K] in [0, 1].
+            inputs: With weak labels [B, K] in [0, 1].
             class_shares: [K], the share of the training clips that has each class;
                 None: all the same.
         """
-        terms = []
-        if self.clip:
-            terms.append(self.clip * weak_label_loss(posteriors.clip, weak_label))
-        if self.frame:
-            of_frames = self._of_frames(posteriors, weak_label, class_shares)
-            terms.append(self.frame * of_frames)
+        label, terms = inputs.weak_label, []
+        if self.clip_weight:
+            term = weak_label_loss(posteriors.clip, label)
+            terms.append(self.clip_weight * term)
+        if self.frame_weight:
+            term = self._frame_term(posteriors, label, class_shares)
+            terms.append(self.frame_weight * term)
         return sum(terms[1:], start=terms[0])
 
-    def _of_frames(self, posteriors, weak_label, class_shares) -> jax.Array:
+    def _frame_term(self, posteriors, weak_label, class_shares) -> jax.Array:
         present, absent = _cross_entropy(posteriors.frame, weak_label[:, None])
         real = posteriors.frame_mask.astype(present.dtype)
         real = real[:, :, None] / jnp.maximum(real.sum(1), 1)[:, None, None]
-        if self.attended:
-            # not to be learnt from: or attention would flee the frames that are wrong
+        if self.frame_attention:
+            # No gradient through attention: it could lower the loss by moving away
+            # from misclassified frames.
             attention = jax.lax.stop_gradient(posteriors.attention)
             total = (attention * (real > 0)).sum(1, keepdims=True)
             present *= attention / jnp.maximum(total, _EPS) / jnp.maximum(real, _EPS)
@@ -96,7 +104,8 @@ class Loss:
     def _class_weights(self, class_shares: np.ndarray) -> np.ndarray:
         p = np.clip(class_shares, _EPS, 1 - _EPS)
         m = p.mean()
-        return ((m * (1 - m)) / (p * (1 - p))).astype(np.float32) ** self.rarity_power
+        odds = ((m * (1 - m)) / (p * (1 - p))).astype(np.float32)
+        return odds**self.class_balance_power
 
 
 def _cross_entropy(posterior: jax.Array, label: jax.Array):

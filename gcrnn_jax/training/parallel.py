@@ -5,6 +5,7 @@ times as fast as one device of two threads.
 """
 
 import contextlib
+import dataclasses
 import itertools
 import os
 import signal
@@ -20,12 +21,53 @@ from jax._src import distributed  # its client has no public name
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from gcrnn_jax.data.preparation import cache_folder
 from gcrnn_jax.errors import PreemptedError, exit_code, exit_now, print_error
 
 AXIS = "data"  # the mapped axis: the clips of a batch
 
+
+@dataclasses.dataclass(frozen=True)
+class Parallelism:
+    """How a run uses devices.
+
+    Attributes:
+        cpu_devices: Of one process, where there is no accelerator; 0: one a core.
+        sync_batch_norm: Whether BatchNorm counts the clips of all devices.
+        device_cache_fraction: Of a GPU's memory that training clips may take.
+    """
+
+    cpu_devices: int
+    sync_batch_norm: bool
+    device_cache_fraction: float
+
+    def __post_init__(self):
+        """Raises ValueError for a number that is out of range."""
+        if self.cpu_devices < 0:
+            raise ValueError(f"cpu_devices must be 0 or more, got {self.cpu_devices}")
+        if not 0 <= self.device_cache_fraction <= 1:
+            raise ValueError(
+                "device_cache_fraction must be in [0, 1], got "
+                f"{self.device_cache_fraction}"
+            )
+
+
 _BARRIERS = itertools.count()  # a barrier's name must be new
 _A_WEEK_MS = 7 * 24 * 3600 * 1000
+
+
+def configure_jax(batch_size: int | None = None, cpu_devices: int = 0) -> None:
+    """Settles devices, processes and the cache of compiled programs.
+
+    Must come before anything that touches a device.
+
+    Args:
+        batch_size: Of one process; None: any.
+        cpu_devices: Of one process, where there is no accelerator; 0: one a core.
+    """
+    use_compilation_cache(cache_folder() / "compiled")
+    use_cpu_cores(batch_size, cpu_devices)
+    initialize()
 
 
 def num_processes() -> int:
@@ -169,6 +211,17 @@ def to_host(tree):
     return multihost_utils.process_allgather(tree, tiled=True)
 
 
+def first_then_all(function: Callable[[], Any], name: str) -> Any:
+    """Calls a function in the first process, and then in the others.
+
+    For what writes files that the others find done.
+    """
+    is_first = jax.process_index() == 0
+    result = function() if is_first else None
+    barrier(name)
+    return result if is_first else function()
+
+
 def barrier(name: str) -> None:
     """Waits until every process has come here, for days if need be.
 
@@ -249,14 +302,14 @@ def _wait_until_all_notified() -> None:
 
 
 def all_processes_agree(value: bool) -> bool:
-    """Whether every process holds it for true."""
+    """Whether the value is true on every process."""
     if jax.process_count() == 1:
         return value
     return bool(multihost_utils.process_allgather(np.asarray(value)).all())
 
 
 def broadcast_from_first(value: bool) -> bool:
-    """What the first process holds for true: a file may not be seen by all at once."""
+    """The first process's value: a file may not appear on all at once."""
     if jax.process_count() == 1:
         return value
     return bool(multihost_utils.broadcast_one_to_all(np.asarray(value)))

@@ -1,9 +1,8 @@
 """The state of training and the one step that changes it."""
 
-import math
+import dataclasses
 from collections.abc import Callable
-from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +15,7 @@ from gcrnn_jax.training.augment import Augmentation, Inputs, Scaler, standardize
 from gcrnn_jax.training.parallel import AXIS
 
 PyTree = Any
-LossFunction = Callable[[Posteriors, jax.Array], jax.Array]
+Metrics = dict[str, jax.Array]
 
 _DROPOUT = 100  # its stream of random numbers; the augmentation has the first ones
 
@@ -29,24 +28,21 @@ class TrainState(struct.PyTreeNode):
     params: PyTree
     batch_stats: PyTree  # running mean and variance of every BatchNorm
     opt_state: optax.OptState
+    average: PyTree = None  # running mean of params, where a run keeps one
+
+    @property
+    def variables(self) -> PyTree:
+        """The model: averaged weights where they are kept, and batch statistics."""
+        params = self.params if self.average is None else self.average
+        return {"params": params, "batch_stats": self.batch_stats}
 
 
-def make_optimizer(
-    *,
-    total_steps: int,
-    kind: str,
-    learning_rate: float,
-    schedule: str,
-    warmup_steps: int,
-    weight_decay: float,
-    eps: float,
-    momentum: float,
-) -> optax.GradientTransformation:
-    """The optimizer that the config section `optimizer` describes.
+@dataclasses.dataclass(frozen=True)
+class Optimizer:
+    """An optimizer and how its learning rate changes.
 
-    Args:
-        total_steps: Steps of the whole run, at the end of which "cosine" reaches 0.
-        kind: "adam" or "sgd".
+    Attributes:
+        kind: Adam or stochastic gradient descent.
         learning_rate: Its highest value.
         schedule: "constant" (the paper), "cosine", or "staircase": a tenth after each
             three tenths of the run.
@@ -55,46 +51,45 @@ def make_optimizer(
             it; 0: none.
         eps: Added to the root of the second moment (Adam only).
         momentum: Of past gradients (SGD only).
-
-    Raises:
-        ValueError: A kind or schedule has another name, or a number cannot be.
     """
-    if not 0 < learning_rate < math.inf or not eps > 0:
-        raise ValueError(
-            "learning_rate and eps must be greater than 0 and finite, got "
-            f"{learning_rate} and {eps}"
-        )
-    if not warmup_steps >= 0 or not weight_decay >= 0:
-        raise ValueError(
-            "warmup_steps and weight_decay must be 0 or more, got "
-            f"{warmup_steps} and {weight_decay}"
-        )
-    if not 0 <= momentum < 1:
-        raise ValueError(f"momentum must be in [0, 1), got {momentum}")
-    rate = _rate(schedule, learning_rate, max(1, total_steps - warmup_steps))
-    if warmup_steps:
-        warmup = optax.linear_schedule(0.0, learning_rate, warmup_steps)
-        rate = optax.join_schedules([warmup, rate], [warmup_steps])
-    if kind == "adam":
-        return optax.adamw(rate, eps=eps, weight_decay=weight_decay)
-    if kind == "sgd":
-        return optax.chain(
-            optax.add_decayed_weights(weight_decay), optax.sgd(rate, momentum)
-        )
-    raise ValueError(f'kind must be "adam" or "sgd", got {kind!r}')
 
+    kind: Literal["adam", "sgd"]
+    learning_rate: float
+    schedule: Literal["constant", "cosine", "staircase"]
+    warmup_steps: int
+    weight_decay: float
+    eps: float
+    momentum: float
 
-def _rate(schedule: str, highest: float, num_steps: int) -> optax.Schedule:
-    if schedule == "constant":
-        return optax.constant_schedule(highest)
-    if schedule == "cosine":
-        return optax.cosine_decay_schedule(highest, num_steps)
-    if schedule == "staircase":
+    def __post_init__(self):
+        """Raises ValueError for a number that is out of range."""
+        for name in ("learning_rate", "eps"):
+            if not (value := getattr(self, name)) > 0:
+                raise ValueError(f"{name} must be greater than 0, got {value}")
+        for name in ("warmup_steps", "weight_decay"):
+            if not (value := getattr(self, name)) >= 0:
+                raise ValueError(f"{name} must be 0 or more, got {value}")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum must be in [0, 1), got {self.momentum}")
+
+    def make(self, total_steps: int) -> optax.GradientTransformation:
+        """The optimizer of a run of so many steps, at whose end "cosine" reaches 0."""
+        rate = self._rate(max(1, total_steps - self.warmup_steps))
+        if self.warmup_steps:
+            warmup = optax.linear_schedule(0.0, self.learning_rate, self.warmup_steps)
+            rate = optax.join_schedules([warmup, rate], [self.warmup_steps])
+        if self.kind == "adam":
+            return optax.adamw(rate, eps=self.eps, weight_decay=self.weight_decay)
+        decay = optax.add_decayed_weights(self.weight_decay)
+        return optax.chain(decay, optax.sgd(rate, self.momentum))
+
+    def _rate(self, num_steps: int) -> optax.Schedule:
+        if self.schedule == "constant":
+            return optax.constant_schedule(self.learning_rate)
+        if self.schedule == "cosine":
+            return optax.cosine_decay_schedule(self.learning_rate, num_steps)
         stairs = {max(1, n * num_steps // 10): 0.1 for n in (3, 6, 9)}
-        return optax.piecewise_constant_schedule(highest, stairs)
-    raise ValueError(
-        f'schedule must be "constant", "cosine" or "staircase", got {schedule!r}'
-    )
+        return optax.piecewise_constant_schedule(self.learning_rate, stairs)
 
 
 def initial_state(
@@ -104,102 +99,135 @@ def initial_state(
     num_frames: int,
     num_bins: int,
     seed: int,
+    average: bool = False,
 ) -> TrainState:
-    """The state before the first step, from the seed alone."""
+    """The state before the first step, from the seed alone.
+
+    Args:
+        model: The network.
+        optimizer: As of `Optimizer.make`.
+        num_frames: Of a clip.
+        num_bins: Of a frame.
+        seed: Of the weights.
+        average: Whether a running mean of the weights is kept.
+    """
     model = model.clone(axis_name=None)  # no mapped axis outside the step
     features = jnp.zeros((1, num_frames, num_bins))
     variables = jax.jit(model.init)(jax.random.key(seed), features)
+    params = variables["params"]
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         diverged=jnp.zeros((), bool),
-        params=variables["params"],
+        params=params,
         batch_stats=variables.get("batch_stats", {}),
-        opt_state=optimizer.init(variables["params"]),
+        opt_state=optimizer.init(params),
+        average=jax.tree.map(jnp.copy, params) if average else None,
     )
 
 
-def make_train_step(
-    model: Network,
-    optimizer: optax.GradientTransformation,
-    *,
-    augmentation: Augmentation,
-    scaler: Scaler,
-    loss: LossFunction,
-    seed: int,
-) -> Callable[[TrainState, PyTree], tuple[TrainState, dict[str, jax.Array]]]:
-    """The training step with all that stays the same during a run filled in."""
-    return partial(
-        train_step,
-        model=model,
-        optimizer=optimizer,
-        augmentation=augmentation,
-        scaler=scaler,
-        loss=loss,
-        seed=seed,
-    )
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainStep:
+    """One optimizer step on a replica's rows of a batch; pure, within the axis AXIS.
 
+    A subclass may override `loss_of_params` (another objective) or `update` (what
+    follows from the gradients).
 
-def train_step(
-    state: TrainState,
-    batch: PyTree,
-    *,
-    model: Network,
-    optimizer: optax.GradientTransformation,
-    augmentation: Augmentation,
-    scaler: Scaler,
-    loss: LossFunction,
-    seed: int,
-) -> tuple[TrainState, dict[str, jax.Array]]:
-    """Takes one step on a replica's rows of a batch; pure, within the axis AXIS.
-
-    Args:
-        state: The same on every replica.
-        batch: features [B, T, F], num_frames [B], weak_label [B, K].
+    Attributes:
         model: With axis_name=AXIS where BatchNorm counts all replicas.
-        optimizer: As of `make_optimizer`.
+        optimizer: As of `Optimizer.make`.
         augmentation: Applied to the scaled features.
         scaler: Statistics of the training features.
-        loss: Of posteriors and weak labels [B, K], the mean over clips.
+        loss: Of posteriors and inputs, the mean over clips.
         seed: With the step, of all randomness.
-
-    Returns:
-        The new state, the same on every replica, and the scalars loss, grad_norm and
-        diverged. A loss or gradient that is not finite sets `diverged` and leaves
-        everything else as it was, in this step and in all that follow.
+        average_decay: Share of the running mean of weights that a step keeps.
     """
-    key = jax.random.fold_in(jax.random.key(seed), state.step)
-    features, frame_mask = standardize(batch["features"], batch["num_frames"], scaler)
-    clip_keys = _clip_keys(jax.random.fold_in(key, _DROPOUT), len(features))
-    inputs = augmentation(
-        key, Inputs(features, frame_mask, batch["weak_label"]), scaler
-    )
 
-    def loss_of(params):
-        posteriors, updated = model.apply(
+    model: Network
+    optimizer: optax.GradientTransformation
+    augmentation: Augmentation
+    scaler: Scaler
+    loss: Callable[[Posteriors, Inputs], jax.Array]
+    seed: int
+    average_decay: float = 0.0
+
+    def __call__(self, state: TrainState, batch: PyTree) -> tuple[TrainState, Metrics]:
+        """Takes a step.
+
+        Args:
+            state: The same on every replica.
+            batch: features [B, T, F], num_frames [B], weak_label [B, K] and, for
+                losses that use them, strong_label [B, T, K].
+
+        Returns:
+            The new state, the same on every replica, and the scalars loss, grad_norm
+            and diverged. A loss or gradient that is not finite sets `diverged` and
+            leaves everything else as it was, in this step and in all that follow.
+        """
+        key = jax.random.fold_in(jax.random.key(self.seed), state.step)
+        dropout_key = jax.random.fold_in(key, _DROPOUT)
+        features, frame_mask = standardize(
+            batch["features"], batch["num_frames"], self.scaler
+        )
+        clip_keys = _clip_keys(dropout_key, len(features))
+        labels = (batch["weak_label"], batch.get("strong_label"))
+        inputs = self.augmentation(
+            key, Inputs(features, frame_mask, *labels), self.scaler
+        )
+
+        def loss_of_params(params):
+            return self.loss_of_params(params, state, inputs, clip_keys, dropout_key)
+
+        results = jax.value_and_grad(loss_of_params, has_aux=True)(state.params)
+        (value, batch_stats), grads = lax.pmean(results, AXIS)
+        grad_norm = optax.tree.norm(grads)
+        diverged = state.diverged | ~(jnp.isfinite(value) & jnp.isfinite(grad_norm))
+        new = self.update(state, grads).replace(batch_stats=batch_stats)
+        kept = jax.tree.map(lambda new, old: jnp.where(diverged, old, new), new, state)
+        metrics = {"loss": value, "grad_norm": grad_norm, "diverged": diverged}
+        return kept.replace(diverged=diverged), metrics
+
+    def loss_of_params(
+        self,
+        params: PyTree,
+        state: TrainState,
+        inputs: Inputs,
+        clip_keys: jax.Array,
+        dropout_key: jax.Array,
+    ) -> tuple[jax.Array, PyTree]:
+        """The loss of a replica's clips, and the batch statistics after them.
+
+        Args:
+            params: To be differentiated by.
+            state: Before the step.
+            inputs: Augmented.
+            clip_keys: [B] random keys, the same for any number of replicas.
+            dropout_key: For flax's own random layers, which draw anew on each replica.
+        """
+        replica_key = jax.random.fold_in(dropout_key, lax.axis_index(AXIS))
+        posteriors, updated = self.model.apply(
             {"params": params, "batch_stats": state.batch_stats},
             inputs.features,
             inputs.frame_mask,
             train=True,
             clip_keys=clip_keys,
+            rngs={"dropout": replica_key},
             mutable=["batch_stats"],
         )
-        value = loss(posteriors, inputs.weak_label)
+        value = self.loss(posteriors, inputs)
         return value, updated.get("batch_stats", {})
 
-    results = jax.value_and_grad(loss_of, has_aux=True)(state.params)
-    (value, batch_stats), grads = lax.pmean(results, AXIS)
-    grad_norm = optax.tree.norm(grads)
-    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-    diverged = state.diverged | ~(jnp.isfinite(value) & jnp.isfinite(grad_norm))
-    new = state.replace(
-        step=state.step + 1,
-        params=optax.apply_updates(state.params, updates),
-        batch_stats=batch_stats,
-        opt_state=opt_state,
-    )
-    kept = jax.tree.map(lambda new, old: jnp.where(diverged, old, new), new, state)
-    metrics = {"loss": value, "grad_norm": grad_norm, "diverged": diverged}
-    return kept.replace(diverged=diverged), metrics
+    def update(self, state: TrainState, grads: PyTree) -> TrainState:
+        """The state after a step with these gradients, batch statistics apart."""
+        updates, opt_state = self.optimizer.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        average = state.average
+        if average is not None:
+            # as much of the past as there is: the first weights, drawn at random, go
+            decay = jnp.minimum(self.average_decay, state.step / (state.step + 1.0))
+            average = optax.incremental_update(params, average, 1 - decay)
+        return state.replace(
+            step=state.step + 1, params=params, opt_state=opt_state, average=average
+        )
 
 
 def _clip_keys(key: jax.Array, size: int) -> jax.Array:

@@ -144,10 +144,15 @@ def test_a_file_cut_short_is_rejected(tmp_path, name, keep, expected):
     assert code_of(path) == expected
 
 
-def test_a_wav_may_lack_less_than_a_hop(tmp_path):
-    path = write(tmp_path / "a.wav")
-    path.write_bytes(path.read_bytes()[:-1000])
-    assert len(read_waveform(path)) == 15500
+def test_a_file_may_lack_40_ms_and_no_more(tmp_path):
+    whole = write(tmp_path / "whole.wav").read_bytes()
+    path = tmp_path / "a.wav"
+    path.write_bytes(whole[: -2 * 639])
+    assert len(read_waveform(path)) == 16000 - 639
+    path.write_bytes(whole[: -2 * 641])
+    assert code_of(path) == "TRUNCATED"
+    assert len(read_waveform(flac_with_total(tmp_path, 16000 + 639))) == 16000
+    assert code_of(flac_with_total(tmp_path, 16000 + 641)) == "TRUNCATED"
 
 
 @pytest.mark.parametrize("name", ["a.flac", "a.ogg"])
@@ -258,12 +263,12 @@ def test_an_ogg_cut_before_its_first_sample_is_truncated_not_empty(tmp_path, rea
 def test_blocks_are_resampled_as_the_whole(rate_hz, size):
     waveform = np.random.default_rng(0).standard_normal(200001).astype(np.float32)
     blocks = (waveform[i : i + size] for i in range(0, len(waveform), size))
-    found = np.concatenate(list(resample(blocks, rate_hz, 16000)))
+    resampled = np.concatenate(list(resample(blocks, rate_hz, 16000)))
     expected = soxr.resample(waveform, rate_hz, 16000, quality="HQ")
-    assert len(found) == math.ceil(len(waveform) * 16000 / rate_hz)
-    length = min(len(found), len(expected))
-    assert len(found) - length <= 1
-    np.testing.assert_allclose(found[:length], expected[:length], atol=1e-6)
+    assert len(resampled) == math.ceil(len(waveform) * 16000 / rate_hz)
+    length = min(len(resampled), len(expected))
+    assert len(resampled) - length <= 1
+    np.testing.assert_allclose(resampled[:length], expected[:length], atol=1e-6)
 
 
 def test_a_stream_is_the_waveform_in_pieces(tmp_path):
@@ -293,10 +298,10 @@ def write_m4a(path, waveform):
 def test_m4a_is_read_to_its_length_where_ffmpeg_is_there(tmp_path):
     tone = 0.2 * np.sin(2 * np.pi * 440 * np.arange(100000) / 44100)
     write_m4a(tmp_path / "a.m4a", np.stack([tone, tone / 2]).astype(np.float32))
-    found = read_waveform(tmp_path / "a.m4a", 44100)
-    assert abs(len(found) - 100000) <= 44  # the container counts milliseconds
+    decoded = read_waveform(tmp_path / "a.m4a", 44100)
+    assert abs(len(decoded) - 100000) <= 44  # the container counts milliseconds
     middle = slice(2000, 98000)  # the encoder needs a packet to settle
-    np.testing.assert_allclose(found[middle], 0.75 * tone[middle], atol=0.02)
+    np.testing.assert_allclose(decoded[middle], 0.75 * tone[middle], atol=0.02)
     half = (tmp_path / "a.m4a").read_bytes()[:-9000]
     (tmp_path / "half.m4a").write_bytes(half)
     with pytest.raises(Rejected):

@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 
 from gcrnn_jax.audio.frames import stream_log_mel
-from gcrnn_jax.audio.front_end import FrontEnd
+from tests import defaults
 
 FRONT_ENDS = {
-    "paper's": FrontEnd(),
-    "centered": FrontEnd(centered=True),
-    "odd frames": FrontEnd(centered=True, window_length=1001),
-    "hop over a frame": FrontEnd(hop_length=3000),
-    "centered, hop over a frame": FrontEnd(hop_length=3000, centered=True),
-    "zeros around the window": FrontEnd(
+    "paper's": defaults.front_end(),
+    "centered": defaults.front_end(centered=True),
+    "odd frames": defaults.front_end(centered=True, window_length=1001),
+    "hop over a frame": defaults.front_end(hop_length=3000),
+    "centered, hop over a frame": defaults.front_end(hop_length=3000, centered=True),
+    "zeros around the window": defaults.front_end(
         window_length=640, fft_length=1024, hop_length=320, centered=True
     ),
 }
@@ -29,13 +29,13 @@ def test_blocks_of_any_size_give_the_frames_of_the_whole(front_end, length):
 
 def test_single_samples_are_blocks_too():
     waveform = np.random.default_rng(0).standard_normal(1800).astype(np.float32)
-    for front_end in (FrontEnd(), FrontEnd(centered=True)):
+    for front_end in (defaults.front_end(), defaults.front_end(centered=True)):
         frames = list(stream_log_mel(waveform[:, None], front_end))
         whole = front_end.log_mel(waveform)
         np.testing.assert_allclose(np.concatenate(frames), whole, atol=1e-6)
 
 
 def test_no_samples_have_no_frames():
-    for front_end in (FrontEnd(), FrontEnd(centered=True)):
+    for front_end in (defaults.front_end(), defaults.front_end(centered=True)):
         frames = list(stream_log_mel([np.zeros(0, np.float32)], front_end))
         assert sum(map(len, frames)) == 0

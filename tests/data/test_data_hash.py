@@ -7,11 +7,11 @@ import os
 import pytest
 import soundfile
 
-from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.check import check
 from gcrnn_jax.data.data_hash import clip_sha256
 from gcrnn_jax.data.soundscape_source import SoundscapeSource
 from gcrnn_jax.prepare import prepare, prepare_soundscapes
+from tests import defaults
 
 STRONG = "groundtruth_strong_label_validation_set.csv"
 
@@ -135,20 +135,22 @@ def test_a_store_has_the_hash_of_its_folder_whatever_its_front_end(root, tmp_pat
     recording(root, 2).write_bytes(b"")
     recording(root, 3).unlink()
     options = {"max_bad_fraction": 1.0, "num_workers": 2}
-    store = prepare(root, tmp_path / "one", FrontEnd(clip_s=1.0), **options)
+    store = prepare(root, tmp_path / "one", defaults.front_end(clip_s=1.0), **options)
     assert len(store.splits["training"]) == 1
     assert store.data_sha256 == hash_of(root)
-    mfcc = FrontEnd("mfcc", clip_s=0.5)
+    mfcc = defaults.front_end(kind="mfcc", clip_s=0.5)
     other = prepare(root, tmp_path / "two", mfcc, max_bad_fraction=1.0, num_workers=1)
     assert other.data_sha256 == store.data_sha256
 
     a_sample(root)
-    again = prepare(root, tmp_path / "one", FrontEnd(clip_s=1.0), **options)
+    again = prepare(root, tmp_path / "one", defaults.front_end(clip_s=1.0), **options)
     assert again.data_sha256 == hash_of(root) != store.data_sha256
 
 
 def test_the_parts_of_a_split_are_of_the_same_data(root, tmp_path):
-    store = prepare(root, tmp_path / "one", FrontEnd(clip_s=1.0), num_workers=1)
+    store = prepare(
+        root, tmp_path / "one", defaults.front_end(clip_s=1.0), num_workers=1
+    )
     store.hold_out(0.5, seed=0)
     assert {split.data_sha256 for split in store.splits.values()} == {hash_of(root)}
 
@@ -179,7 +181,7 @@ def test_a_clip_is_hashed_by_all_that_is_known_of_it():
 def test_soundscapes_are_hashed_by_what_makes_them(tmp_path):
     def made(name, sizes=(2, 1), seed=0, **options):
         sizes = dict(zip(("training", "testing"), sizes, strict=True))
-        front_end = FrontEnd(**options)
+        front_end = defaults.front_end(**options)
         store = prepare_soundscapes(
             sizes, seed, tmp_path / name, front_end, num_workers=1
         )

@@ -3,16 +3,18 @@
 import numpy as np
 import pytest
 
-from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.prepare import prepare
+from tests import defaults
 
 
 @pytest.fixture
 def store(data_folder, tmp_path):
     root = data_folder(training=20, validation=4)
-    return prepare(root, tmp_path / "store", FrontEnd(clip_s=1.0), num_workers=1)
+    return prepare(
+        root, tmp_path / "store", defaults.front_end(clip_s=1.0), num_workers=1
+    )
 
 
 def test_held_out_clips_are_a_part_and_training_the_rest(store):

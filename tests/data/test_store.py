@@ -9,14 +9,14 @@ import pytest
 import soundfile
 
 from gcrnn_jax.audio.decode import read_waveform
-from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.build_store import build_store
 from gcrnn_jax.data.folder import find_splits
 from gcrnn_jax.data.recording_source import RecordingSource, read_strong_list
 from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.errors import DataError, StorageError, WorkdirError
+from tests import defaults
 
-FRONT_END = FrontEnd(clip_s=1.0)
+FRONT_END = defaults.front_end(clip_s=1.0)
 
 
 def build(root, path, *, front_end=FRONT_END, num_workers=1, **options):
@@ -58,7 +58,7 @@ def recording(root, index, split="training"):
 @pytest.mark.parametrize("kind", ["log_mel", "mfcc"])
 def test_rows_are_the_features_padded_with_zeros(data_folder, tmp_path, kind):
     root = data_folder(training=10)
-    front_end = FrontEnd(kind=kind, clip_s=1.0)
+    front_end = defaults.front_end(kind=kind, clip_s=1.0)
     split = build(root, tmp_path / "store", front_end=front_end).splits["training"]
     indices = np.array([9, 0, 4, 4, 3, 8])  # of all three shards
     rows = split.rows(indices)
@@ -187,7 +187,7 @@ def test_a_changed_label_or_front_end_is_noticed(data_folder, tmp_path):
     text = (root / "training_set.csv").read_text().replace("/m/2", "/m/3")
     (root / "training_set.csv").write_text(text)
     assert not build(root, path).splits["training"].weak_label[:, 1].any()
-    mfcc = build(root, path, front_end=FrontEnd(kind="mfcc", clip_s=1.0))
+    mfcc = build(root, path, front_end=defaults.front_end(kind="mfcc", clip_s=1.0))
     assert mfcc.splits["training"].rows([0]).shape[2] == 120
 
 

@@ -13,7 +13,7 @@ from gcrnn_jax.detection.events import (
     decode_events,
     frame_roll,
     segment_roll,
-    segments_of_frames,
+    segments_from_frames,
 )
 from gcrnn_jax.errors import DataError
 
@@ -114,10 +114,10 @@ def test_frames_mark_the_segments_that_their_events_mark(seed, hop_s):
     expected = [
         segment_roll(decode_events(roll, hop_s, NAMES), 10, NAMES) for roll in rolls
     ]
-    np.testing.assert_array_equal(segments_of_frames(rolls, hop_s, 10), expected)
+    np.testing.assert_array_equal(segments_from_frames(rolls, hop_s, 10), expected)
 
 
 def test_thirty_frames_of_a_tenth_do_not_spill_into_a_fourth_second():
     roll = np.ones((30, 1), bool)  # 30 * 0.1 is 3.0000000000000004
-    assert segments_of_frames(roll, 0.1, 4)[:, 0].tolist() == [True] * 3 + [False]
+    assert segments_from_frames(roll, 0.1, 4)[:, 0].tolist() == [True] * 3 + [False]
     assert decode_events(roll, 0.1, ["car"]) == [Event(0.0, 3.0, "car")]

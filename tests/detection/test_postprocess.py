@@ -1,6 +1,6 @@
 """Post-processing against a plain loop over frames, and the authors' frames."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ import scipy.ndimage
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError
 
-BASE = Postprocessing(0.3, 0.3, 0.4, 0.4, gated=True, at_least_one_tag=False)
+BASE = Postprocessing(0.3, 0.3, 0.4, 0.4, True, False, 1.0, 0.0)
 
 
 def slow_runs(active):
@@ -50,7 +50,7 @@ def test_many_clips_at_once_come_out_as_from_a_plain_loop(seed, density):
         event_threshold=threshold,
         gap_s=gap_s,
         min_event_s=min_event_s,
-        gated=False,
+        require_clip_tag=False,
     )
     found = plain.detect(frames, np.zeros((6, 3)), hop_s)
     for n in range(6):
@@ -86,7 +86,7 @@ def test_events_go_on_as_far_as_a_plain_loop_walks(seed, hysteresis):
         hysteresis=hysteresis,
         gap_s=0,
         min_event_s=0,
-        gated=False,
+        require_clip_tag=False,
     )
     found = wide.detect(frames, np.zeros((6, 3)), 0.1)
     for n in range(6):
@@ -119,7 +119,7 @@ def test_the_median_is_that_of_scipy_with_silence_beyond_the_ends(
         median_s=size * 0.02,
         gap_s=0,
         min_event_s=0,
-        gated=False,
+        require_clip_tag=False,
     )
     found = smooth.detect(frames, np.zeros((4, 3)), 0.02)
     active = (frames > 0.45).astype(int)
@@ -143,7 +143,9 @@ def test_the_median_is_that_of_scipy_with_silence_beyond_the_ends(
 def test_the_median_is_over_the_most_odd_frames_within_its_seconds(
     median_s, hop_s, size
 ):
-    smooth = replace(BASE, median_s=median_s, gap_s=0, min_event_s=0, gated=False)
+    smooth = replace(
+        BASE, median_s=median_s, gap_s=0, min_event_s=0, require_clip_tag=False
+    )
     for run in range(1, 20):  # the median keeps whole what is most of its frames
         frames = np.r_[np.zeros(40), np.ones(run), np.zeros(40)][:, None]
         found = smooth.detect(frames, np.ones(1), hop_s)
@@ -153,7 +155,9 @@ def test_the_median_is_over_the_most_odd_frames_within_its_seconds(
 def detect_text(text, **fields):
     """`#` is an active frame of 0.1 s, `.` a silent one."""
     frames = np.array([mark == "#" for mark in text], float)[:, None]
-    roll = replace(BASE, gated=False, **fields).detect(frames, np.ones(1), 0.1)
+    roll = replace(BASE, require_clip_tag=False, **fields).detect(
+        frames, np.ones(1), 0.1
+    )
     return "".join("#" if on else "." for on in roll[:, 0])
 
 
@@ -179,7 +183,9 @@ def test_gaps_under_gap_s_are_filled_then_runs_under_min_event_s_removed(
 @pytest.mark.parametrize("run", [7, 14, 28, 56])
 def test_so_many_frames_of_a_fiftieth_last_as_long_as_their_product(run):
     frames = np.r_[0, np.ones(run), 0][:, None]  # 0.14 / 0.02 is 7.000000000000001
-    plain = replace(BASE, gap_s=0, min_event_s=round(run * 0.02, 2), gated=False)
+    plain = replace(
+        BASE, gap_s=0, min_event_s=round(run * 0.02, 2), require_clip_tag=False
+    )
     assert plain.detect(frames, np.ones(1), 0.02).sum() == run
     assert not plain.detect(frames[1:-2], np.ones(1), 0.02).any()
 
@@ -195,8 +201,29 @@ def test_the_median_comes_after_hysteresis_and_before_gaps_and_short_runs():
     assert roll[:, 0].tolist() == [False, True, True, False]
 
 
-def test_what_was_saved_without_hysteresis_and_median_has_neither():
-    assert (BASE.hysteresis, BASE.median_s) == (1.0, 0.0)
+def test_old_files_call_a_required_tag_gated_and_have_no_hysteresis_and_no_median():
+    old = {"tag_threshold": [0.1, 0.2], "event_threshold": 0.3, "gap_s": 0}
+    old |= {"min_event_s": 0.4, "gated": False, "at_least_one_tag": True}
+    expected = Postprocessing((0.1, 0.2), 0.3, 0.0, 0.4, False, True, 1.0, 0.0)
+    assert Postprocessing.from_dict(old) == expected
+    wide = old | {"hysteresis": 0.5, "median_s": 0.3, "chosen_on": "here"}
+    replaced = replace(expected, hysteresis=0.5, median_s=0.3, chosen_on="here")
+    assert Postprocessing.from_dict(wide) == replaced
+    assert Postprocessing.from_dict(asdict(replaced)) == replaced
+    assert "gated" in old  # not changed
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"gapp_s": 1.0}, r"postprocessing\.gapp_s: unknown field; did you mean gap_s"),
+        ({"gap_s": "1"}, r"postprocessing\.gap_s: expected a finite number, got '1'"),
+        ({"hysteresis": 2.0}, "postprocessing: hysteresis: expected 0 to 1, got 2.0"),
+    ],
+)
+def test_a_file_with_other_fields_is_an_error_that_names_them(change, message):
+    with pytest.raises(ConfigError, match=message):
+        Postprocessing.from_dict(asdict(BASE) | change)
 
 
 def test_zero_seconds_switch_filling_and_removing_off():
@@ -205,7 +232,7 @@ def test_zero_seconds_switch_filling_and_removing_off():
 
 def test_the_last_frame_of_a_class_does_not_join_the_first_of_the_next():
     frames = np.array([[0, 0], [0, 1], [1, 1], [1, 0], [0, 0]], float)
-    quick = replace(BASE, gap_s=9, min_event_s=0, gated=False)
+    quick = replace(BASE, gap_s=9, min_event_s=0, require_clip_tag=False)
     np.testing.assert_array_equal(quick.detect(frames, np.ones(2), 1.0), frames == 1)
 
 
@@ -213,7 +240,9 @@ def test_the_last_frame_of_a_class_does_not_join_the_first_of_the_next():
 @pytest.mark.parametrize("min_event_s", [0.45, 0.4565])
 def test_the_authors_frames_are_reached_in_seconds(gap_s, min_event_s):
     """n_smooth=10 fills gaps of up to 9 frames, n_salt=10 drops runs of up to 10."""
-    authors = replace(BASE, gap_s=gap_s, min_event_s=min_event_s, gated=False)
+    authors = replace(
+        BASE, gap_s=gap_s, min_event_s=min_event_s, require_clip_tag=False
+    )
     for gap, filled in ((9, True), (10, False)):
         frames = np.r_[np.ones(11), np.zeros(gap), np.ones(11)][:, None]
         assert authors.detect(frames, np.ones(1), 0.0415).all() == filled
@@ -236,7 +265,9 @@ def test_a_class_that_is_no_tag_has_no_event():
     frames, clips = np.full((2, 3, 2), 0.9), np.array([[0.9, 0.1], [0.2, 0.8]])
     gated = replace(BASE, min_event_s=0).detect(frames, clips, 1.0)
     assert gated.any(1).tolist() == [[True, False], [False, True]]
-    open_gate = replace(BASE, min_event_s=0, gated=False).detect(frames, clips, 1.0)
+    open_gate = replace(BASE, min_event_s=0, require_clip_tag=False).detect(
+        frames, clips, 1.0
+    )
     assert open_gate.all()
 
 
@@ -284,7 +315,7 @@ def test_every_class_may_have_its_own_threshold():
 )
 def test_a_field_that_cannot_be_is_an_error_that_names_it(fields):
     [name] = fields
-    with pytest.raises(ConfigError, match=name):
+    with pytest.raises(ValueError, match=name):
         replace(BASE, **fields)
 
 

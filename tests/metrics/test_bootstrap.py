@@ -10,28 +10,25 @@ from gcrnn_jax.data.event_lists import Event
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import DataError
-from gcrnn_jax.metrics import bootstrap as module
 from gcrnn_jax.metrics.bootstrap import (
-    SCORES,
-    ClipCounts,
     Difference,
     Interval,
     bootstrap,
-    clip_counts,
     draw_weights,
 )
-from gcrnn_jax.metrics.scoring import (
+from gcrnn_jax.metrics.decisions import (
     Decisions,
     decide,
     estimated_events,
     reference_events,
-    score,
 )
+from gcrnn_jax.metrics.scoring import clip_counts, score
 from gcrnn_jax.metrics.segment import COUNTS, segment_scores
 from gcrnn_jax.metrics.tagging import tagging_scores
 
 NAMES = ("Bus", "Car", "Tram")
-PLAIN = Postprocessing(0.5, 0.5, 0, 0, gated=True, at_least_one_tag=False)
+NAMES_OF_SCORES = ("f1", "precision", "recall", "segment_f1", "error_rate")
+PLAIN = Postprocessing(0.5, 0.5, 0, 0, True, False, 1.0, 0.0)
 
 
 class Labels:
@@ -71,9 +68,10 @@ def system(rng, split):
 
 
 def values_of(scores):
-    """Of `score`, in the order of SCORES."""
+    """Of `score`, in the order of NAMES_OF_SCORES."""
     detection = scores.detection
-    return [*scores.tagging.micro, detection.micro.f1, detection.error_rate]
+    precision, recall, f1 = scores.tagging.micro
+    return [f1, precision, recall, detection.micro.f1, detection.error_rate]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -83,14 +81,14 @@ def test_counts_of_clips_sum_to_the_scores_of_all(seed):
     decisions, posteriors = system(rng, split)
     counts = clip_counts(decisions, posteriors, split)
     scores = score(decisions, posteriors, split)
-    assert counts.tagging.shape == (20, 3) and counts.segments.shape == (20, 9)
-    totals = dict(zip(COUNTS, counts.segments.sum(0).tolist(), strict=True))
+    assert counts["tagging"].shape == (20, 3) and counts["detection"].shape == (20, 9)
+    totals = dict(zip(COUNTS, counts["detection"].sum(0).tolist(), strict=True))
     assert totals == scores.detection.counts
     found = bootstrap([counts], num_draws=2)
     assert found.values[0].tolist() == values_of(scores)
     one = {"clip 7": reference_events(split)["clip 7"]}
     of_one = segment_scores(one, estimated_events(decisions, posteriors), NAMES)
-    assert counts.segments[7].tolist() == list(of_one.counts.values())
+    assert counts["detection"][7].tolist() == list(of_one.counts.values())
 
 
 def scores_of_drawn(clips, decisions, posteriors, split):
@@ -106,12 +104,13 @@ def scores_of_drawn(clips, decisions, posteriors, split):
     tagging = tagging_scores(
         split.weak_label[clips], decisions.tags[clips], None, NAMES
     )
-    return [*tagging.micro, detection.micro.f1, detection.error_rate]
+    precision, recall, f1 = tagging.micro
+    return [f1, precision, recall, detection.micro.f1, detection.error_rate]
 
 
 @pytest.mark.parametrize("block", [1, 60, 10_000])  # clips: 1, 3 and all draws at once
 def test_draws_score_as_clips_drawn_and_copied(block, monkeypatch):
-    monkeypatch.setattr(module, "_BLOCK", block)
+    monkeypatch.setattr("gcrnn_jax.metrics.bootstrap._BLOCK", block)
     rng = np.random.default_rng(0)
     split = Labels(rng, 20)
     systems = [system(rng, split) for _ in range(2)]
@@ -122,7 +121,7 @@ def test_draws_score_as_clips_drawn_and_copied(block, monkeypatch):
         for number, one in enumerate(systems):
             expected = scores_of_drawn(clips, *one, split)
             assert found.drawn[number, draw].tolist() == expected
-    for k, name in enumerate(SCORES):
+    for k, name in enumerate(NAMES_OF_SCORES):
         one, other = found.drawn[:, :, k]
         low, high = np.quantile(one, [0.025, 0.975])
         assert found.estimates(0)[name] == (found.values[0, k], (low, high))
@@ -147,7 +146,7 @@ def tags_of(hits, reference=1):
     """Counts of clips with one tag each, right or wrong."""
     hits = np.asarray(hits)
     ones = np.ones_like(hits)
-    return ClipCounts(np.stack([hits, ones, reference * ones], axis=1), None)
+    return {"tagging": np.stack([hits, ones, reference * ones], axis=1)}
 
 
 def test_precision_of_one_tag_a_clip_varies_as_a_mean_does():
@@ -229,7 +228,7 @@ def test_without_strong_labels_there_is_no_interval_for_segments():
     rng = np.random.default_rng(0)
     split = Labels(rng, 20, strong=False)
     counts = clip_counts(*system(rng, split), split)
-    assert counts.segments is None
+    assert list(counts) == ["tagging"]
     found = bootstrap([counts, counts], num_draws=10)
     for name in ("segment_f1", "error_rate"):
         value, interval = found.estimates(0)[name]
@@ -238,9 +237,9 @@ def test_without_strong_labels_there_is_no_interval_for_segments():
 
 
 def test_draws_without_any_tag_have_no_say_in_the_interval_of_precision():
-    counts = ClipCounts(np.array([[1, 1, 1], [0, 0, 1], [0, 0, 1]]), None)
+    counts = {"tagging": np.array([[1, 1, 1], [0, 0, 1], [0, 0, 1]])}
     found = bootstrap([counts], num_draws=100)
-    assert np.isnan(found.drawn[0, :, 0]).any()
+    assert np.isnan(found.drawn[0, :, 1]).any()
     assert found.estimates(0)["precision"] == (1.0, (1.0, 1.0))
     assert found.estimates(0)["recall"].interval.low == 0.0
 
@@ -251,7 +250,7 @@ def test_systems_of_other_clips_are_refused():
     with pytest.raises(DataError, match="system 3 was scored against another"):
         bootstrap([tags_of([1, 0]), tags_of([1, 1]), tags_of([1])])
     segments = np.ones((2, 9), int)
-    one, other = (replace(tags_of([1, 0]), segments=n * segments) for n in (1, 2))
+    one, other = (tags_of([1, 0]) | {"detection": n * segments} for n in (1, 2))
     with pytest.raises(DataError, match="system 2 was scored against another"):
         bootstrap([one, other])
     for nothing in ([], [tags_of(np.zeros(0, int))]):

@@ -10,10 +10,11 @@ import pytest
 from gcrnn_jax.data.event_lists import Event, EventRow, events_by_file, read_event_rows
 from gcrnn_jax.detection.events import decode_events
 from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.metrics.official_tagging import official_tagging
 from gcrnn_jax.metrics.segment import segment_scores
-from gcrnn_jax.metrics.tagging import Rates, official_tagging, tagging_scores
+from gcrnn_jax.metrics.tagging import Rates, tagging_scores
 
-BASE = Postprocessing(0.3, 0.3, 0.4, 0.4, gated=True, at_least_one_tag=False)
+BASE = Postprocessing(0.3, 0.3, 0.4, 0.4, True, False, 1.0, 0.0)
 
 AUTHORS_HOP_S = 0.0415
 PERCENT_TOLERANCE = 1e-6 / 100
@@ -111,7 +112,11 @@ def test_the_official_example_lists_score_as_printed(shared, golden, name):
 def authors_events(authors: dict, threshold: float) -> dict[str, list[Event]]:
     """Detects as vad.py does: gaps of 9 frames filled, runs of 10 removed, no gate."""
     postprocessing = replace(
-        BASE, event_threshold=threshold, gap_s=0.3736, min_event_s=0.4565, gated=False
+        BASE,
+        event_threshold=threshold,
+        gap_s=0.3736,
+        min_event_s=0.4565,
+        require_clip_tag=False,
     )
     frames = authors["sed_prob_x10000"] / 10000
     rolls = postprocessing.detect(frames, authors["at_prob"], AUTHORS_HOP_S)

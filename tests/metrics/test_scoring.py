@@ -6,15 +6,15 @@ import pytest
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import DataError
-from gcrnn_jax.metrics.scoring import (
+from gcrnn_jax.metrics.decisions import decide
+from gcrnn_jax.metrics.evaluator import (
     best_constant,
-    decide,
     decide_cross_fitted,
-    find_thresholds,
-    score,
+    fit_thresholds,
 )
+from gcrnn_jax.metrics.scoring import score
 
-BASE = Postprocessing(0.3, 0.3, 0.4, 0.4, gated=True, at_least_one_tag=False)
+BASE = Postprocessing(0.3, 0.3, 0.4, 0.4, True, False, 1.0, 0.0)
 
 NAMES = ("Car", "Bus", "Train")
 PLAIN = replace(BASE, tag_threshold=0.5, event_threshold=0.5, gap_s=0, min_event_s=0)
@@ -67,7 +67,7 @@ def test_without_strong_labels_there_is_no_detection_score():
 def test_thresholds_are_found_where_fixed_ones_fail():
     posteriors = oracle(high=0.3, low=0.1)
     assert not decide(posteriors, PLAIN).tags.any()
-    found = find_thresholds(posteriors, Labels())
+    found = fit_thresholds(posteriors, Labels())
     assert (found.chosen_on, PLAIN.chosen_on) == (Labels.digest, None)
     scores = score(decide(posteriors, found), posteriors, Labels())
     assert scores.tagging.micro.f1 == 1.0 and scores.detection.micro.f1 == 1.0
@@ -82,7 +82,7 @@ def test_one_threshold_for_all_classes_is_one_and_worse_where_classes_differ():
     )
     crossed = []
     for per_class in (True, False):
-        found = find_thresholds(moved, Labels(), per_class=per_class)
+        found = fit_thresholds(moved, Labels(), per_class=per_class)
         crossed.append(decide_cross_fitted(moved, Labels(), per_class=per_class).tags)
         scores = score(decide(moved, found), moved, Labels())
         assert isinstance(found.tag_threshold, tuple) == per_class

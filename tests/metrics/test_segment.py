@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from gcrnn_jax.data.event_lists import Event, events_by_file, read_event_rows
-from gcrnn_jax.detection.events import segment_roll
 from gcrnn_jax.errors import DataError
-from gcrnn_jax.metrics.segment import segment_scores, segment_scores_of_rolls
+from gcrnn_jax.metrics.segment import segment_scores
 
 NAMES = ["Bus", "Car", "Tram"]
 
@@ -77,26 +76,6 @@ def test_counts_are_those_of_a_plain_loop_over_segments(seed, decimals):
         assert score.num_estimated == counts["Nsys"]
         errors = counts["Nfp"] + counts["Nfn"]
         assert score.error_rate == errors / counts["Nref"]
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_rolls_score_as_the_lists_they_were_made_from(seed):
-    rng = np.random.default_rng(seed)
-    reference, estimated = random_events(rng, 9, 1), random_events(rng, 9, 1)
-    rolls = [
-        np.stack([segment_roll(events, 15, NAMES) for events in of.values()])
-        for of in (reference, estimated)
-    ]
-    last = [
-        max((e.offset for e in reference[f] + estimated[f]), default=0)
-        for f in reference
-    ]
-    lengths = np.ceil(last).astype(int)
-    fast = segment_scores_of_rolls(*rolls, NAMES, num_segments=lengths)
-    assert fast == segment_scores(reference, estimated, NAMES)
-    all_segments = segment_scores_of_rolls(*rolls, NAMES)
-    assert all_segments.counts["Ntn"] > fast.counts["Ntn"]
-    assert all_segments.micro == fast.micro
 
 
 def test_substitutions_deletions_and_insertions_worked_by_hand():
@@ -189,11 +168,3 @@ def test_a_label_outside_the_classes_given_is_an_error_that_names_it():
     events = {"a.wav": [Event(0, 1, "Tram")]}
     with pytest.raises(DataError, match="'Tram'"):
         segment_scores(events, events, ["Car"])
-
-
-def test_rolls_that_do_not_fit_are_an_error_with_their_shapes():
-    roll = np.zeros((2, 10, 3), bool)
-    with pytest.raises(DataError, match=r"\(2, 9, 3\)"):
-        segment_scores_of_rolls(roll, roll[:, :9], NAMES)
-    with pytest.raises(DataError, match=r"\[N, S, 2\]"):
-        segment_scores_of_rolls(roll, roll, NAMES[:2])

@@ -7,10 +7,10 @@ import pytest
 
 from gcrnn_jax.data.event_lists import EventRow
 from gcrnn_jax.errors import DataError
+from gcrnn_jax.metrics.official_tagging import official_tagging
 from gcrnn_jax.metrics.tagging import (
     auc,
     average_precision,
-    official_tagging,
     tagging_scores,
 )
 

@@ -1,21 +1,27 @@
 """The networks that the paper's is compared with, against short NumPy versions."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.ndimage import median_filter
 
-from gcrnn_jax.models.frame_cnn import FrameCnn
+from gcrnn_jax.errors import ConfigError
 from gcrnn_jax.models.layers import dropout
-from gcrnn_jax.models.mlp import Mlp
-from gcrnn_jax.models.window_cnn import WindowCnn
+from tests.defaults import network
 
 K = 3
-MLP = Mlp(K, hidden=(6, 5), median_frames=3)
-WINDOWS = WindowCnn(K, window_frames=8, filters=(3, 4), units=1)
-FRAMES = FrameCnn(
-    K, filters=(4, 5, 6), time_pooling=(1, 2, 2), tagging_units=(7,), dropout=0.5
+MLP = network(K, "mlp", hidden=(6, 5), median_frames=3)
+WINDOWS = network(K, "window_cnn", window_frames=8, filters=(3, 4), units=1)
+FRAMES = network(
+    K,
+    "frame_cnn",
+    filters=(4, 5, 6),
+    time_pooling=(1, 2, 2),
+    tagging_units=(7,),
+    dropout=0.5,
 )
 
 
@@ -24,9 +30,23 @@ def features(num_clips=2, num_frames=24, num_bins=10, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-def random_variables(model, x):
+@functools.cache
+def compiled(model):
+    return jax.jit(model.apply, static_argnames=("train", "mutable"))
+
+
+def apply(model, variables, *inputs):
+    return compiled(model)(variables, *inputs)
+
+
+def apply_in_training(model, variables, *inputs):
+    return compiled(model)(variables, *inputs, train=True, mutable=("batch_stats",))[0]
+
+
+@functools.cache
+def random_variables(model):
     """Of both collections, so that no scale is 1 and no mean 0."""
-    variables = model.init(jax.random.key(0), x)
+    variables = jax.jit(model.init)(jax.random.key(0), features())
     rng = np.random.default_rng(1)
 
     def fill(leaf):
@@ -49,10 +69,10 @@ def softmax(x, axis):
 )
 def test_a_padded_clip_gives_what_the_clip_alone_gives(model):
     x = features()
-    variables = random_variables(model, x)
+    variables = random_variables(model)
     mask = np.arange(24) < np.array([[24], [16]])
-    padded = model.apply(variables, np.where(mask[..., None], x, 7), mask)
-    alone = model.apply(variables, x[1:, :16])
+    padded = apply(model, variables, np.where(mask[..., None], x, 7), mask)
+    alone = apply(model, variables, x[1:, :16])
     frames = 16 // model.time_reduction
     np.testing.assert_allclose(padded.clip[1], alone.clip[0], atol=1e-6)
     np.testing.assert_allclose(
@@ -64,27 +84,39 @@ def test_a_padded_clip_gives_what_the_clip_alone_gives(model):
 
 
 @pytest.mark.parametrize("model", [MLP, WINDOWS])
-def test_a_clip_shifted_around_its_end_is_heard_where_it_is(model):
-    x = features(num_clips=1, num_frames=8)
-    variables = random_variables(model, x)
-    mask = np.zeros((1, 24), bool)
-    mask[:, 16:] = True
-    shifted = np.full((1, 24, 10), 7.0, np.float32)
-    shifted[:, 16:] = x
-    alone, found = model.apply(variables, x), model.apply(variables, shifted, mask)
+def test_a_clip_shifted_around_its_end_is_found_where_it_is(model):
+    x = features(num_clips=1, num_frames=16)
+    variables = random_variables(model)
+    mask = np.zeros((2, 24), bool)
+    mask[:, 8:] = True
+    shifted = np.full((2, 24, 10), 7.0, np.float32)
+    shifted[:, 8:] = x
     if model is MLP:
-        np.testing.assert_allclose(found.frame[:, 16:], alone.frame, rtol=1e-5)
-    train, _ = model.apply(
-        variables, shifted, mask, train=True, mutable=["batch_stats"]
-    )
+        alone = apply(model, variables, x)
+        moved = apply(model, variables, shifted, mask)
+        np.testing.assert_allclose(moved.frame[:1, 8:], alone.frame, rtol=1e-5)
+    train = apply_in_training(model, variables, shifted, mask)
     step = 24 // train.frame.shape[1]
     np.testing.assert_array_equal(train.frame_mask, mask[:, ::step])
 
 
+def test_padding_beside_the_loudest_frame_does_not_count_for_the_mlp():
+    """A median of three drops a frame that stands alone, at the end of a clip too."""
+    variables = jax.tree.map(jnp.abs, random_variables(MLP))  # more in, more out
+    x = np.full((2, 24, 10), -1.0, np.float32)
+    x[:, 15] = 0.2
+    mask = np.arange(24) < np.array([[24], [16]])
+    padded = apply(MLP, variables, x, mask)
+    alone = apply(MLP, variables, x[1:, :16])
+    # the last two frames have the loud one in their context three times, and twice
+    assert (alone.frame[0, 15] > alone.clip[0] + 1e-4).all()
+    np.testing.assert_allclose(padded.clip[1], alone.clip[0], atol=1e-6)
+
+
 def test_the_mlp_is_its_numpy_version():
     x = features()
-    variables = random_variables(MLP, x)
-    posteriors = MLP.apply(variables, x)
+    variables = random_variables(MLP)
+    posteriors = apply(MLP, variables, x)
     edges = np.pad(x, ((0, 0), (2, 2), (0, 0)), mode="edge")
     h = np.concatenate([edges[:, d : d + 24] for d in range(5)], -1)
     params = jax.tree.map(np.asarray, variables["params"])
@@ -98,33 +130,30 @@ def test_the_mlp_is_its_numpy_version():
 
 
 def test_a_frame_of_the_window_cnn_is_the_mean_of_the_windows_that_cover_it():
-    x = features(num_clips=1)
-    variables = random_variables(WINDOWS, x)
-    found = WINDOWS.apply(variables, x)
-    alone = [
-        WINDOWS.apply(variables, x[:, start : start + 8]).clip[0]
-        for start in range(0, 17, 4)
-    ]
+    x = features()
+    variables = random_variables(WINDOWS)
+    starts = range(0, 17, 4)
+    windows = np.stack([x[0, start : start + 8] for start in starts])
+    alone = apply(WINDOWS, variables, windows).clip
     means = [(a + b) / 2 for a, b in zip(alone[:-1], alone[1:], strict=True)]
-    np.testing.assert_allclose(found.frame[0], [alone[0], *means, alone[-1]], rtol=1e-5)
-    np.testing.assert_allclose(found.clip[0], np.max(alone, 0), rtol=1e-5)
-    mean = WINDOWS.clone(pooling="mean").apply(variables, x)
+    one = apply(WINDOWS, variables, x)
+    np.testing.assert_allclose(one.frame[0], [alone[0], *means, alone[-1]], rtol=1e-5)
+    np.testing.assert_allclose(one.clip[0], np.max(alone, 0), rtol=1e-5)
+    mean = apply(WINDOWS.clone(clip_pooling="mean"), variables, x)
     np.testing.assert_allclose(mean.clip[0], np.mean(alone, 0), rtol=1e-5)
 
 
 def test_the_window_cnn_learns_from_windows_side_by_side():
-    x = features()
     mask = np.arange(24) < np.array([[24], [12]])
-    variables = WINDOWS.init(jax.random.key(0), x)
-    found, _ = WINDOWS.apply(variables, x, mask, train=True, mutable=["batch_stats"])
-    assert found.frame.shape == (2, 3, K)
-    np.testing.assert_array_equal(found.frame_mask, [[1, 1, 1], [1, 1, 0]])
+    train = apply_in_training(WINDOWS, random_variables(WINDOWS), features(), mask)
+    assert train.frame.shape == (2, 3, K)
+    np.testing.assert_array_equal(train.frame_mask, [[1, 1, 1], [1, 1, 0]])
 
 
 def test_windows_longer_than_what_the_pooling_leaves_are_no_error():
-    model = WindowCnn(K, window_frames=2, filters=(3, 3, 3), units=1)
+    model = network(K, "window_cnn", window_frames=2, filters=(3, 3, 3), units=1)
     x = features(num_bins=3)
-    posteriors = model.apply(model.init(jax.random.key(0), x), x)
+    posteriors, _ = jax.eval_shape(model.init_with_output, jax.random.key(0), x)
     assert posteriors.frame.shape == (2, 24, K)
 
 
@@ -161,12 +190,12 @@ def frame_cnn_by_numpy(x, variables):
 
 def test_the_frame_cnn_is_its_numpy_version():
     x = features()
-    variables = random_variables(FRAMES, x)
-    found = FRAMES.apply(variables, x)
+    variables = random_variables(FRAMES)
+    actual = apply(FRAMES, variables, x)
     clip, frame, attention = frame_cnn_by_numpy(x[1], variables)
-    np.testing.assert_allclose(found.clip[1], clip, rtol=1e-4)
-    np.testing.assert_allclose(found.frame[1], frame, rtol=1e-4)
-    np.testing.assert_allclose(found.attention[1, :, 0], attention, rtol=1e-4)
+    np.testing.assert_allclose(actual.clip[1], clip, rtol=1e-4)
+    np.testing.assert_allclose(actual.frame[1], frame, rtol=1e-4)
+    np.testing.assert_allclose(actual.attention[1, :, 0], attention, rtol=1e-4)
 
 
 def test_dropout_drops_its_share_by_the_clips_own_key():
@@ -181,28 +210,28 @@ def test_dropout_drops_its_share_by_the_clips_own_key():
 
 
 @pytest.mark.parametrize(
-    ("network", "fields", "named"),
+    ("config", "fields", "named"),
     [
-        (Mlp, {"context_frames": 4}, "context_frames"),
-        (Mlp, {"median_frames": 0}, "median_frames"),
-        (Mlp, {"dropout": 1.0}, "dropout"),
-        (Mlp, {"hidden": (0,)}, "hidden"),
-        (WindowCnn, {"window_frames": 7}, "window_frames"),
-        (WindowCnn, {"filters": ()}, "filters"),
-        (WindowCnn, {"units": 0}, "units"),
-        (WindowCnn, {"pooling": "sum"}, "pooling"),
-        (FrameCnn, {"filters": (1,)}, "time_pooling"),
-        (FrameCnn, {"tagging_units": (0,)}, "tagging_units"),
-        (FrameCnn, {"dropout": -0.1}, "dropout"),
-        (FrameCnn, {"activation": "gelu"}, "activation"),
+        ("mlp", {"context_frames": 4}, "context_frames"),
+        ("mlp", {"median_frames": 0}, "median_frames"),
+        ("mlp", {"dropout": 1.0}, "dropout"),
+        ("mlp", {"hidden": (0,)}, "hidden"),
+        ("window_cnn", {"window_frames": 7}, "window_frames"),
+        ("window_cnn", {"filters": ()}, "filters"),
+        ("window_cnn", {"units": 0}, "units"),
+        ("window_cnn", {"clip_pooling": "sum"}, "clip_pooling"),
+        ("frame_cnn", {"filters": (1,)}, "time_pooling"),
+        ("frame_cnn", {"tagging_units": (0,)}, "tagging_units"),
+        ("frame_cnn", {"dropout": -0.1}, "dropout"),
+        ("frame_cnn", {"activation": "gelu"}, "activation"),
     ],
 )
-def test_a_field_that_cannot_be_is_named(network, fields, named):
-    with pytest.raises(ValueError, match=named):
-        network(K, **fields)
+def test_a_field_that_cannot_be_is_named(config, fields, named):
+    with pytest.raises(ConfigError, match=f"model.*{named}"):
+        network(K, config, **fields)
 
 
 def test_poolings_that_leave_no_frame_are_named():
     model = FRAMES.clone(time_pooling=(5, 5, 5))
     with pytest.raises(ValueError, match="time_pooling"):
-        model.init(jax.random.key(0), features())
+        jax.eval_shape(model.init, jax.random.key(0), features())

@@ -3,21 +3,31 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gcrnn_jax.models.gated_crnn import GatedCrnn
+from configs import sed
+from gcrnn_jax.errors import ConfigError
+from gcrnn_jax.models import make_network, network_fields
+from tests.defaults import network
 
 AUTHORS = {"gru_gate": "hard_sigmoid", "gru_candidates": ("linear", "sigmoid")}
-AT = {**AUTHORS, "time_pooling": (2, 2, 2, 1), "pooling": "mean"}
+AT = {**AUTHORS, "time_pooling": (2, 2, 2, 1), "clip_pooling": "mean"}
 SED = {**AUTHORS, "attention_over": "classes", "attention_reads": "detection"}
 BASELINE = {
-    "gated": False,
+    "gated_convolution": False,
     "ungated_activation": "linear",
     "time_pooling": (2, 2, 2, 1),
     "frequency_pooling": (2, 2, 2, 3),
     "last_frequency_pooling": 2,
     "gru_candidates": ("relu",),
-    "pooling": "mean",
+    "clip_pooling": "mean",
 }
-SMALL = {"filters": 4, "last_filters": 8, "rnn_units": 4}
+SMALL = {
+    "blocks": (1, 1),
+    "filters": 3,
+    "time_pooling": (2, 1),
+    "frequency_pooling": (4, 4),
+    "last_filters": 4,
+    "rnn_units": 3,
+}
 
 
 def count(tree):
@@ -31,35 +41,92 @@ def count(tree):
 def test_the_authors_networks_have_their_parameter_counts(
     fields, parameters, statistics
 ):
-    model = GatedCrnn(17, **fields)
+    model = network(17, **fields)
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 240, 64)))
     assert count(shapes["params"]) == parameters
     assert count(shapes["batch_stats"]) == statistics
 
 
+def init(model, x):
+    return jax.jit(model.init)(jax.random.key(0), x)
+
+
 def test_a_padded_clip_gives_what_the_clip_alone_gives():
-    model = GatedCrnn(3, **SMALL, time_pooling=(2, 1, 1, 1))
+    model = network(3, **SMALL)
+    apply = jax.jit(model.apply)
     x = np.random.default_rng(0).normal(size=(2, 24, 64)).astype(np.float32)
-    variables = model.init(jax.random.key(0), x)
+    variables = init(model, x)
     mask = np.arange(24) < np.array([[24], [16]])
     x = np.where(mask[..., None], x, 0)
-    short = model.apply(variables, x[1:, :16])
-    padded = model.apply(variables, x, mask)
+    short = apply(variables, x[1:, :16])
+    padded = apply(variables, x, mask)
     np.testing.assert_allclose(padded.clip[1], short.clip[0], atol=1e-6)
     np.testing.assert_allclose(padded.frame[1, :8], short.frame[0], atol=1e-6)
+    np.testing.assert_allclose(padded.attention[1, :8], short.attention[0], atol=1e-6)
+    np.testing.assert_allclose(padded.attention.sum(1), 1, rtol=1e-5)
 
 
-def test_bfloat16_agrees_with_float32_and_returns_float32():
+def test_bfloat16_agrees_with_float32_and_returns_float32(monkeypatch):
     x = np.random.default_rng(0).normal(size=(2, 24, 64)).astype(np.float32)
-    plain, half = GatedCrnn(3, **SMALL), GatedCrnn(3, **SMALL, dtype="bfloat16")
-    variables = plain.init(jax.random.key(0), x)
-    assert half.apply(variables, x).frame.dtype == jnp.float32
-    np.testing.assert_allclose(
-        half.apply(variables, x).clip, plain.apply(variables, x).clip, atol=0.02
-    )
+    plain, half = network(3, **SMALL), network(3, **SMALL, dtype="bfloat16")
+    variables = init(plain, x)
+    one, other = (jax.jit(model.apply)(variables, x) for model in (plain, half))
+    np.testing.assert_array_equal(other.clip, one.clip)  # on CPUs, but for gradients
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    other = jax.jit(half.apply)(variables, x)
+    assert other.frame.dtype == jnp.float32
+    np.testing.assert_allclose(other.clip, one.clip, atol=0.02)
+    assert np.any(other.clip != one.clip)
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"blocks": ()}, "blocks must be one or more, got none"),
+        ({"gru_candidates": ()}, "gru_candidates must be one or more, got none"),
+        ({"time_pooling": (1, 1)}, "must be of one length"),
+        ({"frequency_pooling": (2, 2)}, "must be of one length"),
+        ({"filters": 0}, "filters must be 1 or more, got 0"),
+        ({"time_pooling": (1, 0, 1, 1)}, "time_pooling must be 1 or more"),
+        ({"gru_unroll": 0}, "gru_unroll must be 1 or more"),
+        ({"gru_gate": "step"}, "gru_gate: expected 'linear' or"),
+        ({"gru_candidates": ("step",)}, "gru_candidates: expected a list of 'linear'"),
+        ({"clip_pooling": "max"}, "'attention' or 'mean', got 'max'"),
+        ({"attention_over": "frames"}, "attention_over"),
+        ({"attention_reads": "clip"}, "attention_reads"),
+        ({"dtype": "float8"}, "dtype"),
+        ({"heads": 3}, "heads: unknown field"),
+        ({"num_classes": 3}, "num_classes: unknown field"),
+        ({"kind": "crnn"}, "expected 'gated_crnn' or 'mlp' or .*, got 'crnn'"),
+    ],
+)
+def test_a_field_that_fits_nothing_is_named(fields, named):
+    section = sed.get_config().model.to_dict()
+    with pytest.raises(ConfigError, match=f"^model.*{named}"):
+        make_network({**section, **fields}, 3)
+
+
+def test_a_network_without_its_kind_or_a_field_is_refused():
+    fields = sed.get_config().model.to_dict()
+    with pytest.raises(ConfigError, match=r"model.filters: missing"):
+        make_network({k: v for k, v in fields.items() if k != "filters"})
+    del fields["kind"]
+    with pytest.raises(ConfigError, match="model.kind: expected .* got None"):
+        make_network(fields)
+
+
+@pytest.mark.parametrize("config", ["sed", "mlp", "window_cnn", "frame_cnn"])
+def test_the_fields_of_a_network_make_it_again(config):
+    model = network(5, config)
+    fields = network_fields(model.clone(axis_name="data"))
+    assert make_network(fields, 5) == model
+    assert {"num_classes", "axis_name", "name", "parent"}.isdisjoint(fields)
 
 
 def test_poolings_that_leave_no_bin_are_refused():
-    model = GatedCrnn(3, **SMALL, last_frequency_pooling=8)
+    model = network(3, last_frequency_pooling=8)
     with pytest.raises(ValueError, match="leaves 4"):
-        model.init(jax.random.key(0), jnp.zeros((1, 24, 64)))
+        jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 24, 64)))
+    model = network(3, frequency_pooling=(8, 8, 2, 1))
+    with pytest.raises(ValueError, match="leave nothing of 24 frames x 1 bins"):
+        jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 24, 64)))

@@ -7,14 +7,14 @@ import pytest
 from flax import linen as nn
 
 from gcrnn_jax.models.convolution import convolution
-from gcrnn_jax.models.gated_crnn import GatedCrnn
 from gcrnn_jax.models.layers import Convolution
 from gcrnn_jax.training.loss import weak_label_loss
+from tests.defaults import network
 
-MODEL = GatedCrnn(
+MODEL = network(
     17,
     time_pooling=(2, 2, 2, 1),
-    pooling="mean",
+    clip_pooling="mean",
     gru_gate="hard_sigmoid",
     gru_candidates=("linear", "sigmoid"),
 )

@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -77,7 +79,9 @@ def gated_conv_by_loops(x, kernel, scale, shift):
 def test_a_gated_convolution_is_its_numpy_version():
     x = random(0, 2, 6, 5, 3).astype(np.float32)
     layer = GatedConv(4)
-    variables = layer.init(jax.random.key(0), x, train=False)
+    variables = jax.jit(functools.partial(layer.init, train=False))(
+        jax.random.key(0), x
+    )
     scale, shift = random(1, 8), random(2, 8)
     params = {
         **variables["params"],
@@ -94,7 +98,9 @@ def test_a_gated_convolution_is_its_numpy_version():
 def test_padding_does_not_move_the_batch_statistics():
     x = random(0, 2, 8, 4, 1).astype(np.float32)
     layer = GatedConv(2)
-    variables = layer.init(jax.random.key(0), x, train=False)
+    variables = jax.jit(functools.partial(layer.init, train=False))(
+        jax.random.key(0), x
+    )
     mask = np.arange(8) < np.array([[8], [5]])
 
     def statistics(x):
@@ -137,7 +143,7 @@ def gru_by_loops(x, w, u, b, c, reset_after):
 def test_the_gru_is_its_numpy_version_in_both_directions(reset_after):
     x = random(0, 3, 7, 5)
     layer = BidirectionalGru(4, reset_after=reset_after)
-    params = layer.init(jax.random.key(1), jnp.asarray(x, "f4"))["params"]
+    params = jax.jit(layer.init)(jax.random.key(1), jnp.asarray(x, "f4"))["params"]
     params = {**params, "bias": jnp.asarray(random(2, 2, 12), "f4")}
     if reset_after:
         params["recurrent_bias"] = jnp.asarray(random(3, 2, 4), "f4")
@@ -149,17 +155,18 @@ def test_the_gru_is_its_numpy_version_in_both_directions(reset_after):
     forward = gru_by_loops(x, w[0], u[0], b[0], np.asarray(c[0]), reset_after)
     backward = gru_by_loops(x[:, ::-1], w[1], u[1], b[1], np.asarray(c[1]), reset_after)
     expected = np.concatenate([forward, backward[:, ::-1]], -1)
-    actual = layer.apply({"params": params}, jnp.asarray(x, "f4"))
+    actual = jax.jit(layer.apply)({"params": params}, jnp.asarray(x, "f4"))
     np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_the_gru_gives_on_real_frames_what_it_gives_without_padding():
     x = random(0, 1, 9, 5).astype(np.float32)
     layer = BidirectionalGru(4)
-    variables = layer.init(jax.random.key(1), x)
+    variables = jax.jit(layer.init)(jax.random.key(1), x)
     mask = np.arange(9)[None] < 6
-    padded = layer.apply(variables, x, mask)[:, :6]
-    np.testing.assert_allclose(padded, layer.apply(variables, x[:, :6]), atol=1e-6)
+    apply = jax.jit(layer.apply)
+    padded = apply(variables, x, mask)[:, :6]
+    np.testing.assert_allclose(padded, apply(variables, x[:, :6]), atol=1e-6)
 
 
 def test_attention_pooling_is_its_numpy_version_and_ignores_padding():
@@ -187,6 +194,12 @@ def test_a_wholly_masked_clip_is_silent_and_not_nan():
 def test_pooling_two_shapes_is_refused_by_name():
     with pytest.raises(ValueError, match=r"\(1, 2, 3\) and \(1, 2, 4\)"):
         attention_pool(jnp.ones((1, 2, 3)), jnp.ones((1, 2, 4)))
+
+
+def test_weak_attention_counts_as_strong_does():
+    detection = jnp.array([[[1.0], [0.0]]])
+    attention = jnp.array([[[3e-6], [1e-6]]])
+    np.testing.assert_allclose(attention_pool(detection, attention), 0.75, rtol=1e-5)
 
 
 def test_max_pooling_drops_what_fills_no_block():

@@ -1,19 +1,16 @@
 import csv
 import io
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from gcrnn_jax.data.event_lists import Event
-from gcrnn_jax.prediction.formats import (
-    audacity_labels,
-    combined_text,
-    make_record,
-    raven_selections,
-    score_table,
-)
-from gcrnn_jax.prediction.track import Found, Track
+from gcrnn_jax.audio.front_end import FrontEnd
+from gcrnn_jax.prediction.ensemble import ScoredEvent
+from gcrnn_jax.prediction.formats import COMBINED, PER_RECORDING, Output, Record
+from gcrnn_jax.prediction.posteriors import RecordingPosteriors
+from gcrnn_jax.prediction.recordings import Recording
 
 NAMES = ("Car", "Air horn, truck horn")
 ODD = 'b/-x "y", ü\n\tz\\.wav'
@@ -22,13 +19,10 @@ RETURN = "a\rb.wav"
 
 def record(filename, *events):
     """A recording of 12.5 s with tags of all labels of its events."""
-    track = Track(2, 0.1)
-    track.append(np.array([[[0.75, 0.25], [0.0, 0.0]]]))
-    track.duration_s = 12.5
-    found = [Found(Event(*event[:3]), event[3]) for event in events]
     labels = dict.fromkeys(event[2] for event in events)
-    tags = [Found(Event(0.0, 12.5, label), 0.75) for label in labels]
-    return make_record(filename, track, tags, found, NAMES)
+    tags = [ScoredEvent(0.0, 12.5, label, 0.75) for label in labels]
+    scores = dict(zip(NAMES, (0.75, 0.25), strict=True))
+    return Record(filename, 12.5, scores, tags, [ScoredEvent(*e) for e in events])
 
 
 RECORDS = [
@@ -40,7 +34,16 @@ RECORDS = [
 
 
 def text(file):
-    return "".join(combined_text(file, RECORDS))
+    (content,) = [files[file] for files in COMBINED.values() if file in files]
+    return "".join(content(RECORDS))
+
+
+def own_text(name, record=RECORDS[0], posteriors=None):
+    """A recording's own file in a format."""
+    models = [SimpleNamespace(front_end=FrontEnd(max_hz=hz)) for hz in (7000.0, 8000.0)]
+    recording = Recording(record.filename, record.filename)
+    output = Output(recording, record, SimpleNamespace(models=models), posteriors)
+    return "".join(PER_RECORDING[name].content(output))
 
 
 def test_csv_keeps_every_name_exactly():
@@ -62,7 +65,7 @@ def test_csv_keeps_every_name_exactly():
 
 def test_json_lines_have_the_score_of_every_class():
     lines = [json.loads(line) for line in text("recordings.jsonl").splitlines()]
-    assert [line["filename"] for line in lines] == [r["filename"] for r in RECORDS]
+    assert [line["filename"] for line in lines] == [r.filename for r in RECORDS]
     assert lines[0]["scores"] == {"Car": 0.75, "Air horn, truck horn": 0.25}
     assert lines[0]["duration_s"] == 12.5
     assert lines[0]["events"][0] == [0.5, 1.25, "Car", 0.875]
@@ -82,14 +85,14 @@ def test_dcase_lists_have_a_line_for_every_recording():
 
 
 def test_audacity_labels():
-    assert audacity_labels(RECORDS[0]) == (
+    assert own_text("audacity") == (
         "0.500000\t1.250000\tCar 0.88\n1.000000\t3.000400\tAir horn, truck horn 0.25\n"
     )
-    assert audacity_labels(RECORDS[1]) == ""
+    assert own_text("audacity", RECORDS[1]) == ""
 
 
 def test_raven_selections():
-    header, first, second = raven_selections(RECORDS[0], 8000.0).splitlines()
+    header, first, second = own_text("raven").splitlines()
     columns = dict(zip(header.split("\t"), second.split("\t"), strict=True))
     assert columns == {
         "Selection": "2",
@@ -103,14 +106,14 @@ def test_raven_selections():
         "Score": "0.2500",
     }
     assert first.startswith("1\t")
-    assert len(raven_selections(RECORDS[1], 8000.0).splitlines()) == 1
+    assert len(own_text("raven", RECORDS[1]).splitlines()) == 1
 
 
 def test_score_tables_tile_the_recording():
     frame = np.random.default_rng(0).random((9000, 2), np.float32)
-    track = Track(2, 0.0415)
-    track.append(np.stack([1 - frame, frame], axis=1))
-    lines = "".join(score_table(track, NAMES)).splitlines()
+    posteriors = RecordingPosteriors(NAMES, 0.0415)
+    posteriors.append(np.stack([1 - frame, frame], axis=1))
+    lines = own_text("scores", posteriors=posteriors).splitlines()
     assert lines[0].split("\t") == ["onset", "offset", *NAMES]
     table = np.array([line.split("\t") for line in lines[1:]], float)
     np.testing.assert_array_equal(table[1:, 0], table[:-1, 1])

@@ -1,6 +1,5 @@
 """Cases are the worst of each class, their sound and lines are those of the clip."""
 
-import base64
 import io
 import json
 
@@ -9,18 +8,22 @@ import pytest
 import soundfile
 
 from gcrnn_jax.audio.decode import Rejected
-from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
-from gcrnn_jax.metrics.scoring import decide, score
+from gcrnn_jax.metrics.decisions import decide
+from gcrnn_jax.metrics.evaluator import Evaluator
+from gcrnn_jax.metrics.scoring import score
 from gcrnn_jax.metrics.tagging import average_precision
 from gcrnn_jax.prepare import prepare
 from gcrnn_jax.report import curves, examples
-from gcrnn_jax.report.recordings import find_recordings, recordings_of_folder
-from gcrnn_jax.report.systems import Judge
+from gcrnn_jax.report.clip_cards import log_mel_of, mp3
+from gcrnn_jax.report.clip_readers import clip_reader, folder_reader
+from tests import defaults
 
-RULES = Postprocessing(0.5, 0.5, 0.0, 0.0, gated=False, at_least_one_tag=False)
+RULES = Postprocessing(
+    0.5, 0.5, 0.0, 0.0, require_clip_tag=False, at_least_one_tag=False
+)
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +45,12 @@ def row_and_split():
     kinds = random.random((num_clips, 3)), random.random((num_clips, 5, 3))
     clip, frame = (kind.astype(np.float32) for kind in kinds)
     posteriors = PosteriorSet(split.clip_ids, names, 0.1, clip, frame, RULES)
-    return Judge(split, None).fixed("a", posteriors), split
+    return Evaluator(split, None).with_own_thresholds("a", posteriors), split
 
 
 def test_each_class_has_its_worst_false_alarms_and_misses(row_and_split):
     row, split = row_and_split
-    shown = examples.choose_cases(row, split)
+    selection = examples.select_examples(row, split)
     for k in range(3):
         wrong = [
             (float(row.posteriors.clip[n, k]), n)
@@ -58,32 +61,35 @@ def test_each_class_has_its_worst_false_alarms_and_misses(row_and_split):
         misses = sorted((p, n) for p, n in wrong if p <= 0.5)[:3]
         for kind, expected in (("false alarm", alarms), ("miss", misses)):
             found = [
-                (case.posterior, case.clip)
-                for case in shown.cases
-                if (case.kind, case.class_index) == (kind, k)
+                (example.posterior, example.clip)
+                for example in selection.examples
+                if (example.kind, example.class_index) == (kind, k)
             ]
             assert found == expected
-    firsts = [(case.kind, case.class_index) for case in shown.cases[:6]]
+    firsts = [(example.kind, example.class_index) for example in selection.examples[:6]]
     assert firsts == [(kind, k) for kind in ("false alarm", "miss") for k in range(3)]
-    assert sorted({case.clip for case in shown.cases}) == shown.clips.tolist()
-    assert sum(shown.num_cases.values()) == int(
+    assert (
+        sorted({example.clip for example in selection.examples})
+        == selection.clips.tolist()
+    )
+    assert sum(selection.num_examples.values()) == int(
         (row.decisions.tags | split.weak_label).sum()
     )
 
 
 def test_no_more_clips_are_shown_than_a_page_holds(row_and_split, monkeypatch):
     monkeypatch.setattr(examples, "MAX_CLIPS", 4)
-    shown = examples.choose_cases(*row_and_split)
-    assert len(shown.clips) == 4
-    assert {case.clip for case in shown.cases} == set(shown.clips.tolist())
+    selection = examples.select_examples(*row_and_split)
+    assert len(selection.clips) == 4
+    assert {example.clip for example in selection.examples} == set(
+        selection.clips.tolist()
+    )
 
 
 def test_the_sound_of_the_page_is_that_of_the_recording():
     waveform = np.zeros(32000, np.float32)
     waveform[16000:] = 0.3 * np.sin(np.arange(16000) * 0.3)
-    uri = examples._mp3(waveform, 16000)
-    assert uri.startswith("data:audio/mpeg;base64,")
-    decoded, rate_hz = soundfile.read(io.BytesIO(base64.b64decode(uri.split(",")[1])))
+    decoded, rate_hz = soundfile.read(io.BytesIO(mp3(waveform, 16000)))
     assert rate_hz == 16000 and len(decoded) == 32000
     loud = np.abs(decoded).reshape(200, 160).max(1) > 0.1
     assert abs(np.flatnonzero(loud)[0] * 0.01 - 1.0) < 0.02  # cursors stand right
@@ -92,37 +98,36 @@ def test_the_sound_of_the_page_is_that_of_the_recording():
 
 
 def test_other_rates_become_the_nearest_that_mp3_has():
-    uri = examples._mp3(np.zeros(20000, np.float32), 20000)
-    _, rate_hz = soundfile.read(io.BytesIO(base64.b64decode(uri.split(",")[1])))
+    _, rate_hz = soundfile.read(io.BytesIO(mp3(np.zeros(20000, np.float32), 20000)))
     assert rate_hz == 22050
 
 
 def test_recordings_of_a_folder_are_those_the_features_came_from(data_folder, tmp_path):
     root = data_folder(training=3, testing=4)
     store = prepare(root, tmp_path / "store", num_workers=1)
-    split, read = store.splits["testing"], recordings_of_folder(root, store.front_end)
+    split, read = store.splits["testing"], folder_reader(root, store.front_end)
     for n, clip_id in enumerate(split.clip_ids):
         features = store.front_end(read(clip_id))
         kept = split.rows([n])[0][: len(features)]
         np.testing.assert_array_equal(features.astype(np.float16), kept)
-        shown = examples.log_mel_of(split, n, store.front_end, None)
+        shown = log_mel_of(split, n, store.front_end, None)
         assert len(shown) == split.num_frames[n]
     with pytest.raises(Rejected, match="no recording of this clip"):
         read("another")
-    gone = recordings_of_folder(tmp_path / "gone", store.front_end)
+    gone = folder_reader(tmp_path / "gone", store.front_end)
     with pytest.raises(Rejected, match="gone"):
         gone(split.clip_ids[0])
 
 
 def test_mfcc_clips_are_shown_by_the_log_mel_of_their_recording(data_folder, tmp_path):
     root = data_folder(training=3, testing=2)
-    mfcc, front_end = FrontEnd(kind="mfcc"), FrontEnd()
+    mfcc, front_end = defaults.front_end(kind="mfcc"), defaults.front_end()
     store = prepare(root, tmp_path / "store", mfcc, num_workers=1)
     split = store.splits["testing"]
-    waveform = recordings_of_folder(root, mfcc)(split.clip_ids[1])
-    shown = examples.log_mel_of(split, 1, mfcc, waveform)
+    waveform = folder_reader(root, mfcc)(split.clip_ids[1])
+    shown = log_mel_of(split, 1, mfcc, waveform)
     np.testing.assert_array_equal(shown, front_end(waveform))
-    assert examples.log_mel_of(split, 1, mfcc, None) is None
+    assert log_mel_of(split, 1, mfcc, None) is None
 
 
 def test_soundscapes_are_made_again(tmp_path):
@@ -132,7 +137,7 @@ def test_soundscapes_are_made_again(tmp_path):
         {"training": 2, "testing": 3}, 5, tmp_path, num_workers=1
     )
     config = {"data": {"root": ""}, "seed": 5}
-    read = find_recordings(config, store.front_end)
+    read = clip_reader(config, store.front_end)
     for name in ("training", "testing"):
         split = store.splits[name]
         features = store.front_end(read(split.clip_ids[1])).astype(np.float16)

@@ -3,20 +3,24 @@
 import html
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from gcrnn_jax.audio.decode import Rejected
-from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.store import Shard, Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
-from gcrnn_jax.metrics.scoring import decide, score
+from gcrnn_jax.metrics.decisions import decide
+from gcrnn_jax.metrics.evaluator import Evaluator
+from gcrnn_jax.metrics.scoring import score
 from gcrnn_jax.metrics.tables import percent
 from gcrnn_jax.report import page
-from gcrnn_jax.report.examples import choose_cases
-from gcrnn_jax.report.systems import Judge
+from gcrnn_jax.report.examples import select_examples
+from gcrnn_jax.report.report_data import ReportData
+from tests import defaults
 
 EVIL = (
     "</script><img src=x onerror=alert(1)>",
@@ -29,10 +33,10 @@ RULES = Postprocessing(
     event_threshold=0.4,
     gap_s=0.4,
     min_event_s=0.45,
-    gated=True,
-    at_least_one_tag=False,
+    require_clip_tag=True,
+    at_least_one_tag=True,
 )
-FRONT_END = FrontEnd()
+FRONT_END = defaults.front_end()
 NUM_CLIPS = 9
 
 
@@ -66,7 +70,7 @@ def tone(clip_id):
     return 0.1 * np.sin(np.arange(160000) * 0.2).astype(np.float32)
 
 
-def make_subject(folder, names):
+def make_data(folder, names):
     split = make_split(folder, names)
     random = np.random.default_rng(4)
     frame = random.random((NUM_CLIPS, FRONT_END.num_frames, len(names)))
@@ -75,54 +79,57 @@ def make_subject(folder, names):
     posteriors = PosteriorSet(
         split.clip_ids, tuple(names), FRONT_END.hop_s, clip, frame, RULES
     )
-    judge = Judge(split, None)
-    rows = [judge.fixed(names[0], posteriors), judge.constant(posteriors)]
-    shown = choose_cases(rows[0], split)
+    evaluator = Evaluator(split, None)
+    rows = [
+        evaluator.with_own_thresholds(names[0], posteriors),
+        evaluator.best_constant(posteriors),
+    ]
+    selection = select_examples(rows[0], split)
     kept = {"epoch": 1, "tag_f1": 0.5, "mean_average_precision": 0.4}
-    return page.Subject(
+    return ReportData(
         title=names[1],
         note=names[2],
         split=split,
         rows=rows,
-        chosen=rows[0],
-        shown=shown,
+        main_row=rows[0],
+        selection=selection,
         front_end=FRONT_END,
-        recordings=tone,
-        attention=frame[shown.clips],
+        read_clip=tone,
+        attention=frame[selection.clips],
         attention_note="",
         curves={"loss": [[0.5, 0.7]], "scores": [kept], "split": "testing"},
     )
 
 
 @pytest.fixture(scope="module")
-def subject(tmp_path_factory):
-    return make_subject(tmp_path_factory.mktemp("data"), EVIL)
+def data(tmp_path_factory):
+    return make_data(tmp_path_factory.mktemp("data"), EVIL)
 
 
 @pytest.fixture(scope="module")
-def file(subject, tmp_path_factory):
+def file(data, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "report.html"
-    page.write_page(path, subject)
+    page.write_page(path, data)
     return path
 
 
-def draw_all(browser):
-    """Shows all cases, and waits until they are drawn."""
-    browser.wait_for("document.querySelectorAll('.curve circle').length > 0")
-    for _ in range(20):
+def show_all(browser):
+    """Shows the cards of all clips."""
+    for _ in range(5):
         browser.evaluate("byId('more').hidden || byId('more').click()")
     assert browser.evaluate("byId('more').hidden")
-    cards = browser.evaluate("byId('cases').childNodes.length")
-    for n in range(cards):
-        card = f"byId('cases').childNodes[{n}]"
-        browser.evaluate(f"{card}.scrollIntoView({{behavior: 'instant'}})")
-        browser.wait_for(f"{card}.querySelector('svg .cursor') !== null")
-    return cards
 
 
-def test_it_loads_quietly_and_asks_no_network(browser, file, subject):
+def count(browser, selector):
+    return browser.evaluate(f"document.querySelectorAll({json.dumps(selector)}).length")
+
+
+def test_it_loads_quietly_and_asks_no_network(browser, file, data):
     browser.open(file)
-    assert draw_all(browser) == len(subject.shown.cases)
+    assert count(browser, ".card:not([hidden])") == 6 < len(data.selection.clips)
+    show_all(browser)
+    assert count(browser, ".card:not([hidden])") == len(data.selection.clips)
+    assert count(browser, ".panel[data-kind]") == len(data.selection.examples)
     assert browser.complaints == []
     asked = [url for url in browser.requests if not url.startswith("data:")]
     assert asked == [file.as_uri()]
@@ -148,7 +155,7 @@ def test_its_policy_lets_nothing_else_be_loaded_or_run(browser, file):
 
 def test_names_stay_text(browser, file):
     browser.open(file)
-    draw_all(browser)
+    show_all(browser)
     assert browser.evaluate("document.images.length") == 0
     assert browser.evaluate("document.scripts.length") == 2
     assert browser.evaluate("document.querySelectorAll('[onclick]').length") == 0
@@ -168,7 +175,7 @@ def test_no_name_can_end_the_data_or_the_page(file):
     text = file.read_text()
     data = re.search(r'id="data">(.*?)</script>', text, re.S)[1]
     assert not set(data) & set("<>&\u2028\u2029")
-    assert json.loads(data)["classes"] == list(EVIL)
+    assert list(json.loads(data)["values"]) == ["tag", "event"]
     for name in EVIL[:2]:
         assert name not in text and html.escape(name) in text
 
@@ -177,7 +184,7 @@ def test_no_name_can_end_the_data_or_the_page(file):
 @pytest.mark.parametrize("width", [360, 1600])
 def test_it_fits_and_follows_the_scheme(browser, file, width, scheme):
     browser.open(file, width=width, scheme=scheme)
-    draw_all(browser)
+    show_all(browser)
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
     colour = "getComputedStyle(document.body).backgroundColor"
     brightness = int(re.findall(r"\d+", browser.evaluate(colour))[0])
@@ -187,123 +194,163 @@ def test_it_fits_and_follows_the_scheme(browser, file, width, scheme):
     assert (brightness < 128) == (scheme == "light")
 
 
-def score_of(browser, part, name):
-    return browser.evaluate(
-        f"""[...document.querySelectorAll('#{part} [data-score="{name}"]')]
-          .map((cell) => cell.firstChild.textContent)[0]"""
+def figures(browser):
+    """All figures at the sliders."""
+    cells = "[...document.querySelectorAll('[data-score]')]"
+    return browser.evaluate(f"{cells}.map((cell) => cell.firstChild.textContent)")
+
+
+def move(browser, kind, value):
+    browser.evaluate(
+        f"""(() => {{
+          const slider = byId("{kind}-threshold");
+          slider.value = tables.values["{kind}"].indexOf({value});
+          slider.dispatchEvent(new Event("input"));
+        }})()"""
     )
 
 
-def test_sliders_show_what_python_computes(browser, file, subject):
+def test_sliders_show_what_python_computes(browser, file, data):
     browser.open(file)
-    posteriors, split = subject.chosen.posteriors, subject.split
+    posteriors, split = data.main_row.posteriors, data.split
 
-    def expect(**changed):
+    def expect(k=None, **changed):
         rules = Postprocessing(**{**vars(RULES), **changed})
         scores = score(decide(posteriors, rules), posteriors, split)
-        detection = scores.detection
-        assert score_of(browser, "tag-scores", "tag F1") == percent(
-            scores.tagging.micro.f1
-        )
-        assert score_of(browser, "event-scores", "1-s F1") == percent(
-            detection.micro.f1
-        )
-        rate = f"{detection.error_rate:.3f}"
-        assert score_of(browser, "event-scores", "error rate") == rate
-        return scores.tagging.micro.f1, detection.micro.f1
-
-    def move(kind, value):
-        before = browser.evaluate("byId('tag-scores').innerText")
-        browser.evaluate(
-            f"""(() => {{
-              const slider = byId("{kind}-threshold");
-              const {{ tagging, detection }} = report.content;
-              const part = "{kind}" === "tag" ? tagging : detection;
-              const chosen = Number(byId("which-class").value);
-              slider.value = valuesOf(part, chosen).indexOf({value});
-              slider.dispatchEvent(new Event("input"));
-            }})()"""
-        )
-        browser.evaluate("new Promise((done) => requestAnimationFrame(() => done()))")
-        return before
+        tags, events = scores.tagging, scores.detection
+        found = figures(browser)
+        if k is None:
+            assert found[:4] == [*rates(tags.micro), percent(tags.macro_f1)]
+            assert found[4:7] == rates(events.micro)
+            assert found[7] == f"{events.error_rate:.3f}"
+            assert found[11] == f"{events.insertion_rate:.3f}"
+        else:
+            name = split.class_names[k]
+            assert found[:3] == rates(tags.per_class[name].rates)
+            assert found[3:6] == rates(events.per_class[name].rates)
+            assert found[6] == f"{events.per_class[name].error_rate:.3f}"
+        return tuple(found)
 
     start = expect()
-    move("tag", 0.8)
+    move(browser, "tag", 0.8)
     moved = expect(tag_threshold=0.8)
-    move("event", 0.21)
-    assert len({start, moved, expect(tag_threshold=0.8, event_threshold=0.21)}) == 3
+    move(browser, "event", 0.22)
+    both = expect(tag_threshold=0.8, event_threshold=0.22)
+    assert len({start, moved, both}) == 3
     browser.evaluate("document.querySelectorAll('.curve')[2].click()")
-    move("tag", 0.05)
-    expect(tag_threshold=(0.8, 0.8, 0.05, 0.8), event_threshold=0.21)
-    browser.evaluate("byId('reset').click()")
-    expect()
-
-
-def test_the_player_plays_seeks_and_takes_keys(browser, file):
-    browser.open(file, width=1000, height=1000)
-    draw_all(browser)
-    heard = (
-        "[...document.querySelectorAll('.case')].find((c) => !c.querySelector('.why'))"
+    alone = expect(2)
+    move(browser, "tag", 0.05)
+    assert alone != expect(2, tag_threshold=(0.5, 0.5, 0.05, 0.5))
+    precision, recall = figures(browser)[1:3]
+    dot = "document.querySelectorAll('.curve')[2].querySelector('circle')"
+    assert float(browser.evaluate(f"parseFloat({dot}.getAttribute('cx'))")) == float(
+        f"{float(recall):.1f}"
     )
-    browser.evaluate(f"window.card = {heard}")
+    read = browser.evaluate("document.querySelectorAll('.rates')[2].textContent")
+    assert read.startswith(f"at 0.05: precision {float(precision):.1f}")
+    read = browser.evaluate("document.querySelectorAll('.rates')[1].textContent")
+    assert read.startswith("at 0.5:")
+    browser.evaluate("byId('reset').click()")
+    assert expect() == start
+
+
+def rates(values):
+    return [percent(v) for v in (values.f1, values.precision, values.recall)]
+
+
+def test_filters_leave_the_clips_with_such_an_example(browser, file, data):
+    browser.open(file)
+    example = next(e for e in data.selection.examples if e.kind == "miss")
+    browser.evaluate(
+        f"""(() => {{
+          byId("which-kind").selectedIndex = 2;
+          byId("which-example").selectedIndex = {1 + example.class_index};
+          byId("which-kind").dispatchEvent(new Event("change"));
+        }})()"""
+    )
+    pair = (example.kind, example.class_index)
+    fitting = {e.clip for e in data.selection.examples if e[::2] == pair}
+    names = browser.evaluate(
+        "[...document.querySelectorAll('.card:not([hidden]) h3')]"
+        ".map((title) => title.textContent)"
+    )
+    assert sorted(names) == sorted(data.split.clip_ids[n] for n in fitting)
+
+
+def test_the_cursor_follows_the_recording_and_moves_it(browser, file):
+    browser.open(file, width=1000, height=1000)
+    show_all(browser)
+    browser.evaluate("window.card = document.querySelector('.card:has(audio)')")
+    browser.evaluate("window.audio = card.querySelector('audio')")
+    browser.wait_for("audio.readyState > 0")
+    assert browser.evaluate("audio.duration") == pytest.approx(10, abs=0.1)
     browser.evaluate("card.scrollIntoView({behavior: 'instant'})")
-    browser.evaluate("window.figure = card.querySelector('.figure')")
-    x, y, width = browser.evaluate(
+    left, y, width = browser.evaluate(
         """(() => {
-          const box = figure.getBoundingClientRect();
+          const box = card.querySelector(".panels").getBoundingClientRect();
           return [box.left, box.top + 60, box.width];
         })()"""
     )
-    at = "Number(figure.getAttribute('aria-valuenow'))"
-    middle = x + 42 + 0.5 * (width - 8 - 42)  # the time axis, between its margins
-    browser.click(middle, y)
-    assert abs(browser.evaluate(at) - 5) < 0.11
-    cursor = "figure.querySelector('.cursor').getBoundingClientRect()"
-    place = browser.evaluate(f"{cursor}.left + {cursor}.width / 2")
-    assert abs(place - middle) < 2
-    browser.evaluate("figure.focus()")
-    browser.press("ArrowRight", 39)
-    assert abs(browser.evaluate(at) - 5.5) < 0.11
-    browser.press("Home", 36)
-    assert browser.evaluate(at) == 0
-    browser.press(" ", 32)
-    browser.wait_for("playing !== null && playing.audio.currentTime > 0.2")
-    browser.wait_for(f"{at} > 0.2")
-    assert browser.evaluate("playing.audio.duration") == pytest.approx(10, abs=0.1)
-    browser.press("End", 35)
-    browser.wait_for(f"playing === null && {at} >= 9.85")
-    browser.press(" ", 32)  # from the beginning again
-    browser.wait_for(f"playing !== null && 0.1 < {at} && {at} < 9")
+    browser.click(left + 0.5 * width, y)
+    assert abs(browser.evaluate("audio.currentTime") - 5) < 0.05
+    cursor = "card.querySelector('.cursor').getBoundingClientRect().left"
+    browser.wait_for(f"Math.abs({cursor} - {left + 0.5 * width}) < 2")
+    browser.click(left + width - 1, y)  # to the end, of which a little is kept
+    assert browser.evaluate("audio.currentTime") == pytest.approx(9.9)
+    browser.evaluate("audio.currentTime = 0")
+    browser.evaluate("audio.play()")
+    browser.wait_for(f"{cursor} > {left + 0.02 * width}")
+    others = "[...document.querySelectorAll('audio')].filter((a) => a !== audio)"
+    browser.evaluate(f"{others}[0].play()")
+    browser.wait_for("audio.paused")
     assert browser.complaints == []
 
 
-def test_a_clip_without_a_recording_stands_without_a_player(browser, file):
+def test_what_is_drawn_is_in_the_time_of_the_recording(file):
+    """Clips are 9.96 s of frames and 10 s of sound, but for the one without."""
+    text = file.read_text()
+    at = '<rect class="reference" x="{}%" y="0" width="{}%"'  # 1.5 s to 4 s
+    assert text.count(at.format(15.0, 25.0)) == NUM_CLIPS - 1
+    assert text.count(at.format(15.06, 25.1)) == 1
+    assert 'width="99.6%" height="100%" preserveAspectRatio' in text
+    frames = [float(n) for n in re.findall(r'viewBox="0 0 ([\d.]+) 100" pre', text)]
+    assert {n for n in frames if n != 100} == {10 / FRONT_END.hop_s, 240.0}
+    heights = re.search(r'line accent" d="M0,(\d+)H24V(\d+)H48V', text)
+    assert heights  # posteriors that change every 24 frames
+
+
+def test_a_clip_without_a_recording_has_a_picture_alone(browser, file):
     browser.open(file)
-    draw_all(browser)
-    shown = browser.evaluate(
-        """[...document.querySelectorAll('.case:has(.why)')].map((card) => [
-          card.querySelector('.play').disabled,
+    show_all(browser)
+    cards = browser.evaluate(
+        """[...document.querySelectorAll('.card:has(.why)')].map((card) => [
+          card.querySelector('audio') === null,
           card.querySelector('.why').textContent,
           card.querySelector('image') !== null])"""
     )
-    assert shown
-    for is_disabled, why, has_picture in shown:
-        assert is_disabled and why.startswith("No player: MISSING") and has_picture
+    assert cards
+    for is_silent, why, has_picture in cards:
+        assert is_silent and why.startswith("No recording: MISSING") and has_picture
 
 
-def test_a_split_without_strong_labels_has_tags_only(browser, subject, tmp_path):
-    weak = make_subject(tmp_path, ("Car", "Bus", "Train", "Siren"))
+def test_a_split_without_strong_labels_has_tags_only(browser, tmp_path):
+    weak = make_data(tmp_path, ("Car", "Bus", "Train", "Siren"))
     weak.split.events = None
-    judge = Judge(weak.split, None)
-    row = judge.fixed("weak", weak.chosen.posteriors)
-    fields = {**vars(weak), "rows": [row], "chosen": row, "curves": None}
+    row = Evaluator(weak.split, None).with_own_thresholds(
+        "weak", weak.main_row.posteriors
+    )
+    fields = {**vars(weak), "rows": [row], "main_row": row, "curves": None}
     fields |= {"attention": None, "attention_note": "none"}
-    page.write_page(tmp_path / "page.html", page.Subject(**fields))
+    page.write_page(tmp_path / "page.html", ReportData(**fields))
     browser.open(tmp_path / "page.html")
-    draw_all(browser)
+    show_all(browser)
     assert browser.complaints == []
     assert not browser.evaluate("byId('event-threshold')")
     assert browser.evaluate("byId('training')") is None
-    assert score_of(browser, "tag-scores", "tag F1") == percent(
-        row.scores.tagging.micro.f1
-    )
+    assert count(browser, "rect.reference") == count(browser, ".area") == 0
+    assert figures(browser)[0] == percent(row.scores.tagging.micro.f1)
+
+
+def test_the_room_needs_no_jax():
+    code = "import sys, gcrnn_jax.report; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

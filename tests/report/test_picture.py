@@ -8,10 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.event_lists import Event
-from gcrnn_jax.report.picture import draw, save_picture, shown_classes
-from gcrnn_jax.report.spectrogram import frequency_ticks, png_of
+from gcrnn_jax.report.charts import (
+    Axis,
+    LineChart,
+    frequency_ticks,
+    spectrogram_png,
+    step_path,
+)
+from gcrnn_jax.report.picture import classes_to_draw, draw, picture_png
+from tests import defaults
 
 NAMES = ("Car", "Bus $x$ <b>", "Train")
 
@@ -56,15 +62,14 @@ def test_without_reference_and_attention_there_are_three_panels(arrays, tmp_path
     shown = figure.axes[0].get_title("left")
     assert shown.startswith(r"\$a\$nnn") and " ... " in shown and shown.endswith(".wav")
     assert len(shown) < 100  # there is room for no more
-    save_picture(figure, tmp_path / "new" / "a.png")
-    with Image.open(tmp_path / "new" / "a.png") as image:
+    with Image.open(io.BytesIO(picture_png(figure))) as image:
         assert image.format == "PNG" and image.width > 1000
 
 
 def test_many_classes_leave_the_six_that_matter():
     posteriors = np.tile(np.linspace(0, 0.9, 40), (5, 1))
     names = [f"c{k}" for k in range(40)]
-    shown = shown_classes(names, posteriors, [Event(0, 1, "c3")])
+    shown = classes_to_draw(names, posteriors, [Event(0, 1, "c3")])
     assert shown == [3, 35, 36, 37, 38, 39]
 
 
@@ -81,7 +86,7 @@ def test_a_spectrogram_is_a_png_with_low_frequencies_below():
     log_mel = np.zeros((30, 8))
     log_mel[:, 0] = 10.0  # the lowest bin
     log_mel[20:, 7] = 5.0
-    with Image.open(io.BytesIO(png_of(log_mel))) as image:
+    with Image.open(io.BytesIO(spectrogram_png(log_mel))) as image:
         assert image.size == (30, 8) and image.mode == "P"
         places = np.asarray(image)
         colours = np.asarray(image.convert("RGB"))
@@ -93,10 +98,33 @@ def test_a_spectrogram_is_a_png_with_low_frequencies_below():
 def test_frequencies_stand_where_their_mel_bin_is():
     import librosa
 
-    front_end = FrontEnd()
+    front_end = defaults.front_end()
     ticks = dict(frequency_ticks(front_end))
-    assert {0.5, 1, 2, 4, 8} >= set(ticks) and 4 in ticks
+    assert {"0.5", "1", "2", "4", "8"} >= set(ticks) and "4" in ticks
     centres = librosa.mel_frequencies(n_mels=66, fmin=0, fmax=8000)[1:-1]
     for khz, place in ticks.items():
-        nearest = np.abs(centres - 1000 * khz).argmin()
-        assert abs(place * 64 - (nearest + 0.5)) <= 0.51
+        nearest = np.abs(centres - 1000 * float(khz)).argmin()
+        assert abs(place * 0.64 - (nearest + 0.5)) <= 0.51
+
+
+def test_round_numbers_stand_at_their_places():
+    assert Axis(0, 10).ticks == [(f"{n}", 10.0 * n) for n in range(0, 11, 2)]
+    assert Axis(0.05, 0.25, 5, 100).ticks == [
+        ("5", 0.0),
+        ("10", 25.0),
+        ("15", 50.0),
+        ("20", 75.0),
+        ("25", 100.0),
+    ]
+    assert Axis(1, 1).place(1) == 0  # one value is no range
+
+
+def test_lines_break_where_there_is_no_value():
+    points = [[0, 0], [1, 1], [2, None], [3, 0.5], [4, 1], [4, float("nan")]]
+    chart = LineChart("", "", "", Axis(0, 4), Axis(0, 1), {"a": points, "b": []})
+    assert chart.paths == [("a", "accent", "M0,100L25,0M75,50L100,0"), ("b", "ink", "")]
+
+
+def test_steps_are_a_frame_wide_and_equal_ones_are_one():
+    assert step_path(np.array([0, 0.255, 0.255, 1.7])) == "M0,100H1V74H3V0H4"
+    assert step_path(np.zeros(0)) == ""

@@ -1,40 +1,50 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.augment import Augmentation, Inputs, Scaler, standardize
+from tests.defaults import build
 
 B, T, F, K = 8, 40, 12, 3
 SCALER = Scaler(np.linspace(-9, -4, F, dtype="f4"), np.linspace(1, 3, F, dtype="f4"))
-EVERYTHING = Augmentation(
-    max_shift_frames=5,
-    max_shift_bins=2,
-    filter_db=6.0,
-    added_fraction=0.5,
-    mixup_alpha=0.5,
-    time_masks=1,
-    max_time_mask_frames=6,
-    frequency_masks=1,
-    max_frequency_mask_bins=3,
-)
+EVERYTHING = {
+    "max_shift_frames": 5,
+    "max_shift_bins": 2,
+    "filter_db": 6.0,
+    "added_fraction": 0.5,
+    "mixup_alpha": 0.5,
+    "time_masks": 1,
+    "max_time_mask_frames": 6,
+    "frequency_masks": 1,
+    "max_frequency_mask_bins": 3,
+}
 
 
 def make_inputs():
     rng = np.random.default_rng(0)
     mask = np.arange(T) < rng.integers(T // 2, T + 1, B)[:, None]
     features = np.where(mask[..., None], 1 + rng.random((B, T, F)), 0)
-    label = (rng.random((B, K)) < 0.5).astype(np.float32)
-    return Inputs(features.astype(np.float32), mask, label)
+    weak_label = (rng.random((B, K)) < 0.5).astype(np.float32)
+    strong_label = (rng.random((B, T, K)) < 0.5).astype(np.float32)
+    return Inputs(features.astype(np.float32), mask, weak_label, strong_label)
 
 
-def augmented(augmentation, inputs, seed=0, num_devices=4):
+@functools.cache
+def compiled(augmentation, num_devices):
     mesh = parallel.make_mesh(jax.devices()[:num_devices])
 
     def apply(key_data, inputs):
         return augmentation(jax.random.wrap_key_data(key_data), inputs, SCALER)
 
-    mapped = parallel.data_parallel(apply, mesh, out_axes=parallel.AXIS)
+    return mesh, parallel.data_parallel(apply, mesh, out_axes=parallel.AXIS)
+
+
+def augmented(fields, inputs, seed=0, num_devices=4):
+    augmentation = build(Augmentation, "augmentation", **fields)
+    mesh, mapped = compiled(augmentation, num_devices)
     key_data = jax.random.key_data(jax.random.key(seed))
     out = mapped(key_data, parallel.put_batch(inputs, mesh))
     return Inputs(*map(np.asarray, out))
@@ -52,35 +62,38 @@ def test_scaling_gives_mean_zero_and_variance_one_and_padding_zero():
     np.testing.assert_allclose(features[mask].std(0), 1, atol=1e-4)
 
 
-def test_shifting_rolls_each_clip_and_its_mask_by_one_amount_within_the_limit():
-    inputs = make_inputs()
-    shifted = augmented(Augmentation(max_shift_frames=5), inputs)
-    amounts = set()
-    for clip in range(B):
-        fits = [
-            amount
-            for amount in range(-5, 6)
-            if np.array_equal(
-                np.roll(inputs.features[clip], amount, 0), shifted.features[clip]
-            )
-            and np.array_equal(
-                np.roll(inputs.frame_mask[clip], amount), shifted.frame_mask[clip]
-            )
-        ]
-        assert len(fits) == 1
-        amounts.add(fits[0])
-    assert len(amounts) > 1
+def test_shifting_rolls_each_clip_its_mask_and_strong_labels_by_one_amount():
+    inputs, amounts = make_inputs(), set()
+    for seed in range(3):
+        shifted = augmented({"max_shift_frames": 2}, inputs, seed)
+        np.testing.assert_array_equal(shifted.weak_label, inputs.weak_label)
+        for clip in range(B):
+            fits = [
+                amount
+                for amount in range(-5, 6)
+                if all(
+                    np.array_equal(np.roll(before[clip], amount, 0), after[clip])
+                    for before, after in (
+                        (inputs.features, shifted.features),
+                        (inputs.frame_mask, shifted.frame_mask),
+                        (inputs.strong_label, shifted.strong_label),
+                    )
+                )
+            ]
+            assert len(fits) == 1
+            amounts.add(fits[0])
+    assert amounts == {-2, -1, 0, 1, 2}
 
 
 def test_masks_hide_whole_stretches_and_bands_no_wider_than_asked():
     inputs = make_inputs()._replace(features=np.ones((B, T, F), np.float32))
     masked = augmented(
-        Augmentation(
-            time_masks=1,
-            max_time_mask_frames=6,
-            frequency_masks=1,
-            max_frequency_mask_bins=3,
-        ),
+        {
+            "time_masks": 1,
+            "max_time_mask_frames": 6,
+            "frequency_masks": 1,
+            "max_frequency_mask_bins": 3,
+        },
         inputs,
     )
     hidden = masked.features == 0
@@ -95,26 +108,26 @@ def test_masks_hide_whole_stretches_and_bands_no_wider_than_asked():
 
 
 def test_shifted_bins_repeat_the_outermost_one():
-    inputs = make_inputs()
-    shifted = augmented(Augmentation(max_shift_bins=2), inputs)
-    amounts = set()
-    for clip in range(B):
-        padded = np.pad(inputs.features[clip], ((0, 0), (2, 2)), mode="edge")
-        fits = [
-            amount
-            for amount in range(-2, 3)
-            if np.array_equal(
-                padded[:, 2 - amount : 2 - amount + F], shifted.features[clip]
-            )
-        ]
-        assert len(fits) == 1
-        amounts.add(fits[0])
-    assert len(amounts) > 1
+    inputs, amounts = make_inputs(), set()
+    for seed in range(3):
+        shifted = augmented({"max_shift_bins": 2}, inputs, seed)
+        for clip in range(B):
+            padded = np.pad(inputs.features[clip], ((0, 0), (4, 4)), mode="edge")
+            fits = [
+                amount
+                for amount in range(-4, 5)
+                if np.array_equal(
+                    padded[:, 4 - amount : 4 - amount + F], shifted.features[clip]
+                )
+            ]
+            assert len(fits) == 1
+            amounts.add(fits[0])
+    assert amounts == {-2, -1, 0, 1, 2}
 
 
 def test_a_filter_is_one_curve_of_straight_lines_for_all_frames_of_a_clip():
     inputs = make_inputs()
-    filtered = augmented(Augmentation(filter_db=6.0, filter_points=3), inputs)
+    filtered = augmented({"filter_db": 6.0, "filter_points": 3}, inputs)
     steepest = []
     for clip in range(B):
         mask = inputs.frame_mask[clip]
@@ -135,7 +148,7 @@ def test_a_filter_is_one_curve_of_straight_lines_for_all_frames_of_a_clip():
 
 def test_an_added_clip_adds_its_power_and_its_labels():
     inputs = make_inputs()
-    mixed = augmented(Augmentation(added_fraction=0.5, max_added_db=6.0), inputs)
+    mixed = augmented({"added_fraction": 0.5, "max_added_db": 6.0}, inputs)
 
     def power(features, mask):
         return mask[:, None] * np.exp(2 * (features * SCALER.std + SCALER.mean))
@@ -159,6 +172,8 @@ def test_an_added_clip_adds_its_power_and_its_labels():
         assert abs(10 * np.log10(gain)) <= 6 + 1e-3
         labels = np.maximum(inputs.weak_label[clip], inputs.weak_label[other])
         np.testing.assert_array_equal(mixed.weak_label[clip], labels)
+        labels = np.maximum(inputs.strong_label[clip], inputs.strong_label[other])
+        np.testing.assert_array_equal(mixed.strong_label[clip], labels)
         np.testing.assert_array_equal(
             real, inputs.frame_mask[clip] | inputs.frame_mask[other]
         )
@@ -169,7 +184,7 @@ def test_an_added_clip_adds_its_power_and_its_labels():
 
 def test_mixing_adds_another_clip_and_its_labels_in_one_share_of_half_or_more():
     inputs = make_inputs()
-    mixed = augmented(Augmentation(mixup_alpha=0.5), inputs)
+    mixed = augmented({"mixup_alpha": 0.5}, inputs)
     partners = []
     for clip in range(B):
         a, fits = inputs.features[clip], []
@@ -188,6 +203,9 @@ def test_mixing_adds_another_clip_and_its_labels_in_one_share_of_half_or_more():
         labels = share * inputs.weak_label[clip]
         labels = labels + (1 - share) * inputs.weak_label[other]
         np.testing.assert_allclose(mixed.weak_label[clip], labels, atol=1e-4)
+        labels = share * inputs.strong_label[clip]
+        labels = labels + (1 - share) * inputs.strong_label[other]
+        np.testing.assert_allclose(mixed.strong_label[clip], labels, atol=1e-4)
         real = inputs.frame_mask[clip] | inputs.frame_mask[other]
         np.testing.assert_array_equal(mixed.frame_mask[clip], real)
         partners.append((clip, other))
@@ -207,6 +225,6 @@ def test_one_device_augments_as_four_do_and_another_key_otherwise():
 
 def test_nothing_switched_on_changes_nothing():
     inputs = make_inputs()
-    same = augmented(Augmentation(), inputs)
+    same = augmented({}, inputs)
     for a, b in zip(inputs, same, strict=True):
         np.testing.assert_array_equal(a, b)

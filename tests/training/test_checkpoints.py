@@ -9,50 +9,44 @@ from gcrnn_jax.errors import DataError, StorageError, WorkdirError
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.checkpoints import (
     Checkpoints,
-    Model,
-    load_model,
-    model_path,
-    model_steps,
-    save_model,
-    trained_path,
+    read_model,
+    saved_steps,
+    write_model,
 )
-from gcrnn_jax.training.state import TrainState, make_optimizer
+from gcrnn_jax.training.state import Optimizer, TrainState
+from tests.defaults import build
 
 CARD = {"config": {"seed": 0, "blocks": [1, 2], "on": True}, "hop_s": 0.0415}
 
 
-def make_state(step, fill):
+def make_state(step, fill, average=False):
     params = {"layer": {"kernel": jnp.full((3, 2), fill), "bias": jnp.full(2, -fill)}}
-    optimizer = make_optimizer(
-        total_steps=9,
-        learning_rate=0.1,
-        schedule="cosine",
-        warmup_steps=1,
-        weight_decay=0.0,
-        eps=1e-8,
-        kind="adam",
-        momentum=0.9,
-    )
+    optimizer = build(Optimizer, "optimizer", learning_rate=0.1).make(9)
     return TrainState(
         step=jnp.asarray(step, jnp.int32),
         diverged=jnp.zeros((), bool),
         params=params,
         batch_stats={"norm": {"mean": jnp.full(2, 2 * fill)}},
         opt_state=optimizer.init(params),
+        average=jax.tree.map(lambda x: 3 * x, params) if average else None,
     )
 
 
-def save_steps(workdir, *steps):
-    checkpoints = Checkpoints(workdir, CARD)
+def open_checkpoints(workdir):
+    return Checkpoints(workdir / "checkpoints", workdir / "resume", CARD)
+
+
+def save_steps(workdir, *steps, average=False):
+    checkpoints = open_checkpoints(workdir)
     for step in steps:
-        checkpoints.save(make_state(step, step / 10))
+        checkpoints.save(make_state(step, step / 10, average))
     checkpoints.close()
 
 
-def restored(workdir, num_devices=1):
+def restored(workdir, num_devices=1, average=False):
     mesh = parallel.make_mesh(jax.devices()[:num_devices])
-    checkpoints = Checkpoints(workdir, CARD)
-    state = checkpoints.restore(make_state(0, 0.0), mesh)
+    checkpoints = open_checkpoints(workdir)
+    state = checkpoints.restore(make_state(0, 0.0, average), mesh)
     checkpoints.close()
     return state
 
@@ -63,29 +57,45 @@ def assert_equal(one, other):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("num_devices", [1, 4])
+@pytest.mark.parametrize(("num_devices", "average"), [(1, False), (4, True)])
 def test_the_newest_state_comes_back_whole_on_any_number_of_devices(
-    tmp_path, num_devices
+    tmp_path, num_devices, average
 ):
-    save_steps(tmp_path, 2, 4, 6)
-    state = restored(tmp_path, num_devices)
-    assert_equal(state, make_state(6, 0.6))
+    save_steps(tmp_path, 2, 4, 6, average=average)
+    state = restored(tmp_path, num_devices, average)
+    assert_equal(state, make_state(6, 0.6, average))
     assert len(state.step.sharding.device_set) == num_devices
+
+
+def test_the_model_of_an_epoch_is_the_average_where_one_is_kept(tmp_path):
+    save_steps(tmp_path, 2, average=True)
+    _, variables = read_model(tmp_path / "checkpoints" / "2")
+    state = make_state(2, 0.2, average=True)
+    assert_equal(variables["params"], state.average)
+    assert_equal(variables["batch_stats"], state.batch_stats)
+
+
+def test_a_state_without_an_average_is_what_version_0_1_saved(tmp_path):
+    save_steps(tmp_path, 2)
+    metadata = (tmp_path / "resume" / "2" / "state" / "_METADATA").read_text()
+    keys = {
+        tuple(key["key"] for key in leaf["key_metadata"])
+        for leaf in json.loads(metadata)["tree_metadata"].values()
+    }
+    names = {"step", "diverged", "params", "batch_stats", "opt_state"}
+    assert {key[0] for key in keys} == names
+    with pytest.raises(DataError, match="has the configuration changed"):
+        restored(tmp_path, average=True)
 
 
 def test_every_epoch_stays_a_model_and_old_states_go(tmp_path):
     save_steps(tmp_path, 2, 4, 6, 8)
-    assert model_steps(tmp_path) == [2, 4, 6, 8]
+    assert saved_steps(tmp_path / "checkpoints") == [2, 4, 6, 8]
     assert len(list((tmp_path / "resume").iterdir())) == 2
-    card, variables = load_model(model_path(tmp_path, 4))
+    card, variables = read_model(tmp_path / "checkpoints" / "4")
     assert card == {**CARD, "step": 4}
     assert_equal(variables["params"], make_state(4, 0.4).params)
     assert isinstance(variables["params"]["layer"]["bias"], np.ndarray)
-
-
-def test_a_folder_of_a_run_is_its_newest_model(tmp_path):
-    save_steps(tmp_path, 2, 4)
-    assert load_model(tmp_path).card["step"] == 4
 
 
 def test_without_checkpoints_there_is_nothing_to_restore(tmp_path):
@@ -111,7 +121,7 @@ def test_a_folder_left_empty_by_a_crash_is_no_checkpoint(tmp_path):
     save_steps(tmp_path, 2)
     for name in ("checkpoints", "resume"):
         (tmp_path / name / "9").mkdir()
-    assert model_steps(tmp_path) == [2]
+    assert saved_steps(tmp_path / "checkpoints") == [2]
     assert restored(tmp_path).step == 2
 
 
@@ -119,11 +129,11 @@ def test_a_saved_model_is_read_back_and_its_card_is_a_json_file(tmp_path):
     variables = {"params": {"w": np.arange(3.0, dtype=np.float32)}, "batch_stats": {}}
     variables["batch_stats"] = {"m": np.ones(2, np.float32)}
     path = tmp_path / "a" / "model"
-    save_model(path, Model({"step": 1}, variables))
-    save_model(path, Model(CARD, variables))  # replaces
-    card, found = load_model(path)
+    write_model(path, {"step": 1}, variables)
+    write_model(path, CARD, variables)  # replaces
+    card, read = read_model(path)
     assert card == CARD
-    assert_equal(found, variables)
+    assert_equal(read, variables)
     [card_file] = (path / "card").glob("*.json*")
     assert json.loads(card_file.read_text()) == CARD
 
@@ -131,42 +141,33 @@ def test_a_saved_model_is_read_back_and_its_card_is_a_json_file(tmp_path):
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(WorkdirError, match="file"):
-        save_model(tmp_path / "file" / "model", Model(CARD, {"params": {}}))
+        write_model(tmp_path / "file" / "model", CARD, {"params": {}})
 
 
 def test_what_is_no_model_is_never_replaced(tmp_path):
     save_steps(tmp_path / "run", 2)
     with pytest.raises(WorkdirError, match="is no model"):
-        save_model(tmp_path / "run", Model(CARD, {"params": {}}))
-    assert model_steps(tmp_path / "run") == [2]
+        write_model(tmp_path / "run", CARD, {"params": {}})
+    assert saved_steps(tmp_path / "run" / "checkpoints") == [2]
 
 
 def test_what_is_no_model_is_named(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "a.wav").touch()
-    for path, found in (
+    for path, content in (
         ("nothing here", "nothing"),
         ("empty", "an empty folder"),
         ("folder", "a folder of a.wav"),
         ("folder/a.wav", "a file"),
     ):
-        expected = f"{path} holds no model: expected .* found {found}$"
+        expected = f"{path} holds no model: expected .* found {content}$"
         with pytest.raises(DataError, match=expected):
-            load_model(tmp_path / path)
-
-
-def test_the_averaged_model_of_a_run_stands_for_it(tmp_path):
-    save_steps(tmp_path, 2, 4)
-    assert trained_path(tmp_path) == model_path(tmp_path, 4)
-    save_model(tmp_path / "averaged", load_model(model_path(tmp_path, 2)))
-    assert trained_path(tmp_path) == tmp_path / "averaged"
-    assert load_model(tmp_path).card["step"] == 2
-    assert load_model(model_path(tmp_path, 4)).card["step"] == 4
+            read_model(tmp_path / path)
 
 
 def test_what_cannot_be_saved_is_an_error_of_the_disk(tmp_path, monkeypatch):
-    checkpoints = Checkpoints(tmp_path, CARD)
+    checkpoints = open_checkpoints(tmp_path)
 
     def full(*_):
         raise ValueError("RESOURCE_EXHAUSTED: No space left on device")

@@ -1,7 +1,9 @@
 """Stopping and continuing changes nothing, whatever the number of devices."""
 
+import functools
 import json
 import os
+import shutil
 import signal
 
 import jax
@@ -9,15 +11,15 @@ import numpy as np
 import pytest
 
 from gcrnn_jax.data.loader import training_batches
-from gcrnn_jax.data.sampling import make_sampler
+from gcrnn_jax.data.sampling import Sampling
 from gcrnn_jax.errors import DivergedError, PreemptedError
-from gcrnn_jax.models.gated_crnn import GatedCrnn
-from gcrnn_jax.training import parallel, resident
+from gcrnn_jax.training import device_cache, parallel
 from gcrnn_jax.training.augment import Augmentation, Scaler
-from gcrnn_jax.training.checkpoints import Checkpoints, model_steps
-from gcrnn_jax.training.loop import Preemption, train
+from gcrnn_jax.training.checkpoints import Checkpoints, read_model, saved_steps
+from gcrnn_jax.training.loop import Preemption, TrainingLength, train
 from gcrnn_jax.training.loss import Loss
-from gcrnn_jax.training.state import initial_state, make_optimizer, make_train_step
+from gcrnn_jax.training.state import Optimizer, TrainStep, initial_state
+from tests.defaults import build, network
 
 T, F, K, BATCH, STEPS = 16, 16, 3, 8, 3
 
@@ -40,73 +42,116 @@ class MemorySplit:
         return self.features[indices]
 
 
-def run(
-    workdir, num_epochs, *, num_devices=4, split=None, on_epoch=None, is_resident=False
-):
-    """Trains to the end of num_epochs from wherever workdir is."""
-    split = split or MemorySplit()
+SPLIT = MemorySplit()
+
+
+def make_sampler(split):
+    fields = {"batch_size": BATCH, "class_size_thresholds": (5,)}
+    return build(Sampling, "sampling", **fields).make_sampler(split.weak_label, 7)
+
+
+@functools.cache
+def make_step(num_devices, is_cached=False):
+    """The step, the state before the first, and the mapped step."""
     mesh = parallel.make_mesh(jax.devices()[:num_devices])
-    model = GatedCrnn(
+    model = network(
         K,
-        blocks=(1, 1),
-        filters=4,
-        time_pooling=(2, 1),
-        frequency_pooling=(2, 2),
-        last_filters=6,
-        rnn_units=3,
-        axis_name=parallel.AXIS,
+        blocks=(1,),
+        filters=3,
+        time_pooling=(2,),
+        frequency_pooling=(4,),
+        last_filters=4,
+        rnn_units=2,
     )
-    optimizer = make_optimizer(
-        total_steps=4 * STEPS,
+    optimizer = build(
+        Optimizer,
+        "optimizer",
         learning_rate=1e-2,
         schedule="cosine",
         warmup_steps=2,
         weight_decay=1e-3,
-        eps=1e-8,
-        kind="adam",
-        momentum=0.9,
-    )
-    step = make_train_step(
-        model,
+    ).make(4 * STEPS)
+    step = TrainStep(
+        model.clone(axis_name=parallel.AXIS),
         optimizer,
-        augmentation=Augmentation(
+        build(
+            Augmentation,
+            "augmentation",
             max_shift_frames=3,
             time_masks=1,
             max_time_mask_frames=3,
-            frequency_masks=1,
-            max_frequency_mask_bins=3,
             mixup_alpha=0.5,
         ),
-        scaler=Scaler(np.zeros(F, np.float32), np.ones(F, np.float32)),
-        loss=Loss(),
+        Scaler(np.zeros(F, np.float32), np.ones(F, np.float32)),
+        build(Loss, "loss"),
         seed=7,
+        average_decay=0.7,
     )
-    held = resident.put_split(split, mesh) if is_resident else None
-    step = resident.with_look_up(step) if is_resident else step
+    state = initial_state(
+        model, optimizer, num_frames=T, num_bins=F, seed=1, average=True
+    )
+    cache = device_cache.put_split(SPLIT, mesh) if is_cached else None
+    step = device_cache.gather_on_device(step) if is_cached else step
+    return state, mesh, parallel.data_parallel(step, mesh, shared=cache, donate=True)
+
+
+def run(
+    workdir, num_epochs, *, num_devices=4, split=SPLIT, on_epoch=None, is_cached=False
+):
+    """Trains to the end of num_epochs from wherever workdir is."""
+    first, mesh, mapped = make_step(num_devices, is_cached)
     workdir.mkdir(exist_ok=True)
-    checkpoints = Checkpoints(workdir, {})
+    checkpoints = Checkpoints(workdir / "checkpoints", workdir / "resume", {})
     try:
-        state = initial_state(model, optimizer, num_frames=T, num_bins=F, seed=1)
-        state = checkpoints.restore(state, mesh) or parallel.put_state(state, mesh)
-        sampler = make_sampler(
-            split.weak_label, seed=7, batch_size=BATCH, balanced=True, size_steps=(5,)
-        )
-        return train(
-            state,
-            parallel.data_parallel(step, mesh, shared=held, donate=True),
-            training_batches(
-                None if is_resident else split, sampler, start_step=int(state.step)
-            ),
-            mesh=mesh,
-            checkpoints=checkpoints,
-            workdir=workdir,
-            num_epochs=num_epochs,
-            steps_per_epoch=STEPS,
-            batch_size=BATCH,
-            on_epoch=on_epoch,
+        state = checkpoints.restore(first, mesh)
+        state = state or parallel.put_state(jax.device_get(first), mesh)
+        return jax.device_get(
+            train(
+                state,
+                mapped,
+                training_batches(
+                    None if is_cached else split,
+                    make_sampler(split),
+                    start_step=int(state.step),
+                ),
+                mesh=mesh,
+                checkpoints=checkpoints,
+                log_path=workdir / "metrics.jsonl",
+                length=TrainingLength(num_epochs, STEPS, 0.7),
+                batch_size=BATCH,
+                on_epoch=on_epoch,
+            )
         )
     finally:
         checkpoints.close()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The last state, and the folder, of four epochs in one go, by devices."""
+
+    @functools.cache
+    def train_whole(num_devices):
+        folder = tmp_path_factory.mktemp(f"whole_{num_devices}")
+        return run(folder, 4, num_devices=num_devices), folder
+
+    return train_whole
+
+
+@pytest.fixture(scope="module")
+def half(tmp_path_factory):
+    """Folders of runs that ended after two epochs."""
+
+    @functools.cache
+    def train_half(num_devices):
+        folder = tmp_path_factory.mktemp(f"half_{num_devices}")
+        run(folder, 2, num_devices=num_devices)
+        return folder
+
+    def copy(to, num_devices=4):
+        return shutil.copytree(train_half(num_devices), to)
+
+    return copy
 
 
 def logged(workdir):
@@ -120,25 +165,35 @@ def assert_same_bits(one, other):
 
 
 @pytest.mark.parametrize("num_devices", [1, 4])
-def test_four_epochs_are_two_and_two_more_bit_for_bit(tmp_path, num_devices):
-    whole = run(tmp_path / "whole", 4, num_devices=num_devices)
-    run(tmp_path / "parts", 2, num_devices=num_devices)
-    parts = run(tmp_path / "parts", 4, num_devices=num_devices)
-    assert_same_bits(whole, parts)
-    assert [line["step"] for line in logged(tmp_path / "whole")] == list(range(12))
-    assert logged(tmp_path / "whole") == logged(tmp_path / "parts")
-    assert model_steps(tmp_path / "parts") == [3, 6, 9, 12]
+def test_four_epochs_are_two_and_two_more_bit_for_bit(
+    tmp_path, whole, half, num_devices
+):
+    state, folder = whole(num_devices)
+    parts = run(half(tmp_path / "parts", num_devices), 4, num_devices=num_devices)
+    assert_same_bits(state, parts)
+    assert [line["step"] for line in logged(folder)] == list(range(12))
+    assert logged(folder) == logged(tmp_path / "parts")
+    assert saved_steps(tmp_path / "parts" / "checkpoints") == [3, 6, 9, 12]
+
+
+def test_the_model_of_an_epoch_is_the_averaged_one(whole):
+    state, folder = whole(4)
+    _, variables = read_model(folder / "checkpoints" / "12")
+    assert_same_bits(variables["params"], state.average)
+    assert_same_bits(variables["batch_stats"], state.batch_stats)
+    pairs = zip(*map(jax.tree.leaves, (state.params, state.average)), strict=True)
+    assert max(np.abs(a - b).max() for a, b in pairs) > 1e-4
 
 
 @pytest.mark.parametrize("num_devices", [1, 4])
 def test_clips_that_devices_hold_train_to_the_same_bits(
-    tmp_path, num_devices, monkeypatch
+    tmp_path, whole, num_devices, monkeypatch
 ):
-    monkeypatch.setattr(resident, "_CHUNK", 8)  # two whole ones and a half
-    sent = run(tmp_path / "sent", 2, num_devices=num_devices)
-    held = run(tmp_path / "held", 2, num_devices=num_devices, is_resident=True)
+    monkeypatch.setattr(device_cache, "_CHUNK", 8)  # two whole ones and a half
+    sent, folder = whole(num_devices)
+    held = run(tmp_path / "held", 4, num_devices=num_devices, is_cached=True)
     assert_same_bits(sent, held)
-    assert logged(tmp_path / "sent") == logged(tmp_path / "held")
+    assert logged(folder) == logged(tmp_path / "held")
 
 
 def test_a_step_that_would_fetch_from_the_host_is_refused(tmp_path, monkeypatch):
@@ -147,62 +202,76 @@ def test_a_step_that_would_fetch_from_the_host_is_refused(tmp_path, monkeypatch)
         run(tmp_path / "run", 2)
 
 
-def test_a_run_continues_on_another_number_of_devices(tmp_path):
-    whole = run(tmp_path / "whole", 4, num_devices=4)
-    run(tmp_path / "parts", 2, num_devices=1)
-    parts = run(tmp_path / "parts", 4, num_devices=4)
-    for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(parts), strict=True):
+def test_a_run_continues_on_another_number_of_devices(tmp_path, whole, half):
+    state, _ = whole(4)
+    parts = run(half(tmp_path / "parts", num_devices=1), 4, num_devices=4)
+    for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(parts), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
-def test_sigterm_saves_between_epochs_and_the_rest_is_the_same(tmp_path):
+def test_sigterm_saves_between_epochs_and_the_rest_is_the_same(tmp_path, whole):
     def stop_after_first(epoch, _):
         if epoch == 1:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    whole = run(tmp_path / "whole", 4)
+    state, folder = whole(4)
+    handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(PreemptedError, match="before step 4 of 12"):
         run(tmp_path / "parts", 4, on_epoch=stop_after_first)
-    assert_same_bits(whole, run(tmp_path / "parts", 4))
-    assert logged(tmp_path / "whole") == logged(tmp_path / "parts")
+    assert signal.getsignal(signal.SIGTERM) is handler
+    assert_same_bits(state, run(tmp_path / "parts", 4))
+    assert logged(folder) == logged(tmp_path / "parts")
 
 
-def test_lines_of_lost_steps_leave_the_log(tmp_path):
-    run(tmp_path / "run", 2)
-    with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
+def test_lines_of_lost_steps_leave_the_log(tmp_path, half):
+    folder = half(tmp_path / "run")
+    with (folder / "metrics.jsonl").open("a") as file:
         file.write(json.dumps({"step": 6, "loss": 1.0, "grad_norm": 1.0}) + "\n")
-    run(tmp_path / "run", 3)
-    assert [line["step"] for line in logged(tmp_path / "run")] == list(range(9))
-    assert logged(tmp_path / "run")[6]["loss"] != 1.0
+    run(folder, 3)
+    assert [line["step"] for line in logged(folder)] == list(range(9))
+    assert logged(folder)[6]["loss"] != 1.0
 
 
 @pytest.mark.parametrize("cut", [b'\n{"step": 6, "lo', b"", b"\n\0\0"])
-def test_a_log_that_a_dying_machine_cut_does_not_stop_the_next_start(tmp_path, cut):
+def test_a_log_that_a_dying_machine_cut_does_not_stop_the_next_start(
+    tmp_path, half, cut
+):
+    folder = half(tmp_path / "run")
+    log = folder / "metrics.jsonl"
+    lines = log.read_bytes()
+    log.write_bytes(lines.removesuffix(b"\n") + cut)
+    run(folder, 3)
+    assert log.read_bytes().startswith(lines)
+    assert [line["step"] for line in logged(folder)] == list(range(9))
+
+
+def test_the_lines_of_an_epoch_are_on_the_disk_before_its_checkpoint(
+    tmp_path, monkeypatch
+):
+    """Or a machine that dies in between would leave steps without a line."""
+    seen, save = [], Checkpoints.save
+
+    def count_lines(self, state, **options):
+        seen.append(len(logged(tmp_path / "run")))
+        save(self, state, **options)
+
+    monkeypatch.setattr(Checkpoints, "save", count_lines)
     run(tmp_path / "run", 2)
-    log = tmp_path / "run" / "metrics.jsonl"
-    whole = log.read_bytes()
-    log.write_bytes(whole.removesuffix(b"\n") + cut)
-    run(tmp_path / "run", 3)
-    assert log.read_bytes().startswith(whole)
-    assert [line["step"] for line in logged(tmp_path / "run")] == list(range(9))
+    assert seen == [STEPS, 2 * STEPS]
 
 
 def test_sigterm_before_the_first_step_saves_no_model(tmp_path, monkeypatch):
+    folder = tmp_path / "run"
     with monkeypatch.context() as patch, pytest.raises(PreemptedError):
-        patch.setattr(Preemption, "asked", lambda self, step: True)
-        run(tmp_path / "run", 2)
-    run(tmp_path / "run", 2)
-    assert model_steps(tmp_path / "run") == [3, 6]
+        patch.setattr(Preemption, "is_asked", lambda self, step: True)
+        run(folder, 2)
+    assert saved_steps(folder / "resume") == [0]
+    run(folder, 2)
+    assert saved_steps(folder / "checkpoints") == [3, 6]
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_step(tmp_path):
-    sampler = make_sampler(
-        MemorySplit(size=200).weak_label,
-        seed=7,
-        batch_size=BATCH,
-        balanced=True,
-        size_steps=(5,),
-    )
+    sampler = make_sampler(MemorySplit(size=200))
     seen = [set(sampler.batch(step).tolist()) for step in range(12)]
     step, clip = next(
         (s, c) for s in range(3, 12) for c in seen[s] - set().union(*seen[:s])
@@ -211,3 +280,17 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_step(tmp_path):
     with pytest.raises(DivergedError, match=f"step {step + 1} is not finite"):
         run(tmp_path / "run", 4, split=split)
     assert len(logged(tmp_path / "run")) == step
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ((0, 3, 0.0), "num_epochs must be 1 or more, got 0"),
+        ((4, 0, 0.0), "steps_per_epoch must be 1 or more, got 0"),
+        ((4, 3, 1.0), r"weight_average must be in \[0, 1\), got 1.0"),
+        ((4, 3, -0.1), "weight_average"),
+    ],
+)
+def test_a_length_out_of_range_is_named(fields, message):
+    with pytest.raises(ValueError, match=message):
+        TrainingLength(*fields)

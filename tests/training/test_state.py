@@ -1,81 +1,118 @@
 """The training step: equal for any number of devices, stopped by what is not finite."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import linen as nn
 
-from gcrnn_jax.models.gated_crnn import GatedCrnn
-from gcrnn_jax.models.mlp import Mlp
+from gcrnn_jax.errors import ConfigError
+from gcrnn_jax.models import Network, Posteriors
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.augment import Augmentation, Scaler
 from gcrnn_jax.training.loss import Loss
-from gcrnn_jax.training.state import initial_state, make_optimizer, make_train_step
+from gcrnn_jax.training.state import Optimizer, TrainStep, initial_state
+from tests.defaults import build, network
 
-T, F, K = 16, 16, 3
-FIELDS = {
-    "blocks": (1, 1),
-    "filters": 4,
-    "time_pooling": (2, 1),
-    "frequency_pooling": (2, 2),
-    "last_filters": 6,
-    "rnn_units": 3,
+T, F, K, SIZE = 16, 16, 3, 8
+SMALL = {
+    "blocks": (1,),
+    "filters": 3,
+    "time_pooling": (2,),
+    "frequency_pooling": (4,),
+    "last_filters": 4,
+    "rnn_units": 2,
 }
-EVERYTHING = Augmentation(
-    max_shift_frames=4,
-    max_shift_bins=2,
-    filter_db=6.0,
-    added_fraction=0.5,
-    time_masks=1,
-    max_time_mask_frames=3,
-    frequency_masks=2,
-    max_frequency_mask_bins=3,
-    mixup_alpha=0.5,
-)
+EVERYTHING = {
+    "max_shift_frames": 4,
+    "max_shift_bins": 2,
+    "filter_db": 6.0,
+    "added_fraction": 0.5,
+    "time_masks": 1,
+    "max_time_mask_frames": 3,
+    "frequency_masks": 2,
+    "max_frequency_mask_bins": 3,
+    "mixup_alpha": 0.5,
+}
 OPTIMIZER = {
-    "kind": "adam",
     "learning_rate": 1e-2,
     "schedule": "cosine",
     "warmup_steps": 2,
     "weight_decay": 1e-3,
-    "eps": 1e-8,
-    "momentum": 0.9,
 }
 
 
-def make_batches(count, size=8, dtype=np.float32):
+class OneLayer(Network):
+    """A network of somebody else's: flax's own dropout and one layer."""
+
+    rate: float = 0.0
+
+    @nn.compact
+    def compute(self, features, frame_mask, train, clip_keys):
+        x = nn.Dropout(self.rate, deterministic=not train)(features)
+        frame = nn.sigmoid(nn.Dense(self.num_classes)(x))
+        mask = frame_mask[..., None]
+        clip = (frame * mask).sum(1) / mask.sum(1)
+        return Posteriors(clip, frame, jnp.ones_like(frame), frame_mask)
+
+
+def make_batches(count, dtype=np.float32):
     rng = np.random.default_rng(0)
     return [
         {
-            "features": rng.normal(size=(size, T, F)).astype(dtype),
-            "num_frames": rng.integers(T // 2, T + 1, size).astype(np.int32),
-            "weak_label": (rng.random((size, K)) < 0.4).astype(dtype),
+            "features": rng.normal(size=(SIZE, T, F)).astype(dtype),
+            "num_frames": rng.integers(T // 2, T + 1, SIZE).astype(np.int32),
+            "weak_label": (rng.random((SIZE, K)) < 0.4).astype(dtype),
         }
         for _ in range(count)
     ]
 
 
-def trained(batches, num_devices, mapped=None, dtype="float32", augment=EVERYTHING):
-    """The state and losses after a step on each batch."""
+def make_step(model, cls=TrainStep, *, augment=None, optimizer=None, **changes):
+    dtype = jnp.result_type(float)
+    arguments = {
+        "optimizer": optimizer or build(Optimizer, "optimizer", **OPTIMIZER).make(10),
+        "augmentation": build(Augmentation, "augmentation", **augment or {}),
+        "scaler": Scaler(jnp.full(F, 0.1, dtype), jnp.full(F, 2.0, dtype)),
+        "loss": build(Loss, "loss"),
+        "seed": 5,
+    }
+    return cls(model, **arguments | changes)
+
+
+def take_steps(step, batches, num_devices, *, mapped=None, average=False):
+    """The states and metrics after a step on each batch."""
     mesh = parallel.make_mesh(jax.devices()[:num_devices])
-    model = GatedCrnn(K, **FIELDS, dtype=dtype, axis_name=parallel.AXIS)
-    optimizer = make_optimizer(total_steps=10, **OPTIMIZER)
-    state = initial_state(model, optimizer, num_frames=T, num_bins=F, seed=1)
+    state = initial_state(
+        step.model, step.optimizer, num_frames=T, num_bins=F, seed=1, average=average
+    )
+    dtype = jnp.result_type(float)  # float64 where a test says so
     state = jax.tree.map(
         lambda x: x.astype(dtype) if x.dtype == jnp.float32 else x, state
     )
-    scaler = Scaler(jnp.full(F, 0.1, dtype), jnp.full(F, 2.0, dtype))
-    step = make_train_step(
-        model, optimizer, augmentation=augment, scaler=scaler, loss=Loss(), seed=5
-    )
     state = parallel.put_state(state, mesh)
     compiled = (mapped or parallel.data_parallel)(step, mesh)
-    losses = []
+    results = []
     for batch in batches:
         state, metrics = compiled(state, parallel.put_batch(batch, mesh))
-        losses.append(float(metrics["loss"]))
-    return jax.device_get(state), losses
+        results.append(jax.device_get((state, metrics)))
+    return results
+
+
+@functools.cache
+def trained(num_devices, mapped=None):
+    """Five steps of a gated CRNN with every augmentation."""
+    dtype = str(jnp.result_type(float))
+    model = network(K, **SMALL, dtype=dtype).clone(axis_name=parallel.AXIS)
+    step = make_step(model, augment=EVERYTHING)
+    return take_steps(step, make_batches(5, dtype), num_devices, mapped=mapped)
+
+
+def losses(results):
+    return [float(metrics["loss"]) for _, metrics in results]
 
 
 def assert_close(one, other, tolerance):
@@ -84,18 +121,23 @@ def assert_close(one, other, tolerance):
 
 
 def test_four_devices_train_like_one():
-    batches = make_batches(5)
-    one, one_losses = trained(batches, 1)
-    four, four_losses = trained(batches, 4)
-    assert_close((one, one_losses), (four, four_losses), 1e-5)
+    one, four = trained(1), trained(4)
+    assert_close(one[-1][0], four[-1][0], 1e-5)
+    assert_close(losses(one), losses(four), 1e-5)
+
+
+def test_the_gradient_is_the_mean_over_devices_and_not_their_sum():
+    """Adam hides a factor on the gradient: the norm that is logged must not have it."""
+    one, four = trained(1)[0][1], trained(4)[0][1]
+    np.testing.assert_allclose(four["grad_norm"], one["grad_norm"], rtol=1e-5)
 
 
 def test_four_devices_train_like_one_to_the_last_digits_of_float64():
+    trained.cache_clear()
     with jax.enable_x64(True):
-        batches = make_batches(5, dtype=np.float64)
-        one = trained(batches, 1, dtype="float64")
-        four = trained(batches, 4, dtype="float64")
-    assert one[0].params["detection"]["kernel"].dtype == np.float64
+        one, four = trained(1), trained(4)
+    trained.cache_clear()
+    assert one[-1][0].params["detection"]["kernel"].dtype == np.float64
     assert_close(one, four, 1e-12)
 
 
@@ -117,87 +159,77 @@ def literal_pmap(step, mesh):
 
 
 def test_the_mapped_step_is_that_of_literal_pmap():
-    batches = make_batches(3)
-    ours, literal = trained(batches, 4), trained(batches, 4, mapped=literal_pmap)
-    assert_close(ours, literal, 1e-6)
-
-
-def test_the_gradient_is_the_mean_over_devices_and_not_their_sum():
-    """Adam hides a factor on the gradient: the norm that is logged must not have it."""
-    [batch] = make_batches(1)
-    norms = []
-    for num_devices in (1, 4):
-        mesh = parallel.make_mesh(jax.devices()[:num_devices])
-        model = GatedCrnn(K, **FIELDS, axis_name=parallel.AXIS)
-        optimizer = optax.sgd(0.1)
-        state = initial_state(model, optimizer, num_frames=T, num_bins=F, seed=1)
-        scaler = Scaler(jnp.zeros(F), jnp.ones(F))
-        step = make_train_step(
-            model,
-            optimizer,
-            augmentation=Augmentation(),
-            scaler=scaler,
-            loss=Loss(),
-            seed=5,
-        )
-        compiled = parallel.data_parallel(step, mesh)
-        _, metrics = compiled(
-            parallel.put_state(state, mesh), parallel.put_batch(batch, mesh)
-        )
-        norms.append(float(metrics["grad_norm"]))
-    np.testing.assert_allclose(norms[1], norms[0], rtol=1e-5)
+    assert_close(trained(4), trained(4, mapped=literal_pmap), 1e-6)
 
 
 def test_what_is_not_finite_changes_nothing_then_and_later():
     good, bad, after = make_batches(3)
-    bad["features"][2, 0, 0] = np.nan
-    before, _ = trained([good], 4, augment=Augmentation())
-    stopped, losses = trained([good, bad, after], 4, augment=Augmentation())
-    assert np.isnan(losses[1])
+    bad["features"][2] = np.nan
+    step = make_step(network(K, **SMALL).clone(axis_name=parallel.AXIS))
+    (before, _), (_, metrics), (stopped, _) = take_steps(step, [good, bad, after], 4)
+    assert np.isnan(metrics["loss"])
     assert stopped.diverged and not before.diverged
     assert stopped.step == 1
-    for a, b in zip(
-        jax.tree.leaves(stopped.replace(diverged=before.diverged)),
-        jax.tree.leaves(before),
-        strict=True,
-    ):
+    same = stopped.replace(diverged=before.diverged)
+    for a, b in zip(jax.tree.leaves(same), jax.tree.leaves(before), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_an_unknown_schedule_is_refused():
-    with pytest.raises(ValueError, match="'linear'"):
-        make_optimizer(total_steps=10, **{**OPTIMIZER, "schedule": "linear"})
+def test_a_gradient_that_is_not_finite_stops_the_run_too():
+    def loss(posteriors, inputs):
+        return jnp.sqrt(0 * posteriors.clip.sum())
+
+    [(state, metrics)] = take_steps(
+        make_step(OneLayer(K), loss=loss), make_batches(1), 1
+    )
+    assert metrics["loss"] == 0
+    assert state.diverged and state.step == 0
 
 
-def test_the_cosine_rate_rises_and_falls_to_nothing():
-    optimizer = make_optimizer(total_steps=10, **OPTIMIZER)
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("schedule", "linear", "'constant' or 'cosine' or 'staircase', got 'linear'"),
+        ("kind", "lion", "'adam' or 'sgd', got 'lion'"),
+        ("learning_rate", 0.0, "learning_rate must be greater than 0, got 0.0"),
+        ("eps", -1e-8, "eps must be greater than 0"),
+        ("warmup_steps", -1, "warmup_steps must be 0 or more"),
+        ("weight_decay", -0.1, "weight_decay must be 0 or more"),
+        ("momentum", 1.0, r"momentum must be in \[0, 1\), got 1.0"),
+    ],
+)
+def test_an_optimizer_that_there_is_not_is_refused(field, value, message):
+    with pytest.raises(ConfigError, match=f"optimizer.*{message}"):
+        build(Optimizer, "optimizer", **{field: value})
+
+
+def rates(**fields):
+    """What a gradient of 1 takes from a weight of 0, in eleven steps of ten."""
+    optimizer = build(Optimizer, "optimizer", **fields).make(total_steps=10)
     params = {"w": jnp.zeros(1)}
     state, sizes = optimizer.init(params), []
     for _ in range(11):
         updates, state = optimizer.update({"w": jnp.ones(1)}, state, params)
-        sizes.append(abs(float(updates["w"][0])))
+        sizes.append(-float(updates["w"][0]))
+    return sizes
+
+
+def test_the_cosine_rate_rises_and_falls_to_nothing():
+    sizes = rates(learning_rate=1e-2, schedule="cosine", warmup_steps=2)
     np.testing.assert_allclose(sizes[0], 0, atol=1e-9)
-    np.testing.assert_allclose(sizes[2], 1e-2, rtol=1e-3)
+    np.testing.assert_allclose(sizes[1:3], [5e-3, 1e-2], rtol=1e-3)
     np.testing.assert_allclose(sizes[10], 0, atol=1e-6)
 
 
 def test_the_staircase_falls_to_a_tenth_after_each_three_tenths():
-    fields = {**OPTIMIZER, "kind": "sgd", "schedule": "staircase", "warmup_steps": 0}
-    fields |= {"learning_rate": 1.0, "momentum": 0.0, "weight_decay": 0.0}
-    optimizer = make_optimizer(total_steps=10, **fields)
-    params = {"w": jnp.zeros(1)}
-    state, rates = optimizer.init(params), []
-    for _ in range(10):
-        updates, state = optimizer.update({"w": jnp.ones(1)}, state, params)
-        rates.append(-float(updates["w"][0]))
-    expected = [1.0] * 3 + [0.1] * 3 + [0.01] * 3 + [0.001]
-    np.testing.assert_allclose(rates, expected, rtol=1e-6)
+    sizes = rates(kind="sgd", schedule="staircase", learning_rate=1.0, momentum=0.0)
+    expected = [1.0] * 3 + [0.1] * 3 + [0.01] * 3 + [0.001] * 2
+    np.testing.assert_allclose(sizes, expected, rtol=1e-6)
 
 
 def test_sgd_adds_the_decay_to_the_gradient_and_both_to_the_momentum():
-    fields = {**OPTIMIZER, "kind": "sgd", "schedule": "constant", "warmup_steps": 0}
-    fields |= {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.01}
-    optimizer = make_optimizer(total_steps=10, **fields)
+    fields = {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.01}
+    optimizer = build(Optimizer, "optimizer", kind="sgd", **fields).make(10)
     params, velocity, expected = {"w": jnp.full(1, 2.0)}, 0.0, 2.0
     state = optimizer.init(params)
     for _ in range(3):
@@ -208,32 +240,134 @@ def test_sgd_adds_the_decay_to_the_gradient_and_both_to_the_momentum():
     np.testing.assert_allclose(params["w"], [expected], rtol=1e-6)
 
 
-def test_an_unknown_optimizer_is_refused():
-    with pytest.raises(ValueError, match="'lion'"):
-        make_optimizer(total_steps=10, **{**OPTIMIZER, "kind": "lion"})
+def test_adam_adds_eps_to_the_root_and_decays_apart_from_the_gradient():
+    fields = {"learning_rate": 0.1, "eps": 0.5, "weight_decay": 0.01}
+    optimizer = build(Optimizer, "optimizer", **fields).make(10)
+    params, m, v, expected = {"w": jnp.full(1, 2.0)}, 0.0, 0.0, 2.0
+    state = optimizer.init(params)
+    for step in range(1, 4):
+        grad = 0.3 * step
+        updates, state = optimizer.update({"w": jnp.full(1, grad)}, state, params)
+        params = optax.apply_updates(params, updates)
+        m, v = 0.9 * m + 0.1 * grad, 0.999 * v + 0.001 * grad**2
+        root = np.sqrt(v / (1 - 0.999**step))
+        expected -= 0.1 * (m / (1 - 0.9**step) / (root + 0.5) + 0.01 * expected)
+    np.testing.assert_allclose(params["w"], [expected], rtol=1e-5)
 
 
 def test_dropout_is_the_same_on_any_number_of_devices():
-    batches, losses = make_batches(3), []
+    batches, results = make_batches(3), []
+    loss = build(Loss, "loss", clip_weight=0.0, frame_weight=1.0)
     for num_devices, rate in ((1, 0.5), (4, 0.5), (4, 0.0)):
-        mesh = parallel.make_mesh(jax.devices()[:num_devices])
-        model = Mlp(K, hidden=(8,), dropout=rate, median_frames=1)
-        optimizer = make_optimizer(total_steps=10, **OPTIMIZER)
-        state = initial_state(model, optimizer, num_frames=T, num_bins=F, seed=1)
-        assert not state.batch_stats
-        step = make_train_step(
-            model,
-            optimizer,
-            augmentation=Augmentation(),
-            scaler=Scaler(np.zeros(F, "f4"), np.ones(F, "f4")),
-            loss=Loss(clip=0.0, frame=1.0),
-            seed=5,
-        )
-        compiled = parallel.data_parallel(step, mesh)
-        state = parallel.put_state(state, mesh)
-        for batch in batches:
-            state, metrics = compiled(state, parallel.put_batch(batch, mesh))
-            losses.append(float(metrics["loss"]))
-    np.testing.assert_allclose(losses[:3], losses[3:6], rtol=1e-5)
+        model = network(K, "mlp", hidden=(8,), dropout=rate, median_frames=1)
+        step = make_step(model, loss=loss)
+        steps = take_steps(step, batches, num_devices)
+        assert not steps[0][0].batch_stats
+        results += losses(steps)
+    np.testing.assert_allclose(results[:3], results[3:6], rtol=1e-5)
     # without it they are others; the output weights are too small for more
-    assert min(np.abs(np.subtract(losses[:3], losses[6:]))) > 1e-5
+    assert min(np.abs(np.subtract(results[:3], results[6:]))) > 1e-5
+
+
+def test_flax_dropout_draws_anew_in_every_step_and_on_every_device():
+    batch = make_batches(1)[0]
+    batch = jax.tree.map(lambda x: np.repeat(x[:1], SIZE, 0), batch)  # one clip alone
+
+    def loss(posteriors, inputs):  # of clips that are equal but for dropout
+        return jnp.ptp(jax.lax.all_gather(posteriors.clip[0, 0], parallel.AXIS))
+
+    frozen = optax.sgd(0.0)
+    spreads = {
+        rate: losses(
+            take_steps(
+                make_step(OneLayer(K, rate=rate), loss=loss, optimizer=frozen),
+                [batch, batch],
+                4,
+            )
+        )
+        for rate in (0.0, 0.5)
+    }
+    assert spreads[0.0] == [0, 0]
+    assert min(spreads[0.5]) > 1e-3
+    assert spreads[0.5][0] != spreads[0.5][1]
+
+
+class SignStep(TrainStep):
+    """A step of its own: the sign of the gradient of half the loss."""
+
+    def loss_of_params(self, params, state, inputs, clip_keys, dropout_key):
+        value, stats = super().loss_of_params(
+            params, state, inputs, clip_keys, dropout_key
+        )
+        return value / 2, stats
+
+    def update(self, state, grads):
+        params = jax.tree.map(lambda p, g: p - 0.1 * jnp.sign(g), state.params, grads)
+        return state.replace(step=state.step + 1, params=params)
+
+
+def test_a_step_of_ones_own_overrides_the_objective_and_the_update():
+    batches = make_batches(2)
+    plain = take_steps(make_step(OneLayer(K)), batches, 4)
+    (first, metrics), (second, _) = take_steps(
+        make_step(OneLayer(K), SignStep), batches, 4
+    )
+    np.testing.assert_allclose(metrics["loss"], plain[0][1]["loss"] / 2, rtol=1e-6)
+    np.testing.assert_allclose(
+        metrics["grad_norm"], plain[0][1]["grad_norm"] / 2, rtol=1e-5
+    )
+    assert second.step == 2
+    for a, b in zip(*map(jax.tree.leaves, (first.params, second.params)), strict=True):
+        np.testing.assert_allclose(np.abs(a - b), 0.1, rtol=1e-4)
+
+
+def test_strong_labels_of_a_batch_reach_the_loss_augmented():
+    batches = make_batches(2)
+    strong = np.zeros((SIZE, T, K), np.float32)
+    strong[:, 3] = [1, 2, 4]
+    for batch in batches:
+        batch["strong_label"] = strong
+
+    def loss(posteriors, inputs):  # the frames that have labels, and their sum
+        frames = (inputs.strong_label.sum(2) * jnp.arange(T)[None]).sum(1) / 7
+        return jnp.sum(frames) + 100 * inputs.strong_label.sum()
+
+    results = take_steps(make_step(OneLayer(K), loss=loss), batches, 4)
+    assert losses(results) == [2 * 3 + 100 * 2 * 7] * 2  # each device has two clips
+    step = make_step(OneLayer(K), loss=loss, augment={"max_shift_frames": 3})
+    moved = np.subtract(losses(take_steps(step, batches, 4)), 100 * 2 * 7)
+    assert moved.min() >= 0 and moved.max() <= 2 * 6
+    assert moved[0] != moved[1]
+
+
+def test_the_average_of_weights_is_its_version_by_loops():
+    step = make_step(OneLayer(K), average_decay=0.6)
+    results = take_steps(step, make_batches(5), 4, average=True)
+    expected = None
+    for number, (state, _) in enumerate(results):
+        decay = min(0.6, number / (number + 1))
+        params = jax.tree.map(lambda x: np.asarray(x, np.float64), state.params)
+        expected = expected or params
+        expected = jax.tree.map(
+            lambda mean, p, d=decay: d * mean + (1 - d) * p, expected, params
+        )
+        assert_close(state.average, expected, 1e-6)
+        assert state.variables["params"] is state.average
+    # of three steps at most all count the same
+    weights = [state.params for state, _ in results[:2]]
+    assert_close(
+        results[1][0].average, jax.tree.map(lambda a, b: (a + b) / 2, *weights), 1e-6
+    )
+
+
+def test_an_average_changes_no_step_and_stays_when_a_step_is_refused():
+    good, bad = make_batches(2)
+    bad["features"][:] = np.inf
+    plain = take_steps(make_step(OneLayer(K)), [good], 1)
+    averaging = make_step(OneLayer(K), average_decay=0.9)
+    first, refused = take_steps(averaging, [good, bad], 1, average=True)
+    assert plain[0][0].average is None
+    assert plain[0][0].variables["params"] is plain[0][0].params
+    assert_close(plain[0][0].params, first[0].params, 0)
+    assert refused[0].diverged
+    assert_close(refused[0].average, first[0].average, 0)

@@ -1,0 +1,1 @@
+"""Configurations: `sed.py` has every field with its default, the others differ."""

@@ -1,0 +1,102 @@
+"""Frames of a waveform -> mel spectrum; windows and mel filters.
+
+Every frame is computed in float64: a recording of 8 kHz leaves the upper half of
+the mel bins 120 dB below the lower, where a float32 FFT holds rounding noise only.
+Mel filters are triangles of unit area on Slaney's scale, which is linear up to 1 kHz
+and logarithmic above, 27 steps for each factor of 6.4.
+"""
+
+import functools
+import warnings
+
+import numpy as np
+
+# A periodic window is the symmetric one of a sample more, without its last.
+WINDOWS = {
+    "hamming": np.hamming,
+    "periodic_hamming": lambda length: np.hamming(length + 1)[:-1],
+    "periodic_hann": lambda length: np.hanning(length + 1)[:-1],
+}
+_MELS_PER_BAND = 8
+# As many frames as stay in a core's cache. Each block is written over the last one:
+# memory that NumPy asks of the system anew may cost more than the transform.
+_FRAMES_AT_ONCE = 64
+
+# Mel bins, bins of the spectrum and the filters between them, [bins, mel bins].
+Band = tuple[slice, slice, np.ndarray]
+
+
+@functools.lru_cache(maxsize=16)
+def unit_window(window: str, window_length: int, frame_length: int) -> np.ndarray:
+    """Returns a window over its root sum of squares, amid zeros: [frame_length]."""
+    values = WINDOWS[window](window_length)
+    values /= np.sqrt(np.sum(values**2))
+    zeros = frame_length - window_length
+    values = np.pad(values, (zeros // 2, zeros - zeros // 2))
+    values.setflags(write=False)
+    return values
+
+
+@functools.lru_cache(maxsize=16)
+def mel_filter_bank(
+    sample_rate_hz: int, fft_length: int, num_mels: int, min_hz: float, max_hz: float
+) -> np.ndarray:
+    """Returns the filters, float64 [fft_length // 2 + 1, num_mels], not writable."""
+    import librosa.filters  # takes 0.3 s, which only what computes features should pay
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of empty filters: FrontEnd refuses them
+        bank = librosa.filters.mel(
+            sr=sample_rate_hz,
+            n_fft=fft_length,
+            n_mels=num_mels,
+            fmin=min_hz,
+            fmax=max_hz,
+            dtype=np.float64,
+        ).T.copy()
+    bank.setflags(write=False)
+    return bank
+
+
+@functools.lru_cache(maxsize=16)
+def mel_bands(
+    sample_rate_hz: int, fft_length: int, num_mels: int, min_hz: float, max_hz: float
+) -> list[Band]:
+    """Returns the filters in groups of a few mel bins, without their zeros.
+
+    A seventh of the work; and each product is too small for BLAS to share among
+    threads, which takes 10 times as long where the cores are busy with other things.
+    """
+    bank = mel_filter_bank(sample_rate_hz, fft_length, num_mels, min_hz, max_hz)
+    bands = []
+    for start in range(0, num_mels, _MELS_PER_BAND):
+        mels = slice(start, start + _MELS_PER_BAND)
+        used = np.flatnonzero(bank[:, mels].any(axis=1))
+        bins = slice(int(used.min()), int(used.max()) + 1) if used.size else slice(0, 0)
+        bands.append((mels, bins, np.ascontiguousarray(bank[bins, mels])))
+    return bands
+
+
+def mel_spectrum(
+    frames: np.ndarray, window: np.ndarray, power: float, bands: list[Band]
+) -> np.ndarray:
+    """Returns the mel-weighted spectrum of frames [T, N], float64 [T, M].
+
+    The window is [N], `power` the exponent of the magnitude; the bands are those of
+    `mel_bands` for N.
+    """
+    length = len(window)
+    windowed = np.empty((_FRAMES_AT_ONCE, length))
+    spectrum = np.empty((_FRAMES_AT_ONCE, length // 2 + 1), np.complex128)
+    magnitude = np.empty(spectrum.shape)
+    mel = np.empty((len(frames), sum(weights.shape[1] for *_, weights in bands)))
+    for start in range(0, len(frames), _FRAMES_AT_ONCE):
+        n = len(block := frames[start : start + _FRAMES_AT_ONCE])
+        np.multiply(block, window, out=windowed[:n])
+        np.fft.rfft(windowed[:n], axis=1, out=spectrum[:n])
+        np.abs(spectrum[:n], out=magnitude[:n])
+        if power != 1:
+            np.power(magnitude[:n], power, out=magnitude[:n])
+        for mels, bins, weights in bands:
+            np.matmul(magnitude[:n, bins], weights, out=mel[start : start + n, mels])
+    return mel

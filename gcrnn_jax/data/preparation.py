@@ -1,0 +1,205 @@
+"""Recordings and lists, or built-in soundscapes -> a feature store, computed once."""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from gcrnn_jax.audio import soundscapes
+from gcrnn_jax.audio.front_end import FrontEnd
+from gcrnn_jax.data.build_store import build_store
+from gcrnn_jax.data.folder import SPLITS, find_splits
+from gcrnn_jax.data.labels import DCASE2017_CLASSES
+from gcrnn_jax.data.recording_source import RecordingSource, read_strong_list
+from gcrnn_jax.data.soundscape_source import soundscape_split
+from gcrnn_jax.data.store import FeatureStore
+from gcrnn_jax.errors import ConfigError
+
+
+@dataclasses.dataclass(frozen=True)
+class DataOptions:
+    """Which data a system is trained on, and where its features go.
+
+    Attributes:
+        root: Folder of recordings and lists; "": built-in soundscapes.
+        store: Folder of the features; "": one in the user's cache.
+        soundscapes: Clips to train, to validate and to test on.
+        held_out_fraction: Of the training clips, a split "held_out".
+        num_workers: Processes that compute features; 0: this one, -1: one a core.
+        max_bad_fraction: Of the recordings; more unreadable ones are an error.
+    """
+
+    root: str
+    store: str
+    soundscapes: tuple[int, int, int]
+    held_out_fraction: float
+    num_workers: int
+    max_bad_fraction: float
+
+    def __post_init__(self):
+        """Raises ValueError for a number that is out of range."""
+        for name in ("held_out_fraction", "max_bad_fraction"):
+            if not 0 <= (value := getattr(self, name)) <= 1:
+                raise ValueError(f"{name} must be in [0, 1], got {value}")
+        if min(self.soundscapes) < 1:
+            raise ValueError(
+                "soundscapes must be clips to train, to validate and to test on, each "
+                f"1 or more, got {self.soundscapes}"
+            )
+        if self.num_workers < -1:
+            raise ValueError(f"num_workers must be -1 or more, got {self.num_workers}")
+
+    def prepare(self, front_end: FrontEnd, seed: int) -> FeatureStore:
+        """Returns the features of the data, after computing what is not there yet.
+
+        Args:
+            front_end: Of the features.
+            seed: Of soundscapes and of the choice of clips that are held out.
+
+        Raises:
+            As `prepare_folder`.
+        """
+        output = self.store or None
+        if self.root:
+            store = prepare_folder(
+                self.root,
+                output,
+                front_end,
+                num_workers=self.num_workers,
+                max_bad_fraction=self.max_bad_fraction,
+            )
+        else:
+            sizes = dict(zip(SPLITS, self.soundscapes, strict=False))
+            store = prepare_soundscapes(
+                sizes, seed, output, front_end, num_workers=self.num_workers
+            )
+        if self.held_out_fraction:
+            store.hold_out(self.held_out_fraction, seed)
+        return store
+
+
+def prepare_folder(
+    root: str | Path,
+    output: str | Path | None,
+    front_end: FrontEnd,
+    *,
+    num_workers: int,
+    max_bad_fraction: float,
+) -> FeatureStore:
+    """Returns the feature store of a folder, after computing what is not there yet.
+
+    Args:
+        root: In the layout of DCASE 2017 Task 4; see `gcrnn_jax.data.folder`.
+        output: The store's folder. None: one in the user's cache, `cache_folder()`,
+            that belongs to this root and front end.
+        front_end: Of the features.
+        num_workers: Processes; 0: this one, -1: one a core.
+        max_bad_fraction: How much of the clips may be missing, broken or unreadable;
+            they are listed in rejects.csv of the store.
+
+    Raises:
+        DataError: The folder is not as expected, or more is bad than allowed.
+        StorageError: The disk is full or fails.
+        WorkdirError: The output cannot be written, or another process prepares it.
+    """
+    dataset = find_splits(root)
+    rejects = list(dataset.rejects)
+    sources = {}
+    for name, split in dataset.splits.items():
+        events = None
+        if split.strong_list is not None:
+            clip_ids = [row.clip_id for row in split.rows]
+            events, bad = read_strong_list(split.strong_list, clip_ids, dataset.classes)
+            rejects += bad
+        sources[name] = RecordingSource(dataset, split, front_end, events)
+    if output is None:
+        resolved = Path(root).resolve()
+        output = cache_path(resolved.name, str(resolved), front_end.as_dict())
+    return build_store(
+        output,
+        sources,
+        front_end,
+        dataset.classes,
+        list_rejects=[
+            (os.path.relpath(path, root), line, code, detail)
+            for path, line, code, detail in rejects
+        ],
+        num_workers=num_workers,
+        max_bad_fraction=max_bad_fraction,
+    )
+
+
+def prepare_soundscapes(
+    sizes: Mapping[str, int],
+    seed: int,
+    output: str | Path | None,
+    front_end: FrontEnd,
+    *,
+    num_workers: int,
+) -> FeatureStore:
+    """Returns a feature store of built-in soundscapes, made if it is not there yet.
+
+    Args:
+        sizes: Split name -> clips: "training" with the task's class imbalance and weak
+            labels only; "validation" like it, with events; "testing" balanced, with
+            events.
+        seed: Of the soundscapes; no two splits of any seeds share a clip.
+        output: As in `prepare_folder`.
+        front_end: As in `prepare_folder`.
+        num_workers: As in `prepare_folder`.
+
+    Raises:
+        ConfigError: A split of another name.
+        StorageError: The disk is full or fails.
+        WorkdirError: The output cannot be written, or another process prepares it.
+    """
+    sources = {}
+    for name, size in sizes.items():
+        if name not in SPLITS:
+            raise ConfigError(f"soundscapes: split {name!r} is none of {SPLITS}")
+        sources[name] = soundscape_split(name, seed, size, front_end.sample_rate_hz)
+    if output is None:
+        key = (seed, dict(sizes), front_end.as_dict(), soundscapes.VERSION)
+        output = cache_path("soundscapes", *key)
+    return build_store(
+        output, sources, front_end, DCASE2017_CLASSES, num_workers=num_workers
+    )
+
+
+def cache_folder() -> Path:
+    """Returns where stores without an output go.
+
+    That is $GCRNN_CACHE, $XDG_CACHE_HOME/gcrnn_jax or ~/.cache/gcrnn_jax, the first
+    that is set.
+    """
+    if folder := os.environ.get("GCRNN_CACHE"):
+        return Path(folder)
+    shared = os.environ.get("XDG_CACHE_HOME")
+    return (Path(shared) if shared else Path.home() / ".cache") / "gcrnn_jax"
+
+
+def cache_path(name: str, *inputs: object) -> Path:
+    """Returns the place in the cache that belongs to a name and plain values."""
+    key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+    return cache_folder() / f"{name}-{key[:12]}"
+
+
+def summary(store: FeatureStore) -> str:
+    """Returns what is in a store, in a few lines for people."""
+    lines = []
+    for name, entry in store.card["splits"].items():
+        strong = ", strong labels" if entry["has_events"] else ""
+        hours = entry["num_frames"] * store.front_end.hop_s / 3600
+        rejected = entry["num_rejected"]
+        lines.append(
+            f"{name}: {entry['num_clips']} clips, {hours:.2f} h{strong}"
+            + (f"; {rejected} rejected" if rejected else "")
+        )
+    lines.append(f"data sha256 {store.content_hash}")
+    codes = store.card["rejects_per_code"]
+    if codes:
+        counts = ", ".join(f"{code} {count}" for code, count in codes.items())
+        lines.append(f"{store.path / 'rejects.csv'}: {counts}")
+    return "\n".join(lines)

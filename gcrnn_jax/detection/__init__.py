@@ -1,0 +1,30 @@
+"""Posteriors of clips and frames; their fusion, thresholds and events."""
+
+from gcrnn_jax.detection.events import (
+    decode_events,
+    frame_roll,
+    frame_times,
+    segment_roll,
+)
+from gcrnn_jax.detection.posteriors import PosteriorSet, fuse
+from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.detection.thresholds import (
+    BestThresholds,
+    best_event_thresholds,
+    best_tag_thresholds,
+    cross_fit,
+)
+
+__all__ = [
+    "BestThresholds",
+    "PosteriorSet",
+    "Postprocessing",
+    "best_event_thresholds",
+    "best_tag_thresholds",
+    "cross_fit",
+    "decode_events",
+    "frame_roll",
+    "frame_times",
+    "fuse",
+    "segment_roll",
+]

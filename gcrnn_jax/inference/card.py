@@ -1,0 +1,122 @@
+"""The card of a model: all that predicting needs beside the weights."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from gcrnn_jax.audio.front_end import FrontEnd
+from gcrnn_jax.config import Config
+from gcrnn_jax.data.labels import ClassList
+from gcrnn_jax.data.store import FeatureStore
+from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.errors import ConfigError, DataError
+from gcrnn_jax.training.augment import Scaler
+
+_FORMAT = "gcrnn_jax model 1"
+_READ_FORMATS = (_FORMAT, "gcrnn_jax exported model 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelCard:
+    """What a model was trained as, and how its posteriors are decided.
+
+    Attributes:
+        config: Of the run that trained it.
+        front_end: Of its features.
+        classes: K.
+        scaler: Mean and standard deviation of the training features, [F] each.
+        postprocessing: Its thresholds, and its way from posteriors to events.
+        step: Optimizer steps that it took.
+        averaged: The steps whose weights it is the mean of, if it is.
+    """
+
+    config: Config
+    front_end: FrontEnd
+    classes: ClassList
+    scaler: Scaler
+    postprocessing: Postprocessing
+    step: int = 0
+    averaged: tuple[int, ...] = ()
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the K classes."""
+        return tuple(self.classes.names)
+
+    def __post_init__(self):
+        """Raises ValueError for sizes that do not fit, or what is not finite."""
+        num_bins, num_classes = self.front_end.num_bins, len(self.classes)
+        for name, values in self.scaler._asdict().items():
+            if values.shape != (num_bins,) or not np.isfinite(values).all():
+                raise ValueError(
+                    f"scaler.{name}: expected {num_bins} finite numbers, one a bin of "
+                    f"the front end, got {values.tolist()}"
+                )
+        if not (self.scaler.std > 0).all():
+            raise ValueError(
+                f"scaler.std: expected positive numbers, got {min(self.scaler.std)}"
+            )
+        for name in ("tag_threshold", "event_threshold"):
+            thresholds = getattr(self.postprocessing, name)
+            if isinstance(thresholds, tuple) and len(thresholds) != num_classes:
+                raise ValueError(
+                    f"postprocessing.{name}: expected one for each of the "
+                    f"{num_classes} classes, got {len(thresholds)}"
+                )
+
+    @classmethod
+    def from_run(cls, config: Config, store: FeatureStore) -> "ModelCard":
+        """The card of models that a run trains on the features of a store."""
+        scaler = Scaler(*(np.asarray(x, np.float32) for x in (store.mean, store.std)))
+        return cls(
+            config, store.front_end, store.classes, scaler, config.postprocessing
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The card as JSON, which `from_dict` reads."""
+        ids, names = list(self.classes.ids), list(self.classes.names)
+        card = {
+            "format": _FORMAT,
+            "config": self.config.to_dict(),
+            "front_end": self.front_end.as_dict(),
+            "classes": {"ids": ids, "names": names},
+            "scaler": {n: x.tolist() for n, x in self.scaler._asdict().items()},
+            "hop_s": self.front_end.hop_s,
+            "postprocessing": dataclasses.asdict(self.postprocessing),
+            "step": self.step,
+        }
+        if self.averaged:
+            card["averaged"] = list(self.averaged)
+        return card
+
+    @classmethod
+    def from_dict(cls, card: Any, where: object) -> "ModelCard":
+        """Reads and checks the card of a model.
+
+        Args:
+            card: As JSON gives it.
+            where: The model's path, for messages.
+
+        Raises:
+            DataError: It is no card, lacks a field, or has one of another type, size
+                or range.
+        """
+        if not isinstance(card, Mapping) or card.get("format") not in _READ_FORMATS:
+            raise DataError(f"{where}: its card has not the format {_FORMAT!r}")
+        try:
+            scaler = card["scaler"]
+            return cls(
+                Config.from_dict(card["config"]),
+                FrontEnd.from_dict(card["front_end"]),
+                ClassList(card["classes"]["ids"], card["classes"]["names"]),
+                Scaler(*(np.asarray(scaler[n], np.float32) for n in Scaler._fields)),
+                Postprocessing.from_dict(card["postprocessing"]),
+                int(card.get("step", 0)),
+                tuple(card.get("averaged", ())),
+            )
+        except KeyError as error:
+            raise DataError(f"{where}: its card lacks {error}") from error
+        except (ConfigError, DataError, TypeError, ValueError) as error:
+            raise DataError(f"{where}: its card is wrong: {error}") from error

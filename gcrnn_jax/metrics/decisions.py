@@ -1,0 +1,59 @@
+"""Posteriors of a system on a labelled split -> tags, active frames and events."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.data.store import EventTuple, Split
+from gcrnn_jax.detection.events import decode_events
+from gcrnn_jax.detection.posteriors import PosteriorSet, first_difference
+from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.errors import DataError
+
+
+@dataclasses.dataclass(frozen=True)
+class Decisions:
+    """What a system decides: the tags of every clip and the frames of every event."""
+
+    tags: np.ndarray  # bool [N, K]
+    roll: np.ndarray  # bool [N, T, K]
+
+
+def decide(posteriors: PosteriorSet, postprocessing: Postprocessing) -> Decisions:
+    """Applies thresholds and post-processing to all clips."""
+    return Decisions(
+        postprocessing.tags(posteriors.clip),
+        postprocessing.detect(posteriors.frame, posteriors.clip, posteriors.hop_s),
+    )
+
+
+def reference_events(split: Split) -> dict[str, list[Event]]:
+    """The strong labels of a split, clips without any event included."""
+    events: Mapping[str, Sequence[EventTuple]] = split.events or {}
+    return {
+        clip: [Event(on, off, label) for on, off, label in events.get(clip, ())]
+        for clip in split.clip_ids
+    }
+
+
+def estimated_events(
+    decisions: Decisions, posteriors: PosteriorSet
+) -> dict[str, list[Event]]:
+    """The events of every clip, those without any included."""
+    return {
+        clip: decode_events(roll, posteriors.hop_s, posteriors.class_names)
+        for clip, roll in zip(posteriors.clip_ids, decisions.roll, strict=True)
+    }
+
+
+def check_same_clips(posteriors: PosteriorSet, split: Split) -> None:
+    """Raises DataError unless the posteriors are of a split's clips and classes."""
+    if difference := first_difference(split.clip_ids, posteriors.clip_ids):
+        raise DataError(f"the posteriors are not of split {split.name}: {difference}")
+    if posteriors.class_names != split.class_names:
+        raise DataError(
+            f"the posteriors are of other classes than split {split.name}: "
+            f"{posteriors.class_names}, expected {split.class_names}"
+        )

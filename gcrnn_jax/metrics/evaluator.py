@@ -1,0 +1,177 @@
+"""Systems scored on one split, with thresholds that its labels did not choose."""
+
+import dataclasses
+
+import numpy as np
+
+from gcrnn_jax.data.store import Split
+from gcrnn_jax.detection.events import segment_roll
+from gcrnn_jax.detection.posteriors import PosteriorSet
+from gcrnn_jax.detection.postprocess import Postprocessing, Threshold
+from gcrnn_jax.detection.thresholds import (
+    BestThresholds,
+    best_event_thresholds,
+    best_tag_thresholds,
+    cross_fit,
+)
+from gcrnn_jax.metrics.decisions import (
+    Decisions,
+    check_same_clips,
+    decide,
+    reference_events,
+)
+from gcrnn_jax.metrics.scoring import Scores, score
+
+CHOSEN_HERE = "these clips"  # thresholds that say nothing of other clips
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A line of the table of systems."""
+
+    system: str
+    thresholds: str  # where they come from
+    posteriors: PosteriorSet
+    decisions: Decisions
+    scores: Scores
+    postprocessing: Postprocessing | None  # None: it differs from clip to clip
+    fitted_postprocessing: Postprocessing  # the system's best for other clips
+
+
+class Evaluator:
+    """Scores systems on one split."""
+
+    def __init__(
+        self, split: Split, fit_split: Split | None, *, per_class: bool = True
+    ):
+        """Thresholds come from fit_split, or by cross-fitting where there is none.
+
+        Per_class: one for each class; or one for all.
+        """
+        self.split, self.fit_split, self.per_class = split, fit_split, per_class
+
+    def with_own_thresholds(self, system: str, posteriors: PosteriorSet) -> Row:
+        """With the thresholds that the system has."""
+        own = posteriors.postprocessing
+        name = CHOSEN_HERE if own.chosen_on == self.split.digest else "fixed"
+        return self._row(system, name, posteriors, own)
+
+    def with_fitted_thresholds(
+        self, system: str, posteriors: PosteriorSet, fit: PosteriorSet | None
+    ) -> Row:
+        """With thresholds fitted to the system's posteriors of the fit split.
+
+        Without any, those of each half of the clips are fitted to the other half.
+        """
+        if self.fit_split is not None and fit is not None:
+            fitted = fit_thresholds(fit, self.fit_split, per_class=self.per_class)
+            return self._row(system, self.fit_split.name, posteriors, fitted)
+        if len(self.split) < 2:
+            return self.with_own_thresholds(system, posteriors)
+        options = {"per_class": self.per_class}
+        decisions = decide_cross_fitted(posteriors, self.split, **options)
+        scores = score(decisions, posteriors, self.split)
+        fitted = fit_thresholds(posteriors, self.split, **options)
+        return Row(system, "other half", posteriors, decisions, scores, None, fitted)
+
+    def best_constant(self, posteriors: PosteriorSet) -> Row:
+        """The best answer that is the same for all clips."""
+        decisions = best_constant(self.split, posteriors)
+        silent = dataclasses.replace(posteriors, clip=posteriors.clip * 0)
+        scores = score(decisions, silent, self.split)
+        name, own = "the same for all clips", posteriors.postprocessing
+        return Row(name, "", silent, decisions, scores, None, own)
+
+    def _row(
+        self, system: str, thresholds: str, posteriors: PosteriorSet, by: Postprocessing
+    ) -> Row:
+        decisions = decide(posteriors, by)
+        scores = score(decisions, posteriors, self.split)
+        return Row(system, thresholds, posteriors, decisions, scores, by, by)
+
+
+def fit_thresholds(
+    posteriors: PosteriorSet, split: Split, *, per_class: bool = True
+) -> Postprocessing:
+    """The system's post-processing with the thresholds that fit a split best.
+
+    Never to be scored on the same clips. Event thresholds stay as they are where the
+    split has no strong labels.
+
+    Args:
+        posteriors: Of the split.
+        split: With labels.
+        per_class: False: one threshold for all classes.
+
+    Raises:
+        DataError: The posteriors are of other clips or classes than the split.
+    """
+    check_same_clips(posteriors, split)
+    fitted = _fit(posteriors, split, np.arange(len(split)), per_class)
+    return dataclasses.replace(fitted, chosen_on=split.digest)
+
+
+def decide_cross_fitted(
+    posteriors: PosteriorSet, split: Split, *, per_class: bool = True
+) -> Decisions:
+    """Decides each half of the clips with thresholds fitted to the other half.
+
+    For when one labelled split is all there is: no label has a say in its own score.
+    Arguments and errors are those of `fit_thresholds`.
+    """
+    check_same_clips(posteriors, split)
+    tags = np.zeros(posteriors.clip.shape, bool)
+    roll = np.zeros(posteriors.frame.shape, bool)
+    for fit, apply in cross_fit(len(split), seed=0):  # lists are sorted by class
+        fitted = _fit(posteriors, split, fit, per_class)
+        decisions = decide(_select(posteriors, apply), fitted)
+        tags[apply], roll[apply] = decisions.tags, decisions.roll
+    return Decisions(tags, roll)
+
+
+def best_constant(split: Split, posteriors: PosteriorSet) -> Decisions:
+    """The best answer without listening: the same classes in every frame of all clips.
+
+    Takes the most frequent classes, as many as give the best tagging micro-F1; a
+    score means something by how far it is above this one.
+    """
+    counts = split.weak_label.sum(0)
+    order = np.argsort(-counts, kind="stable")
+    sizes = np.arange(1, len(order) + 1)
+    f1 = 2 * np.cumsum(counts[order]) / (sizes * len(split) + counts.sum())
+    tags = np.zeros((len(split), len(order)), bool)
+    tags[:, order[: f1.argmax() + 1]] = True
+    num_frames = posteriors.frame.shape[1]
+    return Decisions(tags, np.repeat(tags[:, None], num_frames, axis=1))
+
+
+def _fit(
+    posteriors: PosteriorSet, split: Split, clips: np.ndarray, per_class: bool
+) -> Postprocessing:
+    """The thresholds that fit some clips best, whose numbers are int [n]."""
+
+    def threshold(best: BestThresholds) -> Threshold:
+        return tuple(best.per_class.tolist()) if per_class else best.overall
+
+    part = _select(posteriors, clips)
+    best = best_tag_thresholds(part.clip, split.weak_label[clips])
+    base = dataclasses.replace(part.postprocessing, tag_threshold=threshold(best))
+    if split.events is None:
+        return base
+    events = reference_events(split)
+    latest = [event.offset for clip in events.values() for event in clip]
+    num_segments = int(np.ceil(max([part.frame.shape[1] * part.hop_s, *latest])))
+    reference = np.stack(
+        [segment_roll(events[c], num_segments, part.class_names) for c in part.clip_ids]
+    )
+    best = best_event_thresholds(part.frame, part.clip, reference, part.hop_s, base)
+    return dataclasses.replace(base, event_threshold=threshold(best))
+
+
+def _select(posteriors: PosteriorSet, clips: np.ndarray) -> PosteriorSet:
+    return dataclasses.replace(
+        posteriors,
+        clip_ids=tuple(posteriors.clip_ids[i] for i in clips),
+        clip=posteriors.clip[clips],
+        frame=posteriors.frame[clips],
+    )

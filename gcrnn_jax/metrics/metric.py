@@ -1,0 +1,137 @@
+"""What a metric is: named scores of decisions, most of them of counts clip by clip.
+
+One file adds a metric: it holds a subclass of `Metric`, of which an instance is listed
+in `METRICS` of scoring.py. Tables, JSON, intervals, the log of epochs, reports and
+benchmarks loop over that list.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from gcrnn_jax.data.event_lists import EventRow
+from gcrnn_jax.data.store import Split
+from gcrnn_jax.detection.posteriors import PosteriorSet
+from gcrnn_jax.metrics.decisions import Decisions
+from gcrnn_jax.metrics.tables import percent, text_table
+
+MICRO, MACRO = "overall (micro)", "mean of classes"  # rows below those of the classes
+
+
+@dataclass(frozen=True)
+class Column:
+    """One score of a metric.
+
+    Attributes:
+        key: In JSON; no other column has it.
+        heading: In tables.
+        form: "percent" of a ratio, or a "number" with three decimals.
+        role: "headline" scores are in the line that a run prints each epoch, they and
+            "main" ones are logged each epoch and compared between systems, "side" ones
+            have an interval, "detail" ones are in the table of systems alone.
+        is_summed: Whether it is computed from the sums of `Metric.counts`. Others, as
+            those of ranks, are scored on the whole set and not bootstrapped.
+        log_key: In scores.jsonl; "": as `key`.
+    """
+
+    key: str
+    heading: str
+    form: Literal["percent", "number"] = "percent"
+    role: Literal["headline", "main", "side", "detail"] = "side"
+    is_summed: bool = True
+    log_key: str = ""
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether the bootstrap draws clips for it."""
+        return self.is_summed and self.role != "detail"
+
+    @property
+    def is_main(self) -> bool:
+        """Whether it is logged each epoch and compared between systems."""
+        return self.role in ("headline", "main")
+
+    def text(self, value: float) -> str:
+        """A value as the table of systems prints it."""
+        return percent(value) if self.form == "percent" else f"{value:.3f}"
+
+    def short_text(self, value: float, sign: str = "") -> str:
+        """A value beside its interval, with a decimal less in percent."""
+        if self.form == "percent":
+            return f"{100 * value:{sign}.1f}"
+        return f"{value:{sign}.3f}"
+
+
+class Metric:
+    """Scores of decisions on a split; a subclass says what it counts and computes.
+
+    Attributes:
+        name: In JSON.
+        task: "detection" needs strong labels; it is left out where a split has none.
+        columns: Its scores.
+        reference_counts: Those of the counts that do not depend on the system.
+        class_header: Headings of `class_cells`.
+    """
+
+    name: ClassVar[str]
+    task: ClassVar[Literal["tagging", "detection"]]
+    columns: ClassVar[tuple[Column, ...]]
+    reference_counts: ClassVar[tuple[int, ...]] = ()
+    class_header: ClassVar[tuple[str, ...]] = ()
+
+    def counts(
+        self, decisions: Decisions, posteriors: PosteriorSet, split: Split
+    ) -> np.ndarray:
+        """What scores are computed from when summed over clips, int [N, C]."""
+        return np.zeros((len(split), 0), int)
+
+    def scores(self, sums: np.ndarray) -> dict[str, Any]:
+        """The summed columns by key, [...], nan if undefined, from sums [..., C]."""
+        return {}
+
+    def details(
+        self, decisions: Decisions, posteriors: PosteriorSet, split: Split
+    ) -> Any:
+        """All that JSON holds; unless overridden the summed columns by key."""
+        return self.scores(self.counts(decisions, posteriors, split).sum(0))
+
+    def values(self, details: Any) -> dict[str, float]:
+        """Every column by key, from the details."""
+        return {column.key: float(details[column.key]) for column in self.columns}
+
+    def class_cells(self, details: Any) -> dict[str, Sequence[object]]:
+        """A row of cells a class, and those of `MICRO` and `MACRO`; {}: no such table.
+
+        Classes come in the order of the split.
+        """
+        return {}
+
+    def list_details(
+        self, reference: Sequence[EventRow], estimated: Sequence[EventRow]
+    ) -> Any:
+        """The details for lists of any system; None: it does not score lists."""
+        return None
+
+    def list_tables(self, details: Any) -> list[str]:
+        """Texts and tables of `list_details`."""
+        values = self.values(details)
+        header = [column.heading for column in self.columns]
+        cells = [column.text(values[column.key]) for column in self.columns]
+        return [text_table(["", *header], [[self.name, *cells]])]
+
+
+def ratio(count: Any, total: Any) -> Any:
+    """The quotient of two numbers or arrays, nan where the total is 0.
+
+    Example:
+        >>> ratio(1, 4), ratio(1, 0)
+        (0.25, nan)
+    """
+    count, total = np.broadcast_arrays(
+        np.asarray(count, float), np.asarray(total, float)
+    )
+    quotient = np.full(count.shape, np.nan)
+    np.divide(count, total, out=quotient, where=total > 0)
+    return quotient if quotient.ndim else quotient.item()

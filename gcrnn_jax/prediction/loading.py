@@ -1,0 +1,46 @@
+"""Trained and exported models, one or several, loaded for prediction."""
+
+from pathlib import Path
+
+from gcrnn_jax.errors import ConfigError, DataError
+from gcrnn_jax.exporting.exported_model import ExportedModel
+from gcrnn_jax.exporting.stablehlo import is_exported
+from gcrnn_jax.inference.model import TrainedModel
+from gcrnn_jax.prediction.ensemble import Ensemble
+from gcrnn_jax.runs import run
+
+
+def load_model(
+    *paths: str | Path, batch_size: int = 8, with_attention: bool = False
+) -> Ensemble:
+    """Loads a trained model, or several that are fused, for waveforms.
+
+    Args:
+        paths: Each a run's folder (its averaged model, or the newest epoch where there
+            is none yet), an averaged or exported model, or a checkpoint of an epoch.
+        batch_size: Windows to compute at once. It changes speed and memory only.
+        with_attention: Whether to predict attention too, which exported models lack.
+
+    Raises:
+        ConfigError: There is no path, or batch_size < 1.
+        DataError: There is no model at a path, or the models differ in their classes.
+    """
+    if not paths or batch_size < 1:
+        raise ConfigError(
+            "expected models and a batch_size of 1 or more, "
+            f"got {list(paths)}, {batch_size}"
+        )
+    models = tuple(_load_one(Path(path), batch_size) for path in paths)
+    for path, model in zip(paths, models, strict=True):
+        if model.class_names != models[0].class_names:
+            raise DataError(
+                f"{path} has other classes than {paths[0]}: "
+                f"{model.class_names}, expected {models[0].class_names}"
+            )
+    return Ensemble(models, models[0].postprocessing, with_attention)
+
+
+def _load_one(path: Path, batch_size: int) -> TrainedModel | ExportedModel:
+    if is_exported(path):
+        return ExportedModel.load(path, batch_size)
+    return run.load_model(path, batch_size=batch_size)

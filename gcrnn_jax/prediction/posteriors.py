@@ -1,0 +1,83 @@
+"""Posteriors of a recording of any length, on disk, and their mean over systems."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+# The parts of the posteriors of a recording.
+CLIP = 0  # that a class is in the window around a frame
+FRAME = 1  # that a class is active in a frame
+ATTENTION = 2  # weight of a frame in its window, if predicted with attention
+
+_BLOCK_FRAMES = 4096
+
+
+class RecordingPosteriors:
+    """Posteriors of every frame of one recording.
+
+    They lie in a temporary file without a name: memory does not grow with the
+    recording.
+
+    Attributes:
+        class_names: K.
+        hop_s: Seconds a frame.
+        duration_s: Of the recording.
+        num_frames: N, so far.
+        num_parts: P, as appended.
+        peak: [3, K], the maximum of each part over all frames.
+    """
+
+    def __init__(self, class_names: Sequence[str], hop_s: float):
+        self.class_names, self.hop_s = tuple(class_names), hop_s
+        self.duration_s = 0.0
+        self.num_frames = self.num_parts = 0
+        self.peak = np.zeros((3, len(class_names)))
+        self._file = tempfile.TemporaryFile()
+
+    def append(self, values: np.ndarray) -> None:
+        """Adds the next frames, [n, P, K]; the P parts are `CLIP`, `FRAME`, ..."""
+        self.num_parts = parts = values.shape[1]
+        self._file.seek(0, 2)
+        self._file.write(np.ascontiguousarray(values, np.float32).data)
+        self.num_frames += len(values)
+        self.peak[:parts] = np.maximum(self.peak[:parts], values.max(0))
+
+    def read(self, first: int, end: int) -> np.ndarray:
+        """Returns frames [first, end), float32 [n, P, K]."""
+        shape = (-1, self.num_parts, len(self.class_names))
+        row = 4 * shape[1] * shape[2]
+        self._file.seek(row * first)
+        content = self._file.read(row * (end - first))
+        return np.frombuffer(content, np.float32).reshape(shape)
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Yields all frames in blocks, as `read` returns them."""
+        for first in range(0, self.num_frames, _BLOCK_FRAMES):
+            yield self.read(first, first + _BLOCK_FRAMES)
+
+
+def fuse_recording(systems: Sequence[RecordingPosteriors]) -> RecordingPosteriors:
+    """The mean of several systems' posteriors of one recording, on the finest frames.
+
+    A frame takes the posterior of each system's frame that its middle lies in, as in
+    `gcrnn_jax.detection.posteriors.fuse`. Parts that not all have are left out.
+    """
+    if len(systems) == 1:
+        return systems[0]
+    finest = min(systems, key=lambda system: system.hop_s)
+    num_parts = min(system.num_parts for system in systems)
+    fused = RecordingPosteriors(finest.class_names, finest.hop_s)
+    fused.duration_s = finest.duration_s
+    for first in range(0, finest.num_frames, _BLOCK_FRAMES):
+        frames = np.arange(first, min(first + _BLOCK_FRAMES, finest.num_frames))
+        middles = (frames + 0.5) * finest.hop_s
+        blocks = [_frames_at(system, middles)[:, :num_parts] for system in systems]
+        fused.append(np.asarray(np.mean(blocks, axis=0, dtype=np.float64)))
+    return fused
+
+
+def _frames_at(system: RecordingPosteriors, times_s: np.ndarray) -> np.ndarray:
+    """The frames that rising times lie in, [n, P, K]; the last one for later times."""
+    places = np.minimum((times_s / system.hop_s).astype(int), system.num_frames - 1)
+    return system.read(places[0], places[-1] + 1)[places - places[0]]

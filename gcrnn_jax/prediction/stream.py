@@ -1,0 +1,161 @@
+"""Recordings through one model: windows, batches, posteriors of each recording."""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from gcrnn_jax.audio.decode import Rejected
+from gcrnn_jax.audio.frames import stream_log_mel
+from gcrnn_jax.prediction.posteriors import ATTENTION, RecordingPosteriors
+from gcrnn_jax.prediction.windows import cross_fade, cut_windows
+
+if TYPE_CHECKING:  # which bring JAX
+    from gcrnn_jax.exporting.exported_model import ExportedModel
+    from gcrnn_jax.inference.model import TrainedModel
+
+    Model = TrainedModel | ExportedModel
+
+# Rate in Hz -> blocks of a recording's waveform, float [samples]; may raise Rejected.
+OpenWaveform = Callable[[int], Iterable[np.ndarray]]
+
+
+class _Window(NamedTuple):
+    """A window of a recording; without features, the end of the recording."""
+
+    posteriors: RecordingPosteriors  # of its recording, to be filled
+    start: int  # in frames of features
+    features: np.ndarray | None  # [<= W, F]
+    error: Rejected | None = None
+
+
+_Output = tuple[_Window, np.ndarray | None]  # posteriors, [T, P * K]
+
+
+def stream_posteriors(
+    model: "Model",
+    recordings: Iterable[OpenWaveform],
+    *,
+    with_attention: bool = False,
+) -> Iterator[RecordingPosteriors | Rejected]:
+    """Predicts recordings one after the other.
+
+    Windows of several short recordings are computed together; so a recording is read
+    while the windows of those before it are computed.
+
+    Yields:
+        In the order of the recordings; Rejected for one that could not be read. They
+        have the part `ATTENTION` if it is asked for and the model gives it.
+    """
+    windows = (window for one in recordings for window in _windows(model, one))
+    outputs = _predict_windows(model, windows, ATTENTION + with_attention)
+    for posteriors, group in itertools.groupby(outputs, lambda x: x[0].posteriors):
+        yield _join(posteriors, group, model.time_reduction)
+
+
+def _windows(model: "Model", open_waveform: OpenWaveform) -> Iterator[_Window]:
+    posteriors = RecordingPosteriors(model.class_names, model.hop_s)
+    front_end, num_samples, is_too_short = model.front_end, 0, True
+    rate_hz = front_end.sample_rate_hz
+
+    def counted() -> Iterator[np.ndarray]:
+        nonlocal num_samples
+        for block in open_waveform(rate_hz):
+            num_samples += len(block)
+            yield block
+
+    error = None
+    try:
+        frames = stream_log_mel(counted(), front_end)
+        for start, window in cut_windows(
+            frames, front_end.num_frames, model.time_reduction
+        ):
+            if len(window) >= model.min_input_frames:
+                is_too_short = False
+                features = front_end.features_from_log_mel(window)
+                yield _Window(posteriors, start, features)
+        if is_too_short:
+            hops = (model.min_input_frames - 1) * front_end.hop_length
+            raise Rejected(
+                "TOO_SHORT",
+                f"{num_samples} samples at {rate_hz} Hz, "
+                f"expected {front_end.min_length + hops} or more",
+            )
+    except Rejected as rejected:
+        error = rejected
+    posteriors.duration_s = num_samples / rate_hz
+    yield _Window(posteriors, 0, None, error)
+
+
+def _predict_windows(
+    model: "Model", windows: Iterable[_Window], num_parts: int
+) -> Iterator[_Output]:
+    """Adds posteriors; a batch is put together while the devices compute the last."""
+    batches = _batches(windows, model.batch_size)
+    started = ((batch, _start(model, batch)[:num_parts]) for batch in batches)
+    computed = next(started)
+    for following in started:
+        yield from _fetch(*computed, model.time_reduction)
+        computed = following
+    yield from _fetch(*computed, model.time_reduction)
+
+
+def _batches(windows: Iterable[_Window], batch_size: int) -> Iterator[list[_Window]]:
+    """Yields so many windows that have features, with ends between; fewer at last."""
+    batch: list[_Window] = []
+    num_rows = 0
+    for window in windows:
+        batch.append(window)
+        num_rows += window.features is not None
+        if num_rows == batch_size:
+            yield batch
+            batch, num_rows = [], 0
+    yield batch
+
+
+def _start(model: "Model", batch: list[_Window]) -> tuple[Any, ...]:
+    """Sends a batch to the devices, padded to the size that is compiled."""
+    front_end = model.front_end
+    shape = (model.batch_size, front_end.num_frames, front_end.num_bins)
+    features = np.zeros(shape, np.float16)  # the type of the clips in training
+    num_frames = np.full(model.batch_size, front_end.num_frames, np.int32)
+    rows = [window.features for window in batch if window.features is not None]
+    for row, values in enumerate(rows):
+        features[row, : len(values)] = values
+        num_frames[row] = len(values)
+    return tuple(model.predict_batch(features, num_frames)) if rows else ()
+
+
+def _fetch(
+    batch: list[_Window], outputs: tuple[Any, ...], time_reduction: int
+) -> Iterator[_Output]:
+    arrays = [np.asarray(part) for part in outputs if part is not None]
+    rows = zip(*arrays, strict=True)
+    for window in batch:
+        if window.features is None:
+            yield window, None
+            continue
+        num_frames = -(-len(window.features) // time_reduction)
+        clip, *per_frame = next(rows)
+        per_frame = [values[:num_frames] for values in per_frame]
+        clip = np.broadcast_to(clip, per_frame[0].shape)
+        yield window, np.hstack([clip, *per_frame])
+
+
+def _join(
+    posteriors: RecordingPosteriors, outputs: Iterable[_Output], time_reduction: int
+) -> RecordingPosteriors | Rejected:
+    error = None
+
+    def until_end() -> Iterator[tuple[int, np.ndarray]]:
+        nonlocal error
+        for window, values in outputs:
+            if values is None:
+                error = window.error
+            else:
+                yield window.start // time_reduction, values
+
+    for block in cross_fade(until_end()):
+        posteriors.append(block.reshape(len(block), -1, len(posteriors.class_names)))
+    return error or posteriors

@@ -1,0 +1,219 @@
+"""Scores at every position of the page's threshold sliders, for the page to look up.
+
+Two sliders set the tag and the event threshold, of all classes together or of one class
+while the others keep those that the page begins with. Any other setting would need the
+rules in the browser: `at_least_one_tag` and substitutions tie the classes to each
+other, so no sum over classes gives its scores.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from gcrnn_jax.data.store import Split
+from gcrnn_jax.detection.events import segment_roll, segments_of_frames
+from gcrnn_jax.detection.posteriors import PosteriorSet
+from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.detection.thresholds import EVENT_GRID, TAG_GRID
+from gcrnn_jax.metrics.decisions import reference_events
+from gcrnn_jax.metrics.segment import COUNTS, count_segments, error_rate
+from gcrnn_jax.metrics.tagging import Rates, mean_defined, rates, tagging_scores
+
+MAX_POSTERIORS = 6_000_000  # of frames, that events are scored on; a matter of time
+MAX_FIGURES = 500_000  # in a page, which stays one that can be sent
+
+# name -> digits after the point; with two it is in percent
+_TAGS = {"tag F1": 2, "precision": 2, "recall": 2}
+_EVENTS = {"1-s F1": 2, "precision": 2, "recall": 2, "error rate": 3}
+_SHARES = {"substitutions": 3, "deletions": 3, "insertions": 3}
+_MEAN = {"mean of classes": 2}
+FIGURES = {
+    "all": {"tag": _TAGS | _MEAN, "event": _EVENTS | _MEAN | _SHARES},
+    "one": {"tag": _TAGS, "event": _EVENTS},
+}
+
+
+def threshold_tables(
+    posteriors: PosteriorSet, split: Split, postprocessing: Postprocessing
+) -> dict[str, Any]:
+    """Scores a system at all positions of the sliders.
+
+    Args:
+        posteriors: Of the split.
+        split: With weak labels; without events there are no figures of events.
+        postprocessing: Whose thresholds the page begins with.
+
+    Returns:
+        Plain values. "values" are the thresholds along each slider, "start" those of
+        each class at the beginning, which are one more position, the last.
+        "tag" and "event" hold whole numbers, the printed FIGURES without their point,
+        None where there is none: "all" [T][figures] and [T][E][figures], "one"
+        [K][T][figures] and [K][T][E][figures] for T and E positions; T of events is 1
+        where tags do not matter to them. "points" [K][T] are (precision, recall) of a
+        class by its tag threshold alone.
+    """
+    names, clip = split.class_names, posteriors.clip
+    step = grid_step(len(names))
+    values = {"tag": TAG_GRID[step - 1 :: step]}
+    if split.events is not None:
+        values["event"] = EVENT_GRID[step - 1 :: step]
+    rules = _positions(postprocessing, "tag", values["tag"])
+    together = np.stack([rule.tags(clip) for rule in rules])
+    alone = np.stack([_tags_alone(clip, postprocessing, rule) for rule in rules])
+    above = np.stack([clip > np.asarray(rule.tag_threshold) for rule in rules])
+
+    totals, ones, points = (
+        [tagging_scores(split.weak_label, tags, None, names) for tags in positions]
+        for positions in (together, alone, above)
+    )
+    tables = {
+        "values": values,
+        "start": {kind: _thresholds(postprocessing, kind, names) for kind in values},
+        "figures": FIGURES,
+        "tag": {
+            "all": [[*_rates(s.micro), _printed(s.macro_f1, 2)] for s in totals],
+            "one": [[_rates(s.per_class[name].rates) for s in ones] for name in names],
+        },
+        "points": [[s.per_class[name].rates[:2] for s in points] for name in names],
+    }
+    if split.events is not None:
+        rules = _positions(postprocessing, "event", values["event"])
+        tables["event"] = _event_figures(posteriors, split, rules, together, alone)
+    return tables
+
+
+def grid_step(num_classes: int) -> int:
+    """The sliders have every so manyth threshold of the grids, for the page's size."""
+    figures = num_classes * len(TAG_GRID) * len(EVENT_GRID) * len(_EVENTS)
+    return min(len(EVENT_GRID), math.ceil(math.sqrt(figures / MAX_FIGURES)))
+
+
+def sample_clips(num_clips: int, posteriors_a_clip: int) -> np.ndarray:
+    """The clips that events are scored on, ascending: all, or a fixed random part."""
+    count = min(num_clips, max(1, MAX_POSTERIORS // posteriors_a_clip))
+    return np.sort(np.random.default_rng(0).permutation(num_clips)[:count])
+
+
+def _positions(
+    start: Postprocessing, kind: str, values: Sequence[float]
+) -> list[Postprocessing]:
+    """With each of the values for all classes, and as it is."""
+    changes: list[Any] = [{f"{kind}_threshold": value} for value in values]
+    return [*(dataclasses.replace(start, **change) for change in changes), start]
+
+
+def _thresholds(rule: Postprocessing, kind: str, names: Sequence[str]) -> list[float]:
+    return np.broadcast_to(getattr(rule, f"{kind}_threshold"), len(names)).tolist()
+
+
+def _tags_alone(
+    clip: np.ndarray, start: Postprocessing, moved: Postprocessing
+) -> np.ndarray:
+    """Tags [N, K] of each class when it alone has the moved threshold."""
+    if not start.at_least_one_tag:
+        return moved.tags(clip)
+    tags = []
+    for k in range(clip.shape[1]):
+        mixed = _thresholds(start, "tag", clip[0])
+        mixed[k] = _thresholds(moved, "tag", clip[0])[k]
+        tags.append(dataclasses.replace(start, tag_threshold=mixed).tags(clip)[:, k])
+    return np.stack(tags, axis=1)
+
+
+def _event_figures(
+    posteriors: PosteriorSet,
+    split: Split,
+    rules: Sequence[Postprocessing],  # one an event position
+    together: np.ndarray,  # bool [tag positions, N, K]
+    alone: np.ndarray,  # the same
+) -> dict[str, list]:
+    clips = sample_clips(len(split), posteriors.frame[0].size)
+    reference = _reference_segments(posteriors, split, clips)
+    together, alone = together[:, clips], alone[:, clips]
+    if not rules[0].gated:
+        together, alone = np.ones_like(together[:1]), np.ones_like(alone[:1])
+    every: list[list] = [[] for _ in together]
+    one: list[list[list]] = [[[] for _ in alone] for _ in split.class_names]
+    for rule in rules:
+        # A class without its tag loses all of its frames before the rules on runs, so
+        # segments can be computed once for all tags.
+        roll = rule.detect_tagged(posteriors.frame[clips], np.True_, posteriors.hop_s)
+        segments = segments_of_frames(roll, posteriors.hop_s, reference.shape[1])
+        totals = _total_counts(together, segments, reference)
+        counts = _class_counts(together, segments, reference)
+        for t, (total, classes) in enumerate(zip(totals, counts, strict=True)):
+            every[t].append(_total_figures(total, [rates(*c).f1 for c in classes]))
+        for t, classes in enumerate(_class_counts(alone, segments, reference)):
+            for k, (hits, estimated, num_reference) in enumerate(classes):
+                values = rates(hits, estimated, num_reference)
+                errors = estimated + num_reference - 2 * hits
+                rate = _printed(_ratio(errors, num_reference), 3)
+                one[k][t].append([*_rates(values), rate])
+    return {"all": every, "one": one}
+
+
+def _reference_segments(
+    posteriors: PosteriorSet, split: Split, clips: np.ndarray
+) -> np.ndarray:
+    """Which seconds each class is active in, bool [n, S, K]."""
+    every = reference_events(split)
+    events = [every[split.clip_ids[n]] for n in clips]
+    seconds = round(posteriors.frame.shape[1] * posteriors.hop_s, 6)
+    latest = max([seconds, *(e.offset for of_clip in events for e in of_clip)])
+    return np.stack(
+        [segment_roll(e, math.ceil(latest), split.class_names) for e in events]
+    )
+
+
+def _class_counts(
+    tags: np.ndarray, segments: np.ndarray, reference: np.ndarray
+) -> list[list[tuple[int, int, int]]]:
+    """Hits, estimated and reference of every class at all tag positions."""
+    by_clip = (segments & reference).sum(1), segments.sum(1)  # [n, K]
+    sums = [np.einsum("tnk,nk->tk", tags, counts, dtype=int) for counts in by_clip]
+    sums.append(np.broadcast_to(reference.sum((0, 1)), sums[0].shape))
+    return np.stack(sums, axis=-1).tolist()
+
+
+def _total_counts(
+    tags: np.ndarray, segments: np.ndarray, reference: np.ndarray
+) -> Iterator[dict[str, int]]:
+    """Counts of all classes together at all tag positions, by the names in COUNTS."""
+    num_clips, length, num_classes = reference.shape
+    by_clip, changed = np.zeros((num_clips, len(COUNTS)), int), np.ones(num_clips, bool)
+    for t, now in enumerate(tags):
+        if t:  # clips whose tags stay need not be counted again
+            changed = (now != tags[t - 1]).any(1)
+        estimated = segments[changed] & now[changed, None]
+        both = [a.reshape(-1, num_classes) for a in (reference[changed], estimated)]
+        by_clip[changed] = count_segments(*both).reshape(-1, length, len(COUNTS)).sum(1)
+        yield dict(zip(COUNTS, by_clip.sum(0).tolist(), strict=True))
+
+
+def _total_figures(counts: dict[str, int], class_f1: list[float]) -> list[int | None]:
+    shares = [_ratio(counts[letter], counts["Nref"]) for letter in "SDI"]
+    return [
+        *_rates(rates(counts["Ntp"], counts["Nsys"], counts["Nref"])),
+        _printed(error_rate(counts), 3),
+        _printed(mean_defined(class_f1), 2),
+        *(_printed(share, 3) for share in shares),
+    ]
+
+
+def _ratio(count: int, total: int) -> float:
+    return count / total if total else math.nan
+
+
+def _rates(values: Rates) -> list[int | None]:
+    """F1, precision and recall as they are printed."""
+    return [_printed(v, 2) for v in (values.f1, values.precision, values.recall)]
+
+
+def _printed(value: float, digits: int) -> int | None:
+    """The digits that tables print, in percent if there are two after the point."""
+    if math.isnan(value):
+        return None
+    return int(f"{100 * value if digits == 2 else value:.{digits}f}".replace(".", ""))

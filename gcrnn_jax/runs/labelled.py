@@ -1,0 +1,83 @@
+"""Posteriors beside the split that holds the labels of their clips."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from gcrnn_jax.config import Config
+from gcrnn_jax.data.store import FeatureStore, Split
+from gcrnn_jax.detection.posteriors import PosteriorSet
+from gcrnn_jax.errors import DataError
+from gcrnn_jax.inference import TrainedModel
+from gcrnn_jax.runs.run import load_model, open_store
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledPosteriors:
+    """Posteriors and the split that holds the labels of their clips.
+
+    Attributes:
+        posteriors: Of all clips of the split.
+        split: With their labels.
+        store: That the split is of.
+        model: That predicted them; None: they are those of a file.
+        config: Of the data; None: not known.
+    """
+
+    posteriors: PosteriorSet
+    split: Split
+    store: FeatureStore
+    model: TrainedModel | None = None
+    config: Config | None = None
+
+
+def predict_splits(
+    path: Path,
+    names: Sequence[str | None],
+    *,
+    store: Path | None = None,
+    root: Path | None = None,
+) -> list[LabelledPosteriors]:
+    """Posteriors of a model on splits of its own data, or of others.
+
+    Args:
+        path: Of a model, or a run's folder.
+        names: Of the splits; None: the one that is reported.
+        store: Features of other data, made by the model's front end.
+        root: Recordings of other data; None: the data that the model was trained on.
+
+    Raises:
+        ConfigError: A split is not there.
+        DataError: The features are not such as the model was trained on.
+    """
+    model = load_model(path)
+    config = model.card.config
+    if root is not None:
+        data = dataclasses.replace(
+            config.data, root=str(root), store="", held_out_fraction=0.0
+        )
+        config = dataclasses.replace(config, data=data)
+    features = open_store(config) if store is None else FeatureStore.open(store)
+    model.check_features(features)
+    splits = [features.find_split(name) for name in names]
+    return [
+        LabelledPosteriors(model.predict(split), split, features, model, config)
+        for split in splits
+    ]
+
+
+def load_labelled(path: Path, store: FeatureStore) -> LabelledPosteriors:
+    """Posteriors of a file, and the split of a store that they are of.
+
+    Raises:
+        DataError: The file cannot be read, or its clips are those of no split.
+    """
+    posteriors = PosteriorSet.load(path)
+    for split in store.splits.values():
+        if split.clip_ids == posteriors.clip_ids:
+            return LabelledPosteriors(posteriors, split, store)
+    raise DataError(
+        f"{path}: its {len(posteriors.clip_ids)} clips, {posteriors.clip_ids[0]!r} "
+        f"first, are those of no split of {store.path}, which has "
+        + ", ".join(f"{name} ({len(one)})" for name, one in store.splits.items())
+    )

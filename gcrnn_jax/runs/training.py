@@ -1,0 +1,116 @@
+"""A run trained to its last epoch, from where an earlier start left it."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from absl import logging
+from jax.sharding import Mesh
+
+from gcrnn_jax.data.loader import training_batches
+from gcrnn_jax.data.store import FeatureStore
+from gcrnn_jax.inference.card import ModelCard
+from gcrnn_jax.runs.run import Run
+from gcrnn_jax.training import device_cache, parallel
+from gcrnn_jax.training.checkpoints import Checkpoints
+from gcrnn_jax.training.loop import train
+from gcrnn_jax.training.state import TrainState, TrainStep, initial_state
+
+
+def train_run(
+    run: Run,
+    store: FeatureStore,
+    mesh: Mesh,
+    on_epoch: Callable[[int, TrainState], str | None],
+) -> bool:
+    """Trains a run to its last epoch.
+
+    Args:
+        run: Whose folder gets checkpoints and logs.
+        store: Its features.
+        mesh: The devices.
+        on_epoch: Called with (epoch, state) after each; what it returns is printed.
+
+    Returns:
+        False if there was nothing left to do.
+
+    Raises:
+        DivergedError: A loss or gradient was not finite.
+        PreemptedError: SIGTERM came; the state is saved.
+        StorageError: The disk is full or fails.
+    """
+    card = ModelCard.from_run(run.config, store)
+    checkpoints = Checkpoints(run.models, run.states, card.to_dict())
+    try:
+        step = make_train_step(run, card, store)
+        start = _first_state(run, card, step)
+        state = checkpoints.restore(start, mesh) or parallel.put_state(start, mesh)
+        done, total = int(state.step), run.config.training.num_steps
+        if done >= total:
+            return False
+        if done and jax.process_index() == 0:
+            print(f"continuing {run.folder} after step {done} of {total}")
+        _train(run, store, mesh, step, state, checkpoints, on_epoch)
+    finally:
+        checkpoints.close()
+    return True
+
+
+def make_train_step(run: Run, card: ModelCard, store: FeatureStore) -> TrainStep:
+    """The training step that a run's configuration describes."""
+    config, split = run.config, store.splits["training"]
+    if missing := np.array(split.class_names)[~split.weak_label.any(0)].tolist():
+        logging.warning("no training clip of %s: never learnt", ", ".join(missing))
+    axis_name = parallel.AXIS if config.parallel.sync_batch_norm else None
+    return TrainStep(
+        config.model.clone(num_classes=len(card.classes), axis_name=axis_name),
+        config.optimizer.make(config.training.num_steps),
+        config.augmentation,
+        card.scaler,
+        functools.partial(config.loss, class_shares=split.weak_label.mean(0)),
+        config.seed,
+        config.training.weight_average,
+    )
+
+
+def _first_state(run: Run, card: ModelCard, step: TrainStep) -> TrainState:
+    state = initial_state(
+        step.model,
+        step.optimizer,
+        num_frames=card.front_end.num_frames,
+        num_bins=card.front_end.num_bins,
+        seed=run.config.seed,
+        average=run.config.training.weight_average > 0,
+    )
+    if jax.process_index() == 0:
+        count = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+        print(f"{step.model.kind}: {count:,} parameters", flush=True)
+    return state
+
+
+def _train(run, store, mesh, train_step: TrainStep, state, checkpoints, on_epoch):
+    config, split = run.config, store.splits["training"]
+    step: Callable = train_step
+    cache, fraction = None, config.parallel.device_cache_fraction
+    if device_cache.fits_on_devices(split, mesh, fraction):
+        cache = device_cache.put_split(split, mesh)
+        step = device_cache.gather_on_device(step)
+    batches = training_batches(
+        split if cache is None else None,
+        config.sampling.make_sampler(split.weak_label, config.seed),
+        start_step=int(state.step),
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+    )
+    train(
+        state,
+        parallel.data_parallel(step, mesh, shared=cache, donate=True),
+        batches,
+        mesh=mesh,
+        checkpoints=checkpoints,
+        log_path=run.losses,
+        length=config.training,
+        batch_size=config.sampling.batch_size,
+        on_epoch=on_epoch,
+    )

@@ -1,0 +1,87 @@
+"""Where the thresholds of a row come from."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gcrnn_jax.detection.posteriors import PosteriorSet
+from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.metrics.evaluator import CHOSEN_HERE, Evaluator
+
+NAMES = ("Car", "Bus")
+RULES = Postprocessing(0.5, 0.5, 0.0, 0.0, False, False, 1.0, 0.0)
+
+
+class Labels:
+    """Clips with a tag where `posteriors_of` is over 0.2."""
+
+    class_names, events = NAMES, None
+
+    def __init__(self, name, num_clips):
+        self.name, self.digest = name, f"hash of {name}"
+        self.clip_ids = tuple(f"{name} {n}" for n in range(num_clips))
+        self.weak_label = np.arange(num_clips)[:, None] % 2 == np.arange(2)
+
+    def __len__(self):
+        return len(self.clip_ids)
+
+
+def posteriors_of(split):
+    clip = np.where(split.weak_label, 0.3, 0.1).astype(np.float32)
+    frame = np.repeat(clip[:, None], 3, axis=1)
+    return PosteriorSet(split.clip_ids, NAMES, 1.0, clip, frame, RULES)
+
+
+@pytest.fixture
+def splits():
+    return Labels("testing", 8), Labels("validation", 6)
+
+
+def test_own_thresholds_are_called_what_they_are(splits):
+    split, _ = splits
+    posteriors = posteriors_of(split)
+    evaluator = Evaluator(split, None)
+    row = evaluator.with_own_thresholds("mine", posteriors)
+    assert (row.thresholds, row.scores.tagging.micro.f1) == ("fixed", 0.0)
+    assert row.postprocessing is row.fitted_postprocessing is RULES
+    chosen = replace(posteriors, postprocessing=replace(RULES, chosen_on=split.digest))
+    assert evaluator.with_own_thresholds("mine", chosen).thresholds == CHOSEN_HERE
+
+
+def test_thresholds_are_fitted_to_the_fit_split(splits):
+    split, fit_split = splits
+    fit = posteriors_of(fit_split)
+    row = Evaluator(split, fit_split).with_fitted_thresholds(
+        "mine", posteriors_of(split), fit
+    )
+    assert (row.thresholds, row.scores.tagging.micro.f1) == ("validation", 1.0)
+    assert row.postprocessing is row.fitted_postprocessing
+    assert row.fitted_postprocessing.chosen_on == fit_split.digest
+    assert len(row.fitted_postprocessing.tag_threshold) == 2
+    one = Evaluator(split, fit_split, per_class=False)
+    row = one.with_fitted_thresholds("mine", posteriors_of(split), fit)
+    assert isinstance(row.postprocessing.tag_threshold, float)
+
+
+def test_without_a_fit_split_each_half_has_the_thresholds_of_the_other(splits):
+    split, fit_split = splits
+    for evaluator in (Evaluator(split, None), Evaluator(split, fit_split)):
+        row = evaluator.with_fitted_thresholds("mine", posteriors_of(split), None)
+        assert (row.thresholds, row.postprocessing) == ("other half", None)
+        assert row.scores.tagging.micro.f1 == 1.0
+        assert row.fitted_postprocessing.chosen_on == split.digest
+
+
+def test_one_clip_has_no_halves():
+    split = Labels("testing", 1)
+    row = Evaluator(split, None).with_fitted_thresholds(
+        "mine", posteriors_of(split), None
+    )
+    assert row.thresholds == "fixed"
+
+
+def test_the_best_constant_has_no_posteriors_and_no_thresholds(splits):
+    row = Evaluator(splits[0], None).best_constant(posteriors_of(splits[0]))
+    assert row.decisions.tags.all() and not row.posteriors.clip.any()
+    assert (row.thresholds, row.postprocessing) == ("", None)

@@ -1,0 +1,82 @@
+"""One tiny network with random weights for all tests, waveforms, recordings."""
+
+import json
+import os
+
+import jax
+import numpy as np
+import pytest
+import soundfile
+
+from configs import sed
+from gcrnn_jax import system
+from gcrnn_jax.audio.front_end import FrontEnd
+from gcrnn_jax.predict import load_model
+from gcrnn_jax.training.checkpoints import Model, save_model
+
+NAMES = ("Car", "Bus", "Train")
+SMALL = {"blocks": (1, 1, 1, 1), "filters": 4, "last_filters": 8, "rnn_units": 4}
+BATCH_SIZE = 4  # the one shape that is compiled
+
+
+def save_random(path, seed=0, model=None):
+    """Writes a small network whose random weights are large enough to matter."""
+    config = json.loads(sed.get_config().to_json())
+    fields = {**config["model"], **SMALL, "time_pooling": (2, 1, 1, 1)}
+    config["model"] = model or fields
+    front_end = FrontEnd(**config["front_end"])
+    bins, network = front_end.num_bins, system.make_model(config["model"], 3)
+    features = np.zeros((1, front_end.num_frames, bins), np.float32)
+    shapes = jax.eval_shape(network.init, jax.random.key(0), features)
+    random = np.random.default_rng(seed)
+    params = jax.tree.map(
+        lambda x: random.normal(0, 0.5, x.shape).astype(np.float32), shapes["params"]
+    )
+    statistics = jax.tree.map(
+        lambda x: np.ones(x.shape, np.float32), shapes.get("batch_stats", {})
+    )
+    card = {
+        "format": "gcrnn_jax model 1",
+        "config": config,
+        "front_end": front_end.as_dict(),
+        "classes": {"ids": ["/m/1", "/m/2", "/m/3"], "names": list(NAMES)},
+        "scaler": {"mean": [-8.0] * bins, "std": [4.0] * bins},
+        "hop_s": front_end.hop_s,
+        "postprocessing": {**config["postprocessing"], "at_least_one_tag": True},
+    }
+    save_model(path, Model(card, {"params": params, "batch_stats": statistics}))
+    return path
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory):
+    """The folder of a run: a checkpoint of an epoch, and another, averaged model."""
+    folder = tmp_path_factory.mktemp("model") / "run"
+    save_random(folder / "checkpoints/2", seed=1)
+    save_random(folder / "averaged")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ensemble(run):
+    """Of the averaged model alone, compiled once."""
+    return load_model(run, batch_size=BATCH_SIZE, with_attention=True)
+
+
+def sounds(seconds, seed=0):
+    """Noise whose loudness and colour change every few tenths of a second."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    while sum(map(len, parts)) < seconds * 16000:
+        noise = rng.standard_normal(rng.integers(2000, 12000))
+        kernel = rng.standard_normal(8) * 10 ** rng.uniform(-3, -1)
+        parts.append(np.convolve(noise, kernel, mode="same"))
+    return np.concatenate(parts)[: round(seconds * 16000)].astype(np.float32)
+
+
+def write(path, seconds=1.0, seed=0, rate=16000):
+    """Writes a recording of noise in the format that the path ends in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = 0.1 * np.random.default_rng(seed).standard_normal(round(rate * seconds))
+    kind = path.suffix[1:].upper()
+    soundfile.write(os.fsencode(path), noise, rate, format=kind)

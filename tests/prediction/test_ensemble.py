@@ -1,0 +1,351 @@
+import dataclasses
+import json
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+import soundfile
+from gcrnn_jax.exporting.exportable import exportable
+
+from gcrnn_jax import system
+from gcrnn_jax.audio.decode import Rejected, stream_waveform
+from gcrnn_jax.audio.front_end import FrontEnd
+from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.errors import ConfigError, DataError
+from gcrnn_jax.exporting import stablehlo
+from gcrnn_jax.predict import load_model
+from gcrnn_jax.prediction import ensemble as ensemble_module
+from gcrnn_jax.prediction import formats, model
+from gcrnn_jax.prediction.ensemble import Ensemble
+from gcrnn_jax.prediction.posteriors import CLIP, FRAME, RecordingPosteriors
+from gcrnn_jax.prediction.recordings import Recording
+from gcrnn_jax.prediction.stream import stream_posteriors
+from gcrnn_jax.training import checkpoints
+from gcrnn_jax.training.augment import standardize
+from tests.prediction.conftest import NAMES, save_random, sounds
+
+HOP_S = 0.0415
+
+
+def blocks_of(waveform, size):
+    return lambda _: (waveform[i : i + size] for i in range(0, len(waveform), size))
+
+
+def frames_of(one):
+    return np.concatenate(list(one.blocks()))[:, FRAME]
+
+
+@pytest.mark.parametrize("seconds", [0.1, 3.0, 9.99])
+def test_a_short_recording_has_the_posteriors_of_one_clip(run, ensemble, seconds):
+    waveform, front_end = sounds(seconds), ensemble.models[0].front_end
+    prediction = ensemble.predict(waveform, 16000)
+
+    card, variables = checkpoints.load_model(run)
+    network = system.make_model(card["config"]["model"], 3)
+    padded = np.zeros((1, 240, 64), np.float16)
+    features = front_end(waveform)
+    padded[0, : len(features)] = features
+    scaler = system.make_scaler(card["scaler"]["mean"], card["scaler"]["std"])
+    scaled, mask = standardize(padded, np.array([len(features)]), scaler)
+    expected = jax.jit(network.apply)(variables, scaled, mask)
+    num_frames = -(-len(features) // 2)
+    assert prediction.frame.shape == (num_frames, 3) and prediction.hop_s == 2 * HOP_S
+    np.testing.assert_allclose(
+        prediction.frame, expected.frame[0, :num_frames], atol=1e-5
+    )
+    np.testing.assert_allclose(prediction.clip, expected.clip[0], atol=1e-5)
+    assert prediction.clip.dtype == np.float32
+    assert prediction.frame.std() > 0.01  # or any answer would do
+
+
+def test_results_do_not_depend_on_blocks_or_batches(run, ensemble):
+    waveform = sounds(33.3)
+    (whole,) = ensemble.posteriors([blocks_of(waveform, 10**9)])
+    assert whole.num_frames == 401 and whole.duration_s == pytest.approx(33.3)
+    for system_, size in ((ensemble, 777), (load_model(run, batch_size=8), 50001)):
+        (other,) = system_.posteriors([blocks_of(waveform, size)])
+        np.testing.assert_allclose(frames_of(other), frames_of(whole), atol=1e-5)
+        np.testing.assert_allclose(other.peak[CLIP], whole.peak[CLIP], atol=1e-5)
+
+
+def test_recordings_that_share_batches_do_not_touch_each_other(ensemble):
+    waveforms = [sounds(s, seed=i) for i, s in enumerate((2, 25, 0.5, 11, 4, 13))]
+    together = list(ensemble.posteriors([blocks_of(w, 30000) for w in waveforms]))
+    for waveform, one in zip(waveforms, together, strict=True):
+        (alone,) = ensemble.posteriors([blocks_of(waveform, 30000)])
+        np.testing.assert_allclose(frames_of(one), frames_of(alone), atol=1e-5)
+        assert one.duration_s == alone.duration_s == len(waveform) / 16000
+
+
+def test_a_recording_that_breaks_off_leaves_the_others(ensemble):
+    def broken(_):
+        yield sounds(14)
+        raise Rejected("CORRUPT", "after 14 s")
+
+    waveform = sounds(12)
+    good, short = blocks_of(waveform, 30000), blocks_of(waveform[:1000], 30000)
+    found = list(ensemble.posteriors([broken, good, short, broken, good]))
+    codes = [getattr(one, "code", None) for one in found]
+    assert codes == ["CORRUPT", None, "TOO_SHORT", "CORRUPT", None]
+    assert found[2].detail == "1000 samples at 16000 Hz, expected 1024 or more"
+    (alone,) = ensemble.posteriors([good])
+    for one in (found[1], found[4]):
+        np.testing.assert_allclose(frames_of(one), frames_of(alone), atol=1e-5)
+
+
+def loudness_model(front_end=None, *, reduction=1, min_input_frames=1):
+    """A model whose posteriors are those of each frame alone: how loud it is."""
+    front_end = front_end or FrontEnd()
+
+    def predict_batch(features, num_frames):
+        loud = 1 / (1 + np.exp(-(features.astype(float).mean(-1) + 6)))
+        loud = loud.reshape(len(loud), -1, reduction).max(-1)[..., None]
+        return np.ones((len(features), 3)), loud * [1.0, 0.5, 0.0], None
+
+    decide = Postprocessing(
+        tag_threshold=0.5,
+        event_threshold=0.3,
+        gap_s=0.1,
+        min_event_s=0.1,
+        gated=True,
+        at_least_one_tag=False,
+    )
+    return SimpleNamespace(
+        front_end=front_end,
+        class_names=NAMES,
+        hop_s=front_end.hop_s * reduction,
+        time_reduction=reduction,
+        postprocessing=decide,
+        content_hash="loud",
+        batch_size=4,
+        min_input_frames=min_input_frames,
+        predict_batch=predict_batch,
+    )
+
+
+def loudness_ensemble(*models):
+    models = models or (loudness_model(),)
+    return Ensemble(models, models[0].postprocessing)
+
+
+@pytest.mark.parametrize("reduction", [1, 2, 4])
+def test_windows_leave_no_seams(reduction):
+    waveform = sounds(47.7)
+    ensemble = loudness_ensemble(loudness_model(reduction=reduction))
+    (one,) = ensemble.posteriors([blocks_of(waveform, 20000)])
+    features = FrontEnd().log_mel(waveform).astype(np.float16)
+    features = features[: len(features) // reduction * reduction]
+    expected = ensemble.models[0].predict_batch(features[None], None)[1][0]
+    found = frames_of(one)[: len(expected)]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_an_event_across_seams_is_one_event():
+    waveform = 1e-4 * np.random.default_rng(0).standard_normal(60 * 16000)
+    waveform[4 * 16000 : 41 * 16000] *= 1000
+    found = loudness_ensemble().predict(waveform, 16000)
+    (event,) = [one.event for one in found.events if one.event.event_label == "Car"]
+    assert abs(event.onset - 4) < 2 * HOP_S and abs(event.offset - 41) < 2 * HOP_S
+
+
+def test_rates_and_channels_of_a_waveform_are_the_users_affair():
+    loud = 0.3 * np.random.default_rng(0).standard_normal(44100 * 3)
+    waveform = np.concatenate([np.zeros(44100 * 4), loud])
+    stereo = np.stack([waveform, waveform], axis=1)
+    found = loudness_ensemble().predict(stereo, 44100)
+    assert found.tags[0].event == Event(0.0, 7.0, "Car")
+    event = found.events[0].event
+    assert event.event_label == "Car" and abs(event.onset - 4) < 2 * HOP_S
+    mono = loudness_ensemble().predict(waveform.astype(np.float32), 44100)
+    np.testing.assert_allclose(found.frame, mono.frame, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "waveform", [np.zeros(16000, np.int16), np.zeros((2, 3, 16000)), np.float64(0.5)]
+)
+def test_what_is_no_waveform_is_refused(waveform):
+    with pytest.raises(ValueError, match="floats \\[samples\\]"):
+        loudness_ensemble().predict(waveform, 16000)
+
+
+@pytest.mark.parametrize("rate", [float("nan"), 0, -16000, "16000", None])
+def test_what_is_no_rate_is_refused(rate):
+    with pytest.raises(ValueError, match="rate_hz must be a positive number"):
+        loudness_ensemble().predict(np.zeros(16000), rate)
+
+
+def test_a_waveform_is_heard_in_blocks(monkeypatch):
+    stereo = np.stack([sounds(12), sounds(12, 1)], axis=1)
+    whole = loudness_ensemble().predict(stereo, 22050)
+    monkeypatch.setattr(ensemble_module, "_BLOCK_LENGTH", 997)
+    blocks = loudness_ensemble().predict(stereo, np.int64(22050))
+    np.testing.assert_allclose(blocks.frame, whole.frame, atol=1e-6)
+    assert blocks.events == whole.events
+
+
+def test_a_waveform_with_nothing_to_hear_is_refused():
+    with pytest.raises(DataError, match="TOO_SHORT: 0 samples"):
+        loudness_ensemble().predict(np.zeros(0), 16000)
+    with pytest.raises(ValueError, match="no channel"):
+        loudness_ensemble().predict(np.zeros((16000, 0)), 16000)
+    with pytest.raises(DataError, match="not finite at sample 7000"):
+        loudness_ensemble().predict(np.where(np.arange(16000) < 7000, 0, 1e300), 16000)
+    with pytest.raises(DataError, match="TOO_SHORT: 1000 samples"):
+        loudness_ensemble().predict(np.zeros(1000), 16000)
+    with pytest.raises(DataError, match="not finite"):
+        loudness_ensemble().predict(np.full(16000, np.nan), 16000)
+
+
+def test_several_models_are_fused_on_the_finest_frames():
+    coarse = loudness_model(reduction=2)
+    fine = loudness_model(FrontEnd(kind="mfcc"))
+    waveform = sounds(21)
+    both = loudness_ensemble(coarse, fine).predict(waveform, 16000)
+    one, two = (loudness_ensemble(m).predict(waveform, 16000) for m in (coarse, fine))
+    assert both.hop_s == two.hop_s == HOP_S
+    places = np.minimum(np.arange(len(two.frame)) // 2, len(one.frame) - 1)
+    mean = (one.frame[places] + two.frame) / 2
+    np.testing.assert_allclose(both.frame, mean, atol=1e-5)
+    assert both.clip.dtype == np.float32
+
+
+def test_a_recording_that_one_model_rejects_is_rejected():
+    models = loudness_model(), loudness_model(min_input_frames=30)
+    with pytest.raises(DataError, match="TOO_SHORT: 16000 samples"):
+        loudness_ensemble(*models).predict(sounds(1), 16000)
+
+
+def test_models_of_other_classes_are_not_fused(monkeypatch):
+    def load(path, batch_size):
+        names = NAMES if path == Path("here") else ("Car", "Tram", "Train")
+        return SimpleNamespace(class_names=names, postprocessing=None)
+
+    monkeypatch.setattr(model, "load_model", load)
+    with pytest.raises(DataError, match="elsewhere has other classes.*'Tram'.*'Bus'"):
+        load_model("here", "elsewhere")
+
+
+def test_a_place_without_a_model_is_named(run):
+    with pytest.raises(DataError, match="holds no model"):
+        load_model(run / "nothing")
+
+
+def test_thresholds_can_be_chosen(ensemble):
+    chosen = ensemble.with_thresholds(event_threshold=0.9)
+    assert chosen.postprocessing.event_threshold == 0.9
+    assert chosen.postprocessing.gap_s == ensemble.postprocessing.gap_s
+    assert chosen.content_hash != ensemble.content_hash
+    with pytest.raises(ConfigError, match="event_threshold"):
+        ensemble.with_thresholds(event_threshold=1.5)
+
+
+def test_a_content_hash_tells_models_apart(run, ensemble):
+    again, other = load_model(run / "averaged"), load_model(run / "checkpoints/2")
+    assert again.content_hash == ensemble.content_hash != other.content_hash
+
+
+def test_files_have_the_posteriors_of_their_waveforms(ensemble, tmp_path):
+    waveform = sounds(23)
+    soundfile.write(tmp_path / "a.wav", waveform, 16000, subtype="FLOAT")
+    model = ensemble.models[0]
+    read = partial(stream_waveform, tmp_path / "a.wav")
+    (one,) = stream_posteriors(model, [read])
+    assert isinstance(one, RecordingPosteriors) and one.num_parts == 2
+    (expected,) = ensemble.posteriors([blocks_of(waveform, 10**9)])
+    np.testing.assert_allclose(frames_of(one), frames_of(expected), atol=1e-6)
+
+
+def test_a_picture_of_hours_is_drawn_in_few_columns(monkeypatch, tmp_path):
+    drawn = {}
+
+    def draw(features, names, posteriors, hop_s, events, **options):
+        drawn.update(features=features, posteriors=posteriors, hop_s=hop_s, **options)
+        drawn["events"] = events
+
+    monkeypatch.setattr(formats, "draw", draw)
+    monkeypatch.setattr(formats, "picture_png", lambda figure: b"png")
+    monkeypatch.setattr(formats, "MAX_COLUMNS", 50)
+    waveform, ensemble = sounds(30), loudness_ensemble()
+    soundfile.write(tmp_path / "a.wav", waveform, 16000, subtype="FLOAT")
+    recording = Recording("a", str(tmp_path / "a.wav"))
+    (posteriors,) = ensemble.posteriors([blocks_of(waveform, 20000)])
+    record = formats.Record("a", 30.0, {}, [], [[1.0, 2.0, "Car", 0.5]])
+    output = formats.Output(recording, record, ensemble, posteriors)
+    assert formats.picture(output) == [b"png"]
+    frames = FrontEnd().log_mel(waveform)
+    assert len(frames) == 722 and drawn["feature_hop_s"] == pytest.approx(15 * HOP_S)
+    assert drawn["hop_s"] == pytest.approx(15 * HOP_S)
+    means = frames[:720].reshape(48, 15, 64).mean(1)
+    np.testing.assert_allclose(drawn["features"][:48], means, atol=1e-5)
+    np.testing.assert_allclose(drawn["features"][48], frames[720:].mean(0), atol=1e-5)
+    greatest = frames_of(posteriors)[:720].reshape(48, 15, 3).max(1)
+    np.testing.assert_allclose(drawn["posteriors"][:48], greatest, atol=1e-6)
+    assert drawn["attention"] is None and drawn["title"] == "a"
+    assert drawn["events"] == [Event(1.0, 2.0, "Car")]
+
+
+def test_attention_is_there_if_asked_for(ensemble):
+    without = dataclasses.replace(ensemble, with_attention=False)
+    short, long = (ensemble.predict(sounds(n), 16000) for n in (9.9, 25))
+    expected = without.predict(sounds(9.9), 16000)
+    np.testing.assert_allclose(short.frame, expected.frame, atol=1e-6)
+    assert short.attention.shape == short.frame.shape
+    # of one window: the clip is the mean of its frames, weighted by attention
+    share = short.attention / short.attention.sum(0)
+    np.testing.assert_allclose((share * short.frame).sum(0), short.clip, atol=1e-5)
+    assert long.attention.shape == long.frame.shape and (long.attention > 0).all()
+    assert expected.attention is None
+    models = (
+        *ensemble.models,
+        loudness_model(),
+    )  # which gives none, like an exported one
+    fused = dataclasses.replace(ensemble, models=models)
+    assert fused.predict(sounds(9.9), 16000).attention is None
+
+
+def test_a_program_that_knows_no_padding_gets_none():
+    def program(features):  # a padded frame would change all posteriors of its row
+        mean = features.mean((1, 2))[:, None]
+        return mean * [1, 2], features[:, ::2].mean(2)[..., None] * [1, 2] + mean[
+            ..., None
+        ]
+
+    features = np.random.default_rng(0).random((3, 10, 4))
+    features[1, 7:] = 0
+    clip, frame = model.predict_rows(program, features, np.array([10, 7, 10]))
+    for row, num_frames in enumerate((10, 7, 10)):
+        alone = program(features[row : row + 1, :num_frames])
+        np.testing.assert_allclose(clip[row], alone[0][0])
+        kept = -(-num_frames // 2)
+        np.testing.assert_allclose(frame[row, :kept], alone[1][0])
+        assert not frame[row, kept:].any()
+
+
+def test_an_exported_model_predicts_what_its_original_does(tmp_path):
+    fields = {"network": "mlp", "hidden": [6]}
+    original = save_random(tmp_path / "mlp", model=fields)
+    trained = exportable(checkpoints.load_model(original))
+    output = tmp_path / "exported"
+    output.mkdir()
+    (output / "model.stablehlo").write_bytes(stablehlo.program_of_features(trained))
+    added = {"frame_hop_s": trained.frame_hop_s, "min_frames": 1}
+    card = {**trained.card, "format": "gcrnn_jax exported model 1", "exported": added}
+    (output / "card.json").write_text(json.dumps(card))
+    exported, expected = (load_model(p, batch_size=4) for p in (output, original))
+    assert exported.content_hash != expected.content_hash
+    for seconds in (3.3, 27.0):
+        one, other = (e.predict(sounds(seconds), 16000) for e in (exported, expected))
+        assert one.hop_s == pytest.approx(other.hop_s) and other.frame.std() > 0.01
+        np.testing.assert_allclose(one.frame, other.frame, atol=1e-5)
+        np.testing.assert_allclose(one.clip, other.clip, atol=1e-5)
+
+
+def test_a_recording_of_too_few_frames_is_too_short():
+    ensemble = loudness_ensemble(loudness_model(min_input_frames=2))
+    with pytest.raises(DataError, match="TOO_SHORT: 1500 samples.*expected 1688"):
+        ensemble.predict(sounds(1)[:1500], 16000)
+    assert len(ensemble.predict(sounds(1)[:1688], 16000).frame) == 2

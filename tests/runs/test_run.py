@@ -1,0 +1,365 @@
+"""The folder of a run: what it was begun with, and what version 0.1 left in one."""
+
+import dataclasses
+import json
+import shutil
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+
+from configs import few_clips, laptop, sed
+from gcrnn_jax.config import Config, Fusion
+from gcrnn_jax.data.sampling import Sampling
+from gcrnn_jax.data.store import FeatureStore
+from gcrnn_jax.detection.posteriors import PosteriorSet
+from gcrnn_jax.errors import ConfigError, DataError
+from gcrnn_jax.inference import ModelCard, TrainedModel
+from gcrnn_jax.runs import Run, load_model, open_store, train_run
+from gcrnn_jax.runs.training import make_train_step
+from gcrnn_jax.training import device_cache, parallel
+from gcrnn_jax.training.checkpoints import read_model, saved_steps, write_model
+from tests.conftest import GOLDENS
+
+
+def make_run(folder, module=sed, **changes):
+    sections = module.get_config().to_dict()
+    for name, fields in changes.items():
+        sections[name].update(fields)
+    return Run(folder, Config.from_dict(sections))
+
+
+class Clips(list):
+    """As much of a split as is compared."""
+
+    content_hash = "d"
+
+
+def store(num_clips=3, labels="abc", mean=(0.5, 1.5), name="Car", data="all"):
+    """As much of a feature store as identifies its training clips."""
+    files = ("clip_ids.json", "num_frames.npy", "weak_label.npy")
+    return SimpleNamespace(
+        content_hash=data,
+        splits={"training": Clips(range(num_clips))},
+        card={
+            "files": {
+                f"training/{file}": {"sha256": sha256}
+                for file, sha256 in zip(files, labels, strict=True)
+            },
+            "classes": {"ids": ["/m/1"], "names": [name]},
+            "scaler": {"mean": list(mean), "std": [1.0, 2.0]},
+        },
+    )
+
+
+def test_a_configuration_is_read_as_it_was_written(tmp_path):
+    run = make_run(tmp_path)
+    run.check_config()  # nothing is there yet
+    run.write_config()
+    assert Run.open(tmp_path) == run
+    run.check_config()
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value"),
+    [
+        ("model", "filters", 8),
+        ("sampling", "class_size_thresholds", (1,)),
+        ("data", "soundscapes", (1, 1, 1)),
+        ("data", "held_out_fraction", 0.1),
+        ("training", "steps_per_epoch", 7),
+        ("training", "weight_average", 0.9),
+        ("parallel", "sync_batch_norm", False),
+    ],
+)
+def test_what_makes_another_run_is_refused_and_named(tmp_path, section, field, value):
+    make_run(tmp_path).write_config()
+    other = make_run(tmp_path, **{section: {field: value}})
+    with pytest.raises(ConfigError, match=rf"\n  {section}\.{field}: .* -> "):
+        other.check_config()
+
+
+def test_a_run_may_be_prolonged_and_its_data_moved(tmp_path):
+    make_run(tmp_path).write_config()
+    make_run(
+        tmp_path,
+        training={"num_epochs": 100},
+        fusion={"first_epoch": 90, "last_epoch": 100},
+        data={"root": "elsewhere", "store": "there", "num_workers": 0},
+        parallel={"cpu_devices": 2, "device_cache_fraction": 0.1},
+        postprocessing={"gap_s": 0.1},
+        thresholds={"per_class": False},
+    ).check_config()
+
+
+def test_a_run_whose_rate_falls_to_its_end_cannot_be_prolonged(tmp_path):
+    make_run(tmp_path, few_clips).write_config()
+    other = make_run(tmp_path, few_clips, training={"num_epochs": 100})
+    with pytest.raises(ConfigError, match=r"num_epochs: 30 -> 100 \(a cosine schedule"):
+        other.check_config()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", "\0", None])
+def test_a_damaged_configuration_is_named(tmp_path, content):
+    if content is not None:
+        (tmp_path / "config.json").write_text(content)
+        with pytest.raises(DataError, match=r"config\.json: "):
+            make_run(tmp_path).check_config()
+    with pytest.raises(DataError, match=r"config\.json: "):
+        Run.open(tmp_path)
+
+
+def test_a_configuration_that_is_wrong_is_an_error_of_the_data(tmp_path):
+    make_run(tmp_path).write_config()
+    path = tmp_path / "config.json"
+    path.write_text(path.read_text().replace('"filters"', '"filtres"'))
+    with pytest.raises(DataError, match=r"config\.json: model\.filtres: .* filters\?"):
+        Run.open(tmp_path)
+
+
+def test_the_data_that_a_run_was_begun_with_stay_known(tmp_path, caplog):
+    """Other scored clips are other data, with which a run may go on."""
+    run = make_run(tmp_path)
+    run.write_data(store(data="first"))
+    run.write_data(store(data="second"))
+    with caplog.at_level("WARNING", logger="absl"):
+        run.check_data(store(data="second"))
+    assert not caplog.records
+    content = json.loads((tmp_path / "data.json").read_text())
+    assert content["data_sha256"] == "first"
+
+
+def test_the_same_clips_are_accepted_and_others_refused(tmp_path, caplog):
+    run = make_run(tmp_path)
+    run.write_data(store())
+    run.write_data(store(num_clips=9))  # the first stays
+    run.check_data(store())
+    rounding = np.add((0.5, 1.5), 1e-4)
+    with caplog.at_level("WARNING", logger="absl"):
+        run.check_data(store())
+        assert not caplog.records
+        run.check_data(store(mean=rounding.tolist()))
+    assert "computed on another processor" in caplog.text
+    for other in (
+        store(num_clips=4),
+        store(labels="abd"),
+        store(mean=(0.5, 1.6)),
+        store(mean=(0.5, 1.5, 2.5)),
+        store(name="Bus"),
+    ):
+        with pytest.raises(DataError, match="3 clips then"):
+            run.check_data(other)
+
+
+def test_posteriors_of_other_clips_lie_elsewhere(tmp_path):
+    run = make_run(tmp_path)
+    split = SimpleNamespace(name="testing", content_hash="0123456789")
+    path = tmp_path / "posteriors" / "testing-01234567" / "epoch-3.npz"
+    assert run.posteriors(split, 3) == path
+    assert run.results(split) == tmp_path / "results" / "testing"
+
+
+# A run that version 0.1 trained for an epoch of two steps, and its features.
+
+
+@pytest.fixture
+def old_folder(tmp_path):
+    return shutil.copytree(GOLDENS / "run_0_1", tmp_path / "run")
+
+
+def open_old(folder, **changes):
+    run = Run.open(folder)
+    training = dataclasses.replace(run.config.training, **changes)
+    run = Run(folder, dataclasses.replace(run.config, training=training))
+    return run, FeatureStore.open(folder / "store")
+
+
+def one_device():
+    return parallel.make_mesh(jax.devices()[:1])
+
+
+def logged(folder):
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def assert_equal_posteriors(one, other):
+    assert one.clip_ids == other.clip_ids and one.class_names == other.class_names
+    np.testing.assert_allclose(one.clip, other.clip, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(one.frame, other.frame, rtol=1e-5, atol=1e-6)
+
+
+def test_a_run_of_version_0_1_is_read(old_folder):
+    run, features = open_old(old_folder)
+    run.check_config()
+    run.check_data(features)
+    assert run.config.fusion == Fusion(1, 2, 1)
+    assert saved_steps(run.models) == saved_steps(run.states) == [2]
+    model = load_model(old_folder)
+    assert model.card.averaged == (2,)  # the averaged one stands for the run
+    assert model.front_end == features.front_end
+    model.check_features(features)
+    assert np.shape(model.postprocessing.tag_threshold) == (17,)
+    assert model.postprocessing.require_clip_tag is True
+
+
+def test_what_version_0_1_predicted_is_predicted(old_folder):
+    run, features = open_old(old_folder)
+    split = features.splits["testing"]
+    before = PosteriorSet.load(run.posteriors(split, 1))
+    card, variables = run.load_epoch(1)
+    assert card.step == 2 and card.postprocessing == run.config.postprocessing
+    assert_equal_posteriors(TrainedModel.create(card, variables).predict(split), before)
+    # read where they lie, computed where they do not
+    model = TrainedModel.create(card, None)
+    [again] = run.predict_epochs([1], split, model)
+    np.testing.assert_array_equal(again.clip, before.clip)
+    assert again.postprocessing == run.config.postprocessing
+    run.posteriors(split, 1).write_bytes(b"damaged")
+    [again] = run.predict_epochs([1], split, model)
+    assert_equal_posteriors(again, before)
+    np.testing.assert_array_equal(
+        PosteriorSet.load(run.posteriors(split, 1)).clip, again.clip
+    )
+
+
+def test_a_run_of_version_0_1_goes_on_as_it_would_have_then(old_folder):
+    """The figures are of another processor: to the bit they are equal on one."""
+    run, features = open_old(old_folder, num_epochs=2)
+    run.check_config()
+    states = []
+    assert train_run(run, features, one_device(), lambda *args: states.append(args))
+    expected = (old_folder / "continued.jsonl").read_text().splitlines()
+    for line, other in zip(logged(old_folder), map(json.loads, expected), strict=True):
+        assert line["step"] == other["step"]
+        for name in ("loss", "grad_norm"):
+            np.testing.assert_allclose(line[name], other[name], rtol=1e-5)
+    card, variables = run.load_epoch(2)
+    before = PosteriorSet.load(old_folder / "continued_testing.npz")
+    split = features.splits["testing"]
+    assert_equal_posteriors(TrainedModel.create(card, variables).predict(split), before)
+    [(epoch, state)] = states
+    assert epoch == 2 and state.average is None
+    # nothing is left to do
+    assert not train_run(run, features, one_device(), lambda *args: states.append(args))
+    assert len(states) == 1 and len(logged(old_folder)) == 4
+
+
+def test_the_models_of_a_run_are_averaged_and_the_average_stands_for_it(old_folder):
+    run, _ = open_old(old_folder)
+    shutil.rmtree(run.averaged)
+    assert load_model(old_folder).card.averaged == ()
+    card, variables = run.load_epoch(1)
+    one = jax.tree.map(lambda x: x + 1, variables)
+    write_model(run.models / "4", {**card.to_dict(), "step": 4}, one)
+    run = open_old(old_folder, num_epochs=2)[0]
+    averaged = run.average(TrainedModel.create(card, None))
+    model = load_model(old_folder)
+    assert model.card.averaged == averaged.card.averaged == (2, 4)
+    for mean, first in zip(
+        *map(jax.tree.leaves, (model.variables, variables)), strict=True
+    ):
+        np.testing.assert_allclose(mean, first + 0.5, rtol=1e-5)
+    assert load_model(run.models / "2").card.averaged == ()
+
+
+def test_a_run_without_averaged_weights_is_its_newest_epoch(old_folder):
+    shutil.rmtree(old_folder / "averaged")
+    shutil.copytree(old_folder / "checkpoints/2", old_folder / "checkpoints/10")
+    card, variables = read_model(old_folder / "checkpoints/2")
+    write_model(old_folder / "checkpoints/10", {**card, "step": 10}, variables)
+    assert load_model(old_folder).card.step == 10
+
+
+def test_an_epoch_that_there_is_not_names_those_that_there_are(old_folder):
+    run, _ = open_old(old_folder)
+    with pytest.raises(DataError, match=r"has no epoch 2; it has \[1\]"):
+        run.load_epoch(2)
+
+
+def test_a_folder_without_a_model_is_named(tmp_path):
+    with pytest.raises(DataError, match=f"{tmp_path} holds no model"):
+        load_model(tmp_path)
+
+
+def test_a_run_averages_weights_where_it_is_asked_to(old_folder, tmp_path):
+    sections = Run.open(old_folder).config.to_dict()
+    sections["training"] |= {"weight_average": 0.5}
+    folder = tmp_path / "averaging"
+    run, states = Run(folder, Config.from_dict(sections)), []
+    folder.mkdir()
+    features = FeatureStore.open(old_folder / "store")
+    train_run(run, features, one_device(), lambda *args: states.append(args))
+    [(_, state)] = states
+    _, variables = run.load_epoch(1)
+    saved, mean, last = map(
+        jax.tree.leaves, (variables["params"], state.average, state.params)
+    )
+    for one, other in zip(saved, mean, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert any(np.any(one != other) for one, other in zip(mean, last, strict=True))
+
+
+def test_a_run_whose_clips_the_devices_hold_is_the_same(
+    old_folder, tmp_path, monkeypatch
+):
+    run, features = open_old(old_folder)
+    logs, caches = [], []
+    put_split = device_cache.put_split
+    monkeypatch.setattr(
+        device_cache, "put_split", lambda *a: caches.append(put_split(*a)) or caches[0]
+    )
+    for fits in (False, True):
+        monkeypatch.setattr(
+            device_cache, "fits_on_devices", lambda split, mesh, part, f=fits: f
+        )
+        folder = tmp_path / str(fits)
+        folder.mkdir()
+        one = Run(folder, run.config)
+        assert train_run(one, features, parallel.make_mesh(), lambda epoch, state: None)
+        logs.append((folder / "metrics.jsonl").read_text())
+        assert len(caches) == fits
+    assert logs[0] == logs[1] and logs[0].count("\n") == 2
+
+
+def test_the_seed_and_the_shares_of_classes_come_from_the_run(
+    old_folder, tmp_path, monkeypatch
+):
+    """The seed draws batches too, and rare classes weigh more."""
+    run, features = open_old(old_folder)
+    run = Run(tmp_path, dataclasses.replace(run.config, seed=9))
+    seeds, make_sampler = [], Sampling.make_sampler
+
+    def record(self, weak_label, seed):
+        seeds.append(seed)
+        return make_sampler(self, weak_label, seed)
+
+    monkeypatch.setattr(Sampling, "make_sampler", record)
+    train_run(run, features, one_device(), lambda epoch, state: None)
+    assert seeds == [9]
+    step = make_train_step(run, ModelCard.from_run(run.config, features), features)
+    assert step.seed == 9
+    shares = step.loss.keywords["class_shares"]
+    np.testing.assert_array_equal(
+        shares, features.splits["training"].weak_label.mean(0)
+    )
+
+
+def test_features_are_made_as_the_configuration_says(tmp_path):
+    config = make_run(
+        tmp_path,
+        laptop,
+        data={
+            "soundscapes": (3, 1, 1),
+            "store": str(tmp_path / "store"),
+            "held_out_fraction": 0.4,
+            "num_workers": 0,
+        },
+        front_end={"hop_length": 4000, "window_length": 4096, "num_mels": 16},
+        model={"frequency_pooling": (2, 2, 1, 1)},
+    ).config
+    made = open_store(config)
+    sizes = {name: len(split) for name, split in made.splits.items()}
+    assert sum(sizes.values()) == 5 and sizes["held_out"] == 1
+    assert made.front_end == config.front_end

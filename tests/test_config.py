@@ -1,0 +1,375 @@
+"""Configurations: every mistake is named; what version 0.1 wrote is read."""
+
+import dataclasses
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from configs import best, few_clips, mlp, sed, window_cnn
+from gcrnn_jax.config import (
+    Config,
+    Fusion,
+    find_config,
+    flags_with_todays_names,
+    flatten,
+    load_config,
+    with_todays_names,
+)
+from gcrnn_jax.errors import ConfigError
+
+NAMES = sorted(path.stem for path in Path("configs").glob("[a-z]*.py"))
+# As version 0.1 wrote it into its runs and cards.
+OLD = Path(__file__).parent / "goldens" / "run_0_1" / "config.json"
+
+
+def values(module=sed, **changes):
+    """The sections of a file of configs/, with changes such as model={"filters": 8}."""
+    sections = module.get_config().to_dict()
+    for name, fields in changes.items():
+        sections[name].update(fields)
+    return sections
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value"),
+    [
+        ("front_end", "kind", "mel"),
+        ("front_end", "window_length", 1024.0),
+        ("model", "kind", "crnn"),
+        ("model", "clip_pooling", "max"),
+        ("model", "attention_over", "frames"),
+        ("model", "attention_reads", "clip"),
+        ("model", "gru_gate", "step"),
+        ("model", "gru_candidates", ("step",)),
+        ("model", "ungated_activation", "gelu"),
+        ("model", "dtype", "float8"),
+        ("model", "time_pooling", (1, 1)),
+        ("model", "time_pooling", (1, 0, 1, 1)),
+        ("model", "filters", 0),
+        ("model", "blocks", ()),
+        ("model", "heads", 3),
+        ("loss", "clip_weight", -1.0),
+        ("loss", "frame_attention", 1),
+        ("optimizer", "kind", "lion"),
+        ("optimizer", "momentum", 1.0),
+        ("optimizer", "schedule", "linear"),
+        ("optimizer", "learning_rate", float("inf")),
+        ("optimizer", "learning_rate", -1.0),
+        ("optimizer", "warmup_steps", -1),
+        ("data", "held_out_fraction", 1.5),
+        ("data", "max_bad_fraction", 1.5),
+        ("data", "soundscapes", (10, 10)),
+        ("data", "soundscapes", (10, 10, 0)),
+        ("data", "num_workers", -2),
+        ("augmentation", "added_fraction", 1.5),
+        ("augmentation", "filter_points", 1),
+        ("augmentation", "mixup_alpha", -1.0),
+        ("augmentation", "cutout", 3),
+        ("postprocessing", "tag_threshold", 3.0),
+        ("postprocessing", "hysteresis", -0.1),
+        ("thresholds", "per_class", "yes"),
+        ("fusion", "first_epoch", 0),
+        ("fusion", "last_epoch", 19),
+        ("fusion", "every", 0),
+        ("sampling", "batch_size", 0),
+        ("sampling", "class_size_thresholds", (0, 2)),
+        ("sampling", "class_size_thresholds", (5, 5)),
+        ("training", "num_epochs", 0),
+        ("training", "steps_per_epoch", 0),
+        ("training", "weight_average", 1.0),
+        ("parallel", "device_cache_fraction", -0.5),
+        ("parallel", "cpu_devices", -1),
+    ],
+)
+def test_a_field_that_fits_nothing_is_named(section, field, value):
+    with pytest.raises(ConfigError, match=f"{section}.*{field}"):
+        Config.from_dict(values(**{section: {field: value}}))
+
+
+@pytest.mark.parametrize("seed", [-1, 1.0, True, "1", None])
+def test_a_seed_that_is_none_is_named(seed):
+    with pytest.raises(ConfigError, match=f"seed: expected 0 or more, got {seed!r}"):
+        Config.from_dict({**values(), "seed": seed})
+
+
+def test_epochs_to_fuse_that_the_run_has_not_are_named():
+    wrong = values(fusion={"first_epoch": 90, "last_epoch": 100})
+    with pytest.raises(ConfigError, match="fusion: the run has 80 epochs, none .* 90:"):
+        Config.from_dict(wrong)
+
+
+@pytest.mark.parametrize("name", ["model", "seed", "fusion"])
+def test_a_section_that_is_missing_is_named(name):
+    sections = values()
+    del sections[name]
+    with pytest.raises(ConfigError, match=f"^{name}: expected a section, got None"):
+        Config.from_dict(sections)
+    if name != "seed":
+        with pytest.raises(ConfigError, match=f"^{name}: expected a section, got 3"):
+            Config.from_dict({**values(), name: 3})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"trainin": {}}, "config.trainin: unknown field; did you mean training?"),
+        (
+            {"model": values()["model"] | {"filter": 8}},
+            "model.filter: unknown field; did you mean filters?",
+        ),
+        (
+            {"optimizer": values()["optimizer"] | {"lr": 0.1}},
+            "optimizer.lr: unknown field; known: kind, learning_rate, schedule",
+        ),
+        (
+            {"front_end": values()["front_end"] | {"hop": 512}},
+            "front_end.hop: unknown field; did you mean hop_length?",
+        ),
+    ],
+)
+def test_an_unknown_name_comes_with_the_nearest(changes, message):
+    with pytest.raises(ConfigError) as error:
+        Config.from_dict({**values(), **changes})
+    assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_configuration_is_written_as_it_is_read(name):
+    config = load_config(name)
+    written = config.to_dict()
+    assert Config.from_dict(written) == config
+    assert Config.from_dict(json.loads(json.dumps(written))) == config
+    fields = flatten(load_values(name))
+    again = flatten(json.loads(json.dumps(written)))
+    again.pop("postprocessing.chosen_on", None)  # of thresholds found on a split
+    assert again == json.loads(json.dumps(fields))
+
+
+def load_values(name):
+    return importlib.import_module(f"configs.{name}").get_config().to_dict()
+
+
+# What version 0.1 does not know, and what it knew under another name.
+OLD_NAMES = {
+    "data.held_out": ("data.held_out_fraction", 0.25),
+    "model.network": ("model.kind", "gated_crnn"),
+    "model.gated": ("model.gated_convolution", False),
+    "model.pooling": ("model.clip_pooling", "mean"),
+    "sampling.size_steps": ("sampling.class_size_thresholds", (3, 7)),
+    "loss.clip": ("loss.clip_weight", 0.5),
+    "loss.frame": ("loss.frame_weight", 0.7),
+    "loss.attended": ("loss.frame_attention", True),
+    "loss.rarity_power": ("loss.class_balance_power", 0.3),
+    "parallel.resident_fraction": ("parallel.device_cache_fraction", 0.25),
+    "postprocessing.gated": ("postprocessing.require_clip_tag", False),
+}
+
+
+def field(config, name):
+    section, field = name.split(".")
+    if name == "model.kind":
+        return config.model.kind
+    return getattr(getattr(config, section), field)
+
+
+def test_the_whole_configuration_of_a_run_of_version_0_1_is_read():
+    old = json.loads(OLD.read_text())
+    assert {name for name in flatten(old) if name in OLD_NAMES} == set(OLD_NAMES)
+    config = Config.from_dict(old)
+    for name, (new, _) in OLD_NAMES.items():
+        before = flatten(old)[name]
+        now = field(config, new)
+        assert now == (tuple(before) if isinstance(before, list) else before)
+    assert config.fusion == Fusion(1, 2, 1)
+    assert config.training.weight_average == 0
+    assert config.data.num_workers == 1
+    assert config.model.filters == 2 and config.seed == 0
+    assert Config.from_dict(config.to_dict()) == config
+
+
+@pytest.mark.parametrize("name", OLD_NAMES)
+def test_every_old_name_of_a_whole_configuration_is_read(name):
+    new, value = OLD_NAMES[name]
+    section, old = name.split(".")
+    sections = json.loads(OLD.read_text())
+    assert old in sections[section]
+    sections[section][old] = value
+    assert field(Config.from_dict(sections), new) == value
+
+
+@pytest.mark.parametrize("name", OLD_NAMES)
+def test_a_file_of_ones_own_that_sets_an_old_name_beside_todays_is_read(name):
+    new, value = OLD_NAMES[name]
+    section, old = name.split(".")
+    assert field(Config.from_dict(values(**{section: {old: value}})), new) == value
+
+
+@pytest.mark.parametrize("name", OLD_NAMES)
+def test_an_old_name_is_a_flag_still(name):
+    new, value = OLD_NAMES[name]
+    for dashes in ("-", "--"):
+        flags = [f"{dashes}config.{name}={value}", "--workdir=x"]
+        assert flags_with_todays_names(flags) == [
+            f"--config.{new}={value}",
+            "--workdir=x",
+        ]
+    flags = flags_with_todays_names([f"--config.{name}", "v"])
+    assert flags == [f"--config.{new}", "v"]
+
+
+def test_all_workers_had_the_number_none_in_version_0_1():
+    sections = json.loads(OLD.read_text())
+    sections["data"]["num_workers"] = 0
+    assert Config.from_dict(sections).data.num_workers == -1
+    assert Config.from_dict(values(data={"num_workers": 0})).data.num_workers == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "epochs"),
+    [
+        ("20:80:10", [20, 30, 40, 50, 60, 70, 80]),
+        ("20:75:10", [20, 30, 40, 50, 60, 70]),
+        ("78:90", [78, 79, 80]),
+        ("4", [4]),
+        (4, [4]),
+    ],
+)
+def test_epochs_of_version_0_1_are_first_to_last_and_no_further_than_the_run(
+    text, epochs
+):
+    assert Fusion.parse(text).epochs(80) == epochs
+    sections = values()
+    sections["fusion"] = {"epochs": text}
+    fusion = Config.from_dict(sections).fusion
+    assert fusion.epochs(80) == epochs
+    flags = flags_with_todays_names([f"--config.fusion.epochs={text}"])
+    assert flags == [
+        f"--config.fusion.first_epoch={fusion.first_epoch}",
+        f"--config.fusion.last_epoch={fusion.last_epoch}",
+        f"--config.fusion.every={fusion.every}",
+    ]
+    assert Fusion.parse(str(fusion)) == fusion
+
+
+@pytest.mark.parametrize("text", ["all", "", "0:3", "5:4", "1:2:0", "1:2:3:4", "1:x"])
+def test_epochs_in_another_form_are_refused(text):
+    with pytest.raises(ConfigError, match="epochs: expected .first:last:every."):
+        Fusion.parse(text)
+
+
+def test_a_file_that_sets_old_epochs_beside_todays_is_read():
+    config = Config.from_dict(values(fusion={"epochs": "2:10:4"}))
+    assert config.fusion == Fusion(2, 10, 4)
+
+
+def test_the_values_that_are_read_stay_as_they_were():
+    sections = values(loss={"clip": 0.5})
+    before = json.dumps(sections)
+    assert with_todays_names(sections)["loss"]["clip_weight"] == 0.5
+    assert json.dumps(sections) == before
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value"),
+    [
+        ("model", "time_pooling", (16, 16, 1, 1)),
+        ("model", "frequency_pooling", (8, 8, 2, 1)),
+        ("model", "last_frequency_pooling", 8),
+        ("model", "batch_norm_momentum", 1.0),
+        ("augmentation", "max_shift_bins", 65),
+        ("augmentation", "max_time_mask_frames", 241),
+        ("augmentation", "max_frequency_mask_bins", 65),
+        ("sampling", "batch_size", 45),
+    ],
+)
+def test_what_does_not_fit_clips_or_devices_is_named(section, field, value):
+    config = Config.from_dict(values(**{section: {field: value}}))
+    with pytest.raises(ConfigError, match=f"{section}.*{field}"):
+        config.check_shapes(4)
+
+
+def test_what_fits_is_accepted_to_the_last_frame_and_bin():
+    largest = {
+        "max_shift_bins": 64,
+        "max_time_mask_frames": 240,
+        "max_frequency_mask_bins": 64,
+    }
+    Config.from_dict(values(augmentation=largest)).check_shapes(4)
+
+
+@pytest.mark.parametrize(
+    ("front_end", "field", "value"),
+    [
+        ({"kind": "mfcc"}, "filter_db", 6.0),
+        ({"kind": "mfcc"}, "max_shift_bins", 1),
+        ({"power": 2.0}, "added_fraction", 0.5),
+    ],
+)
+def test_augmentation_of_magnitudes_is_for_log_mel_of_power_1(front_end, field, value):
+    wrong = values(front_end=front_end, augmentation={field: value})
+    with pytest.raises(ConfigError, match=rf"augmentation: {field} {value} is for"):
+        Config.from_dict(wrong).check_shapes(4)
+    Config.from_dict(values(front_end=front_end)).check_shapes(4)
+
+
+def test_a_configuration_is_loaded_by_name_by_path_and_with_changes(tmp_path):
+    assert load_config("sed") == Config.from_dict(values())
+    assert load_config("configs/best.py") == Config.from_dict(values(best))
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from configs import mlp\n\n"
+        "def get_config():\n"
+        "    config = mlp.get_config()\n"
+        "    config.training.num_epochs = 250\n"
+        "    return config\n"
+    )
+    expected = values(mlp, training={"num_epochs": 250}, model={"hidden": (7,)})
+    changes = {"model.hidden": [7], "seed": 4}
+    assert load_config(path, **changes) == Config.from_dict({**expected, "seed": 4})
+    with pytest.raises(ConfigError, match=r"model.hiden: unknown .* mean hidden\?"):
+        load_config("mlp", **{"model.hiden": [7]})
+
+
+def test_a_name_that_there_is_not_names_those_that_there_are(tmp_path, monkeypatch):
+    with pytest.raises(ConfigError, match=r"no file sad, .*: at, .*few_clips, .*"):
+        find_config("sad")
+    with pytest.raises(ConfigError, match="no file elsewhere/sed.py"):
+        find_config("elsewhere/sed.py")
+    packaged = find_config("sed")
+    monkeypatch.chdir(tmp_path)
+    assert find_config("configs/sed.py") == packaged
+    assert find_config("few_clips").name == "few_clips.py"
+    own = tmp_path / "configs" / "sed.py"
+    own.parent.mkdir()
+    own.write_text("")
+    assert find_config("configs/sed.py") == Path("configs/sed.py")  # one's own
+    assert find_config("sed") == packaged
+
+
+def test_sections_are_objects_of_their_rooms_and_cannot_be_changed():
+    config = Config.from_dict(values(few_clips))
+    assert dataclasses.is_dataclass(config.augmentation)
+    for section in ("data", "sampling", "loss", "optimizer", "training", "fusion"):
+        part = getattr(config, section)
+        name = dataclasses.fields(part)[0].name
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(part, name, getattr(part, name))
+    model = Config.from_dict(values(window_cnn)).model
+    assert model.kind == "window_cnn" and model.num_classes == 1
+
+
+def test_numbers_come_in_the_type_that_they_have():
+    config = Config.from_dict(values(loss={"frame_weight": 1}))
+    assert type(config.loss.frame_weight) is float
+    assert isinstance(config.sampling.class_size_thresholds, tuple)
+    assert np.isscalar(config.postprocessing.tag_threshold)
+
+
+def test_the_package_without_its_configuration_brings_no_jax():
+    code = "import sys, gcrnn_jax; sys.exit('jax' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
