@@ -121,8 +121,8 @@ def test_all_official_clips_are_read_alike_from_both_lists(shared, split, clips,
     assert names == {f"Y{row.clip_id}.wav" for row in rows}
 
 
-def test_all_official_evaluation_clips_are_read(shared):
-    path = shared / "dcase2017/groundtruth_weak_label_evaluation_set.csv"
+def test_all_official_evaluation_clips_are_read(goldens):
+    path = goldens / "dcase2017/groundtruth_weak_label_evaluation_set.csv"
     rows, findings = read_weak_list(path, DCASE2017_CLASSES)
     assert findings == []
     assert len(rows) == 1103

@@ -15,10 +15,10 @@ from gcrnn_jax.audio.decode import Rejected
 from gcrnn_jax.data.store import Shard, Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.metrics.bootstrap import Estimate, Interval
 from gcrnn_jax.metrics.decisions import decide
 from gcrnn_jax.metrics.evaluator import Evaluator
 from gcrnn_jax.metrics.scoring import score
-from gcrnn_jax.metrics.bootstrap import Estimate, Interval
 from gcrnn_jax.metrics.tables import percent
 from gcrnn_jax.report import page
 from gcrnn_jax.report.charts import step_path
