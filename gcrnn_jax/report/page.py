@@ -75,7 +75,7 @@ def render_page(data: ReportData) -> str:
         style_hash=_hash(style),
         script=script,
         script_hash=_hash(script),
-        json=json.dumps(json_ready(tables), allow_nan=False, separators=(",", ":")),
+        json=json.dumps(to_json(tables), allow_nan=False, separators=(",", ":")),
     )
 
 
