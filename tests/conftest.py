@@ -4,6 +4,7 @@ import fcntl
 import os
 import resource
 import shutil
+import tarfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -134,6 +135,15 @@ def session_folder(tmp_path_factory) -> Path:
 def commands(session_folder) -> Commands:
     """The commands, with a cache of features of the session's own."""
     return Commands(session_folder / "cache")
+
+
+@pytest.fixture(scope="session")
+def goldens(tmp_path_factory) -> Path:
+    """Lists and the official tools' figures on them; see tests/goldens/README.md."""
+    folder = tmp_path_factory.mktemp("goldens")
+    with tarfile.open(GOLDENS / "official.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder
 
 
 class FinishedRun(NamedTuple):

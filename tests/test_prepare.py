@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from gcrnn_jax.prepare import cache_folder, main, prepare
+from gcrnn_jax.data.preparation import cache_folder
+from gcrnn_jax.prepare import main
+from tests.defaults import prepare
 
 CLASSES = "/m/1\tCar\n/m/2\tTrain\n"
 

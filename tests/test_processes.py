@@ -1,6 +1,7 @@
 """Several processes train as one does; signals and failures end all of them."""
 
 import fcntl
+import re
 import signal
 import subprocess
 import sys
@@ -9,9 +10,15 @@ import numpy as np
 import pytest
 
 LAST_DIGITS = {"rtol": 1e-5, "atol": 1e-6}
-# the programs of these tests are compiled once; four devices are those of all tests
-TWO_DEVICES = "--config.parallel.cpu_devices=2"
-FOUR_DEVICES = "--config.parallel.cpu_devices=4"
+# one block, since JAX keeps no program that a second process has compiled
+SMALLEST = (
+    "--config.front_end.clip_s=1.0",
+    "--config.model.blocks=(1,)",
+    "--config.model.time_pooling=(2,)",
+    "--config.model.frequency_pooling=(2,)",
+)
+TWO_DEVICES = (*SMALLEST, "--config.parallel.cpu_devices=2")
+FOUR_DEVICES = "--config.parallel.cpu_devices=4"  # as in the process of the tests
 LONG = ("--config.training.num_epochs=5000", "--config.fusion.epochs=5000")
 
 
@@ -21,18 +28,28 @@ def wait_for(stream, beginning):
 
 
 def test_two_processes_of_two_devices_train_and_resume_like_one_of_four(
-    finished_run, commands, tmp_path
+    commands, tmp_path
 ):
-    workdir = tmp_path / "run"
-    shorter = ("--config.training.num_epochs=1", "--config.fusion.epochs=1:1")
-    half = commands.main(workdir, TWO_DEVICES, *shorter, processes=2)
-    assert half.returncode == 0, half.stderr
-    assert len(commands.losses(workdir)) == 2
-    other_half = commands.main(workdir, TWO_DEVICES, processes=2)
-    assert other_half.returncode == 0, other_half.stderr
-    assert "after step 2 of 4" in other_half.stdout
-    whole = commands.losses(finished_run.workdir)  # on the four of one process
-    np.testing.assert_allclose(commands.losses(workdir), whole, **LAST_DIGITS)
+    """Interrupted meanwhile, which ends both with one line."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    flags = (*commands.TINY, f"--workdir={two}", *TWO_DEVICES, *LONG)
+    with commands.start(*flags, processes=2) as process:
+        wait_for(process.stderr, "epoch 2/")  # the first one has been saved
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        errors = process.stderr.read()
+        assert errors.count("interrupted") == 1 and "Traceback" not in errors
+    last = max(int(path.name) for path in (two / "resume").glob("[0-9]*")) // 2 + 1
+    fields = (f"--config.training.num_epochs={last}", f"--config.fusion.epochs={last}")
+    resumed = commands.main(two, *TWO_DEVICES, *fields, processes=2)
+    assert resumed.returncode == 0, resumed.stderr
+    assert re.search(rf"after step [0-9]*[02468] of {2 * last}", resumed.stdout)
+    whole = commands.main(one, *SMALLEST, *fields)  # on the four of this process
+    assert whole.returncode == 0, whole.stderr
+    assert len(commands.losses(two)) == 2 * last
+    np.testing.assert_allclose(
+        commands.losses(two), commands.losses(one), **LAST_DIGITS
+    )
 
 
 def test_what_the_first_process_alone_cannot_do_ends_both_with_its_code(
@@ -45,16 +62,6 @@ def test_what_the_first_process_alone_cannot_do_ends_both_with_its_code(
     assert result.returncode == 73
     assert result.stderr.count("is held by") == 1
     assert "Traceback" not in result.stderr
-
-
-def test_an_interrupted_launcher_ends_its_processes(commands, tmp_path):
-    flags = (*commands.TINY, f"--workdir={tmp_path / 'run'}", TWO_DEVICES, *LONG)
-    with commands.start(*flags, processes=2) as process:
-        wait_for(process.stderr, "epoch 1/")
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
-        errors = process.stderr.read()
-        assert errors.count("interrupted") == 1 and "Traceback" not in errors
 
 
 def test_a_program_that_fails_ends_the_others_with_its_exit_code(commands, tmp_path):

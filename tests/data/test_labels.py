@@ -71,7 +71,7 @@ def test_an_id_for_a_name_and_a_name_for_an_id_are_told():
     assert "an id, its name is 'Car'" in DCASE2017_CLASSES.unknown_name("/m/0k4j")
 
 
-def test_the_built_in_classes_are_the_official_ones(shared):
-    official = read_class_list(shared / "dcase2017/sound_event_list_17_classes.txt")
+def test_the_built_in_classes_are_the_official_ones(goldens):
+    official = read_class_list(goldens / "dcase2017/sound_event_list_17_classes.txt")
     assert official == DCASE2017_CLASSES
     assert len(official) == 17

@@ -2,16 +2,20 @@
 
 import fcntl
 import json
+import os
 import pickle
+import shutil
 
 import numpy as np
 import pytest
 import soundfile
 
 from gcrnn_jax.audio.decode import read_waveform
+from gcrnn_jax.data import store_shards
+from gcrnn_jax.data.atomic_files import write_atomically
 from gcrnn_jax.data.build_store import build_store
 from gcrnn_jax.data.folder import find_splits
-from gcrnn_jax.data.recording_source import RecordingSource, read_strong_list
+from gcrnn_jax.data.recording_source import recording_sources
 from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.errors import DataError, StorageError, WorkdirError
 from tests import defaults
@@ -21,13 +25,7 @@ FRONT_END = defaults.front_end(clip_s=1.0)
 
 def build(root, path, *, front_end=FRONT_END, num_workers=1, **options):
     dataset = find_splits(root)
-    sources = {}
-    for name, split in dataset.splits.items():
-        events = None
-        if split.strong_list is not None:
-            clip_ids = [row.clip_id for row in split.rows]
-            events, _ = read_strong_list(split.strong_list, clip_ids, dataset.classes)
-        sources[name] = RecordingSource(dataset, split, front_end, events)
+    sources, _ = recording_sources(dataset, front_end)
     return build_store(
         path,
         sources,
@@ -117,7 +115,7 @@ def test_the_scaler_of_a_constant_is_not_zero(data_folder, tmp_path):
     root = data_folder(training=1)
     soundfile.write(recording(root, 0), np.zeros(16000), 16000)
     store = build(root, tmp_path / "store")
-    assert (store.std > 0).all()
+    np.testing.assert_allclose(store.std, 1e-3, rtol=1e-6)
 
 
 def test_two_workers_write_the_same_bytes_as_one(data_folder, tmp_path):
@@ -180,6 +178,45 @@ def test_a_changed_recording_costs_its_shard_and_is_said(data_folder, tmp_path, 
     np.testing.assert_array_equal(split.rows([5])[0, : len(expected)], expected)
 
 
+def test_a_changed_recording_of_the_same_size_is_noticed(data_folder, tmp_path):
+    root = data_folder(training=2)
+    path = tmp_path / "store"
+    before = build(root, path).splits["training"].rows([1])
+    change_samples(recording(root, 1))
+    assert (build(root, path).splits["training"].rows([1]) != before).any()
+
+
+def change_samples(path):
+    """Turns a recording round; its size stays, its date does not."""
+    date = path.stat().st_mtime_ns
+    samples, rate_hz = soundfile.read(path, dtype="int16")
+    soundfile.write(path, samples[::-1], rate_hz)
+    os.utime(path, ns=(date + 10**9, date + 10**9))
+
+
+def test_a_shard_without_its_ledger_is_not_believed(data_folder, tmp_path, monkeypatch):
+    """A recording changes, the shard is written, its ledger not; it changes back."""
+    root, path = data_folder(training=3), tmp_path / "store"
+    build(root, path)
+    whole = content(path)
+    copy = tmp_path / "copy.wav"
+    shutil.copy2(recording(root, 1), copy)
+    change_samples(recording(root, 1))
+
+    def killed(path, parts):
+        if path.suffix == ".json":
+            raise KeyboardInterrupt
+        write_atomically(path, parts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store_shards, "write_atomically", killed)
+        with pytest.raises(KeyboardInterrupt):
+            build(root, path)
+    shutil.copy2(copy, recording(root, 1))
+    build(root, path)
+    assert content(path) == whole
+
+
 def test_a_changed_label_or_front_end_is_noticed(data_folder, tmp_path):
     root = data_folder(training=6)
     path = tmp_path / "store"
@@ -228,21 +265,14 @@ def test_a_split_can_be_sent_to_a_worker(data_folder, tmp_path):
         "training/weak_label.npy",
     ],
 )
-@pytest.mark.parametrize("damage", ["cut", "gone", "flipped"])
+@pytest.mark.parametrize("damage", ["cut", "gone"])
 def test_a_damaged_file_is_named(data_folder, tmp_path, name, damage):
     store = build(data_folder(training=6), tmp_path / "store")
     file = store.path / name
     if damage == "gone":
         file.unlink()
-    elif damage == "cut":
-        file.write_bytes(file.read_bytes()[:-1])
     else:
-        flipped = bytearray(file.read_bytes())
-        flipped[-1] ^= 1
-        file.write_bytes(flipped)
-        with pytest.raises(DataError, match=name):
-            store.verify()
-        return
+        file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(DataError, match=name):
         FeatureStore.open(store.path)
 
