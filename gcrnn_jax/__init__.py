@@ -81,7 +81,7 @@ _PLACES = {
     "fuse_posteriors": "detection",
     "load_config": "config",
     "load_model": "prediction.loading",
-    "prepare_folder": "data",
+    "prepare_folder": "data.preparation",
     "segment_scores": "metrics",
     "tagging_scores": "metrics",
 }

@@ -32,8 +32,9 @@ def imported_rooms(path):
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         for name in names:
             parts = name.split(".")
-            if parts[0] == "gcrnn_jax" and parts[1:] not in ([], ["__version__"]):
-                yield gcrnn_jax._PLACES.get(parts[1], parts[1])
+            is_room = parts[1:2] not in ([], ["__version__"], ["configs"])
+            if parts[0] == "gcrnn_jax" and is_room:
+                yield gcrnn_jax._PLACES.get(parts[1], parts[1]).split(".")[0]
 
 
 def test_every_room_is_on_the_map_and_every_name_on_it_is_a_room():

@@ -32,6 +32,8 @@ def store():
 class UnevenSplit:
     """The first clips of a split, cut to fewer frames."""
 
+    strong_label = None
+
     def __init__(self, split, num_frames=(39, 20, 2, 39, 30, 7, 38)):
         count = len(num_frames)
         self.clip_ids = split.clip_ids[:count]
@@ -114,7 +116,7 @@ def test_frames_that_fill_no_pooled_frame_do_not_stretch_time(model, store):
 
 def test_an_empty_split_has_no_attention(model):
     class Empty:
-        clip_ids, class_names = [], ["a"] * 17
+        clip_ids, class_names, strong_label = [], ["a"] * 17, None
         num_frames, weak_label = np.zeros(0, int), np.zeros((0, 17), bool)
 
         def __len__(self):

@@ -59,6 +59,10 @@ class OneLayer(Network):
         return Posteriors(clip, frame, jnp.ones_like(frame), frame_mask)
 
 
+def one_layer(rate=0.0):
+    return OneLayer(K, axis_name=None, rate=rate)
+
+
 def make_batches(count, dtype=np.float32):
     rng = np.random.default_rng(0)
     return [
@@ -180,7 +184,7 @@ def test_a_gradient_that_is_not_finite_stops_the_run_too():
         return jnp.sqrt(0 * posteriors.clip.sum())
 
     [(state, metrics)] = take_steps(
-        make_step(OneLayer(K), loss=loss), make_batches(1), 1
+        make_step(one_layer(), loss=loss), make_batches(1), 1
     )
     assert metrics["loss"] == 0
     assert state.diverged and state.step == 0
@@ -280,7 +284,7 @@ def test_flax_dropout_draws_anew_in_every_step_and_on_every_device():
     spreads = {
         rate: losses(
             take_steps(
-                make_step(OneLayer(K, rate=rate), loss=loss, optimizer=frozen),
+                make_step(one_layer(rate), loss=loss, optimizer=frozen),
                 [batch, batch],
                 4,
             )
@@ -308,9 +312,9 @@ class SignStep(TrainStep):
 
 def test_a_step_of_ones_own_overrides_the_objective_and_the_update():
     batches = make_batches(2)
-    plain = take_steps(make_step(OneLayer(K)), batches, 4)
+    plain = take_steps(make_step(one_layer()), batches, 4)
     (first, metrics), (second, _) = take_steps(
-        make_step(OneLayer(K), SignStep), batches, 4
+        make_step(one_layer(), SignStep), batches, 4
     )
     np.testing.assert_allclose(metrics["loss"], plain[0][1]["loss"] / 2, rtol=1e-6)
     np.testing.assert_allclose(
@@ -332,16 +336,16 @@ def test_strong_labels_of_a_batch_reach_the_loss_augmented():
         frames = (inputs.strong_label.sum(2) * jnp.arange(T)[None]).sum(1) / 7
         return jnp.sum(frames) + 100 * inputs.strong_label.sum()
 
-    results = take_steps(make_step(OneLayer(K), loss=loss), batches, 4)
+    results = take_steps(make_step(one_layer(), loss=loss), batches, 4)
     assert losses(results) == [2 * 3 + 100 * 2 * 7] * 2  # each device has two clips
-    step = make_step(OneLayer(K), loss=loss, augment={"max_shift_frames": 3})
+    step = make_step(one_layer(), loss=loss, augment={"max_shift_frames": 3})
     moved = np.subtract(losses(take_steps(step, batches, 4)), 100 * 2 * 7)
     assert moved.min() >= 0 and moved.max() <= 2 * 6
     assert moved[0] != moved[1]
 
 
 def test_the_average_of_weights_is_its_version_by_loops():
-    step = make_step(OneLayer(K), average_decay=0.6)
+    step = make_step(one_layer(), average_decay=0.6)
     results = take_steps(step, make_batches(5), 4, average=True)
     expected = None
     for number, (state, _) in enumerate(results):
@@ -363,8 +367,8 @@ def test_the_average_of_weights_is_its_version_by_loops():
 def test_an_average_changes_no_step_and_stays_when_a_step_is_refused():
     good, bad = make_batches(2)
     bad["features"][:] = np.inf
-    plain = take_steps(make_step(OneLayer(K)), [good], 1)
-    averaging = make_step(OneLayer(K), average_decay=0.9)
+    plain = take_steps(make_step(one_layer()), [good], 1)
+    averaging = make_step(one_layer(), average_decay=0.9)
     first, refused = take_steps(averaging, [good, bad], 1, average=True)
     assert plain[0][0].average is None
     assert plain[0][0].variables["params"] is plain[0][0].params
