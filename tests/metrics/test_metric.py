@@ -17,7 +17,8 @@ from gcrnn_jax.metrics.bootstrap import bootstrap
 from gcrnn_jax.metrics.evaluator import Evaluator
 from gcrnn_jax.metrics.metric import Column, Metric
 from gcrnn_jax.metrics.tables import json_text
-from gcrnn_jax.report import curves, systems
+from gcrnn_jax.report import systems
+from gcrnn_jax.runs import logs
 
 NAMES = ("Car", "Bus")
 RULES = Postprocessing(0.5, 0.5, 0.0, 0.0, False, False, 1.0, 0.0)
@@ -110,8 +111,8 @@ def test_a_metric_has_intervals_of_the_same_draws(row):
 
 
 def test_a_metric_is_logged_and_printed_every_epoch(row, tmp_path):
-    curves.keep_scores(tmp_path, 1, "testing", row.scores)
-    [line] = curves.training_curves(tmp_path, 1)["scores"]
+    logs.append_scores(tmp_path / "scores", 1, "testing", row.scores)
+    [line] = logs.read_curves(tmp_path / "losses", tmp_path / "scores", 1)["scores"]
     assert (line["exact_match"], line["top"]) == (0.75, 1.0)
     assert "tags_a_clip" not in line
     expected = "testing mAP 100.0, top 1 100.0, tag F1 88.9, 1-s F1 33.3, exact 75.0"
@@ -152,7 +153,7 @@ def test_detection_and_metrics_import_no_jax():
     code = """
 import sys
 import gcrnn_jax.detection, gcrnn_jax.metrics, gcrnn_jax.metrics.scoring
-import gcrnn_jax.metrics.bootstrap, gcrnn_jax.report.systems, gcrnn_jax.report.curves
+import gcrnn_jax.metrics.bootstrap, gcrnn_jax.report.systems
 print({"jax", "jaxlib", "flax", "orbax", "grain"} & set(sys.modules))
 """
     command = [sys.executable, "-c", code]
