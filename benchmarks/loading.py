@@ -15,13 +15,12 @@ from jax.sharding import Mesh
 
 from benchmarks.step import TrainingStep, add_network_flags, network_name, positive
 from benchmarks.timing import alternate, report
-from configs import sed
 from gcrnn_jax.allocator import restart_tuned
-from gcrnn_jax.audio.front_end import make_front_end
+from gcrnn_jax.config import load_config
 from gcrnn_jax.data.loader import training_batches
-from gcrnn_jax.data.sampling import make_sampler
+from gcrnn_jax.data.preparation import prepare_soundscapes
+from gcrnn_jax.data.sampling import Sampling
 from gcrnn_jax.data.store import Split
-from gcrnn_jax.prepare import prepare_soundscapes
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.parallel import put_batch
 
@@ -40,9 +39,9 @@ def main() -> None:
     flags = parser.parse_args()
     parallel.configure_jax(flags.batch, flags.devices)
     clips = {"training": flags.clips, "validation": 1, "testing": 1}
-    split = prepare_soundscapes(
-        clips, front_end=make_front_end(sed.get_config().to_dict()["front_end"])
-    ).splits["training"]
+    front_end = load_config("sed").front_end
+    store = prepare_soundscapes(clips, 0, None, front_end, num_workers=-1)
+    split = store.splits["training"]
     sides = {"loader alone": lambda: _load(_batches(split, 44))}
     report("loader batch 44", alternate(sides, flags.rounds), "clips/s", flags)
 
@@ -63,8 +62,8 @@ def main() -> None:
 
 
 def _batches(split: Split, batch_size: int, is_held: bool = False) -> Iterator:
-    options = {"balanced": True, "size_steps": (100, 200, 300, 400)}
-    sampler = make_sampler(split.weak_label, seed=0, batch_size=batch_size, **options)
+    sampling = Sampling(batch_size, True, (100, 200, 300, 400))
+    sampler = sampling.make_sampler(split.weak_label, seed=0)
     return training_batches(None if is_held else split, sampler)
 
 

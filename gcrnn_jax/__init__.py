@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from gcrnn_jax.detection.postprocess import Postprocessing
     from gcrnn_jax.errors import ConfigError, DataError, GcrnnError
     from gcrnn_jax.inference import ModelCard, TrainedModel
-    from gcrnn_jax.metrics.evaluation import Evaluator
+    from gcrnn_jax.metrics import Evaluator
     from gcrnn_jax.metrics.segment import segment_scores
     from gcrnn_jax.metrics.tagging import tagging_scores
     from gcrnn_jax.models import GatedCrnn, Network

@@ -10,15 +10,15 @@ and changes nothing in the folder. A recording is decoded again only if it has c
 """
 
 import argparse
-import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gcrnn_jax.errors import DataError, run_command
 
 if TYPE_CHECKING:
-    from gcrnn_jax.checking.findings import Report
+    from gcrnn_jax.checking.report import Report
 
 CHECK, CARD = "check.json", "data_card.md"
 
@@ -36,57 +36,48 @@ def check(
     root: str | Path,
     *,
     lists_only: bool = False,
-    num_workers: int | None = None,
-    memory: Path | None = None,
+    num_workers: int = -1,
+    cache: Path | None = None,
 ) -> "Report":
     """Looks for whatever training or scoring would stumble over.
 
     Args:
         root: In the layout of DCASE 2017 Task 4; see `gcrnn_jax.data.folder`.
         lists_only: No recording is decoded.
-        num_workers: Processes. None: one per core that this process may use.
-        memory: A file that keeps what was heard, for the next check. None: none.
+        num_workers: Processes; 0: this one alone, -1: one a core.
+        cache: A file that keeps what was measured, for the next check. None: none.
 
     Raises:
         DataError: There is no such folder.
         GcrnnError: A worker died.
     """
-    from configs import sed
     from gcrnn_jax.audio.front_end import make_front_end
     from gcrnn_jax.checking.card import data_card
-    from gcrnn_jax.checking.findings import Report, grouped
-    from gcrnn_jax.checking.hearing import hear_all
     from gcrnn_jax.checking.lists import check_lists
+    from gcrnn_jax.checking.probe import probe_all
     from gcrnn_jax.checking.recordings import check_ends, check_names, check_recordings
-    from gcrnn_jax.data.event_lists import Reject
-    from gcrnn_jax.data.folder import find_splits
+    from gcrnn_jax.checking.report import Report, group_findings
+    from gcrnn_jax.configs import sed
+    from gcrnn_jax.data.findings import Code
+    from gcrnn_jax.data.folder import read_folder
 
-    findings: list[Reject] = []
-    dataset = find_splits(root, findings)
-    lists = check_lists(dataset)
-    findings += lists.findings
-    findings += check_names(dataset)
-    heard = {}
+    dataset, findings = read_folder(root)
+    events, list_findings = check_lists(dataset)
+    findings += [*list_findings, *check_names(dataset)]
+    probes = {}
     if not lists_only:
         splits = dataset.splits.values()
-        heard = hear_all(
-            dataset.root,
-            filter(None, (path for split in splits for path in split.recordings)),
-            num_workers=num_workers or len(os.sched_getaffinity(0)),
-            memory=memory,
-        )
-    if heard:
-        findings += check_recordings(
-            dataset, heard, make_front_end(sed.get_config().to_dict()["front_end"])
-        )
-    findings += check_ends(dataset, lists.events, heard)
+        paths = [path for split in splits for path in split.recordings if path]
+        probes = probe_all(dataset.root, paths, num_workers=num_workers, cache=cache)
+    if probes:
+        front_end = make_front_end(sed.get_config().to_dict()["front_end"])
+        findings += check_recordings(dataset, probes, front_end)
+    findings += check_ends(dataset, events, probes)
     if lists_only:
-        findings = [
-            (path, line, "LISTS_ALONE" if code == "NO_RECORDINGS" else code, detail)
-            for path, line, code, detail in findings
-        ]
-    card = data_card(dataset, lists.events, heard)
-    return Report(dataset.root, grouped(dataset.root, findings), card)
+        codes = {Code.NO_RECORDINGS: Code.LISTS_ALONE}
+        findings = [replace(f, code=codes.get(f.code, f.code)) for f in findings]
+    card = data_card(dataset, events, probes)
+    return Report(dataset.root, group_findings(dataset.root, findings), card)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -96,12 +87,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _run(flags: argparse.Namespace) -> None:
-    from gcrnn_jax.checking.findings import ERROR
     from gcrnn_jax.checking.text import markdown, summary
-    from gcrnn_jax.data.atomic_files import make_folder
-    from gcrnn_jax.data.event_lists import write_text
+    from gcrnn_jax.data.atomic_files import make_folder, write_text
+    from gcrnn_jax.data.preparation import cache_path
     from gcrnn_jax.metrics.tables import json_text
-    from gcrnn_jax.prepare import cache_path
 
     if flags.output is not None:
         make_folder(flags.output)  # hours before anything is written to it
@@ -110,7 +99,7 @@ def _run(flags: argparse.Namespace) -> None:
         flags.root,
         lists_only=flags.lists_only,
         num_workers=flags.workers,
-        memory=cache_path(f"checked-{resolved.name}", str(resolved)),
+        cache=cache_path(f"checked-{resolved.name}", str(resolved)),
     )
     print(summary(report))
     if flags.output is not None:
@@ -118,8 +107,10 @@ def _run(flags: argparse.Namespace) -> None:
         write_text(check_json, json_text(report.as_dict()))
         write_text(card, markdown(report))
         print(f"\n{check_json} has all findings, {card} the data card")
-    if errors := report.of(ERROR):
-        counts = ", ".join(f"{group.code} {len(group.findings)}" for group in errors)
+    if errors := report.of_severity("error"):
+        counts = ", ".join(
+            f"{code.name} {len(group)}" for code, group in errors.items()
+        )
         raise DataError(f"{flags.root}: something would be lost or wrong: {counts}")
 
 
@@ -146,6 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--workers",
         type=_at_least_one,
+        default=-1,
         help="parallel processes (default: one per core)",
     )
     return parser

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from gcrnn_jax.allocator import restart_tuned
-from gcrnn_jax.data.event_lists import read_event_rows, write_text
+from gcrnn_jax.data.atomic_files import write_text
+from gcrnn_jax.data.event_lists import read_event_rows
+from gcrnn_jax.data.findings import strict
 from gcrnn_jax.errors import ConfigError, DataError, run_command
 from gcrnn_jax.metrics.list_checks import (
     name_warnings,
@@ -78,8 +80,8 @@ def evaluate_lists(
     Raises:
         DataError: A list cannot be read, has a bad row or has no row at all.
     """
-    reference_rows = read_event_rows(reference)
-    estimated_rows = read_event_rows(estimated)
+    reference_rows = strict(read_event_rows(reference))
+    estimated_rows = strict(read_event_rows(estimated))
     if not reference_rows:
         raise DataError(f"{reference}: expected rows `file onset offset label`, got 0")
     key = file_key if task == "tagging" else str  # how strictly the tools compare

@@ -116,7 +116,7 @@ def _report(
     """Scores the last epoch, the fused epochs and the averaged weights side by side."""
     import jax
 
-    from gcrnn_jax.detection.posteriors import fuse
+    from gcrnn_jax.detection.posteriors import fuse_posteriors
     from gcrnn_jax.metrics import Evaluator
     from gcrnn_jax.report import examples, report_data, systems
     from gcrnn_jax.report.page import write_page
@@ -128,7 +128,7 @@ def _report(
 
     def posteriors_of_systems(split):
         of_epochs = list(run.predict_epochs([*fused, last], split, model))
-        return of_epochs[-1], fuse(of_epochs[:-1]), averaged.predict(split)
+        return of_epochs[-1], fuse_posteriors(of_epochs[:-1]), averaged.predict(split)
 
     reported = posteriors_of_systems(split)
     fitting = posteriors_of_systems(fit_split) if fit_split else (None, None, None)

@@ -29,7 +29,7 @@ class Commands:
     TINY = (
         "--config=configs/laptop.py",
         "--config.data.soundscapes=(24,12,12)",
-        "--config.data.num_workers=1",
+        "--config.data.num_workers=0",
         "--config.model.filters=4",
         "--config.model.last_filters=8",
         "--config.model.rnn_units=4",

@@ -11,9 +11,9 @@ import pytest
 import soundfile
 
 from gcrnn_jax.check import check, main
-from gcrnn_jax.checking import hearing
-from gcrnn_jax.checking.findings import KINDS
+from gcrnn_jax.checking import probe
 from gcrnn_jax.checking.text import summary
+from gcrnn_jax.data.findings import Code
 
 CLASSES = "/m/1\tCar\n/m/2\tAir horn, truck horn\n/m/3\tTrain\n"
 NAMES = ("Car", "Air horn, truck horn", "Train")
@@ -84,9 +84,9 @@ def found(root, **options) -> set[tuple[str, str, int]]:
     report = check(root, num_workers=1, **options)
     assert "Traceback" not in summary(report)
     return {
-        (group.code, path, line)
-        for group in report.groups
-        for path, line, *_ in group.findings
+        (code.name, finding.path, finding.line)
+        for code, group in report.groups.items()
+        for finding in group
     }
 
 
@@ -154,18 +154,15 @@ def test_events_next_to_each_other_do_not_overlap(root):
 
 def test_overlaps_are_counted_once_a_clip_and_class_with_all_their_lines(root):
     append(strong_list(root), f"{V0}\t0.2\t0.3\tCar\n{V0}\t0.6\t0.7\tCar\n")
-    [group] = check(root, num_workers=1).groups
-    assert [detail for *_, detail in group.findings] == [
-        "v0_20.000_21.000: Car in lines 1, 4, 5"
-    ]
+    [[finding]] = check(root, num_workers=1).groups.values()
+    assert finding.detail == "v0_20.000_21.000: Car in lines 1, 4, 5"
 
 
 def test_an_unknown_label_comes_with_the_nearest(root):
     append(strong_list(root), f"{V0}\t0.1\t0.2\tair horn\n")
-    [group] = check(root, num_workers=1).groups
-    [(_, line, code, detail)] = group.findings
-    assert (line, code) == (4, "UNKNOWN_LABEL")
-    assert "'air horn'" in detail and "'Air horn, truck horn'" in detail
+    [[finding]] = check(root, num_workers=1).groups.values()
+    assert (finding.line, finding.code) == (4, Code.UNKNOWN_LABEL)
+    assert "'air horn'" in finding.detail and "'Air horn, truck horn'" in finding.detail
 
 
 def test_labels_without_events_and_clips_without_labels_are_noted(root):
@@ -464,34 +461,34 @@ def test_the_card_counts_as_a_plain_loop_does(root):
     assert training["rates_hz"] == {"16000": 4}
 
 
-def heard_now(root, memory, monkeypatch) -> list[str]:
-    """The recordings that a check hears."""
-    heard = []
+def probed_now(root, cache, monkeypatch) -> list[str]:
+    """The recordings that a check decodes."""
+    probed = []
 
-    def hear(folder, name):
-        heard.append(name)
-        return hearing.hear(folder, name)
+    def probe_one(folder, name):
+        probed.append(name)
+        return probe.probe(folder, name)
 
     with monkeypatch.context() as patch:
         patch.setattr(
-            hearing,
+            probe,
             "ordered_map",
-            lambda _, tasks, **__: (hear(str(root), task) for task in tasks),
+            lambda _, tasks, **__: (probe_one(str(root), task) for task in tasks),
         )
-        report = check(root, memory=memory)
+        report = check(root, cache=cache)
     assert report == check(root, num_workers=1)
-    return sorted(heard)
+    return sorted(probed)
 
 
-def test_a_recording_is_heard_again_only_if_it_has_changed(
+def test_a_recording_is_decoded_again_only_if_it_has_changed(
     root, tmp_path, monkeypatch, capsys
 ):
-    memory = tmp_path / "new" / "memory"
+    cache = tmp_path / "new" / "cache"
     recording(root, "training", 0).write_bytes(b"<html>")
     recording(root, "training", 3).write_bytes(b"")
     empty = os.path.relpath(recording(root, "training", 3), root)
-    assert len(heard_now(root, memory, monkeypatch)) == 7
-    assert heard_now(root, memory, monkeypatch) == [empty]
+    assert len(probed_now(root, cache, monkeypatch)) == 7
+    assert probed_now(root, cache, monkeypatch) == [empty]
     assert "6 of 7 recordings have not changed" in capsys.readouterr().err
     changed = [recording(root, "training", index) for index in (1, 2)]
     dates = os.stat(changed[0])
@@ -499,34 +496,34 @@ def test_a_recording_is_heard_again_only_if_it_has_changed(
     os.utime(changed[0], ns=(dates.st_atime_ns, dates.st_mtime_ns))
     cut(changed[1])
     expected = sorted(os.path.relpath(path, root) for path in changed)
-    assert heard_now(root, memory, monkeypatch) == [*expected, empty]
+    assert probed_now(root, cache, monkeypatch) == [*expected, empty]
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"version": 0}', None])
-def test_a_memory_that_cannot_be_used_is_not(root, tmp_path, monkeypatch, damage):
-    memory = tmp_path / "memory"
-    check(root, memory=memory, num_workers=1)
-    content = memory.read_text()
+def test_a_cache_that_cannot_be_used_is_not(root, tmp_path, monkeypatch, damage):
+    cache = tmp_path / "cache"
+    check(root, cache=cache, num_workers=1)
+    content = cache.read_text()
     assert json.loads(content)["version"][0] == "gcrnn_jax heard"
-    memory.write_text(content[:-9] if damage is None else damage)
-    assert len(heard_now(root, memory, monkeypatch)) == 7
-    assert memory.read_text() == content
+    cache.write_text(content[:-9] if damage is None else damage)
+    assert len(probed_now(root, cache, monkeypatch)) == 7
+    assert cache.read_text() == content
 
 
 def test_a_check_goes_on_where_it_was_interrupted(root, tmp_path, monkeypatch):
-    memory = tmp_path / "memory"
+    cache = tmp_path / "cache"
 
     def interrupted(_, tasks, **__):
         for number, task in enumerate(tasks):
             if number == 4:
                 raise KeyboardInterrupt
-            yield hearing.hear(str(root), task)
+            yield probe.probe(str(root), task)
 
     with monkeypatch.context() as patch:
-        patch.setattr(hearing, "ordered_map", interrupted)
+        patch.setattr(probe, "ordered_map", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            check(root, memory=memory)
-    assert len(heard_now(root, memory, monkeypatch)) == 3
+            check(root, cache=cache)
+    assert len(probed_now(root, cache, monkeypatch)) == 3
 
 
 def test_a_check_does_without_a_place_to_remember(root, tmp_path, monkeypatch, capsys):
@@ -562,14 +559,15 @@ def test_no_folder_and_bad_flags(root, tmp_path, capsys):
     assert run("--root", tmp_path, "--workers", 0) == 2
 
 
-def test_every_error_says_what_comes_of_it():
-    assert all(kind.what and kind.effect for kind in KINDS.values())
+def test_every_kind_says_how_bad_it_is_and_what_comes_of_it():
+    assert {code.severity for code in Code} == {"error", "note"}
+    assert all(code.what and code.effect for code in Code)
 
 
 def test_the_official_lists_have_the_faults_they_are_known_for(shared):
     """Notes 0.3; the 1,249 short ones there are rows, of 1,070 clips."""
     report = check(shared / "dcase2017")
-    groups = {group.code: group.findings for group in report.groups}
+    groups = {code.name: group for code, group in report.groups.items()}
     assert {code: len(findings) for code, findings in groups.items()} == {
         "NO_RECORDINGS": 1,
         "NO_TIMES": 150 + 36,
@@ -581,7 +579,7 @@ def test_the_official_lists_have_the_faults_they_are_known_for(shared):
     }
 
     def count(code, name):
-        return sum(path == name for path, *_ in groups[code])
+        return sum(finding.path == name for finding in groups[code])
 
     evaluation, testing = (
         f"groundtruth_strong_label_{name}_set.csv" for name in ("evaluation", "testing")
@@ -589,7 +587,7 @@ def test_the_official_lists_have_the_faults_they_are_known_for(shared):
     assert (count("NO_TIMES", evaluation), count("NO_TIMES", testing)) == (150, 36)
     assert (count("OVERLAP", evaluation), count("OVERLAP", testing)) == (4, 1)
     assert count("SHORT_CLIP", "training_set.csv") == 1070
-    short = {detail.split(":")[0] for *_, detail in groups["SHORT_CLIP"]}
+    short = {finding.detail.split(":")[0] for finding in groups["SHORT_CLIP"]}
     weak = shared / "dcase2017/groundtruth_weak_label_training_set.csv"
     rows = [line.split("\t")[0] for line in weak.read_text().splitlines()]
     assert sum(row.removesuffix(".wav") in short for row in rows) == 1249
@@ -605,5 +603,5 @@ def test_the_official_lists_have_the_faults_they_are_known_for(shared):
 
 def test_the_benchmark_is_sound(shared):
     report = check(shared / "bench/weak_esc10", num_workers=2)
-    assert not report.of("error")
-    assert {group.code for group in report.groups} == {"SHORT_RECORDING"}
+    assert not report.of_severity("error")
+    assert set(report.groups) == {Code.SHORT_RECORDING}

@@ -5,26 +5,21 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from gcrnn_jax.data.event_lists import Reject
-from gcrnn_jax.data.folder import SPLITS
+from gcrnn_jax.data.findings import Code, Finding
+from gcrnn_jax.data.folder import CLASS_LIST, CLIP_LIST, SPLITS, STRONG_LIST, WEAK_LIST
 
 
 def list_files(root: Path) -> list[Path]:
     """Returns the class list and the lists of all splits, those that are there."""
-    names = [
-        path.format(name)
-        for name in SPLITS
-        for path in (
-            "{}_set.csv",
-            "groundtruth_weak_label_{}_set.csv",
-            "groundtruth_strong_label_{}_set.csv",
-        )
+    files = [
+        root / file.format(split)
+        for split in SPLITS
+        for file in (CLIP_LIST, WEAK_LIST, STRONG_LIST)
     ]
-    files = [*root.glob("sound_event_list_*_classes.txt"), *(root / n for n in names)]
-    return sorted(path for path in files if path.is_file())
+    return sorted(path for path in [*root.glob(CLASS_LIST), *files] if path.is_file())
 
 
-def check_files(root: Path) -> Iterator[Reject]:
+def check_files(root: Path) -> Iterator[Finding]:
     """Finds other encodings and line ends, and files named nearly as lists are."""
     files = list_files(root)
     for path in files:
@@ -32,32 +27,33 @@ def check_files(root: Path) -> Iterator[Reject]:
             content = path.read_bytes()
         except OSError:
             continue  # UNREADABLE already
-        if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-            detail = "UTF-16; save it as UTF-8"
-            yield str(path), 0, "ENCODING", detail
-        elif (place := _first_undecodable(content)) is not None:
-            detail = f"byte {place + 1} is {content[place]:02x}; save it as UTF-8"
-            yield str(path), content.count(b"\n", 0, place) + 1, "ENCODING", detail
-        elif content.startswith(b"\xef\xbb\xbf"):
-            yield str(path), 1, "BYTE_ORDER_MARK", "begins with EF BB BF"
-        if num_returns := content.count(b"\r"):
-            yield str(path), 0, "LINE_ENDS", f"{num_returns} lines end in CR LF or CR"
-    known = [f"{name}_set.csv" for name in SPLITS]
+        for line, code, detail in _encoding(content):
+            yield Finding(str(path), line, code, detail)
     for path in sorted(root.iterdir()):
-        is_list = path.name.lower().endswith("_set.csv")
+        is_list = path.name.lower().endswith(CLIP_LIST.format(""))
         if not is_list or path in files or path.name.startswith("duration_of_files_"):
             continue
         kind = re.match(r"groundtruth_(weak|strong)_label_", path.name)
         prefix = kind[0] if kind else ""
-        name = path.name.removeprefix(prefix)
-        near = difflib.get_close_matches(name.lower(), known, 1, cutoff=0.5)
+        name, names = path.name.removeprefix(prefix), map(CLIP_LIST.format, SPLITS)
+        near = difflib.get_close_matches(name.lower(), list(names), 1, cutoff=0.5)
         hint = f"; the nearest is {prefix}{near[0]}" if near else ""
-        yield str(path), 0, "UNKNOWN_LIST", f"splits are {', '.join(SPLITS)}{hint}"
+        detail = f"splits are {', '.join(SPLITS)}{hint}"
+        yield Finding(str(path), 0, Code.UNKNOWN_LIST, detail)
 
 
-def _first_undecodable(content: bytes) -> int | None:
+def _encoding(content: bytes) -> Iterator[tuple[int, Code, str]]:
     try:
         content.decode()
+        bad = None
     except UnicodeDecodeError as error:
-        return error.start
-    return None
+        bad = error.start
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        yield 0, Code.ENCODING, "UTF-16; save it as UTF-8"
+    elif bad is not None:
+        detail = f"byte {bad + 1} is {content[bad]:02x}; save it as UTF-8"
+        yield content.count(b"\n", 0, bad) + 1, Code.ENCODING, detail
+    elif content.startswith(b"\xef\xbb\xbf"):
+        yield 1, Code.BYTE_ORDER_MARK, "begins with EF BB BF"
+    if num_returns := content.count(b"\r"):
+        yield 0, Code.LINE_ENDS, f"{num_returns} lines end in CR LF or CR"

@@ -4,57 +4,54 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from gcrnn_jax.checking.files import check_files
 from gcrnn_jax.data.clip_lists import ClipRow, read_id_rows, read_weak_list
-from gcrnn_jax.data.event_lists import EventRow, Reject
-from gcrnn_jax.data.folder import SPLITS, Dataset, FolderSplit
+from gcrnn_jax.data.event_lists import EventRow
+from gcrnn_jax.data.findings import Code, Finding
+from gcrnn_jax.data.folder import (
+    CLIP_LIST,
+    SPLITS,
+    STRONG_LIST,
+    WEAK_LIST,
+    Dataset,
+    FolderSplit,
+)
 from gcrnn_jax.data.labels import ClassList
-from gcrnn_jax.data.recording_source import strong_rows
+from gcrnn_jax.data.recording_source import read_strong_list
 from gcrnn_jax.errors import DataError
 
 _TIMED_ID = re.compile(r"(.+)_(\d+\.\d{3})_(\d+\.\d{3})")
 
 
-class Lists(NamedTuple):
-    """The lists of a data set as far as they could be read.
-
-    Attributes:
-        events: Split -> rows of its strong list, for splits that have one; `file` is
-            the clip's id.
-        findings: What is wrong with them.
-    """
-
-    events: dict[str, list[EventRow]]
-    findings: list[Reject]
-
-
-def check_lists(dataset: Dataset) -> Lists:
+def check_lists(dataset: Dataset) -> tuple[dict[str, list[EventRow]], list[Finding]]:
     """Finds what is wrong with the lists of a folder.
 
     Args:
-        dataset: Of `find_splits`, whose own problems are not repeated here.
+        dataset: Of `read_folder`, whose own findings are not repeated here.
+
+    Returns:
+        Split -> rows of its strong list, for splits that have one that can be read;
+        `file` is the clip's id. And the findings.
     """
-    root, classes = dataset.root, dataset.classes
-    findings = [*dataset.rejects, *check_files(root), *_splits(dataset)]
+    classes = dataset.classes
+    findings = [*dataset.findings, *check_files(dataset.root), *_splits(dataset)]
     events = {}
     for name, split in dataset.splits.items():
         if not split.rows:
             continue  # NO_ROW already
-        findings += _names(split, classes)
-        findings += _clips(split)
-        findings += _weak_list(root, split, classes)
-        if split.strong_list is not None:
-            rows, bad = _read_strong(split, classes)
-            findings += bad
-            if rows is not None:
-                events[name] = rows
-                findings += _events(split.strong_list, rows)
-                findings += _labels_and_events(split, rows, classes)
-    findings += _sources(dataset)
-    findings += _classes(dataset)
-    return Lists(events, findings)
+        findings += [*_names(split, classes), *_clips(split)]
+        findings += _weak_list(dataset.root / WEAK_LIST.format(name), split, classes)
+        if split.strong_list is None:
+            continue
+        try:
+            events[name], bad = read_strong_list(split, classes)
+        except DataError as error:
+            findings.append(_unreadable(split.strong_list, error))
+            continue
+        findings += [*bad, *_events(str(split.strong_list), events[name])]
+        findings += _labels_and_events(split, events[name], classes)
+    return events, [*findings, *_sources(dataset), *_classes(dataset)]
 
 
 def source_and_length(clip_id: str) -> tuple[str, float | None]:
@@ -72,28 +69,29 @@ def source_and_length(clip_id: str) -> tuple[str, float | None]:
     return match[1], float(match[3]) - float(match[2])
 
 
-def _splits(dataset: Dataset) -> Iterator[Reject]:
+def _splits(dataset: Dataset) -> Iterator[Finding]:
     """Splits without which training or scoring is not possible."""
     root, splits = dataset.root, dataset.splits
     if splits and "training" not in splits:
-        detail = f"no usable training_set.csv, only {', '.join(splits)}"
-        yield str(root), 0, "SPLIT_MISSING", detail
+        expected = CLIP_LIST.format("training")
+        detail = f"no usable {expected}, only {', '.join(splits)}"
+        yield Finding(str(root), 0, Code.SPLIT_MISSING, detail)
     if splits and not set(splits) - {"training"}:
         detail = f"no usable list of {', '.join(SPLITS[1:])}: nothing to score on"
-        yield str(root), 0, "SPLIT_MISSING", detail
+        yield Finding(str(root), 0, Code.SPLIT_MISSING, detail)
     for name in SPLITS:
-        path = root / f"groundtruth_strong_label_{name}_set.csv"
+        path = root / STRONG_LIST.format(name)
         if name not in splits and path.is_file():
-            detail = f"events of a split that no usable {name}_set.csv or "
-            detail += f"groundtruth_weak_label_{name}_set.csv lists"
-            yield str(path), 0, "SPLIT_MISSING", detail
+            lists = f"{CLIP_LIST.format(name)} or {WEAK_LIST.format(name)}"
+            detail = f"events of a split that no usable {lists} lists"
+            yield Finding(str(path), 0, Code.SPLIT_MISSING, detail)
 
 
-def _names(split: FolderSplit, classes: ClassList) -> Iterator[Reject]:
+def _names(split: FolderSplit, classes: ClassList) -> Iterator[Finding]:
     """Names beside ids that are those of other classes."""
-    if split.list_path.name != f"{split.name}_set.csv":
+    if split.list_path.name != CLIP_LIST.format(split.name):
         return
-    for row in read_id_rows(split.list_path, []):
+    for row in read_id_rows(split.list_path)[0]:
         if any(label not in classes.index_by_id for label in row.ids):
             continue
         expected = [classes.names[classes.index_by_id[label]] for label in row.ids]
@@ -104,7 +102,7 @@ def _names(split: FolderSplit, classes: ClassList) -> Iterator[Reject]:
             left = left.replace(name, "", 1)
         if is_other or left.strip(", "):
             detail = f"{row.names!r} beside the ids of {', '.join(expected)}"
-            yield str(split.list_path), row.line, "NAMES_DIFFER", detail
+            yield Finding(str(split.list_path), row.line, Code.NAMES_DIFFER, detail)
 
 
 def short_clips(rows: Sequence[ClipRow]) -> tuple[float, dict[ClipRow, float]]:
@@ -122,66 +120,59 @@ def short_clips(rows: Sequence[ClipRow]) -> tuple[float, dict[ClipRow, float]]:
         (10.0, {ClipRow(clip_id='a_5.000_9.000', labels=(0, 1), line=3): 4.0})
     """
     lengths = {row: source_and_length(row.clip_id)[1] for row in rows}
-    known = {row: round(length, 3) for row, length in lengths.items() if length}
-    if not known:
+    timed = {row: round(length, 3) for row, length in lengths.items() if length}
+    if not timed:
         return 0.0, {}
-    usual_s = Counter(known.values()).most_common(1)[0][0]
-    return usual_s, {row: s for row, s in known.items() if s < usual_s}
+    usual_s = Counter(timed.values()).most_common(1)[0][0]
+    return usual_s, {row: s for row, s in timed.items() if s < usual_s}
 
 
-def _clips(split: FolderSplit) -> Iterator[Reject]:
+def _clips(split: FolderSplit) -> Iterator[Finding]:
     """Clips without labels, and those shorter than most."""
     path = str(split.list_path)
     for row in split.rows:
         if not row.labels:
-            yield path, row.line, "UNLABELLED", row.clip_id
+            yield Finding(path, row.line, Code.UNLABELLED, row.clip_id)
     usual_s, short = short_clips(split.rows)
     for row, length in short.items():
         detail = f"{row.clip_id}: {length:g} s, most have {usual_s:g} s"
-        yield path, row.line, "SHORT_CLIP", detail
+        yield Finding(path, row.line, Code.SHORT_CLIP, detail)
 
 
-def _weak_list(root: Path, split: FolderSplit, classes: ClassList) -> Iterator[Reject]:
+def _weak_list(path: Path, split: FolderSplit, classes: ClassList) -> Iterator[Finding]:
     """Differences between the two lists that say which clip has which labels."""
-    path = root / f"groundtruth_weak_label_{split.name}_set.csv"
     if path == split.list_path or not path.is_file():
         return
     try:
-        rows, rejects = read_weak_list(path, classes)
+        rows, findings = read_weak_list(path, classes)
     except DataError as error:
-        yield str(path), 0, "UNREADABLE", str(error)
+        yield _unreadable(path, error)
         return
-    yield from rejects
+    yield from findings
+    code, clip_list = Code.LABELS_DIFFER, split.list_path
     weak = {row.clip_id: row for row in rows}
     for row in split.rows:
         other = weak.pop(row.clip_id, None) or weak.pop("Y" + row.clip_id, None)
         if other is None:
             detail = f"{row.clip_id} is not in {path.name}"
-            yield str(split.list_path), row.line, "LABELS_DIFFER", detail
+            yield Finding(str(clip_list), row.line, code, detail)
         elif other.labels != row.labels:
-            here, there = (
+            names, other_names = (
                 ", ".join(classes.names[label] for label in labels) or "no label"
-                for labels in (other.labels, row.labels)
+                for labels in (row.labels, other.labels)
             )
-            detail = f"{row.clip_id}: {here}; {split.list_path.name} says {there}"
-            yield str(path), other.line, "LABELS_DIFFER", detail
+            detail = f"{row.clip_id}: {other_names}; {clip_list.name} says {names}"
+            yield Finding(str(path), other.line, code, detail)
     for row in weak.values():
-        detail = f"{row.clip_id} is not in {split.list_path.name}"
-        yield str(path), row.line, "LABELS_DIFFER", detail
+        detail = f"{row.clip_id} is not in {clip_list.name}"
+        yield Finding(str(path), row.line, code, detail)
 
 
-def _read_strong(
-    split: FolderSplit, classes: ClassList
-) -> tuple[list[EventRow] | None, list[Reject]]:
-    assert split.strong_list is not None
-    try:
-        clip_ids = [row.clip_id for row in split.rows]
-        return strong_rows(split.strong_list, clip_ids, classes)
-    except DataError as error:
-        return None, [(str(split.strong_list), 0, "UNREADABLE", str(error))]
+def _unreadable(path: Path, error: DataError) -> Finding:
+    return Finding(str(path), 0, Code.UNREADABLE, str(error))
 
 
-def _events(path: Path, rows: list[EventRow]) -> Iterator[Reject]:
+def _events(path: str, rows: list[EventRow]) -> Iterator[Finding]:
     """Events of no length, twice, or overlapping one of their class."""
     of_class: dict[tuple[str, str], list[tuple[float, float, int]]] = defaultdict(list)
     first_line: dict[tuple, int] = {}
@@ -189,18 +180,18 @@ def _events(path: Path, rows: list[EventRow]) -> Iterator[Reject]:
         if onset is None or offset is None or label is None:
             continue
         if onset == offset:
-            code = "ZERO_LENGTH" if offset else "NO_TIMES"
-            yield str(path), line, code, f"{file}: {label} at {onset:g} s"
+            code = Code.ZERO_LENGTH if offset else Code.NO_TIMES
+            yield Finding(path, line, code, f"{file}: {label} at {onset:g} s")
             continue
         first = first_line.setdefault((file, onset, offset, label), line)
         if first != line:
             detail = f"{file}: {label} {onset:g}-{offset:g} s, as in line {first}"
-            yield str(path), line, "DUPLICATE_EVENT", detail
+            yield Finding(path, line, Code.DUPLICATE_EVENT, detail)
         of_class[file, label].append((onset, offset, line))
     for (file, label), events in of_class.items():
         if lines := _overlapping(sorted(events)):
             detail = f"{file}: {label} in lines {', '.join(map(str, lines))}"
-            yield str(path), lines[0], "OVERLAP", detail
+            yield Finding(path, lines[0], Code.OVERLAP, detail)
 
 
 def _overlapping(events: list[tuple[float, float, int]]) -> list[int]:
@@ -217,58 +208,57 @@ def _overlapping(events: list[tuple[float, float, int]]) -> list[int]:
 
 def _labels_and_events(
     split: FolderSplit, rows: list[EventRow], classes: ClassList
-) -> Iterator[Reject]:
+) -> Iterator[Finding]:
     """Weak labels without events, and events without weak labels."""
-    strong_list = str(split.strong_list)
+    strong_list, clip_list = str(split.strong_list), str(split.list_path)
     lines: dict[str, dict[str, int]] = defaultdict(dict)
-    timed = set()
+    timed = {row.file for row in rows if row.event_label and row.offset}
     for row in rows:
         if row.event_label:
             lines[row.file].setdefault(row.event_label, row.line)
-            if row.offset:
-                timed.add(row.file)
     for row in split.rows:
         weak = {classes.names[label] for label in row.labels}
         strong = lines[row.clip_id]
         for label in strong.keys() - weak:
             detail = f"{row.clip_id}: {label} is not in {split.list_path.name}"
-            yield strong_list, strong[label], "EVENT_UNLABELLED", detail
+            yield Finding(strong_list, strong[label], Code.EVENT_UNLABELLED, detail)
         for label in sorted(weak - strong.keys()):
             detail = f"{row.clip_id}: {label}"
-            yield str(split.list_path), row.line, "LABEL_WITHOUT_EVENT", detail
+            yield Finding(clip_list, row.line, Code.LABEL_WITHOUT_EVENT, detail)
         if weak and row.clip_id not in timed:
             detail = f"{row.clip_id}: {', '.join(sorted(weak))}"
-            yield str(split.list_path), row.line, "NO_EVENT", detail
+            yield Finding(clip_list, row.line, Code.NO_EVENT, detail)
 
 
-def _sources(dataset: Dataset) -> Iterator[Reject]:
+def _sources(dataset: Dataset) -> Iterator[Finding]:
     """Sources, such as videos, with different clips in two splits."""
     first: dict[str, tuple[str, str]] = {}
-    told = set()
+    reported = set()
     for name, split in dataset.splits.items():
         for row in split.rows:
             source, _ = source_and_length(row.clip_id.removeprefix("Y"))
             other, clip_id = first.setdefault(source, (name, row.clip_id))
-            if name == other or clip_id == row.clip_id or (source, name) in told:
-                continue
-            told.add((source, name))
-            detail = f"{source}: {clip_id} ({other}), {row.clip_id} ({name})"
-            yield str(split.list_path), row.line, "SHARED_SOURCE", detail
+            is_same = name == other or clip_id == row.clip_id
+            if not is_same and (source, name) not in reported:
+                reported.add((source, name))
+                detail = f"{source}: {clip_id} ({other}), {row.clip_id} ({name})"
+                path = str(split.list_path)
+                yield Finding(path, row.line, Code.SHARED_SOURCE, detail)
 
 
-def _classes(dataset: Dataset) -> Iterator[Reject]:
+def _classes(dataset: Dataset) -> Iterator[Finding]:
     """Classes that a split has no clip of."""
-    found = {
+    labels = {
         name: {label for row in split.rows for label in row.labels}
         for name, split in dataset.splits.items()
         if split.rows
     }
     for label, class_name in enumerate(dataset.classes.names):
-        having = [name for name, labels in found.items() if label in labels]
-        for name in found:
+        having = [name for name in labels if label in labels[name]]
+        for name in labels.keys() - having:
             path = str(dataset.splits[name].list_path)
-            if name == "training" and having and name not in having:
+            if name == "training" and having:
                 detail = f"{class_name}, scored in {', '.join(having)}"
-                yield path, 0, "CLASS_UNTRAINED", detail
-            elif name not in having:
-                yield path, 0, "CLASS_EMPTY", f"{class_name} ({name})"
+                yield Finding(path, 0, Code.CLASS_UNTRAINED, detail)
+            else:
+                yield Finding(path, 0, Code.CLASS_EMPTY, f"{class_name} ({name})")

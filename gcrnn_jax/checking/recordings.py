@@ -1,4 +1,4 @@
-"""What is wrong with the recordings of a data set, after hearing each to its end."""
+"""What is wrong with the recordings of a data set, after decoding each to its end."""
 
 import math
 import os
@@ -8,82 +8,80 @@ from pathlib import Path
 
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.audio.measure import Measures
-from gcrnn_jax.checking.hearing import Heard
 from gcrnn_jax.checking.lists import source_and_length
+from gcrnn_jax.checking.probe import Probe
 from gcrnn_jax.data.clip_lists import ClipRow
-from gcrnn_jax.data.event_lists import EventRow, Reject
-from gcrnn_jax.data.folder import Dataset, FolderSplit, index_recordings
+from gcrnn_jax.data.event_lists import EventRow
+from gcrnn_jax.data.findings import Code, Finding
+from gcrnn_jax.data.folder import AUDIO, Dataset, FolderSplit, index_recordings
 
-SILENT_SWING = 1e-3  # -60 dB of full scale
+SILENT_AMPLITUDE = 1e-3  # -60 dB of full scale
 CLIPPED_SHARE = 1e-3  # of samples
 LENGTH_TOLERANCE_S = 0.5  # cuts of videos fall where their frames do
 END_TOLERANCE_S = 0.04  # of events, one hop
-_AUDIO = (".wav", ".flac", ".ogg", ".mp3", ".m4a", ".opus", ".aif", ".aiff", ".au")
+_EXTENSIONS = (".wav", ".flac", ".ogg", ".mp3", ".m4a", ".opus", ".aif", ".aiff", ".au")
 
 
-def check_names(dataset: Dataset) -> list[Reject]:
+def check_names(dataset: Dataset) -> list[Finding]:
     """Finds clips without a recording, and files without a clip."""
-    found = index_recordings(dataset.root, [])
-    findings = list(_extra(dataset, found))
+    files, _ = index_recordings(dataset.root)
+    findings = list(_extra(dataset, files))
     if not any(any(split.recordings) for split in dataset.splits.values()):
         return findings  # NO_RECORDINGS already
     elsewhere: dict[str, str] = {}
     for split in dataset.splits.values():
-        pairs = zip(split.rows, split.recordings, strict=True)
-        lost = [row for row, path in pairs if path is None]
+        lost = [row for row, path in split.clips() if path is None]
         if lost and len(lost) == len(split.rows):
             detail = f"none of the {len(lost)} clips of {split.name}"
-            findings.append((str(split.list_path), 0, "NO_RECORDINGS", detail))
+            path = str(split.list_path)
+            findings.append(Finding(path, 0, Code.NO_RECORDINGS, detail))
         elif lost:
-            elsewhere = elsewhere or _elsewhere(dataset.root, found)
+            elsewhere = elsewhere or _elsewhere(dataset.root, files)
             findings += [_missing(split, row, elsewhere) for row in lost]
     return findings
 
 
-def _extra(dataset: Dataset, found: dict[str, list[Path]]) -> Iterator[Reject]:
+def _extra(dataset: Dataset, files: dict[str, list[Path]]) -> Iterator[Finding]:
     """Files of recordings that no clip uses."""
     used = {path for split in dataset.splits.values() for path in split.recordings}
-    in_audio = (dataset.root / "audio").is_dir()
-    for paths in found.values():
-        of_clip = [path for path in paths if path in used]
+    in_audio = (dataset.root / AUDIO).is_dir()
+    for paths in files.values():
+        first = next((path for path in paths if path in used), None)
         for path in paths:
             if path in used:
                 continue
-            if of_clip:
-                name = os.path.relpath(of_clip[0], dataset.root)
-                yield str(path), 0, "SEVERAL", f"{name} is used"
-            elif in_audio or path.suffix.lower() in _AUDIO:
-                yield str(path), 0, "EXTRA", "in no list"
+            if first is not None:
+                detail = f"{os.path.relpath(first, dataset.root)} is used"
+                yield Finding(str(path), 0, Code.SEVERAL, detail)
+            elif in_audio or path.suffix.lower() in _EXTENSIONS:
+                yield Finding(str(path), 0, Code.EXTRA, "in no list")
 
 
 def check_recordings(
-    dataset: Dataset,
-    heard: Mapping[Path, Heard],
-    front_end: FrontEnd,
-) -> list[Reject]:
+    dataset: Dataset, probes: Mapping[Path, Probe], front_end: FrontEnd
+) -> list[Finding]:
     """Finds what is wrong with recordings that are there.
 
     Args:
-        dataset: Of `find_splits`.
-        heard: Of every recording of the data set.
+        dataset: Of `read_folder`.
+        probes: Of every recording of the data set.
         front_end: What training makes of them.
     """
-    findings: list[Reject] = []
+    findings: list[Finding] = []
     same: dict[str, list[tuple[FolderSplit, ClipRow, Path]]] = defaultdict(list)
     for split in dataset.splits.values():
-        for row, path in zip(split.rows, split.recordings, strict=True):
+        for row, path in split.clips():
             if path is None:
                 continue
-            result = heard[path]
-            if result.sha256:
-                same[result.sha256].append((split, row, path))
-            place = f"{split.list_path.name}:{row.line}"
-            if result.measures is None:
-                detail = f"{result.detail} ({place})"
-                findings.append((str(path), 0, result.code, detail))
-                continue
-            for code, detail in _levels(row, result.measures, front_end):
-                findings.append((str(path), 0, code, f"{detail} ({place})"))
+            probe = probes[path]
+            if probe.content_hash:
+                same[probe.content_hash].append((split, row, path))
+            faults = [(Code[probe.code], probe.detail)] if probe.code else []
+            if probe.measures is not None:
+                faults = _levels(row, probe.measures, front_end)
+            for code, detail in faults:
+                place = f"{split.list_path.name}:{row.line}"
+                findings.append(Finding(str(path), 0, code, f"{detail} ({place})"))
     for group in same.values():
         findings += _duplicates(group)
     return findings
@@ -92,61 +90,57 @@ def check_recordings(
 def check_ends(
     dataset: Dataset,
     events: Mapping[str, Sequence[EventRow]],
-    heard: Mapping[Path, Heard],
-) -> Iterator[Reject]:
-    """Finds events beyond the end of their clip, heard or else as listed."""
+    probes: Mapping[Path, Probe],
+) -> Iterator[Finding]:
+    """Finds events beyond the end of their clip, as decoded or else as listed."""
     for name, rows in events.items():
         split = dataset.splits[name]
         lengths: dict[str, float] = {}
-        for row, path in zip(split.rows, split.recordings, strict=True):
-            measures = heard[path].measures if path and path in heard else None
-            length = source_and_length(row.clip_id)[1]
-            if measures is not None:
-                length = measures.duration_s
+        for row, path in split.clips():
+            measures = probes[path].measures if path and path in probes else None
+            listed = source_and_length(row.clip_id)[1]
+            length = listed if measures is None else measures.duration_s
             if length is not None:
                 lengths[row.clip_id] = length
         for event in rows:
-            end_s = lengths.get(event.file)
-            if end_s is None or event.onset is None or not event.offset:
+            end_s = lengths.get(event.file, math.inf)
+            if event.onset is None or not event.offset:
                 continue
             if event.offset > end_s + END_TOLERANCE_S:
-                code = "AFTER_END" if event.onset >= end_s else "BEYOND_END"
+                code = Code.AFTER_END if event.onset >= end_s else Code.BEYOND_END
                 detail = (
                     f"{event.file}: {event.event_label} {event.onset:g}-"
                     f"{event.offset:g} s, the clip has {end_s:.3f} s"
                 )
-                yield str(split.strong_list), event.line, code, detail
+                yield Finding(str(split.strong_list), event.line, code, detail)
 
 
 def _levels(
     row: ClipRow, measures: Measures, front_end: FrontEnd
-) -> Iterator[tuple[str, str]]:
+) -> Iterator[tuple[Code, str]]:
     length = measures.duration_s
     if math.ceil(length * front_end.sample_rate_hz - 1e-6) < front_end.min_length:
-        yield "TOO_SHORT", f"{length:.4f} s, shorter than one frame"
+        yield Code.TOO_SHORT, f"{length:.4f} s, shorter than one frame"
         return
-    amplitude = measures.peak_amplitude
-    if row.labels and amplitude < SILENT_SWING:
-        detail = (
-            f"the mean of its channels moves by {amplitude:.2g} of full scale, "
-            f"expected {SILENT_SWING:g} or more"
-        )
-        yield "SILENT", detail
+    if row.labels and measures.peak_amplitude < SILENT_AMPLITUDE:
+        detail = f"moves by {measures.peak_amplitude:.2g} of full scale"
+        detail = f"the mean of its channels {detail}"
+        yield Code.SILENT, f"{detail}, expected {SILENT_AMPLITUDE:g} or more"
     if measures.clipped > CLIPPED_SHARE:
         detail = f"{measures.clipped:.2%} of samples are at full scale"
-        yield "CLIPPED", f"{detail}, expected {CLIPPED_SHARE:.2%} or less"
+        yield Code.CLIPPED, f"{detail}, expected {CLIPPED_SHARE:.2%} or less"
     listed = source_and_length(row.clip_id)[1]
     if listed is not None and length < listed - LENGTH_TOLERANCE_S:
-        yield "SHORT_RECORDING", f"{length:.3f} s of {listed:g} s"
+        yield Code.SHORT_RECORDING, f"{length:.3f} s of {listed:g} s"
     if listed is not None and length > listed + LENGTH_TOLERANCE_S:
-        yield "LONG_RECORDING", f"{length:.3f} s, listed as {listed:g} s"
+        yield Code.LONG_RECORDING, f"{length:.3f} s, listed as {listed:g} s"
     elif length > front_end.clip_s + LENGTH_TOLERANCE_S:
-        yield "CROPPED", f"{length:.3f} s, {front_end.clip_s:g} s are read"
+        yield Code.CROPPED, f"{length:.3f} s, {front_end.clip_s:g} s are read"
 
 
 def _duplicates(
     group: Sequence[tuple[FolderSplit, ClipRow, Path]],
-) -> Iterator[Reject]:
+) -> Iterator[Finding]:
     """Compares recordings of the same bytes with the first of them."""
     (first, first_row, first_path), *others = group
     for split, row, path in others:
@@ -156,28 +150,28 @@ def _duplicates(
             f"as {first_path.name} ({first.list_path.name}:{first_row.line}); "
             f"{split.list_path.name}:{row.line}"
         )
+        code = Code.SAME_AUDIO
         if split is not first:
-            yield str(path), 0, "SHARED_AUDIO", detail
+            code = Code.SHARED_AUDIO
         elif row.labels != first_row.labels:
-            yield str(path), 0, "SAME_AUDIO_OTHER_LABELS", detail
-        else:
-            yield str(path), 0, "SAME_AUDIO", detail
+            code = Code.SAME_AUDIO_OTHER_LABELS
+        yield Finding(str(path), 0, code, detail)
 
 
-def _missing(split: FolderSplit, row: ClipRow, elsewhere: dict[str, str]) -> Reject:
+def _missing(split: FolderSplit, row: ClipRow, elsewhere: dict[str, str]) -> Finding:
     detail = f"no file Y{row.clip_id}.* or {row.clip_id}.*"
     place = elsewhere.get("Y" + row.clip_id) or elsewhere.get(row.clip_id)
     if place:
         detail += f" in audio/ or a folder of it; there is {place}"
-    return str(split.list_path), row.line, "MISSING", detail
+    return Finding(str(split.list_path), row.line, Code.MISSING, detail)
 
 
-def _elsewhere(root: Path, found: dict[str, list[Path]]) -> dict[str, str]:
+def _elsewhere(root: Path, files: dict[str, list[Path]]) -> dict[str, str]:
     """Returns stem -> path of files that are too deep in the folder, or beside it."""
     places = {}
     for folder, _, names in os.walk(root):
         for name in names:
             stem = os.path.splitext(name)[0]
-            if stem not in found:
+            if stem not in files:
                 places[stem] = os.path.relpath(os.path.join(folder, name), root)
     return places

@@ -6,18 +6,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from gcrnn_jax.checking.card import most_together
-from gcrnn_jax.checking.findings import ERROR, NOTE, Group, Report
-from gcrnn_jax.data.event_lists import Reject
+from gcrnn_jax.checking.report import Report, Severity
+from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.metrics.tables import text_table
 
-_RECORDED = {"rate in Hz": "rates_hz", "channels": "channels", "format": "formats"}
 NUM_EXAMPLES = 3  # of a kind of finding in the summary; as_dict() has all
+_RECORDED = {"rate in Hz": "rates_hz", "channels": "channels", "format": "formats"}
+_TITLES: tuple[tuple[Severity, str], ...] = (
+    ("error", "errors: training or scoring would lose something or go wrong"),
+    ("note", "notes: good to know"),
+)
 
 
 def summary(report: Report) -> str:
     """Returns a report in some lines for people; examples of findings, not all."""
     card = report.card
-    parts = [_title(card)]
+    title = f"{_one_line(card['name'])}: {len(card['classes'])} classes"
+    parts = [f"{title}; {_hash(card)}" if card["splits"] else title]
     if splits := card["splits"]:
         parts.append(text_table(*_split_table(splits)))
         if card["classes"]:
@@ -29,12 +34,10 @@ def summary(report: Report) -> str:
         ]
         if pairs:
             parts.append("\n".join(["most often together", *pairs]))
-    for severity, title in (
-        (ERROR, "errors: training or scoring would lose something or go wrong"),
-        (NOTE, "notes: good to know"),
-    ):
-        if groups := report.of(severity):
-            parts.append("\n".join([title, *map(_group_text, groups)]))
+    for severity, title in _TITLES:
+        if groups := report.of_severity(severity):
+            texts = [_group_text(*group) for group in groups.items()]
+            parts.append("\n".join([title, *texts]))
     if not report.groups:
         parts.append("nothing found: all is as training and scoring expect it")
     return "\n".join(map(_printable, "\n\n".join(parts).split("\n")))
@@ -45,45 +48,34 @@ def markdown(report: Report) -> str:
     card = report.card
     lines = [f"# Data card: {_cell(card['name'])}", "", _cell(_hash(card)), ""]
     if splits := card["splits"]:
-        lines += ["## Splits", "", *_markdown_table(*_split_table(splits))]
-        lines += ["## Clips per class", "", *_markdown_table(*_class_table(splits))]
-        pairs = [
-            (f"{a} + {b}", name, count)
-            for name, split in splits.items()
-            for a, b, count in most_together(split, 10)
-        ]
+        lines += _section("Splits", *_split_table(splits))
+        lines += _section("Clips per class", *_class_table(splits))
         recorded = [
-            (name, what, _recorded(split[key]))
+            (name, what, ", ".join(f"{value}: {n}" for value, n in split[key].items()))
             for name, split in splits.items()
             for what, key in _RECORDED.items()
             if split.get(key)
         ]
         if recorded:
             header = ("split", "recordings", "which, and how many")
-            lines += ["## Recordings", "", *_markdown_table(header, recorded)]
+            lines += _section("Recordings", header, recorded)
+        pairs = [
+            (f"{a} + {b}", name, count)
+            for name, split in splits.items()
+            for a, b, count in most_together(split, 10)
+        ]
         header = ("classes in one clip", "split", "clips")
-        lines += ["## Most often together", "", *_markdown_table(header, pairs)]
+        lines += _section("Most often together", header, pairs)
     rows = [
-        (group.code, group.kind.severity, len(group.findings), group.kind.what)
-        for group in report.groups
+        (code.name, code.severity, len(group), code.what)
+        for code, group in report.groups.items()
     ]
-    header = ("code", "severity", "count", "what")
-    lines += ["## Findings", "", *_markdown_table(header, rows)]
+    lines += _section("Findings", ("code", "severity", "count", "what"), rows)
     if report.groups:  # indented lines are Markdown's way to show text as it is
-        texts = [_group_text(group) for group in report.groups]
-        shown = "\n".join(texts).split("\n")
-        lines += ["Some of each:", "", *(f"    {_printable(line)}" for line in shown)]
-        lines.append("")
+        texts = "\n".join(_group_text(*group) for group in report.groups.items())
+        examples = [f"    {_printable(line)}" for line in texts.split("\n")]
+        lines += ["Some of each:", "", *examples, ""]
     return "\n".join(lines)
-
-
-def _recorded(counts: dict[str, int]) -> str:
-    return ", ".join(f"{value}: {count}" for value, count in counts.items())
-
-
-def _title(card: dict[str, Any]) -> str:
-    title = f"{_one_line(card['name'])}: {len(card['classes'])} classes"
-    return f"{title}; {_hash(card)}" if card["splits"] else title
 
 
 def _hash(card: dict[str, Any]) -> str:
@@ -116,23 +108,20 @@ def _class_table(splits: dict[str, Any]) -> tuple[Sequence[str], list[list]]:
     return ("clips per class", *splits), rows
 
 
-def _group_text(group: Group) -> str:
+def _group_text(code: Code, findings: Sequence[Finding]) -> str:
     """Returns a kind and examples: of as many files, or as unlike, as possible."""
-    findings = group.findings
-    per_path = Counter(path for path, *_ in findings)
+    per_path = Counter(finding.path for finding in findings)
     several = len(per_path) > 1
-    first: dict[str, Reject] = {}
+    first: dict[str, Finding] = {}
     for finding in findings:
-        first.setdefault(finding[0] if several else finding[3], finding)
+        first.setdefault(finding.path if several else finding.detail, finding)
     keys = [path for path, _ in per_path.most_common()] if several else list(first)
-    lines = [
-        f"  {group.code} ({len(findings)}): {group.kind.what}; {group.kind.effect}"
-    ]
-    for path, line, _, detail in (first[key] for key in keys[:NUM_EXAMPLES]):
-        place = f"{path}:{line}" if line else path
-        is_one_of_many = several and per_path[path] > 1
-        count = f" (1 of {per_path[path]} there)" if is_one_of_many else ""
-        lines.append(f"    {_one_line(place)}: {_one_line(detail)}{count}")
+    lines = [f"  {code.name} ({len(findings)}): {code.what}; {code.effect}"]
+    for finding in (first[key] for key in keys[:NUM_EXAMPLES]):
+        place = f"{finding.path}:{finding.line}" if finding.line else finding.path
+        total = per_path[finding.path] if several else 1
+        count = f" (1 of {total} there)" if total > 1 else ""
+        lines.append(f"    {_one_line(place)}: {_one_line(finding.detail)}{count}")
     if (more := len(per_path) - NUM_EXAMPLES) > 0:
         lines.append(f"    and in {more} more file{'s'[: more > 1]}")
     elif not several and (more := len(findings) - min(len(keys), NUM_EXAMPLES)):
@@ -140,9 +129,10 @@ def _group_text(group: Group) -> str:
     return "\n".join(lines)
 
 
-def _markdown_table(header: Sequence[str], rows: Sequence[Sequence]) -> list[str]:
+def _section(title: str, header: Sequence[str], rows: Sequence[Sequence]) -> list[str]:
     lines = [header, ["---"] * len(header), *rows]
-    return [f"| {' | '.join(map(_cell, line))} |" for line in lines] + [""]
+    table = [f"| {' | '.join(map(_cell, line))} |" for line in lines]
+    return [f"## {title}", "", *table, ""]
 
 
 def _cell(value: object) -> str:

@@ -3,23 +3,64 @@
 import contextlib
 import errno
 import fcntl
+import json
 import os
 import shutil
 import socket
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
-from gcrnn_jax.errors import GcrnnError, StorageError, WorkdirError
+from gcrnn_jax.errors import DataError, GcrnnError, StorageError, WorkdirError
 
-_NOT_OURS = (
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOENT,
-    errno.ENOTDIR,
-    errno.EEXIST,
-)
+_NOT_WRITABLE = ("EACCES", "EPERM", "EROFS", "ENOENT", "ENOTDIR", "EEXIST")
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+def storage_error(path: Path, error: OSError) -> GcrnnError:
+    """Returns the error to raise for a file that could not be written."""
+    name = errno.errorcode.get(error.errno or 0)
+    kind = WorkdirError if name in _NOT_WRITABLE else StorageError
+    return kind(f"cannot write {path}: {error.strerror or error}")
+
+
+@contextlib.contextmanager
+def _storage_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(path, error) from None
+
+
+def read_json(path: Path, kind: type = dict) -> Any:
+    """Returns the content of a JSON file.
+
+    Args:
+        path: The file.
+        kind: What it holds: dict, an object, or list.
+
+    Raises:
+        DataError: It cannot be read, is no JSON, or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
+    if not isinstance(content, kind):
+        expected = "an object" if kind is dict else f"a {kind.__name__}"
+        raise DataError(f"{path}: expected {expected}, got {type(content).__name__}")
+    return content
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes a UTF-8 text file, whole or not at all, and the folders on the way to it.
+
+    Raises:
+        StorageError: The disk is full or fails.
+        WorkdirError: It cannot be written there.
+    """
+    make_folder(Path(path).parent)
+    write_atomically(Path(path), [text.encode("utf-8", "surrogateescape")])
 
 
 def write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
@@ -36,8 +77,7 @@ def write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     partial = path.with_name(path.name + ".tmp")
     try:
         with open(partial, "wb") as file:
-            for part in parts:
-                file.write(part)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
@@ -62,30 +102,21 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         path.with_name(f".{path.name}.{what}") for what in ("partial", "replaced")
     )
     make_folder(path.parent)
-    try:
-        for left in (partial, old):  # by a process that was killed
-            if left.exists():
-                shutil.rmtree(left)
+    with _storage_errors(path):
+        for folder in (partial, old):  # of a process that was killed
+            if folder.exists():
+                shutil.rmtree(folder)
         partial.mkdir()
-    except OSError as error:
-        raise storage_error(path, error) from None
     try:
         yield partial
-        _put_in_place(partial, path, old)
+        with _storage_errors(path):
+            if path.exists():
+                os.replace(path, old)
+            os.replace(partial, path)
+            _sync_folder(path.parent)
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _put_in_place(folder: Path, path: Path, old: Path) -> None:
-    """Renames a folder to path, and what is there to old until that is done."""
-    try:
-        if path.exists():
-            os.replace(path, old)
-        os.replace(folder, path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise storage_error(path, error) from None
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def make_folder(path: Path) -> None:
@@ -95,16 +126,8 @@ def make_folder(path: Path) -> None:
         StorageError: The disk is full or fails.
         WorkdirError: It cannot be made there.
     """
-    try:
+    with _storage_errors(path):
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise storage_error(path, error) from None
-
-
-def storage_error(path: Path, error: OSError) -> GcrnnError:
-    """Returns the error to raise for a file that could not be written."""
-    kind = WorkdirError if error.errno in _NOT_OURS else StorageError
-    return kind(f"cannot write {path}: {error.strerror or error}")
 
 
 @contextlib.contextmanager
@@ -117,10 +140,8 @@ def locked(folder: Path) -> Iterator[None]:
         WorkdirError: Another process holds it; names the process and its machine.
     """
     path = folder / ".lock"
-    try:
+    with _storage_errors(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise storage_error(path, error) from None
     with os.fdopen(descriptor, "r+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -11,14 +11,14 @@ ids say the same without ambiguity.
 
 import csv
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from gcrnn_jax.data.event_lists import BadRow, Reject, read_event_rows, seconds
+from gcrnn_jax.data.event_lists import BadRow, BadTime, read_event_rows, seconds
+from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.labels import ClassList
 from gcrnn_jax.errors import DataError
-
-DUPLICATE = "DUPLICATE"  # the one code that loses nothing: labels are united
 
 
 class ClipRow(NamedTuple):
@@ -44,12 +44,14 @@ class IdRow(NamedTuple):
     line: int  # 1 is the first
 
 
-def read_id_rows(path: str | os.PathLike, rejects: list[Reject]) -> list[IdRow]:
+def read_id_rows(path: str | os.PathLike) -> tuple[list[IdRow], list[Finding]]:
     """Reads every row of `ytid,start,end,"names","ids"`, whatever its labels are.
 
     Args:
         path: As training_set.csv.
-        rejects: Rows that could not be read are appended to it, BAD_ROW or BAD_TIME.
+
+    Returns:
+        The rows, and those that could not be read: BAD_ROW or BAD_TIME.
 
     Raises:
         DataError: The file cannot be read.
@@ -58,21 +60,21 @@ def read_id_rows(path: str | os.PathLike, rejects: list[Reject]) -> list[IdRow]:
         content = Path(path).read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
-    rows = []
+    rows, findings = [], []
     for line, raw in enumerate(content.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
         if not raw.strip() or raw.startswith(b"#"):
             continue
         try:
             rows.append(_parse(raw, line))
         except BadRow as bad:
-            rejects.append((str(path), line, bad.code, bad.detail))
-    return rows
+            findings.append(Finding(str(path), line, bad.code, str(bad)))
+    return rows, findings
 
 
 def read_clip_list(
     path: str | os.PathLike, classes: ClassList
-) -> tuple[list[ClipRow], list[Reject]]:
-    r"""Reads `ytid,start,end,"names","ids"` by the ids.
+) -> tuple[list[ClipRow], list[Finding]]:
+    """Reads `ytid,start,end,"names","ids"` by the ids.
 
     Windows, Unix and old Mac line ends, a byte order mark, blank lines and lines that
     start with `#` are accepted. A clip that occurs again gets the labels of all its
@@ -83,28 +85,28 @@ def read_clip_list(
         classes: Whose ids the last column holds.
 
     Returns:
-        The clips in the order of the list, and (path, line, code, detail) of every
-        row that could not be used (BAD_ROW, BAD_TIME, UNKNOWN_LABEL) or was merged.
+        The clips in the order of the list, and every row that could not be used
+        (BAD_ROW, BAD_TIME, UNKNOWN_LABEL) or was merged.
 
     Raises:
         DataError: The file cannot be read.
     """
-    rejects: list[Reject] = []
-    merger = _Merger(str(path))
-    for row in read_id_rows(path, rejects):
+    id_rows, findings = read_id_rows(path)
+    rows = []
+    for row in id_rows:
         unknown = [name for name in row.ids if name not in classes.index_by_id]
         if unknown:
             detail = classes.unknown_id(unknown[0])
-            rejects.append((str(path), row.line, "UNKNOWN_LABEL", detail))
+            findings.append(Finding(str(path), row.line, Code.UNKNOWN_LABEL, detail))
         else:
             labels = sorted({classes.index_by_id[name] for name in row.ids})
-            merger.add(row.clip_id, tuple(labels), row.line)
-    return merger.rows(), _by_line(rejects, merger)
+            rows.append(ClipRow(row.clip_id, tuple(labels), row.line))
+    return _unite(path, rows, findings, has_one_row_a_clip=True)
 
 
 def read_weak_list(
     path: str | os.PathLike, classes: ClassList
-) -> tuple[list[ClipRow], list[Reject]]:
+) -> tuple[list[ClipRow], list[Finding]]:
     """Reads `file<TAB>start<TAB>end<TAB>label`, one row a label, by name.
 
     Args:
@@ -118,23 +120,17 @@ def read_weak_list(
     Raises:
         DataError: The file cannot be read, or is not UTF-8.
     """
-    rejects: list[Reject] = []
-    merger = _Merger(str(path))
-    for row in read_event_rows(Path(path), rejects):
-        clip_id = clip_id_of_file(row.file)
-        if row.event_label is None:
-            merger.labels.setdefault(clip_id, ((), row.line))
-        elif row.event_label not in classes.index_by_name:
-            detail = classes.unknown_name(row.event_label)
-            rejects.append((str(path), row.line, "UNKNOWN_LABEL", detail))
+    event_rows, findings = read_event_rows(Path(path))
+    rows = []
+    for row in event_rows:
+        name = row.event_label
+        if name is not None and name not in classes.index_by_name:
+            detail = classes.unknown_name(name)
+            findings.append(Finding(str(path), row.line, Code.UNKNOWN_LABEL, detail))
         else:
-            label = classes.index_by_name[row.event_label]
-            seen = merger.labels.get(clip_id)
-            if seen and label not in seen[0]:
-                merger.labels[clip_id] = (tuple(sorted((*seen[0], label))), seen[1])
-            else:
-                merger.add(clip_id, (label,), row.line)
-    return merger.rows(), _by_line(rejects, merger)
+            labels = () if name is None else (classes.index_by_name[name],)
+            rows.append(ClipRow(clip_id_of_file(row.file), labels, row.line))
+    return _unite(path, rows, findings, has_one_row_a_clip=False)
 
 
 def clip_id_of_file(name: str) -> str:
@@ -150,49 +146,46 @@ def clip_id_of_file(name: str) -> str:
     return name if extension[1:].isdigit() else stem
 
 
-class _Merger:
-    """Collects clips in order of first appearance, uniting rows of the same clip."""
-
-    def __init__(self, path: str):
-        self.path = path
-        self.labels: dict[str, tuple[tuple[int, ...], int]] = {}
-        self.rejects: list[Reject] = []
-
-    def add(self, clip_id: str, labels: tuple[int, ...], line: int) -> None:
-        if clip_id in self.labels:
-            known, first_line = self.labels[clip_id]
-            detail = f"{clip_id} is in line {first_line} too; labels united"
-            self.rejects.append((self.path, line, DUPLICATE, detail))
-            labels, line = tuple(sorted({*known, *labels})), first_line
-        self.labels[clip_id] = (labels, line)
-
-    def rows(self) -> list[ClipRow]:
-        return [ClipRow(clip_id, *rest) for clip_id, rest in self.labels.items()]
-
-
-def _by_line(rejects: list[Reject], merger: _Merger) -> list[Reject]:
-    return sorted([*rejects, *merger.rejects], key=lambda reject: reject[1])
+def _unite(
+    path: str | os.PathLike,
+    rows: Iterable[ClipRow],
+    findings: list[Finding],
+    *,
+    has_one_row_a_clip: bool,
+) -> tuple[list[ClipRow], list[Finding]]:
+    """Unites rows of the same clip, in order of first appearance; notes repetitions."""
+    clips: dict[str, ClipRow] = {}
+    for row in rows:
+        first = clips.setdefault(row.clip_id, row)
+        if first is row:
+            continue
+        labels = {*first.labels, *row.labels}
+        is_known = bool(row.labels) and len(labels) == len(first.labels)
+        if has_one_row_a_clip or is_known:
+            detail = f"{row.clip_id} is in line {first.line} too; labels united"
+            findings.append(Finding(str(path), row.line, Code.DUPLICATE, detail))
+        clips[row.clip_id] = first._replace(labels=tuple(sorted(labels)))
+    return list(clips.values()), sorted(findings, key=lambda finding: finding.line)
 
 
 def _parse(raw: bytes, line: int) -> IdRow:
     try:
         text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BadRow("BAD_ROW", f"expected UTF-8 text, got {error.reason}") from None
-    if "\0" in text:
-        raise BadRow("BAD_ROW", "holds a NUL")
-    try:
+        if "\0" in text:
+            raise BadRow("holds a NUL")
         [columns] = csv.reader([text], strict=True, skipinitialspace=True)
+    except UnicodeDecodeError as error:
+        raise BadRow(f"expected UTF-8 text, got {error.reason}") from None
     except csv.Error as error:
-        raise BadRow("BAD_ROW", f"not comma-separated: {error}") from None
+        raise BadRow(f"not comma-separated: {error}") from None
     if len(columns) != 5:
         expected = 'expected `ytid,start,end,"names","ids"`'
-        raise BadRow("BAD_ROW", f"{expected}, got {len(columns)} columns")
+        raise BadRow(f"{expected}, got {len(columns)} columns")
     video_id, start, end, names, ids = (column.strip() for column in columns)
     if not video_id or "/" in video_id or "\\" in video_id:
-        raise BadRow("BAD_ROW", f"expected an id of a video, got {video_id!r}")
+        raise BadRow(f"expected an id of a video, got {video_id!r}")
     start_s, end_s = seconds(start), seconds(end)
     if start_s >= end_s:
-        raise BadRow("BAD_TIME", f"expected start < end, got {start} and {end}")
+        raise BadTime(f"expected start < end, got {start} and {end}")
     clip_id = f"{video_id}_{start_s:.3f}_{end_s:.3f}"
     return IdRow(clip_id, names, tuple(map(str.strip, ids.split(","))), line)

@@ -16,10 +16,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gcrnn_jax.data.atomic_files import make_folder, write_atomically
+from gcrnn_jax.data.atomic_files import write_text
+from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.errors import DataError
-
-Reject = tuple[str, int, str, str]  # path, line, code, detail
 
 
 class Event(NamedTuple):
@@ -41,16 +40,18 @@ class EventRow(NamedTuple):
 
 
 class BadRow(Exception):
-    """A row that cannot be used: its code, and what was expected and what came."""
+    """A row that cannot be used: what was expected and what came."""
 
-    def __init__(self, code: str, detail: str):
-        super().__init__(detail)
-        self.code, self.detail = code, detail
+    code = Code.BAD_ROW
 
 
-def read_event_rows(
-    path: str | Path, rejects: list[Reject] | None = None
-) -> list[EventRow]:
+class BadTime(BadRow):
+    """A row with a time that is none, or times in the wrong order."""
+
+    code = Code.BAD_TIME
+
+
+def read_event_rows(path: str | Path) -> tuple[list[EventRow], list[Finding]]:
     """Reads every row of an event list, also the `0 0 label` rows without times.
 
     Windows and Unix line ends, a byte order mark, blank lines and a missing last
@@ -58,17 +59,16 @@ def read_event_rows(
 
     Args:
         path: A tab-separated list.
-        rejects: None: the first bad row is an error. A list: bad rows are appended
-            to it as (path, line, code, detail) and skipped; the codes are BAD_ROW
-            (columns) and BAD_TIME (not a number, negative, onset after offset).
 
     Returns:
-        The rows in the order of the list.
+        The rows in the order of the list, and what is wrong with those left out:
+        BAD_ROW (columns), BAD_TIME (not a number, negative, onset after offset).
 
     Raises:
-        DataError: The list cannot be read, or has a bad row and `rejects` is None.
+        DataError: The list cannot be read.
     """
     rows: list[EventRow] = []
+    findings = []
     for line, text in enumerate(_lines(path), start=1):
         columns = [column.strip() for column in text.split("\t")]
         if not any(columns) or (not rows and _is_header(columns)):
@@ -76,10 +76,8 @@ def read_event_rows(
         try:
             rows.append(_row(columns, line))
         except BadRow as bad:
-            if rejects is None:
-                raise DataError(f"{path}:{line}: {bad.detail}") from None
-            rejects.append((str(path), line, bad.code, bad.detail))
-    return rows
+            findings.append(Finding(str(path), line, bad.code, str(bad)))
+    return rows, findings
 
 
 def events_by_file(rows: Iterable[EventRow]) -> dict[str, list[Event]]:
@@ -125,17 +123,6 @@ def write_event_list(
     write_text(path, "".join(f"{line}\n" for line in lines))
 
 
-def write_text(path: str | Path, text: str) -> None:
-    """Writes a UTF-8 text file, whole or not at all, and the folders on the way to it.
-
-    Raises:
-        StorageError: The disk is full or fails.
-        WorkdirError: It cannot be written there.
-    """
-    make_folder(Path(path).parent)
-    write_atomically(Path(path), [text.encode("utf-8", "surrogateescape")])
-
-
 def _lines(path: str | Path) -> list[str]:
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -157,12 +144,10 @@ def _row(columns: list[str], line: int) -> EventRow:
     if len(columns) != 4 or not file or not columns[3]:
         expected = "expected `file onset offset label` or `file`, separated by tabs"
         came = " | ".join(columns)
-        raise BadRow("BAD_ROW", f"{expected}, got {len(columns)} columns: {came!r}")
+        raise BadRow(f"{expected}, got {len(columns)} columns: {came!r}")
     onset, offset = seconds(columns[1]), seconds(columns[2])
     if onset > offset:
-        raise BadRow(
-            "BAD_TIME", f"expected onset <= offset, got {onset:g} > {offset:g}"
-        )
+        raise BadTime(f"expected onset <= offset, got {onset:g} > {offset:g}")
     return EventRow(file, onset, offset, columns[3], line)
 
 
@@ -170,14 +155,14 @@ def seconds(text: str) -> float:
     """Reads a time of a list.
 
     Raises:
-        BadRow: It is no number, negative or not finite.
+        BadTime: It is no number, negative or not finite.
     """
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not 0 <= value < math.inf:
-        raise BadRow("BAD_TIME", f"expected a time in seconds, got {text!r}")
+        raise BadTime(f"expected a time in seconds, got {text!r}")
     return value
 
 

@@ -13,6 +13,7 @@ Source: the lists and file names of DCASE 2017 Task 4.
 import contextlib
 import dataclasses
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from gcrnn_jax.data.clip_lists import (
@@ -21,11 +22,17 @@ from gcrnn_jax.data.clip_lists import (
     read_id_rows,
     read_weak_list,
 )
-from gcrnn_jax.data.event_lists import EventRow, Reject, read_event_rows
+from gcrnn_jax.data.event_lists import EventRow, read_event_rows
+from gcrnn_jax.data.findings import Code, Finding, strict
 from gcrnn_jax.data.labels import ClassList, read_class_list
 from gcrnn_jax.errors import DataError
 
 SPLITS = ("training", "validation", "testing", "evaluation")
+CLASS_LIST = "sound_event_list_*_classes.txt"
+CLIP_LIST = "{}_set.csv"
+WEAK_LIST = "groundtruth_weak_label_{}_set.csv"
+STRONG_LIST = "groundtruth_strong_label_{}_set.csv"
+AUDIO = "audio"
 
 # Where one clip lies in several formats, the first of these is read.
 _PREFERRED = (".wav", ".flac", ".ogg", ".mp3")
@@ -49,6 +56,15 @@ class FolderSplit:
     recordings: tuple[Path | None, ...]
     strong_list: Path | None
 
+    @property
+    def clip_ids(self) -> list[str]:
+        """Of its N clips."""
+        return [row.clip_id for row in self.rows]
+
+    def clips(self) -> Iterator[tuple[ClipRow, Path | None]]:
+        """Yields every clip and its recording."""
+        return zip(self.rows, self.recordings, strict=True)
+
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
@@ -57,20 +73,28 @@ class Dataset:
     root: Path
     classes: ClassList
     splits: dict[str, FolderSplit]
-    rejects: tuple[Reject, ...]
+    findings: tuple[Finding, ...]
 
 
-class _Strict(list[Reject]):
-    """Problems of which the first is an error."""
+def find_splits(root: str | os.PathLike) -> Dataset:
+    """As `read_folder`, for a folder that is to be used.
 
-    def append(self, reject: Reject) -> None:
-        path, _, _, detail = reject
-        raise DataError(detail if path in detail else f"{path}: {detail}")
+    Raises:
+        DataError: No folder, no class list or several, no split, a list without a
+            usable row, no recordings at all, or a clip that is in two splits.
+    """
+    dataset, findings = read_folder(root)
+    shared = [finding for finding in findings if finding.code is Code.SHARED_CLIP]
+    if shared and findings[0] is shared[0]:
+        examples = ", ".join(finding.detail for finding in shared[:3])
+        raise DataError(
+            f"{root}: {len(shared)} clips are in two splits, so that scores would be "
+            f"of clips trained on: {examples}"
+        )
+    return strict((dataset, findings))
 
 
-def find_splits(
-    root: str | os.PathLike, problems: list[Reject] | None = None
-) -> Dataset:
+def read_folder(root: str | os.PathLike) -> tuple[Dataset, list[Finding]]:
     """Reads the lists of a folder and finds the recording of every clip.
 
     Recordings are looked up by name among the files that are there, so no list can
@@ -79,43 +103,39 @@ def find_splits(
 
     Args:
         root: The folder; see the head of this file.
-        problems: None: the first problem is an error. A list: what can be read is
-            read, and problems are appended as (path, line or 0, code, detail); the
-            codes are CLASS_LIST (the classes are then all labels of the lists),
-            UNREADABLE, NO_ROW, NO_SPLIT, SHARED_CLIP, NO_RECORDINGS and FOLDER.
 
     Returns:
-        Every split that has a list.
+        Every split that has a list; and what keeps the folder from being used:
+        CLASS_LIST (the classes are then all labels of the lists), UNREADABLE, NO_ROW,
+        NO_SPLIT, SHARED_CLIP, NO_RECORDINGS and FOLDER.
 
     Raises:
-        DataError: No folder; or, without `problems`, no class list or several, no
-            split, a list without a usable row, no recordings at all, or a clip that
-            is in two splits.
+        DataError: No folder.
     """
-    problems = _Strict() if problems is None else problems
     root = Path(root)
     if not root.is_dir():
         what = "a file" if root.exists() else "none"
         raise DataError(f"{root}: expected a folder with a data set, found {what}")
-    classes = _find_classes(root, problems)
-    recordings = index_recordings(root, problems)
-    rejects: list[Reject] = []
+    classes, findings = _find_classes(root)
+    recordings, unreadable = index_recordings(root)
+    findings += unreadable
+    row_findings: list[Finding] = []
     splits = {}
     for name in SPLITS:
-        found = _find_list(root, name)
-        if found is None:
+        if (list_path := _find_list(root, name)) is None:
             continue
-        list_path, read = found
+        read = read_clip_list if list_path.name == CLIP_LIST.format(name) else None
         try:
-            rows, bad = read(list_path, classes)
+            rows, bad = (read or read_weak_list)(list_path, classes)
         except DataError as error:
-            problems.append((str(list_path), 0, "UNREADABLE", str(error)))
+            findings.append(Finding(str(list_path), 0, Code.UNREADABLE, str(error)))
             continue
-        rejects += bad
+        row_findings += bad
         if not rows:
-            detail = f"no usable row{_first(bad)}"
-            problems.append((str(list_path), 0, "NO_ROW", detail))
-        strong_list = root / f"groundtruth_strong_label_{name}_set.csv"
+            first = f"line {bad[0].line}: {bad[0].detail}" if bad else "it is empty"
+            detail = f"no usable row: {first}"
+            findings.append(Finding(str(list_path), 0, Code.NO_ROW, detail))
+        strong_list = root / STRONG_LIST.format(name)
         splits[name] = FolderSplit(
             name=name,
             list_path=list_path,
@@ -123,39 +143,41 @@ def find_splits(
             recordings=tuple(_recording(recordings, row, name) for row in rows),
             strong_list=strong_list if strong_list.is_file() else None,
         )
+    dataset = Dataset(root, classes, splits, tuple(row_findings))
+    return dataset, [*findings, *_whole_folder(dataset, len(recordings))]
+
+
+def _whole_folder(dataset: Dataset, num_recordings: int) -> Iterator[Finding]:
+    root, splits = dataset.root, dataset.splits
     if not splits:
-        detail = (
-            "expected training_set.csv or another of "
-            f"{', '.join(f'{name}_set.csv' for name in SPLITS[1:])}; "
-            f"found {_listing(root)}"
-        )
-        problems.append((str(root), 0, "NO_SPLIT", detail))
-    _find_shared(root, splits, problems)
-    wanted = [row.clip_id for split in splits.values() for row in split.rows]
-    if wanted and not any(any(split.recordings) for split in splits.values()):
+        first, *others = map(CLIP_LIST.format, SPLITS)
+        expected = f"expected {first} or another of {', '.join(others)}"
+        detail = f"{expected}; found {_listing(root)}"
+        yield Finding(str(root), 0, Code.NO_SPLIT, detail)
+    yield from _find_shared(splits)
+    clip_ids = [clip_id for split in splits.values() for clip_id in split.clip_ids]
+    if clip_ids and not any(any(split.recordings) for split in splits.values()):
         detail = (
             "none of the listed clips has a recording: expected files such as "
-            f"audio/training/Y{wanted[0]}.wav, found {len(recordings)} files of other "
-            "names"
+            f"{AUDIO}/training/Y{clip_ids[0]}.wav, found {num_recordings} files of "
+            "other names"
         )
-        problems.append((str(root), 0, "NO_RECORDINGS", detail))
-    return Dataset(root, classes, splits, tuple(rejects))
+        yield Finding(str(root), 0, Code.NO_RECORDINGS, detail)
 
 
-def _find_classes(root: Path, problems: list[Reject]) -> ClassList:
-    candidates = sorted(root.glob("sound_event_list_*_classes.txt"))
-    if len(candidates) != 1:
-        detail = (
-            "expected one class list sound_event_list_*_classes.txt, "
-            f"found {', '.join(path.name for path in candidates) or _listing(root)}"
-        )
-        problems.append((str(root), 0, "CLASS_LIST", detail))
-        return _labels_as_classes(root)
-    try:
-        return read_class_list(candidates[0])
-    except DataError as error:
-        problems.append((str(candidates[0]), 0, "CLASS_LIST", str(error)))
-        return _labels_as_classes(root)
+def _find_classes(root: Path) -> tuple[ClassList, list[Finding]]:
+    candidates = sorted(root.glob(CLASS_LIST))
+    path, detail = root, ""
+    if len(candidates) == 1:
+        try:
+            return read_class_list(path := candidates[0]), []
+        except DataError as error:
+            detail = str(error)
+    else:
+        names = ", ".join(path.name for path in candidates) or _listing(root)
+        detail = f"expected one class list {CLASS_LIST}, found {names}"
+    finding = Finding(str(path), 0, Code.CLASS_LIST, detail)
+    return _labels_as_classes(root), [finding]
 
 
 def _labels_as_classes(root: Path) -> ClassList:
@@ -167,15 +189,14 @@ def _labels_as_classes(root: Path) -> ClassList:
     events: list[EventRow] = []
     for split in SPLITS:
         with contextlib.suppress(DataError):
-            rows = read_id_rows(root / f"{split}_set.csv", [])
+            rows, _ = read_id_rows(root / CLIP_LIST.format(split))
             for row in sorted(rows, key=lambda row: len(row.ids)):
                 for class_id in filter(None, row.ids):
                     alone = row.names if len(row.ids) == 1 else ""
                     names.setdefault(class_id, alone or class_id)
-        for kind in ("weak", "strong"):
+        for file in (WEAK_LIST, STRONG_LIST):
             with contextlib.suppress(DataError):
-                path = root / f"groundtruth_{kind}_label_{split}_set.csv"
-                events += read_event_rows(path, [])
+                events += read_event_rows(root / file.format(split))[0]
     if len(set(names.values())) < len(names):  # names that tell nothing apart
         names = {class_id: class_id for class_id in names}
     labels = {row.event_label for row in events if row.event_label}
@@ -183,24 +204,19 @@ def _labels_as_classes(root: Path) -> ClassList:
     return ClassList(tuple(names), tuple(names.values()))
 
 
-def _find_list(root: Path, name: str):
-    readers = (
-        (root / f"{name}_set.csv", read_clip_list),
-        (root / f"groundtruth_weak_label_{name}_set.csv", read_weak_list),
-    )
-    for path, read in readers:
-        if path.is_file():
-            return path, read
-    return None
+def _find_list(root: Path, split: str) -> Path | None:
+    paths = (root / file.format(split) for file in (CLIP_LIST, WEAK_LIST))
+    return next((path for path in paths if path.is_file()), None)
 
 
-def index_recordings(root: Path, problems: list[Reject]) -> dict[str, list[Path]]:
+def index_recordings(root: Path) -> tuple[dict[str, list[Path]], list[Finding]]:
     """Returns file name without extension -> its files, most preferred first.
 
-    Problems, FOLDER for one that cannot be read, are appended as in `find_splits`.
+    The second result is a FOLDER for every folder that cannot be read.
     """
-    top = root / "audio" if (root / "audio").is_dir() else root
-    found: dict[str, list[Path]] = {}
+    top = root / AUDIO if (root / AUDIO).is_dir() else root
+    recordings: dict[str, list[Path]] = {}
+    findings = []
     folders = [top]
     while folders:
         folder = folders.pop()
@@ -209,58 +225,44 @@ def index_recordings(root: Path, problems: list[Reject]) -> dict[str, list[Path]
                 for entry in entries:
                     if entry.name.startswith("."):
                         continue
-                    if entry.is_dir():
-                        if folder == top:  # parts have no parts
-                            folders.append(top / entry.name)
-                    else:
+                    if not entry.is_dir():
                         stem = os.path.splitext(entry.name)[0]
-                        found.setdefault(stem, []).append(folder / entry.name)
+                        recordings.setdefault(stem, []).append(folder / entry.name)
+                    elif folder == top:  # parts have no parts
+                        folders.append(top / entry.name)
         except OSError as error:
-            problems.append((str(folder), 0, "FOLDER", str(error.strerror)))
-    for paths in found.values():
+            detail = str(error.strerror)
+            findings.append(Finding(str(folder), 0, Code.FOLDER, detail))
+    for paths in recordings.values():
         paths.sort(key=_preference)
-    return found
+    return recordings, findings
 
 
 def _preference(path: Path) -> tuple[int, str]:
     extension = path.suffix.lower()
-    known = _PREFERRED.index(extension) if extension in _PREFERRED else len(_PREFERRED)
-    return known, str(path)
+    order = [*_PREFERRED, extension]
+    return order.index(extension), str(path)
 
 
 def _recording(
     recordings: dict[str, list[Path]], row: ClipRow, split: str
 ) -> Path | None:
-    candidates = recordings.get("Y" + row.clip_id) or recordings.get(row.clip_id)
-    if not candidates:
-        return None
+    paths = recordings.get("Y" + row.clip_id) or recordings.get(row.clip_id) or []
     # "train" and "eval" are folders of "training" and "evaluation".
-    own = [path for path in candidates if split.startswith(path.parent.name.lower())]
-    return (own or candidates)[0]
+    of_split = [path for path in paths if split.startswith(path.parent.name.lower())]
+    return next(iter(of_split or paths), None)
 
 
-def _find_shared(
-    root: Path, splits: dict[str, FolderSplit], problems: list[Reject]
-) -> None:
+def _find_shared(splits: dict[str, FolderSplit]) -> Iterator[Finding]:
     first: dict[str, tuple[FolderSplit, ClipRow]] = {}
-    shared: list[Reject] = []
     for split in splits.values():
         for row in split.rows:
             other, other_row = first.setdefault(row.clip_id, (split, row))
             if other is not split:
                 place = f"{other.list_path.name}:{other_row.line}"
-                clip = f"{row.clip_id} ({other.name}, {split.name}; {place})"
-                shared.append((str(split.list_path), row.line, "SHARED_CLIP", clip))
-    if shared and isinstance(problems, _Strict):
-        raise DataError(
-            f"{root}: {len(shared)} clips are in two splits, so that scores would be "
-            f"of clips trained on: {', '.join(detail for *_, detail in shared[:3])}"
-        )
-    problems += shared
-
-
-def _first(rejects: list[Reject]) -> str:
-    return f": line {rejects[0][1]}: {rejects[0][3]}" if rejects else ": it is empty"
+                detail = f"{row.clip_id} ({other.name}, {split.name}; {place})"
+                path = str(split.list_path)
+                yield Finding(path, row.line, Code.SHARED_CLIP, detail)
 
 
 def _listing(folder: Path, limit: int = 5) -> str:

@@ -60,9 +60,13 @@ class ClassList:
             >>> DCASE2017_CLASSES.unknown_id("Car")
             "unknown class id 'Car': that is a name, its id is '/m/0k4j'"
         """
-        return _unknown(
-            "id", text, self.ids, dict(zip(self.names, self.ids, strict=True))
-        )
+        if text in self.index_by_name:
+            detail = (
+                f": that is a name, its id is {self.ids[self.index_by_name[text]]!r}"
+            )
+        else:
+            detail = f"; the nearest is {_nearest(text, self.ids)!r}"
+        return f"unknown class id {text!r}{detail}"
 
     def unknown_name(self, text: str) -> str:
         """Says that a text is no name, and which was meant.
@@ -71,20 +75,13 @@ class ClassList:
             >>> DCASE2017_CLASSES.unknown_name("air horn")
             "unknown class name 'air horn'; the nearest is 'Air horn, truck horn'"
         """
-        return _unknown(
-            "name", text, self.names, dict(zip(self.ids, self.names, strict=True))
-        )
-
-
-def _unknown(
-    what: str, text: str, values: tuple[str, ...], by_other: dict[str, str]
-) -> str:
-    if text in by_other:
-        other = "a name" if what == "id" else "an id"
-        detail = f": that is {other}, its {what} is {by_other[text]!r}"
-    else:
-        detail = f"; the nearest is {_nearest(text, values)!r}"
-    return f"unknown class {what} {text!r}{detail}"
+        if text in self.index_by_id:
+            detail = (
+                f": that is an id, its name is {self.names[self.index_by_id[text]]!r}"
+            )
+        else:
+            detail = f"; the nearest is {_nearest(text, self.names)!r}"
+        return f"unknown class name {text!r}{detail}"
 
 
 @functools.lru_cache(1024)  # a list with a class too many has it in many rows
@@ -137,43 +134,25 @@ def read_class_list(path: str | os.PathLike) -> ClassList:
 
 
 DCASE2017_CLASSES = ClassList(
-    ids=(
-        "/m/0284vy3",
-        "/m/05x_td",
-        "/m/02mfyn",
-        "/m/02rhddq",
-        "/m/0199g",
-        "/m/06_fw",
-        "/m/012n7d",
-        "/m/012ndj",
-        "/m/0dgbq",
-        "/m/04qvtq",
-        "/m/03qc9zr",
-        "/m/0k4j",
-        "/t/dd00134",
-        "/m/01bjv",
-        "/m/07r04",
-        "/m/04_sv",
-        "/m/07jdr",
-    ),
-    names=(
-        "Train horn",
-        "Air horn, truck horn",
-        "Car alarm",
-        "Reversing beeps",
-        "Bicycle",
-        "Skateboard",
-        "Ambulance (siren)",
-        "Fire engine, fire truck (siren)",
-        "Civil defense siren",
-        "Police car (siren)",
-        "Screaming",
-        "Car",
-        "Car passing by",
-        "Bus",
-        "Truck",
-        "Motorcycle",
-        "Train",
-    ),
+    *zip(
+        ("/m/0284vy3", "Train horn"),
+        ("/m/05x_td", "Air horn, truck horn"),
+        ("/m/02mfyn", "Car alarm"),
+        ("/m/02rhddq", "Reversing beeps"),
+        ("/m/0199g", "Bicycle"),
+        ("/m/06_fw", "Skateboard"),
+        ("/m/012n7d", "Ambulance (siren)"),
+        ("/m/012ndj", "Fire engine, fire truck (siren)"),
+        ("/m/0dgbq", "Civil defense siren"),
+        ("/m/04qvtq", "Police car (siren)"),
+        ("/m/03qc9zr", "Screaming"),
+        ("/m/0k4j", "Car"),
+        ("/t/dd00134", "Car passing by"),
+        ("/m/01bjv", "Bus"),
+        ("/m/07r04", "Truck"),
+        ("/m/04_sv", "Motorcycle"),
+        ("/m/07jdr", "Train"),
+        strict=True,
+    )
 )
 """The 17 classes of DCASE 2017 Task 4, in their official order."""

@@ -40,13 +40,16 @@ def gather(split: Split, indices: np.ndarray) -> Batch:
 
     Returns:
         features float16 [B, T, F] (0 on padding), num_frames int32 [B], and
-        weak_label float32 [B, K].
+        weak_label float32 [B, K]; strong_label float32 [B, T, K], if it was made.
     """
-    return {
+    batch = {
         "features": split.rows(indices),
         "num_frames": split.num_frames[indices].astype(np.int32),
         "weak_label": split.weak_label[indices].astype(np.float32),
     }
+    if split.strong_label is not None:
+        batch["strong_label"] = split.strong_label[indices].astype(np.float32)
+    return batch
 
 
 def training_batches(

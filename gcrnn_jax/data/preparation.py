@@ -12,7 +12,7 @@ from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.build_store import build_store
 from gcrnn_jax.data.folder import SPLITS, find_splits
 from gcrnn_jax.data.labels import DCASE2017_CLASSES
-from gcrnn_jax.data.recording_source import RecordingSource, read_strong_list
+from gcrnn_jax.data.recording_source import recording_sources
 from gcrnn_jax.data.soundscape_source import soundscape_split
 from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.errors import ConfigError
@@ -71,7 +71,7 @@ class DataOptions:
                 max_bad_fraction=self.max_bad_fraction,
             )
         else:
-            sizes = dict(zip(SPLITS, self.soundscapes, strict=False))
+            sizes: dict[str, int] = dict(zip(SPLITS, self.soundscapes, strict=False))
             store = prepare_soundscapes(
                 sizes, seed, output, front_end, num_workers=self.num_workers
             )
@@ -105,15 +105,7 @@ def prepare_folder(
         WorkdirError: The output cannot be written, or another process prepares it.
     """
     dataset = find_splits(root)
-    rejects = list(dataset.rejects)
-    sources = {}
-    for name, split in dataset.splits.items():
-        events = None
-        if split.strong_list is not None:
-            clip_ids = [row.clip_id for row in split.rows]
-            events, bad = read_strong_list(split.strong_list, clip_ids, dataset.classes)
-            rejects += bad
-        sources[name] = RecordingSource(dataset, split, front_end, events)
+    sources, findings = recording_sources(dataset, front_end)
     if output is None:
         resolved = Path(root).resolve()
         output = cache_path(resolved.name, str(resolved), front_end.as_dict())
@@ -122,10 +114,7 @@ def prepare_folder(
         sources,
         front_end,
         dataset.classes,
-        list_rejects=[
-            (os.path.relpath(path, root), line, code, detail)
-            for path, line, code, detail in rejects
-        ],
+        list_findings=findings,
         num_workers=num_workers,
         max_bad_fraction=max_bad_fraction,
     )

@@ -5,7 +5,10 @@ processes and workers sees the same global batches.
 """
 
 import abc
+import dataclasses
 import functools
+import itertools
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -39,26 +42,28 @@ class Sampler(abc.ABC):
         return clips[first - stretches[0] * _STRETCH :][: self.batch_size]
 
 
-def class_weights(class_sizes, size_steps=(1000, 2000, 3000, 4000)) -> np.ndarray:
-    """Draws of each class in a cycle: one, and one more for each step it reaches.
+def class_weights(
+    class_sizes: Sequence[int] | np.ndarray, class_size_thresholds: Sequence[int]
+) -> np.ndarray:
+    """Draws of each class in a cycle: one, and one more for each threshold it reaches.
 
     Args:
         class_sizes: [K] clips of each class.
-        size_steps: Increasing class sizes; the most frequent class is drawn at most
-            1 + len(size_steps) times as often as the rarest.
+        class_size_thresholds: Increasing; the most frequent class is drawn at most
+            1 + len(class_size_thresholds) times as often as the rarest.
 
     Returns:
         int [K]; 0 for a class without clips.
 
     Example:
-        >>> print(class_weights([180, 1000, 25077, 0]))
+        >>> print(class_weights([180, 1000, 25077, 0], [1000, 2000, 3000, 4000]))
         [1 2 5 0]
 
-    Source: Xu et al., ICASSP 2018, section 2.4; the steps are those of their code.
+    Source: Xu et al., ICASSP 2018, section 2.4; the example is that of their code.
     """
-    class_sizes = np.asarray(class_sizes)
-    steps = np.searchsorted(np.asarray(size_steps), class_sizes, side="right")
-    return np.where(class_sizes > 0, 1 + steps, 0)
+    sizes = np.asarray(class_sizes)
+    steps = np.searchsorted(np.asarray(class_size_thresholds), sizes, side="right")
+    return np.where(sizes > 0, 1 + steps, 0)
 
 
 class BalancedSampler(Sampler):
@@ -80,11 +85,11 @@ class BalancedSampler(Sampler):
         self.weights[[not len(clips) for clips in self.clips]] = 0
         if not self.weights.any():
             raise ValueError("no class has both clips and a weight")
-        # one cycle: its classes, and which draw of its class each slot is
+        # slot of a cycle -> class, and -> index of that draw within its class
         self.slot_class = np.repeat(np.arange(len(self.weights)), self.weights)
         first = np.cumsum(self.weights) - self.weights
         self.slot_draw = np.arange(len(self.slot_class)) - first[self.slot_class]
-        # the orders in which a class is gone through, by the number of the pass
+        # class -> pass over its clips -> their order in it
         self._orders = [
             functools.lru_cache(maxsize=2)(functools.partial(self._order, k))
             for k in range(len(self.clips))
@@ -92,25 +97,26 @@ class BalancedSampler(Sampler):
 
     def clips_drawn(self, draws: np.ndarray) -> np.ndarray:
         """Returns int64 [n], the clips of draws number int64 [n] of the sequence."""
-        cycle, position = np.divmod(draws, len(self.slot_class))
-        slot = np.empty_like(draws)
-        for one in np.unique(cycle):
-            order = np.random.default_rng((self.seed, _ORDER, int(one)))
-            here = cycle == one
-            slot[here] = order.permutation(len(self.slot_class))[position[here]]
-        drawn = self.slot_class[slot]
-        count = cycle * self.weights[drawn] + self.slot_draw[slot]
+        cycles, positions = np.divmod(draws, len(self.slot_class))
+        slots = np.empty_like(draws)
+        for cycle in np.unique(cycles):
+            rng = np.random.default_rng((self.seed, _ORDER, int(cycle)))
+            order = rng.permutation(len(self.slot_class))
+            slots[cycles == cycle] = order[positions[cycles == cycle]]
+        classes = self.slot_class[slots]
+        class_draws = cycles * self.weights[classes] + self.slot_draw[slots]
         clips = np.empty_like(draws)
-        for k in np.unique(drawn):
-            here = np.flatnonzero(drawn == k)
-            passes, places = np.divmod(count[here], len(self.clips[k]))
-            for one in np.unique(passes):
-                of_pass = here[passes == one]
-                clips[of_pass] = self._orders[k](int(one))[places[passes == one]]
+        for k in np.unique(classes):
+            of_class = np.flatnonzero(classes == k)
+            passes, places = np.divmod(class_draws[of_class], len(self.clips[k]))
+            for number in np.unique(passes):
+                order = self._orders[k](int(number))
+                in_pass = passes == number
+                clips[of_class[in_pass]] = order[places[in_pass]]
         return clips
 
-    def _order(self, k: int, one_pass: int) -> np.ndarray:
-        rng = np.random.default_rng((self.seed, _CLIPS, k, one_pass))
+    def _order(self, k: int, number: int) -> np.ndarray:
+        rng = np.random.default_rng((self.seed, _CLIPS, k, number))
         return rng.permutation(self.clips[k])
 
 
@@ -129,23 +135,40 @@ class ShuffledSampler(Sampler):
 
     def clips_drawn(self, draws: np.ndarray) -> np.ndarray:
         """Returns int64 [n], the clips of draws number int64 [n] of the sequence."""
-        epoch, position = np.divmod(draws, self.num_clips)
+        epochs, positions = np.divmod(draws, self.num_clips)
         clips = np.empty_like(draws)
-        for one in np.unique(epoch):
-            clips[epoch == one] = self._order(int(one))[position[epoch == one]]
+        for epoch in np.unique(epochs):
+            order = self._order(int(epoch))
+            clips[epochs == epoch] = order[positions[epochs == epoch]]
         return clips
 
 
-def make_sampler(
-    weak_label: np.ndarray,
-    *,
-    seed: int,
-    batch_size: int,
-    balanced: bool,
-    size_steps: tuple[int, ...],
-) -> Sampler:
-    """The sampler that the config section `sampling` describes."""
-    if not balanced:
-        return ShuffledSampler(len(weak_label), batch_size, seed)
-    weights = class_weights(np.asarray(weak_label).sum(0), size_steps)
-    return BalancedSampler(weak_label, weights, batch_size, seed)
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+    """The config section `sampling`: which clips make a batch.
+
+    Attributes:
+        batch_size: Clips of a global batch.
+        balanced: Whether rare classes are drawn more often than they occur.
+        class_size_thresholds: A class of at least n_i clips is drawn 1 + i times a
+            cycle; growing numbers over 0.
+    """
+
+    batch_size: int
+    balanced: bool
+    class_size_thresholds: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        sizes = [0, *self.class_size_thresholds]
+        if any(low >= high for low, high in itertools.pairwise(sizes)):
+            expected = "class_size_thresholds: expected growing numbers over 0"
+            raise ValueError(f"{expected}, got {self.class_size_thresholds}")
+
+    def make_sampler(self, weak_label: np.ndarray, seed: int) -> Sampler:
+        """The sampler of clips with these labels, bool [N, K]."""
+        if not self.balanced:
+            return ShuffledSampler(len(weak_label), self.batch_size, seed)
+        weights = class_weights(
+            np.asarray(weak_label).sum(0), self.class_size_thresholds
+        )
+        return BalancedSampler(weak_label, weights, self.batch_size, seed)

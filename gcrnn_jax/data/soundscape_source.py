@@ -8,7 +8,7 @@ import soxr
 
 from gcrnn_jax.audio.signals import SAMPLE_RATE_HZ
 from gcrnn_jax.audio.soundscapes import VERSION, soundscape
-from gcrnn_jax.data.data_hash import clip_sha256
+from gcrnn_jax.data.data_hash import clip_content_hash
 from gcrnn_jax.data.folder import SPLITS
 from gcrnn_jax.data.labels import DCASE2017_CLASSES
 from gcrnn_jax.data.store_shards import Loaded
@@ -34,7 +34,7 @@ class SoundscapeSource:
     def __len__(self) -> int:
         return self.size
 
-    def fingerprint(self, index: int) -> str:
+    def cache_key(self, index: int) -> str:
         """Returns what the clip depends on."""
         return repr((self.seed, index, self.balanced, self.sample_rate_hz, VERSION))
 
@@ -42,10 +42,10 @@ class SoundscapeSource:
         """Returns a name for messages."""
         return f"soundscapes/{self.clip_ids[index]}", index
 
-    def sha256(self, index: int) -> str:
+    def content_hash(self, index: int) -> str:
         """Returns the clip's hash: of all that it, its labels and events depend on."""
         inputs = self.seed, index, self.balanced, self.has_events, VERSION
-        return clip_sha256(self.clip_ids[index], (), None, repr(inputs))
+        return clip_content_hash(self.clip_ids[index], (), None, repr(inputs))
 
     def load(self, index: int) -> Loaded:
         """Generates a clip."""

@@ -11,6 +11,7 @@
 A split without strong labels has no events.json.
 """
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gcrnn_jax.audio.front_end import FrontEnd
-from gcrnn_jax.data.data_hash import file_sha256
+from gcrnn_jax.data.atomic_files import read_json
 from gcrnn_jax.data.labels import ClassList
 from gcrnn_jax.errors import ConfigError, DataError
 
@@ -30,6 +31,9 @@ CARD = "card.json"
 
 EventTuple = tuple[float, float, str]
 
+# The splits that scores are reported on, the first that a data set has.
+_REPORTED = ("testing", "validation", "evaluation")
+
 
 class Shard(NamedTuple):
     """One file of features."""
@@ -38,6 +42,7 @@ class Shard(NamedTuple):
     num_rows: int
 
 
+@dataclasses.dataclass(eq=False)
 class Split:
     """One split of a store: labels in memory, features in memory-mapped shards.
 
@@ -48,41 +53,34 @@ class Split:
         weak_label: bool [N, K].
         events: Clip id -> its events (onset_s, offset_s, class name), an empty tuple
             for a clip without; None if the split has no strong labels.
+        shards: Where the features are.
         frame_shape: (T, F) of every clip, with padding.
         class_names: Of the K classes.
-        digest: Hex; the same for the same features and labels, wherever they lie.
-        data_sha256: Of the data set that it is a split of; see `data_hash`.
+        content_hash: The same for the same features and labels, wherever they lie.
+        data_content_hash: Of the data set that it is a split of; see `data_hash`.
+        clips: int64 [N], rows of the shards; None: all, in order.
+        strong_label: bool [N, T, K], for losses that use it; None: not made.
     """
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        clip_ids: Sequence[str],
-        num_frames: np.ndarray,
-        weak_label: np.ndarray,
-        events: Mapping[str, tuple[EventTuple, ...]] | None,
-        shards: Sequence[Shard],
-        frame_shape: tuple[int, int],
-        class_names: Sequence[str],
-        digest: str,
-        data_sha256: str,
-        clips: np.ndarray | None = None,
-    ):
-        """Clips are rows of the shards, int64 [N]; None: all, in order."""
-        self.name = name
-        self.clip_ids = tuple(clip_ids)
-        self.num_frames = num_frames
-        self.weak_label = weak_label
-        self.events = events
-        self.frame_shape = frame_shape
-        self.class_names = tuple(class_names)
-        self.digest = digest
-        self.data_sha256 = data_sha256
-        self._clips = clips
-        self._shards = tuple(shards)
+    name: str
+    _: dataclasses.KW_ONLY
+    clip_ids: tuple[str, ...]
+    num_frames: np.ndarray
+    weak_label: np.ndarray
+    events: Mapping[str, tuple[EventTuple, ...]] | None
+    shards: Sequence[Shard]
+    frame_shape: tuple[int, int]
+    class_names: tuple[str, ...]
+    content_hash: str
+    data_content_hash: str
+    clips: np.ndarray | None = None
+    strong_label: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        self.clip_ids, self.class_names = tuple(self.clip_ids), tuple(self.class_names)
         # Row r of the split is row r - ends[s - 1] of the first shard s with ends > r.
-        self._ends = np.cumsum([shard.num_rows for shard in shards], dtype=np.int64)
+        sizes = [shard.num_rows for shard in self.shards]
+        self._ends = np.cumsum(sizes, dtype=np.int64)
         self._arrays: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
@@ -108,49 +106,44 @@ class Split:
                 f"clips {indices.min()} to {indices.max()} of split {self.name!r}, "
                 f"which has {len(self)}"
             )
-        if self._clips is not None:
-            indices = self._clips[indices]
-        if len(self._shards) == 1:
+        if self.clips is not None:
+            indices = self.clips[indices]
+        if len(self.shards) == 1:
             return self._array(0).take(indices, axis=0)
         features = np.empty((len(indices), *self.frame_shape), np.float16)
         shards = np.searchsorted(self._ends, indices, side="right")
         starts = np.concatenate([[0], self._ends])[shards]
-        in_shard = indices - starts
-        for row, (shard, index) in enumerate(
-            zip(shards.tolist(), in_shard.tolist(), strict=True)
-        ):
+        places = zip(shards.tolist(), (indices - starts).tolist(), strict=True)
+        for row, (shard, index) in enumerate(places):
             features[row] = self._array(shard)[index]
         return features
 
     def part(self, name: str, clips: np.ndarray) -> "Split":
         """Returns some clips, int64 [n] in [0, N), as a split of another name."""
-        clip_ids = [self.clip_ids[clip] for clip in clips]
+        clip_ids = tuple(self.clip_ids[clip] for clip in clips)
         events = self.events
         if events is not None:
             events = {clip_id: events.get(clip_id, ()) for clip_id in clip_ids}
-        digest = hashlib.sha256(self.digest.encode() + clips.tobytes())
-        return Split(
-            name,
+        content = self.content_hash.encode() + clips.tobytes()
+        return dataclasses.replace(
+            self,
+            name=name,
             clip_ids=clip_ids,
             num_frames=self.num_frames[clips],
             weak_label=self.weak_label[clips],
             events=events,
-            shards=self._shards,
-            frame_shape=self.frame_shape,
-            class_names=self.class_names,
-            digest=digest.hexdigest(),
-            data_sha256=self.data_sha256,
-            clips=clips if self._clips is None else self._clips[clips],
+            content_hash=hashlib.sha256(content).hexdigest(),
+            clips=clips if self.clips is None else self.clips[clips],
         )
 
     def _array(self, shard: int) -> np.ndarray:
         if shard not in self._arrays:
-            path, num_rows = self._shards[shard]
+            path, num_rows = self.shards[shard]
+            shape = (num_rows, *self.frame_shape)
             try:
                 mapped = np.load(path, mmap_mode="r", allow_pickle=False)
             except (OSError, ValueError, EOFError) as error:
                 raise DataError(f"{path}: damaged shard: {error}") from None
-            shape = (num_rows, *self.frame_shape)
             if mapped.shape != shape or mapped.dtype != np.float16:
                 raise DataError(
                     f"{path}: damaged shard: expected float16 {shape}, "
@@ -169,7 +162,7 @@ class FeatureStore:
         classes: The K classes of the weak labels.
         mean: float32 [F], per bin over the real frames of the training split.
         std: float32 [F], > 0.
-        data_sha256: Which data it was made of; see `gcrnn_jax.data.data_hash`.
+        content_hash: Which data it was made of; see `gcrnn_jax.data.data_hash`.
         splits: Name -> Split.
         card: The card as read.
     """
@@ -181,7 +174,7 @@ class FeatureStore:
         self.classes = ClassList(card["classes"]["ids"], card["classes"]["names"])
         self.mean = np.asarray(card["scaler"]["mean"], np.float32)
         self.std = np.asarray(card["scaler"]["std"], np.float32)
-        self.data_sha256: str = card["data_sha256"]
+        self.content_hash: str = card["data_sha256"]
         self.splits: dict[str, Split] = {
             name: self._open_split(name, entry)
             for name, entry in card["splits"].items()
@@ -197,15 +190,11 @@ class FeatureStore:
         """
         path = Path(path)
         card_path = path / CARD
-        try:
-            card = json.loads(card_path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise DataError(
-                f"{card_path}: not found: no feature store, or one not finished"
-            ) from None
-        except (OSError, ValueError) as error:
-            raise DataError(f"{card_path}: cannot be read: {error}") from None
-        if not isinstance(card, dict) or card.get("format") != FORMAT:
+        if not card_path.exists():
+            what = "no feature store, or one not finished"
+            raise DataError(f"{card_path}: not found: {what}")
+        card = read_json(card_path)
+        if card.get("format") != FORMAT:
             raise DataError(f"{card_path}: not the card of a feature store")
         if card.get("version") != VERSION:
             raise DataError(
@@ -219,15 +208,36 @@ class FeatureStore:
         except (KeyError, TypeError, AttributeError, ConfigError) as error:
             raise DataError(f"{card_path}: damaged card: {error!r}") from None
 
-    def verify(self) -> None:
-        """Reads every file and compares its SHA-256 with the card's.
+    @property
+    def reported_split(self) -> str:
+        """Name of the split whose scores are reported.
 
         Raises:
-            DataError: A file has changed; names it.
+            DataError: The data has nothing but training clips.
         """
-        for name, entry in self.card["files"].items():
-            if file_sha256(self.path / name) != entry["sha256"]:
-                raise DataError(f"{self.path / name}: SHA-256 differs from the card's")
+        for name in _REPORTED:
+            if name in self.splits:
+                return name
+        raise DataError(
+            f"{self.path} has no labelled split to score: {list(self.splits)}"
+        )
+
+    def find_split(self, name: str | None) -> Split:
+        """A split by its name; None: the one that is reported.
+
+        Raises:
+            ConfigError: There is none of this name.
+        """
+        name = name or self.reported_split
+        if name not in self.splits:
+            names = ", ".join(self.splits)
+            raise ConfigError(f"no split {name} in {self.path}: it has {names}")
+        return self.splits[name]
+
+    def find_fit_split(self, scored: Split) -> Split | None:
+        """The split to fit thresholds on for scoring another; None: no other."""
+        validation = self.splits.get("validation")
+        return None if validation is scored else validation
 
     def hold_out(self, fraction: float, seed: int) -> None:
         """Moves a random part of the training clips to a split "held_out".
@@ -246,16 +256,8 @@ class FeatureStore:
 
     def _open_split(self, name: str, entry: dict[str, Any]) -> Split:
         folder = self.path / name
-        num_clips, num_classes = entry["num_clips"], len(self.classes)
-        clip_ids = _read_json(folder / "clip_ids.json")
-        events = None
-        if entry["has_events"]:
-            events = {
-                clip_id: tuple((onset, offset, label) for onset, offset, label in rows)
-                for clip_id, rows in _read_json(folder / "events.json").items()
-            }
-        num_frames = _read_array(folder / "num_frames.npy", (num_clips,))
-        weak_label = _read_array(folder / "weak_label.npy", (num_clips, num_classes))
+        num_clips = entry["num_clips"]
+        clip_ids = tuple(read_json(folder / "clip_ids.json", list))
         shards = [
             Shard(folder / item["file"], item["rows"]) for item in entry["shards"]
         ]
@@ -265,20 +267,27 @@ class FeatureStore:
                 f"{folder}: {len(clip_ids)} clip ids and {num_rows} rows "
                 f"for {num_clips} clips"
             )
+        events = None
+        if entry["has_events"]:
+            events = {
+                clip_id: tuple((onset, offset, label) for onset, offset, label in rows)
+                for clip_id, rows in read_json(folder / "events.json").items()
+            }
+        shape = (num_clips, len(self.classes))
         return Split(
             name,
             clip_ids=clip_ids,
-            num_frames=num_frames,
-            weak_label=weak_label,
+            num_frames=_read_array(folder / "num_frames.npy", shape[:1]),
+            weak_label=_read_array(folder / "weak_label.npy", shape),
             events=events,
             shards=shards,
             frame_shape=(self.front_end.num_frames, self.front_end.num_bins),
             class_names=self.classes.names,
-            digest=self._digest(name),
-            data_sha256=self.data_sha256,
+            content_hash=self._split_content_hash(name),
+            data_content_hash=self.content_hash,
         )
 
-    def _digest(self, name: str) -> str:
+    def _split_content_hash(self, name: str) -> str:
         files = {
             file: entry["sha256"]
             for file, entry in self.card["files"].items()
@@ -296,13 +305,6 @@ def _check_size(path: Path, expected: int) -> None:
         raise DataError(f"{path}: {error.strerror}") from None
     if size != expected:
         raise DataError(f"{path}: {size} bytes, the card says {expected}")
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
 
 
 def _read_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:

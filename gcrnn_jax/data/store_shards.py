@@ -1,20 +1,24 @@
 """One shard of a feature store: its clips, how they are computed, how it is kept."""
 
+import dataclasses
 import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypedDict
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from gcrnn_jax.audio.decode import Rejected
 from gcrnn_jax.audio.front_end import FrontEnd
-from gcrnn_jax.data.atomic_files import write_atomically
+from gcrnn_jax.data.atomic_files import read_json, write_atomically
+from gcrnn_jax.data.findings import Code
 from gcrnn_jax.data.store import EventTuple
+from gcrnn_jax.errors import DataError
 
 CLIPS_PER_TASK = 16
+Task = tuple[str, range]  # of a worker: a split, and indices into its source
 
 
 class Loaded(NamedTuple):
@@ -34,12 +38,14 @@ class Loaded(NamedTuple):
 class Source(Protocol):
     """The clips of one split; picklable, so that workers can load them."""
 
-    clip_ids: Sequence[str]
     has_events: bool
+
+    @property
+    def clip_ids(self) -> Sequence[str]: ...  # noqa: D102
 
     def __len__(self) -> int: ...
 
-    def fingerprint(self, index: int) -> str:
+    def cache_key(self, index: int) -> str:
         """Returns a text that changes when anything that `load` returns does."""
         ...
 
@@ -47,8 +53,8 @@ class Source(Protocol):
         """Returns the path and line that rejects.csv names the clip by."""
         ...
 
-    def sha256(self, index: int) -> str:
-        """Returns what `data_hash.clip_sha256` says of the clip, usable or not."""
+    def content_hash(self, index: int) -> str:
+        """Returns the clip's `data_hash.clip_content_hash`, usable or not."""
         ...
 
     def load(self, index: int) -> Loaded:
@@ -56,27 +62,13 @@ class Source(Protocol):
         ...
 
 
-class Task(NamedTuple):
-    """A few clips of one split, for a worker."""
-
-    split: str
-    clips: range
-
-
 class ShardJob(NamedTuple):
-    """A shard to be.
-
-    Attributes:
-        split: Its name.
-        number: Of the shard in its split.
-        clips: Indices into the split's source.
-        fingerprint: Changes with anything that the shard depends on.
-    """
+    """A shard to be: indices into its split's source, and what it depends on."""
 
     split: str
-    number: int
+    number: int  # of the shard in its split
     clips: range
-    fingerprint: str
+    cache_key: str  # changes with anything that the shard depends on
 
     @property
     def file(self) -> str:
@@ -86,40 +78,31 @@ class ShardJob(NamedTuple):
     def tasks(self) -> Iterator[Task]:
         """Yields its clips in parts."""
         for start in range(0, len(self.clips), CLIPS_PER_TASK):
-            yield Task(self.split, self.clips[start : start + CLIPS_PER_TASK])
+            yield self.split, self.clips[start : start + CLIPS_PER_TASK]
 
 
 class Featured(NamedTuple):
-    """A clip that could be used."""
+    """A clip that a worker has computed; without features if it cannot be used."""
 
-    sha256: str
-    features: np.ndarray  # float16 [<= T, F]
-    labels: list[int]
-    events: list[EventTuple] | None
-
-
-class NotUsed(NamedTuple):
-    """A clip that could not."""
-
-    sha256: str
-    code: str
-    detail: str
+    content_hash: str
+    features: np.ndarray | None = None  # float16 [<= T, F]
+    labels: Sequence[int] = ()
+    events: Sequence[EventTuple] | None = None
+    code: str = ""  # why it cannot be used
+    detail: str = ""
 
 
-Outcome = Featured | NotUsed
+@dataclasses.dataclass
+class Ledger:
+    """What is known of a finished shard; lies beside it as JSON, under these names."""
 
-
-class Ledger(TypedDict):
-    """What is known of a finished shard; lies beside it as JSON."""
-
-    fingerprint: str
     split: str
     file: str
     clips: list[int]  # indices into the source of the clips in the shard, a row each
     clips_sha256: list[str]  # of these and of the rejected, in the source's order
     num_frames: list[int]
-    labels: list[list[int]]
-    events: list[list[EventTuple] | None]
+    labels: list[Sequence[int]]
+    events: list[Sequence[EventTuple] | None]
     rejects: list[tuple[int, str, str]]  # index, code, detail
     sums: list[float]  # [F], over the real frames, of the float16 values
     squares: list[float]
@@ -129,36 +112,34 @@ class Ledger(TypedDict):
 
 def featurise(
     context: tuple[Mapping[str, Source], FrontEnd], task: Task
-) -> list[Outcome]:
+) -> list[Featured]:
     """Loads clips and computes their features; what a worker does."""
-    sources, front_end = context
-    source = sources[task.split]
-    return [_featurise_clip(source, index, front_end) for index in task.clips]
+    (sources, front_end), (split, clips) = context, task
+    return [_featurise_clip(sources[split], index, front_end) for index in clips]
 
 
-def _featurise_clip(source: Source, index: int, front_end: FrontEnd) -> Outcome:
-    sha256 = source.sha256(index)
+def _featurise_clip(source: Source, index: int, front_end: FrontEnd) -> Featured:
+    content_hash = source.content_hash(index)
     try:
-        loaded = source.load(index)
+        waveform, weak_label, events = source.load(index)
+        if len(waveform) < front_end.min_length:
+            raise Rejected(
+                Code.TOO_SHORT.name,
+                f"{len(waveform)} samples at {front_end.sample_rate_hz} Hz, "
+                f"one frame needs {front_end.min_length}",
+            )
     except Rejected as rejected:
-        return NotUsed(sha256, rejected.code, rejected.detail)
-    if len(loaded.waveform) < front_end.min_length:
-        return NotUsed(
-            sha256,
-            "TOO_SHORT",
-            f"{len(loaded.waveform)} samples at {front_end.sample_rate_hz} Hz, "
-            f"one frame needs {front_end.min_length}",
-        )
-    features = front_end(loaded.waveform).astype(np.float16)
-    labels = np.flatnonzero(loaded.weak_label).tolist()
-    events = None
-    if loaded.events is not None:
-        events = [(float(on), float(off), label) for on, off, label in loaded.events]
-    return Featured(sha256, features, labels, events)
+        code, detail = Code[rejected.code].name, rejected.detail
+        return Featured(content_hash, code=code, detail=detail)
+    features = front_end(waveform).astype(np.float16)
+    labels = np.flatnonzero(weak_label).tolist()
+    if events is not None:
+        events = [(float(onset), float(offset), name) for onset, offset, name in events]
+    return Featured(content_hash, features, labels, events)
 
 
 def write_shard(
-    path: Path, job: ShardJob, outcomes: Sequence[Outcome], front_end: FrontEnd
+    path: Path, job: ShardJob, clips: Sequence[Featured], front_end: FrontEnd
 ) -> Ledger:
     """Writes a shard, then the ledger that makes it count.
 
@@ -166,69 +147,63 @@ def write_shard(
         StorageError: The disk is full or fails.
         WorkdirError: The folder cannot be written.
     """
-    used = [
-        (index, outcome)
-        for index, outcome in zip(job.clips, outcomes, strict=True)
-        if isinstance(outcome, Featured)
-    ]
-    shape = (len(used), front_end.num_frames, front_end.num_bins)
+    numbered = list(zip(job.clips, clips, strict=True))
+    used = [clip for clip in clips if clip.features is not None]
+    features = [clip.features for clip in clips if clip.features is not None]
+    shape = (len(features), front_end.num_frames, front_end.num_bins)
     shard = np.zeros(shape, np.float16)
-    for row, (_, clip) in zip(shard, used, strict=True):
-        row[: len(clip.features)] = clip.features
     sums, squares = np.zeros(front_end.num_bins), np.zeros(front_end.num_bins)
-    for _, clip in used:
-        double = clip.features.astype(np.float64)
+    for row, frames in zip(shard, features, strict=True):
+        row[: len(frames)] = frames
+        double = frames.astype(np.float64)
         sums += double.sum(axis=0)
         squares += (double**2).sum(axis=0)
-    parts = npy_parts(shard)
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
-    ledger: Ledger = {
-        "fingerprint": job.fingerprint,
-        "split": job.split,
-        "file": job.file,
-        "clips": [index for index, _ in used],
-        "clips_sha256": [outcome.sha256 for outcome in outcomes],
-        "num_frames": [len(clip.features) for _, clip in used],
-        "labels": [clip.labels for _, clip in used],
-        "events": [clip.events for _, clip in used],
-        "rejects": [
-            (index, outcome.code, outcome.detail)
-            for index, outcome in zip(job.clips, outcomes, strict=True)
-            if isinstance(outcome, NotUsed)
-        ],
-        "sums": sums.tolist(),
-        "squares": squares.tolist(),
-        "bytes": sum(len(part) for part in parts),
-        "sha256": digest.hexdigest(),
-    }
     _ledger_path(path, job).unlink(missing_ok=True)  # the old one no longer holds
-    write_atomically(path / job.file, parts)
-    write_atomically(_ledger_path(path, job), [json.dumps(ledger).encode()])
+    ledger = Ledger(
+        split=job.split,
+        file=job.file,
+        clips=[index for index, clip in numbered if clip.features is not None],
+        clips_sha256=[clip.content_hash for clip in clips],
+        num_frames=[len(frames) for frames in features],
+        labels=[clip.labels for clip in used],
+        events=[clip.events for clip in used],
+        rejects=[
+            (index, clip.code, clip.detail)
+            for index, clip in numbered
+            if clip.features is None
+        ],
+        sums=sums.tolist(),
+        squares=squares.tolist(),
+        **write_file(path / job.file, npy_content(shard)),
+    )
+    content = json.dumps({"fingerprint": job.cache_key, **vars(ledger)})
+    write_atomically(_ledger_path(path, job), [content.encode()])
     return ledger
 
 
 def read_ledger(path: Path, job: ShardJob) -> Ledger | None:
     """Returns the ledger of a shard that is finished and still as it should be."""
     try:
-        ledger = json.loads(_ledger_path(path, job).read_text(encoding="utf-8"))
-        is_good = (
-            ledger["fingerprint"] == job.fingerprint
-            and (path / job.file).stat().st_size == ledger["bytes"]
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+        content = read_json(_ledger_path(path, job))
+        is_same = content.pop("fingerprint") == job.cache_key
+        ledger = Ledger(**content)
+        is_whole = (path / job.file).stat().st_size == ledger.bytes
+    except (DataError, OSError, KeyError, TypeError):
         return None
-    return ledger if is_good else None
+    return ledger if is_same and is_whole else None
 
 
-def npy_parts(array: np.ndarray) -> list[bytes | memoryview]:
-    """Returns the bytes of a .npy file, those of the array without a copy."""
-    array = np.ascontiguousarray(array)
-    header = io.BytesIO()
-    fields = np.lib.format.header_data_from_array_1_0(array)
-    np.lib.format.write_array_header_1_0(header, fields)
-    return [header.getvalue(), array.reshape(-1).view(np.uint8).data]
+def write_file(path: Path, content: bytes | memoryview) -> dict[str, Any]:
+    """Writes a file of a store; returns its entry in the card's list of files."""
+    write_atomically(path, [content])
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def npy_content(array: np.ndarray) -> memoryview:
+    """Returns the bytes of a .npy file."""
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getbuffer()
 
 
 def _ledger_path(path: Path, job: ShardJob) -> Path:

@@ -22,7 +22,13 @@ from gcrnn_jax.errors import GcrnnError
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+_BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 _context: Any = None  # in a worker: what `ordered_map` was given
+
+
+def resolve_num_workers(num_workers: int) -> int:
+    """How many processes: -1 is one for each core that this process may use."""
+    return len(os.sched_getaffinity(0)) if num_workers == -1 else num_workers
 
 
 def ordered_map(
@@ -41,7 +47,7 @@ def ordered_map(
         function: Of a module, so that a worker can import it.
         tasks: Small, picklable; read as workers become free.
         context: Picklable; sent to each worker once.
-        num_workers: 0 or 1: everything happens in this process.
+        num_workers: Processes; 0 or 1: this one alone. See `resolve_num_workers`.
 
     Raises:
         GcrnnError: A worker died. Exceptions of `function` come through as they are.
@@ -54,11 +60,8 @@ def ordered_map(
         num_workers, get_context("spawn"), initializer=_start, initargs=(context,)
     )
     try:
-        with _plain_children():
-            # Starts every worker now, under these conditions.
-            started = [pool.submit(_nothing) for _ in range(num_workers)]
-            for future in started:
-                future.result()
+        with _plain_children():  # starts every worker now, under these conditions
+            list(pool.map(abs, range(num_workers)))
         waiting: collections.deque[Future[Result]] = collections.deque()
         for task in tasks:
             waiting.append(pool.submit(_call, function, task))
@@ -89,14 +92,9 @@ def _start(context: Any) -> None:
 
 
 def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
+    if (parent := parent_process()) is not None:
         parent.join()
         os._exit(1)
-
-
-def _nothing() -> None:
-    """Does nothing, in a worker that starts for it."""
 
 
 def _call(function: Callable[[Any, Task], Result], task: Task) -> Result:
@@ -110,17 +108,13 @@ def _plain_children() -> Iterator[None]:
     A spawned process imports its parent's main module again, which our workers do
     not need: a training run's would bring all of JAX.
     """
-    main = sys.modules["__main__"]
+    main, before = sys.modules["__main__"], dict(os.environ)
     sys.modules["__main__"] = types.ModuleType("__main__")
-    names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
+    os.environ.update(dict.fromkeys(_BLAS_THREADS, "1"))
     try:
         yield
     finally:
         sys.modules["__main__"] = main
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        for name in _BLAS_THREADS:
+            del os.environ[name]
+            os.environ.update({name: before[name]} if name in before else {})

@@ -6,7 +6,7 @@ from gcrnn_jax.detection.events import (
     frame_times,
     segment_roll,
 )
-from gcrnn_jax.detection.posteriors import PosteriorSet, fuse
+from gcrnn_jax.detection.posteriors import PosteriorSet, fuse_posteriors
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.detection.thresholds import (
     BestThresholds,
@@ -25,6 +25,6 @@ __all__ = [
     "decode_events",
     "frame_roll",
     "frame_times",
-    "fuse",
+    "fuse_posteriors",
     "segment_roll",
 ]

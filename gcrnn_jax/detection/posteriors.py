@@ -83,7 +83,7 @@ class PosteriorSet:
             ) from error
 
 
-def fuse(systems: Sequence[PosteriorSet]) -> PosteriorSet:
+def fuse_posteriors(systems: Sequence[PosteriorSet]) -> PosteriorSet:
     """The mean of the systems' posteriors, all with the same weight.
 
     Systems with coarser frames are brought to the finest frames of the set, each

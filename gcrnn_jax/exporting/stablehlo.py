@@ -1,6 +1,5 @@
 """StableHLO programs by jax.export, and the way back from them to a function."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export
 
+from gcrnn_jax.data.atomic_files import read_json
 from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.exporting.waveform import features_in_jax, min_samples
 from gcrnn_jax.inference.model import TrainedModel
@@ -81,8 +81,8 @@ def _serialize(function, shape: str, constraint: str, platforms) -> bytes:
 def is_exported(path: Path) -> bool:
     """Whether a folder is one that `python -m gcrnn_jax.export` wrote."""
     try:
-        return _read_card(path)["format"] == FORMAT
-    except (DataError, KeyError):
+        return read_json(path / CARD)["format"] == FORMAT
+    except (DataError, KeyError, TypeError):
         return False
 
 
@@ -98,7 +98,7 @@ def load_exported(path: Path) -> tuple[dict[str, Any], Predict]:
         ConfigError: A package that reads programs is not installed.
         DataError: It is no such folder, or has no StableHLO program that can be read.
     """
-    card = _read_card(path)
+    card = read_json(path / CARD)
     if card.get("format") != FORMAT:
         raise DataError(
             f"{path / CARD}: expected format {FORMAT!r}, got {card.get('format')!r}"
@@ -123,13 +123,3 @@ def load_exported(path: Path) -> tuple[dict[str, Any], Predict]:
         return np.asarray(clip), np.asarray(frame)
 
     return card, predict
-
-
-def _read_card(path: Path) -> dict[str, Any]:
-    try:
-        card = json.loads((path / CARD).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path / CARD}: cannot be read: {error}") from None
-    if not isinstance(card, dict):
-        raise DataError(f"{path / CARD}: expected an object, got {type(card).__name__}")
-    return card

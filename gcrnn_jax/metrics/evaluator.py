@@ -53,7 +53,7 @@ class Evaluator:
     def with_own_thresholds(self, system: str, posteriors: PosteriorSet) -> Row:
         """With the thresholds that the system has."""
         own = posteriors.postprocessing
-        name = CHOSEN_HERE if own.chosen_on == self.split.digest else "fixed"
+        name = CHOSEN_HERE if own.chosen_on == self.split.content_hash else "fixed"
         return self._row(system, name, posteriors, own)
 
     def with_fitted_thresholds(
@@ -108,7 +108,7 @@ def fit_thresholds(
     """
     check_same_clips(posteriors, split)
     fitted = _fit(posteriors, split, np.arange(len(split)), per_class)
-    return dataclasses.replace(fitted, chosen_on=split.digest)
+    return dataclasses.replace(fitted, chosen_on=split.content_hash)
 
 
 def decide_cross_fitted(

@@ -117,7 +117,7 @@ def segment_scores(
     )
 
 
-def segmentcount_segments(
+def segment_counts(
     reference: Mapping[str, Sequence[Event]],
     estimated: Mapping[str, Sequence[Event]],
     class_names: Sequence[str],

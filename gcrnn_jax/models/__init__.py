@@ -45,7 +45,9 @@ def make_network(fields: Mapping[str, Any], num_classes: int = 1) -> Network:
     if kind not in NETWORKS:
         names = " or ".join(map(repr, NETWORKS))
         raise ConfigError(f"model.kind: expected {names}, got {kind!r}")
-    return construct(NETWORKS[kind], fields, "model", num_classes=num_classes)
+    return construct(
+        NETWORKS[kind], fields, "model", num_classes=num_classes, axis_name=None
+    )
 
 
 def network_fields(network: Network) -> dict[str, Any]:

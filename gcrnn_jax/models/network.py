@@ -1,6 +1,5 @@
 """What training and prediction ask of every network."""
 
-import dataclasses
 from typing import ClassVar, NamedTuple, Self
 
 import jax
@@ -29,7 +28,7 @@ class Network(nn.Module):
 
     num_classes: int
     # BatchNorm counts all devices of this mapped axis; None: those of one device
-    axis_name: str | None = dataclasses.field(default=None, kw_only=True)
+    axis_name: str | None
 
     @property
     def time_reduction(self) -> int:

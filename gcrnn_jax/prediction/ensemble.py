@@ -206,8 +206,8 @@ def _decode_classes(
         frame[first:end] = block[:, FRAME, classes]
         is_tagged[first:end] = postprocessing.tags(block[:, CLIP])[:, classes]
         first = end
-    of_classes = postprocessing.of_classes(classes, len(posteriors.class_names))
-    roll = of_classes.detect_tagged(frame, is_tagged, hop_s)
+    part = postprocessing.select_classes(classes, len(posteriors.class_names))
+    roll = part.detect_tagged(frame, is_tagged, hop_s)
     for event in decode_events(roll, hop_s, names, posteriors.duration_s):
         onset = round(event.onset / hop_s)  # times are whole frames
         offset = max(onset + 1, round(event.offset / hop_s))  # but at the end

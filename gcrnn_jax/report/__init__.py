@@ -1,9 +1,7 @@
 """Systems side by side, as text and as a page; pictures of clips."""
 
 from gcrnn_jax.report.clip_readers import ClipReader, clip_reader, folder_reader
-from gcrnn_jax.report.curves import keep_scores, training_curves
 from gcrnn_jax.report.examples import Example, ExampleSelection, select_examples
-from gcrnn_jax.report.lists import lists_tables
 from gcrnn_jax.report.page import write_page
 from gcrnn_jax.report.picture import draw, picture_png
 from gcrnn_jax.report.report_data import ReportData, collect_evaluation, collect_run
@@ -20,12 +18,9 @@ __all__ = [
     "collect_run",
     "draw",
     "folder_reader",
-    "keep_scores",
-    "lists_tables",
     "picture_png",
     "select_examples",
     "systems_table",
-    "training_curves",
     "write_page",
     "write_results",
 ]

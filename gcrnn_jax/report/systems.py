@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcrnn_jax.data.atomic_files import make_folder
-from gcrnn_jax.data.event_lists import Event, write_event_list, write_text
+from gcrnn_jax.data.atomic_files import make_folder, write_text
+from gcrnn_jax.data.event_lists import Event, write_event_list
 from gcrnn_jax.metrics import scoring
 from gcrnn_jax.metrics.decisions import estimated_events
 from gcrnn_jax.metrics.evaluator import Row

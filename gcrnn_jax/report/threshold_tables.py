@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from gcrnn_jax.data.store import Split
-from gcrnn_jax.detection.events import segment_roll, segments_of_frames
+from gcrnn_jax.detection.events import segment_roll, segments_from_frames
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.detection.thresholds import EVENT_GRID, TAG_GRID
 from gcrnn_jax.metrics.decisions import reference_events
-from gcrnn_jax.metrics.segment import COUNTS, count_segments, error_rate
+from gcrnn_jax.metrics.segment import COUNTS, count_segments, error_rates
 from gcrnn_jax.metrics.tagging import Rates, mean_defined, rates, tagging_scores
 
 MAX_POSTERIORS = 6_000_000  # of frames, that events are scored on; a matter of time
@@ -133,7 +133,7 @@ def _event_figures(
     clips = sample_clips(len(split), posteriors.frame[0].size)
     reference = _reference_segments(posteriors, split, clips)
     together, alone = together[:, clips], alone[:, clips]
-    if not rules[0].gated:
+    if not rules[0].require_clip_tag:
         together, alone = np.ones_like(together[:1]), np.ones_like(alone[:1])
     every: list[list] = [[] for _ in together]
     one: list[list[list]] = [[[] for _ in alone] for _ in split.class_names]
@@ -141,7 +141,7 @@ def _event_figures(
         # A class without its tag loses all of its frames before the rules on runs, so
         # segments can be computed once for all tags.
         roll = rule.detect_tagged(posteriors.frame[clips], np.True_, posteriors.hop_s)
-        segments = segments_of_frames(roll, posteriors.hop_s, reference.shape[1])
+        segments = segments_from_frames(roll, posteriors.hop_s, reference.shape[1])
         totals = _total_counts(together, segments, reference)
         counts = _class_counts(together, segments, reference)
         for t, (total, classes) in enumerate(zip(totals, counts, strict=True)):
@@ -194,10 +194,10 @@ def _total_counts(
 
 
 def _total_figures(counts: dict[str, int], class_f1: list[float]) -> list[int | None]:
-    shares = [_ratio(counts[letter], counts["Nref"]) for letter in "SDI"]
+    error_rate, *shares = error_rates(np.array(list(counts.values()))).values()
     return [
         *_rates(rates(counts["Ntp"], counts["Nsys"], counts["Nref"])),
-        _printed(error_rate(counts), 3),
+        _printed(error_rate, 3),
         _printed(mean_defined(class_f1), 2),
         *(_printed(share, 3) for share in shares),
     ]

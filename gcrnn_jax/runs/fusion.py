@@ -5,7 +5,11 @@ from pathlib import Path
 
 from gcrnn_jax.config import Fusion
 from gcrnn_jax.data.store import Split
-from gcrnn_jax.detection.posteriors import PosteriorSet, first_difference, fuse
+from gcrnn_jax.detection.posteriors import (
+    PosteriorSet,
+    first_difference,
+    fuse_posteriors,
+)
 from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.inference import ModelCard, TrainedModel
 from gcrnn_jax.metrics.ensemble import choose_members
@@ -32,7 +36,7 @@ def fuse_systems(
         else PosteriorSet.load(path)
         for path in dict.fromkeys(systems)
     }
-    return fuse([posteriors[path] for path in systems])
+    return fuse_posteriors([posteriors[path] for path in systems])
 
 
 def choose_runs(
@@ -66,4 +70,4 @@ def fuse_epochs(
     model = TrainedModel.create(ModelCard.from_run(run.config, store), None)
     fused = (epochs or run.config.fusion).epochs(run.config.training.num_epochs)
     part = store.find_split(split)
-    return fuse(list(run.predict_epochs(fused, part, model))), part
+    return fuse_posteriors(list(run.predict_epochs(fused, part, model))), part

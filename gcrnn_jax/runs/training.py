@@ -9,8 +9,11 @@ from absl import logging
 from jax.sharding import Mesh
 
 from gcrnn_jax.data.loader import training_batches
-from gcrnn_jax.data.store import FeatureStore
+from gcrnn_jax.data.store import FeatureStore, Split
+from gcrnn_jax.detection.events import frame_roll
+from gcrnn_jax.errors import DataError
 from gcrnn_jax.inference.card import ModelCard
+from gcrnn_jax.metrics.decisions import reference_events
 from gcrnn_jax.runs.run import Run
 from gcrnn_jax.training import device_cache, parallel
 from gcrnn_jax.training.checkpoints import Checkpoints
@@ -51,7 +54,15 @@ def train_run(
             return False
         if done and jax.process_index() == 0:
             print(f"continuing {run.folder} after step {done} of {total}")
-        _train(run, store, mesh, step, state, checkpoints, on_epoch)
+        _train(
+            run,
+            store,
+            mesh,
+            train_step=step,
+            state=state,
+            checkpoints=checkpoints,
+            on_epoch=on_epoch,
+        )
     finally:
         checkpoints.close()
     return True
@@ -74,6 +85,25 @@ def make_train_step(run: Run, card: ModelCard, store: FeatureStore) -> TrainStep
     )
 
 
+def add_strong_labels(split: Split, hop_s: float) -> None:
+    """Makes the strong labels that batches of a split then carry, a row a frame.
+
+    Args:
+        split: With events.
+        hop_s: Seconds a frame of features.
+
+    Raises:
+        DataError: The split has no events.
+    """
+    if split.events is None:
+        raise DataError(f"{split.name} has no strong labels, which the loss needs")
+    events = reference_events(split)
+    num_frames, names = split.frame_shape[0], split.class_names
+    split.strong_label = np.stack(
+        [frame_roll(events[clip], num_frames, hop_s, names) for clip in split.clip_ids]
+    )
+
+
 def _first_state(run: Run, card: ModelCard, step: TrainStep) -> TrainState:
     state = initial_state(
         step.model,
@@ -89,9 +119,11 @@ def _first_state(run: Run, card: ModelCard, step: TrainStep) -> TrainState:
     return state
 
 
-def _train(run, store, mesh, train_step: TrainStep, state, checkpoints, on_epoch):
+def _train(run, store, mesh, *, train_step: TrainStep, state, checkpoints, on_epoch):
     config, split = run.config, store.splits["training"]
     step: Callable = train_step
+    if config.loss.uses_strong_labels:
+        add_strong_labels(split, store.front_end.hop_s)
     cache, fraction = None, config.parallel.device_cache_fraction
     if device_cache.fits_on_devices(split, mesh, fraction):
         cache = device_cache.put_split(split, mesh)

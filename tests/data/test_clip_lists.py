@@ -3,6 +3,7 @@
 import pytest
 
 from gcrnn_jax.data.clip_lists import read_clip_list, read_weak_list
+from gcrnn_jax.data.findings import Code
 from gcrnn_jax.data.labels import DCASE2017_CLASSES
 from gcrnn_jax.errors import DataError
 
@@ -54,20 +55,22 @@ def test_a_bad_row_is_rejected_by_line_and_the_rest_is_kept(
     tmp_path, row, code, detail
 ):
     first, *others = (line.encode() for line in LINES)
-    rows, rejects = read(tmp_path, b"\n".join([first, row, *others]))
+    rows, findings = read(tmp_path, b"\n".join([first, row, *others]))
     assert [clip.clip_id for clip in rows] == [clip_id for clip_id, _, _ in GOLDEN]
-    [(path, line, found, text)] = rejects
-    assert (path, line, found) == (str(tmp_path / "list.csv"), 2, code)
-    assert detail in text
+    [finding] = findings
+    assert (finding.path, finding.line) == (str(tmp_path / "list.csv"), 2)
+    assert finding.code.name == code and detail in finding.detail
 
 
 def test_rows_of_the_same_clip_are_united_and_noted(tmp_path):
     again = b"-5QrBL6MzLg,60,70.0,Bus,/m/01bjv"
     content = "\n".join(LINES).encode() + b"\n" + again
-    rows, rejects = read(tmp_path, content)
+    rows, findings = read(tmp_path, content)
     assert rows[0] == ("-5QrBL6MzLg_60.000_70.000", (0, 13, 16), 1)
     assert rows[1:] == GOLDEN[1:]
-    assert [(line, code) for _, line, code, _ in rejects] == [(4, "DUPLICATE")]
+    assert [(finding.line, finding.code) for finding in findings] == [
+        (4, Code.DUPLICATE)
+    ]
 
 
 def test_a_weak_list_gives_the_same_clips_by_name(tmp_path):
@@ -80,18 +83,18 @@ def test_a_weak_list_gives_the_same_clips_by_name(tmp_path):
         "x_0.000_10.000.wav\t0\t10\ttrain horn\r\n"
         "x_0.000_10.000.wav\t0\r\n"
     )
-    rows, rejects = read(tmp_path, text.encode(), read_weak_list)
+    rows, findings = read(tmp_path, text.encode(), read_weak_list)
     assert rows == [
         ("-5QrBL6MzLg_60.000_70.000", (0, 16), 1),
         ("a_b_c_0.000_9.500", (1,), 2),
         ("silent_0.000_10.000", (), 4),
     ]
-    assert [(line, code) for _, line, code, _ in rejects] == [
-        (5, "DUPLICATE"),
-        (6, "UNKNOWN_LABEL"),
-        (7, "BAD_ROW"),
+    assert [(finding.line, finding.code) for finding in findings] == [
+        (5, Code.DUPLICATE),
+        (6, Code.UNKNOWN_LABEL),
+        (7, Code.BAD_ROW),
     ]
-    assert "'Train horn'" in rejects[1][3]
+    assert "'Train horn'" in findings[1].detail
 
 
 @pytest.mark.parametrize("reader", [read_clip_list, read_weak_list])
@@ -105,13 +108,13 @@ def test_a_missing_list_is_an_error(tmp_path, reader):
 )
 def test_all_official_clips_are_read_alike_from_both_lists(shared, split, clips, tags):
     folder = shared / "dcase2017"
-    rows, rejects = read_clip_list(folder / f"{split}_set.csv", DCASE2017_CLASSES)
-    assert rejects == []
+    rows, findings = read_clip_list(folder / f"{split}_set.csv", DCASE2017_CLASSES)
+    assert findings == []
     assert len(rows) == clips
     assert sum(len(row.labels) for row in rows) == tags
     weak_list = folder / f"groundtruth_weak_label_{split}_set.csv"
-    weak, rejects = read_weak_list(weak_list, DCASE2017_CLASSES)
-    assert rejects == []
+    weak, findings = read_weak_list(weak_list, DCASE2017_CLASSES)
+    assert findings == []
     assert {row[:2] for row in weak} == {row[:2] for row in rows}
     durations = (folder / f"duration_of_files_in_{split}_set.csv").read_text()
     names = {line.split()[0] for line in durations.splitlines()}
@@ -120,8 +123,8 @@ def test_all_official_clips_are_read_alike_from_both_lists(shared, split, clips,
 
 def test_all_official_evaluation_clips_are_read(goldens):
     path = goldens / "dcase2017/groundtruth_weak_label_evaluation_set.csv"
-    rows, rejects = read_weak_list(path, DCASE2017_CLASSES)
-    assert rejects == []
+    rows, findings = read_weak_list(path, DCASE2017_CLASSES)
+    assert findings == []
     assert len(rows) == 1103
     assert sum(len(row.labels) for row in rows) == 1350
 
@@ -133,6 +136,7 @@ def test_spaces_before_quotes_are_none_of_the_text(tmp_path):
         'a, 30.000, 40.000, "Car,Train", "/m/0k4j,/m/07jdr"\n'
         'b, 30.000, 40.000, "/m/0k4j,/m/07jdr"\n'
     )
-    [row], [(_, line, code, detail)] = read_clip_list(path, DCASE2017_CLASSES)
+    [row], [finding] = read_clip_list(path, DCASE2017_CLASSES)
     assert row.clip_id == "a_30.000_40.000" and len(row.labels) == 2
-    assert (line, code) == (2, "BAD_ROW") and "got 4 columns" in detail
+    assert (finding.line, finding.code) == (2, Code.BAD_ROW)
+    assert "got 4 columns" in finding.detail

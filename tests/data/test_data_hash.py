@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from gcrnn_jax.check import check
-from gcrnn_jax.data.data_hash import clip_sha256
+from gcrnn_jax.data.data_hash import clip_content_hash
 from gcrnn_jax.data.soundscape_source import SoundscapeSource
 from gcrnn_jax.prepare import prepare, prepare_soundscapes
 from tests import defaults
@@ -137,14 +137,14 @@ def test_a_store_has_the_hash_of_its_folder_whatever_its_front_end(root, tmp_pat
     options = {"max_bad_fraction": 1.0, "num_workers": 2}
     store = prepare(root, tmp_path / "one", defaults.front_end(clip_s=1.0), **options)
     assert len(store.splits["training"]) == 1
-    assert store.data_sha256 == hash_of(root)
+    assert store.content_hash == hash_of(root)
     mfcc = defaults.front_end(kind="mfcc", clip_s=0.5)
     other = prepare(root, tmp_path / "two", mfcc, max_bad_fraction=1.0, num_workers=1)
-    assert other.data_sha256 == store.data_sha256
+    assert other.content_hash == store.content_hash
 
     a_sample(root)
     again = prepare(root, tmp_path / "one", defaults.front_end(clip_s=1.0), **options)
-    assert again.data_sha256 == hash_of(root) != store.data_sha256
+    assert again.content_hash == hash_of(root) != store.content_hash
 
 
 def test_the_parts_of_a_split_are_of_the_same_data(root, tmp_path):
@@ -152,7 +152,9 @@ def test_the_parts_of_a_split_are_of_the_same_data(root, tmp_path):
         root, tmp_path / "one", defaults.front_end(clip_s=1.0), num_workers=1
     )
     store.hold_out(0.5, seed=0)
-    assert {split.data_sha256 for split in store.splits.values()} == {hash_of(root)}
+    assert {split.data_content_hash for split in store.splits.values()} == {
+        hash_of(root)
+    }
 
 
 def test_a_clip_is_hashed_by_all_that_is_known_of_it():
@@ -173,9 +175,9 @@ def test_a_clip_is_hashed_by_all_that_is_known_of_it():
             {"recording": None},
         )
     ]
-    assert len({clip_sha256(**clip) for clip in others}) == len(others)
+    assert len({clip_content_hash(**clip) for clip in others}) == len(others)
     turned = {**known, "events": known["events"][::-1]}
-    assert clip_sha256(**turned) == clip_sha256(**known)
+    assert clip_content_hash(**turned) == clip_content_hash(**known)
 
 
 def test_soundscapes_are_hashed_by_what_makes_them(tmp_path):
@@ -185,7 +187,7 @@ def test_soundscapes_are_hashed_by_what_makes_them(tmp_path):
         store = prepare_soundscapes(
             sizes, seed, tmp_path / name, front_end, num_workers=1
         )
-        return store.data_sha256
+        return store.content_hash
 
     known = made("first")
     assert made("again", clip_s=1.0) == known
@@ -199,4 +201,4 @@ def test_other_kinds_of_soundscapes_have_other_hashes(change):
         SoundscapeSource("training", 0, 1, **options)
         for options in (kind, {**kind, **change})
     ]
-    assert len({source.sha256(0) for source in sources}) == 2
+    assert len({source.content_hash(0) for source in sources}) == 2

@@ -12,6 +12,7 @@ from gcrnn_jax.data.event_lists import (
     read_event_rows,
     write_event_list,
 )
+from gcrnn_jax.data.findings import strict
 from gcrnn_jax.errors import DataError, StorageError
 
 TWO_ROWS = [
@@ -34,19 +35,19 @@ TWO_ROWS = [
 def test_line_ends_marks_and_spaces_do_not_matter(tmp_path, text):
     path = tmp_path / "list.tsv"
     path.write_bytes(text.encode())
-    assert read_event_rows(path) == TWO_ROWS
+    assert read_event_rows(path) == (TWO_ROWS, [])
 
 
 def test_desed_header_and_blank_lines_are_no_rows_but_count_as_lines(tmp_path):
     path = tmp_path / "list.tsv"
     path.write_text("filename\tonset\toffset\tevent_label\n\na.wav\t0\t1\tDog\n")
-    assert read_event_rows(path) == [EventRow("a.wav", 0.0, 1.0, "Dog", 3)]
+    assert strict(read_event_rows(path)) == [EventRow("a.wav", 0.0, 1.0, "Dog", 3)]
 
 
 def test_files_with_only_rows_without_times_stay_as_files_without_events(tmp_path):
     path = tmp_path / "list.tsv"
     path.write_text("a.wav\t0\t0\tBus\nb.wav\t1\t2\tBus\na.wav\t0\t0\tCar\nc.wav\n")
-    rows = read_event_rows(path)
+    rows = strict(read_event_rows(path))
     assert [row.event_label for row in rows] == ["Bus", "Bus", "Car", None]
     events = events_by_file(rows)
     assert list(events) == ["a.wav", "b.wav", "c.wav"]
@@ -72,15 +73,14 @@ def test_a_bad_row_is_named_by_file_line_and_reason(tmp_path, row, code, named):
     path = tmp_path / "list.tsv"
     path.write_text(f"a.wav\t0\t1\tDog\n{row}\nb.wav\t0\t1\tDog\n")
     with pytest.raises(DataError) as error:
-        read_event_rows(path)
+        strict(read_event_rows(path))
     assert str(error.value).startswith(f"{path}:2: expected ")
     assert named in str(error.value)
 
-    rejects = []
-    assert [r.file for r in read_event_rows(path, rejects)] == ["a.wav", "b.wav"]
-    [(rejected_path, line, rejected_code, detail)] = rejects
-    assert (rejected_path, line, rejected_code) == (str(path), 2, code)
-    assert named in detail
+    rows, [finding] = read_event_rows(path)
+    assert [row.file for row in rows] == ["a.wav", "b.wav"]
+    assert (finding.path, finding.line, finding.code.name) == (str(path), 2, code)
+    assert named in finding.detail
 
 
 def test_a_list_that_is_missing_or_not_text_is_a_data_error(tmp_path):
@@ -103,7 +103,7 @@ def test_what_is_written_reads_back_the_same_to_the_millisecond(tmp_path, seed):
         event = Event(round(float(onset), 3), round(float(offset), 3), "Train horn")
         events[f"{rng.integers(12)}.wav"].append(event)
     write_event_list(tmp_path / "new" / "list.tsv", events)
-    assert events_by_file(read_event_rows(tmp_path / "new/list.tsv")) == events
+    assert events_by_file(strict(read_event_rows(tmp_path / "new/list.tsv"))) == events
 
 
 def test_a_clip_without_events_is_written_as_its_bare_name(tmp_path):

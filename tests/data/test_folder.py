@@ -2,6 +2,7 @@
 
 import pytest
 
+from gcrnn_jax.data.findings import Code
 from gcrnn_jax.data.folder import find_splits
 from gcrnn_jax.errors import DataError
 
@@ -21,7 +22,7 @@ def test_splits_clips_labels_and_recordings_are_found(data_folder):
     assert names(training)[0] == "Ytraining0_0.000_10.000.wav"
     assert training.strong_list is None
     assert testing.strong_list == root / "groundtruth_strong_label_testing_set.csv"
-    assert dataset.rejects == ()
+    assert dataset.findings == ()
 
 
 @pytest.mark.parametrize(
@@ -93,8 +94,9 @@ def test_bad_rows_are_passed_on(data_folder):
     root = data_folder(training=2)
     with open(root / "training_set.csv", "a") as file:
         file.write("a,0,10,Tram,/m/9\r\n")
-    [(path, line, code, _)] = find_splits(root).rejects
-    assert (path, line, code) == (str(root / "training_set.csv"), 3, "UNKNOWN_LABEL")
+    [finding] = find_splits(root).findings
+    assert (finding.path, finding.line) == (str(root / "training_set.csv"), 3)
+    assert finding.code is Code.UNKNOWN_LABEL
 
 
 def test_a_clip_in_two_splits_is_an_error(data_folder):
@@ -144,6 +146,6 @@ def test_the_benchmark_is_found_whole(shared):
     dataset = find_splits(shared / "bench/weak_esc10")
     sizes = {name: len(split.rows) for name, split in dataset.splits.items()}
     assert sizes == {"training": 560, "validation": 180}
-    assert dataset.rejects == ()
+    assert dataset.findings == ()
     assert all(all(split.recordings) for split in dataset.splits.values())
     assert dataset.splits["validation"].strong_list is not None

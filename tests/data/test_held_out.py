@@ -31,7 +31,7 @@ def test_held_out_clips_are_a_part_and_training_the_rest(store):
         )
         np.testing.assert_array_equal(part.weak_label, whole.weak_label[places])
         np.testing.assert_array_equal(part.num_frames, whole.num_frames[places])
-    assert len({whole.digest, training.digest, held_out.digest}) == 3
+    assert len({whole.content_hash, training.content_hash, held_out.content_hash}) == 3
 
 
 def test_the_seed_alone_chooses(store):
@@ -41,7 +41,7 @@ def test_the_seed_alone_chooses(store):
         again.hold_out(0.25, seed)
         parts.append(again.splits["held_out"])
     assert parts[0].clip_ids == parts[1].clip_ids != parts[2].clip_ids
-    assert parts[0].digest == parts[1].digest != parts[2].digest
+    assert parts[0].content_hash == parts[1].content_hash != parts[2].content_hash
 
 
 def test_strong_labels_go_with_their_clips(store):

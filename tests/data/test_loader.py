@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gcrnn_jax.data.loader import evaluation_batches, training_batches
-from gcrnn_jax.data.sampling import make_sampler
+from gcrnn_jax.data.sampling import Sampling
 
 N, T, F, K = 30, 5, 4, 3
 
@@ -22,13 +22,7 @@ class MemorySplit:
 
 
 def sampler(batch_size=12):
-    return make_sampler(
-        MemorySplit().weak_label,
-        seed=3,
-        batch_size=batch_size,
-        balanced=True,
-        size_steps=(12,),
-    )
+    return Sampling(batch_size, True, (12,)).make_sampler(MemorySplit().weak_label, 3)
 
 
 def first(count, **options):

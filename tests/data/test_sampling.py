@@ -8,12 +8,13 @@ from gcrnn_jax.data.clip_lists import read_clip_list
 from gcrnn_jax.data.labels import DCASE2017_CLASSES
 from gcrnn_jax.data.sampling import (
     BalancedSampler,
+    Sampling,
     ShuffledSampler,
     class_weights,
-    make_sampler,
 )
 
 SIZES = (7, 20, 45)
+THRESHOLDS = (1000, 2000, 3000, 4000)
 
 
 def labels(sizes=SIZES, seed=0):
@@ -116,15 +117,10 @@ def test_the_official_list_is_drawn_five_to_one(shared):
     weak_label = np.zeros((len(rows), 17), bool)
     for i, row in enumerate(rows):
         weak_label[i, list(row.labels)] = True
-    sampler = make_sampler(
-        weak_label,
-        seed=0,
-        batch_size=43,  # one cycle of draws
-        balanced=True,
-        size_steps=(1000, 2000, 3000, 4000),
-    )
+    # a batch is one cycle of draws
+    sampler = Sampling(43, True, THRESHOLDS).make_sampler(weak_label, seed=0)
     assert isinstance(sampler, BalancedSampler)
-    weights = class_weights(weak_label.sum(0))
+    weights = class_weights(weak_label.sum(0), THRESHOLDS)
     assert weights.sum() == 43
     assert weights.max() / weights.min() == 5.0
     # the draws of a class are uniform over its clips, so positives follow
@@ -139,8 +135,8 @@ def test_classes_of_the_official_sizes_are_drawn_five_to_one_in_every_cycle():
     sizes = [345, 313, 180, 245, 1897, 1516, 524, 2288, 1409, 2364, 636]
     sizes += [25077, 3598, 3617, 6885, 3162, 2075]
     weak_label = labels(sizes)
-    sampler = BalancedSampler(weak_label, class_weights(sizes), 43, seed=0)
+    sampler = BalancedSampler(weak_label, class_weights(sizes, THRESHOLDS), 43, seed=0)
     for step in (0, 1, 700):
         counts = weak_label[sampler.batch(step)].sum(0)
-        np.testing.assert_array_equal(counts, class_weights(sizes))
+        np.testing.assert_array_equal(counts, class_weights(sizes, THRESHOLDS))
         assert counts.max() / counts.min() == 5.0

@@ -11,7 +11,7 @@ import soundfile
 from gcrnn_jax.audio.decode import read_waveform
 from gcrnn_jax.data.build_store import build_store
 from gcrnn_jax.data.folder import find_splits
-from gcrnn_jax.data.recording_source import RecordingSource, read_strong_list
+from gcrnn_jax.data.recording_source import recording_sources
 from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.errors import DataError, StorageError, WorkdirError
 from tests import defaults
@@ -21,13 +21,7 @@ FRONT_END = defaults.front_end(clip_s=1.0)
 
 def build(root, path, *, front_end=FRONT_END, num_workers=1, **options):
     dataset = find_splits(root)
-    sources = {}
-    for name, split in dataset.splits.items():
-        events = None
-        if split.strong_list is not None:
-            clip_ids = [row.clip_id for row in split.rows]
-            events, _ = read_strong_list(split.strong_list, clip_ids, dataset.classes)
-        sources[name] = RecordingSource(dataset, split, front_end, events)
+    sources, _ = recording_sources(dataset, front_end)
     return build_store(
         path,
         sources,
@@ -228,21 +222,14 @@ def test_a_split_can_be_sent_to_a_worker(data_folder, tmp_path):
         "training/weak_label.npy",
     ],
 )
-@pytest.mark.parametrize("damage", ["cut", "gone", "flipped"])
+@pytest.mark.parametrize("damage", ["cut", "gone"])
 def test_a_damaged_file_is_named(data_folder, tmp_path, name, damage):
     store = build(data_folder(training=6), tmp_path / "store")
     file = store.path / name
     if damage == "gone":
         file.unlink()
-    elif damage == "cut":
-        file.write_bytes(file.read_bytes()[:-1])
     else:
-        flipped = bytearray(file.read_bytes())
-        flipped[-1] ^= 1
-        file.write_bytes(flipped)
-        with pytest.raises(DataError, match=name):
-            store.verify()
-        return
+        file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(DataError, match=name):
         FeatureStore.open(store.path)
 

@@ -9,6 +9,7 @@ from gcrnn_jax.data.event_lists import (
     read_event_rows,
     write_event_list,
 )
+from gcrnn_jax.data.findings import strict
 from gcrnn_jax.detection.events import (
     decode_events,
     frame_roll,
@@ -35,7 +36,7 @@ def test_decoding_a_frame_roll_gives_back_the_same_roll(seed, hop_s):
 def test_a_roll_survives_the_three_decimals_of_a_list(tmp_path, hop_s):
     roll = np.random.default_rng(0).random((200, 2)) < 0.5
     write_event_list(tmp_path / "a.tsv", {"a": decode_events(roll, hop_s, NAMES)})
-    [events] = events_by_file(read_event_rows(tmp_path / "a.tsv")).values()
+    [events] = events_by_file(strict(read_event_rows(tmp_path / "a.tsv"))).values()
     np.testing.assert_array_equal(frame_roll(events, 200, hop_s, NAMES), roll)
 
 

@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from gcrnn_jax.detection.posteriors import PosteriorSet, fuse
+from gcrnn_jax.detection.posteriors import PosteriorSet, fuse_posteriors
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import DataError
 
@@ -64,7 +64,7 @@ def test_posteriors_of_version_0_1_are_read(tmp_path):
 
 def test_fusing_is_the_mean():
     sets = [make_set(seed) for seed in range(3)]
-    fused = fuse(sets)
+    fused = fuse_posteriors(sets)
     np.testing.assert_allclose(
         fused.clip, np.mean([s.clip for s in sets], 0), rtol=1e-6
     )
@@ -75,7 +75,7 @@ def test_fusing_is_the_mean():
 
 def test_fusing_brings_coarse_frames_to_the_finest():
     fine, coarse = make_set(0, 6, 0.1), make_set(1, 3, 0.2)
-    fused = fuse([coarse, fine])
+    fused = fuse_posteriors([coarse, fine])
     assert fused.hop_s == 0.1
     expected = (fine.frame + np.repeat(coarse.frame, 2, axis=1)) / 2
     np.testing.assert_allclose(fused.frame, expected, rtol=1e-6)
@@ -83,7 +83,7 @@ def test_fusing_brings_coarse_frames_to_the_finest():
 
 def test_a_fine_frame_takes_the_coarse_frame_that_its_middle_lies_in():
     fine, coarse = make_set(0, 6, 0.1), make_set(1, 3, 0.16)
-    fused = fuse([fine, coarse])
+    fused = fuse_posteriors([fine, coarse])
     # middles at 0.05, 0.15, 0.25 ... s; the last is after the last coarse frame
     expected = (fine.frame + coarse.frame[:, [0, 0, 1, 2, 2, 2]]) / 2
     np.testing.assert_allclose(fused.frame, expected, rtol=1e-6)
@@ -100,4 +100,4 @@ def test_a_fine_frame_takes_the_coarse_frame_that_its_middle_lies_in():
 )
 def test_systems_that_do_not_belong_together_are_refused(change, message):
     with pytest.raises(DataError, match=message):
-        fuse([make_set(0), dataclasses.replace(make_set(1), **change)])
+        fuse_posteriors([make_set(0), dataclasses.replace(make_set(1), **change)])

@@ -20,8 +20,8 @@ SPLIT = Split(
     shards=(),
     frame_shape=(1, 1),
     class_names=list("abc"),
-    digest="",
-    data_sha256="",
+    content_hash="",
+    data_content_hash="",
 )
 
 

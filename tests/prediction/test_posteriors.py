@@ -3,7 +3,7 @@ import pytest
 
 from gcrnn_jax.data.event_lists import Event
 from gcrnn_jax.detection.events import decode_events
-from gcrnn_jax.detection.posteriors import PosteriorSet, fuse
+from gcrnn_jax.detection.posteriors import PosteriorSet, fuse_posteriors
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.prediction import ensemble as ensemble_module
 from gcrnn_jax.prediction import posteriors as posteriors_module
@@ -124,7 +124,7 @@ def test_recordings_are_fused_as_clips_are(monkeypatch):
         PosteriorSet(("a",), NAMES, hop_s, clip[None], frame[None], DECIDE)
         for hop_s, clip, frame in zip((0.05, 0.2), clips, frames, strict=True)
     ]
-    expected = fuse(sets)
+    expected = fuse_posteriors(sets)
     monkeypatch.setattr(posteriors_module, "_BLOCK_FRAMES", 10)
     systems = [
         make_posteriors(c, f, s.hop_s)

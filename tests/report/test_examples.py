@@ -39,8 +39,8 @@ def row_and_split():
         shards=(),
         frame_shape=(5, 4),
         class_names=names,
-        digest="0",
-        data_sha256="0",
+        content_hash="0",
+        data_content_hash="0",
     )
     kinds = random.random((num_clips, 3)), random.random((num_clips, 5, 3))
     clip, frame = (kind.astype(np.float32) for kind in kinds)

@@ -58,8 +58,8 @@ def make_split(folder, names):
         shards=[Shard(folder / "shard.npy", NUM_CLIPS)],
         frame_shape=shape,
         class_names=names,
-        digest="0",
-        data_sha256="0",
+        content_hash="0",
+        data_content_hash="0",
     )
 
 

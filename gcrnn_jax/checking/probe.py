@@ -1,0 +1,140 @@
+"""Recordings decoded to their end, each once: what was measured is kept in a file.
+
+A recording is decoded again when its size or its date has changed, like a shard of a
+feature store, or libsndfile has.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import soundfile
+
+from gcrnn_jax.audio.decode import Rejected
+from gcrnn_jax.audio.measure import Measures, measure
+from gcrnn_jax.data.atomic_files import make_folder, read_json, write_atomically
+from gcrnn_jax.data.data_hash import file_content_hash
+from gcrnn_jax.data.worker_pool import ordered_map, resolve_num_workers
+from gcrnn_jax.errors import DataError, StorageError, WorkdirError
+from gcrnn_jax.progress import progress
+
+PER_WORKER = 16  # recordings; fewer are decoded before another process has started
+
+_VERSION = ["gcrnn_jax heard", 2, soundfile.__libsndfile_version__]
+
+
+class Probe(NamedTuple):
+    """What decoding a recording gave.
+
+    Attributes:
+        mtime_stamp: Size in bytes of the file, and in ns when its content and its entry
+            in the file system changed, which a tool cannot date back; None: no file.
+        content_hash: Of its bytes; None if they cannot be read.
+        measures: None if it cannot be used.
+        code: Why not, as `Rejected` has it; "" if it can.
+        detail: The same in words.
+    """
+
+    mtime_stamp: tuple[int, int, int] | None
+    content_hash: str | None
+    measures: Measures | None
+    code: str = ""
+    detail: str = ""
+
+
+def probe_all(
+    root: Path,
+    paths: Iterable[Path],
+    *,
+    num_workers: int,
+    cache: Path | None = None,
+) -> dict[Path, Probe]:
+    """Reads and decodes recordings of a folder, unless that was done before.
+
+    Args:
+        root: The folder.
+        paths: In it.
+        num_workers: Processes; 0: this one alone, -1: one a core.
+        cache: A file that keeps what was measured. None: none.
+
+    Raises:
+        GcrnnError: A worker died.
+    """
+    names = {os.path.relpath(path, root): path for path in paths}
+    before = _read_cache(cache) if cache else {}
+    probes = {
+        name: before[name]
+        for name, path in names.items()
+        if name in before and before[name].mtime_stamp == _mtime_stamp(path)
+    }
+    if probes:
+        print(
+            f"{len(probes)} of {len(names)} recordings have not changed since they "
+            f"were checked before ({cache})",
+            file=sys.stderr,
+        )
+    pending = [name for name in names if name not in probes]
+    workers = min(resolve_num_workers(num_workers), len(pending) // PER_WORKER)
+    results = progress(
+        ordered_map(probe, pending, context=str(root), num_workers=workers),
+        label="checking",
+        unit="recordings",
+        total=len(names),
+        initial=len(probes),
+    )
+    try:
+        if pending:
+            for name, result in zip(pending, results, strict=True):
+                probes[name] = result
+    finally:  # an interrupted check goes on where it was
+        if cache and pending:
+            _write_cache(cache, probes)
+    return {path: probes[name] for name, path in names.items()}
+
+
+def probe(root: str, name: str) -> Probe:
+    """Reads and decodes one recording of the folder `root`."""
+    path = os.path.join(root, name)
+    mtime_stamp, content_hash = _mtime_stamp(path), file_content_hash(path)
+    try:
+        return Probe(mtime_stamp, content_hash, measure(path))
+    except Rejected as rejected:
+        return Probe(mtime_stamp, content_hash, None, rejected.code, rejected.detail)
+    except OSError as error:  # a disk or a mount that fails meanwhile
+        detail = error.strerror or repr(error)
+        return Probe(mtime_stamp, None, None, "DENIED", detail)
+
+
+def _mtime_stamp(path: str | Path) -> tuple[int, int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _write_cache(cache: Path, probes: Mapping[str, Probe]) -> None:
+    """Writes what could be read; what could not may be readable the next time."""
+    readable = {name: one for name, one in probes.items() if one.content_hash}
+    text = json.dumps({"version": _VERSION, "recordings": readable})
+    try:
+        make_folder(cache.parent)
+        write_atomically(cache, [text.encode()])
+    except (StorageError, WorkdirError) as error:  # checking does not depend on it
+        print(f"warning: the next check starts afresh: {error}", file=sys.stderr)
+
+
+def _read_cache(cache: Path) -> dict[str, Probe]:
+    """What `_write_cache` wrote; nothing if it is damaged or of another version."""
+    try:
+        content = read_json(cache)
+        entries = content["recordings"] if content["version"] == _VERSION else {}
+        return {
+            name: Probe(tuple(stamp), sha256, measures and Measures(*measures), *reason)
+            for name, (stamp, sha256, measures, *reason) in entries.items()
+        }
+    except (DataError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
