@@ -13,7 +13,7 @@ from gcrnn_jax.data.event_lists import write_text
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.metrics import scoring
-from gcrnn_jax.metrics.bootstrap import Bootstrap, Difference, bootstrap
+from gcrnn_jax.metrics.bootstrap import Bootstrap, Estimate, bootstrap
 from gcrnn_jax.metrics.evaluator import Evaluator, Row
 from gcrnn_jax.metrics.metric import Column
 from gcrnn_jax.metrics.tables import json_text
@@ -126,7 +126,7 @@ def tables_content(
 
 def differences_of(
     task: str, systems: Mapping[str, System], scores: Bootstrap
-) -> Iterator[tuple[str, str, str, Difference]]:
+) -> Iterator[tuple[str, str, str, Estimate]]:
     """The pairs of a task: keys from and to, the score, and how much "to" has more."""
     order = list(systems)
     keys = [key for key, system in systems.items() if task in system.tasks]

@@ -217,6 +217,7 @@ def _parse(argv: list[str]) -> tuple["Config", Path]:
 
     _define_flags()
     argv, name = _with_config_file(flags_with_todays_names(argv))
+    before, sys.argv = sys.argv, argv  # where ml_collections finds what is set
     try:
         rest = flags.FLAGS(argv)
         values = flags.FLAGS.config.to_dict()
@@ -227,6 +228,8 @@ def _parse(argv: list[str]) -> tuple["Config", Path]:
         raise ConfigError(f"bad --config override: {detail}") from error
     except (ImportError, OSError) as error:
         raise ConfigError(f"--config: {error}") from error
+    finally:
+        sys.argv = before
     if len(rest) > 1:
         raise ConfigError(f"unexpected arguments {rest[1:]}: flags start with --")
     return Config.from_dict(values), Path(flags.FLAGS.workdir or f"runs/{name}")

@@ -12,6 +12,7 @@ import soundfile
 
 from gcrnn_jax.check import check, main
 from gcrnn_jax.checking import probe
+from gcrnn_jax.checking.card import most_together
 from gcrnn_jax.checking.text import summary
 from gcrnn_jax.data.findings import Code
 
@@ -459,6 +460,21 @@ def test_the_card_counts_as_a_plain_loop_does(root):
     assert training["clips_per_number_of_labels"] == {"1": 3, "2": 1}
     assert training["recorded_s"] == {"sum": 4.0, "min": 1.0, "median": 1.0, "max": 1.0}
     assert training["rates_hz"] == {"16000": 4}
+
+
+def test_classes_most_often_together_come_first():
+    split = {
+        "clips_per_class": {"a": 9, "b": 9, "c": 9, "d": 9},
+        "co_occurrence": [[9, 1, 0, 3], [1, 9, 2, 0], [0, 2, 9, 3], [3, 0, 3, 9]],
+    }
+    expected = [("a", "d", 3), ("c", "d", 3), ("b", "c", 2), ("a", "b", 1)]
+    assert most_together(split, 9) == expected
+    assert most_together(split, 2) == expected[:2]
+
+
+def test_a_misspelt_code_cannot_be_reported():
+    with pytest.raises(AttributeError):
+        Code.MISING  # noqa: B018
 
 
 def probed_now(root, cache, monkeypatch) -> list[str]:

@@ -159,12 +159,8 @@ class Postprocessing:
 
         Args:
             frame_posterior: [..., T, K] in [0, 1].
-            is_tagged: bool [..., T, K], or [..., 1, K] where the tags are those of all
-                frames; read only if `require_clip_tag`.
+            is_tagged: bool [..., T, K], or [..., 1, K] for all frames.
             hop_s: Seconds a frame.
-
-        Returns:
-            bool [..., T, K].
         """
         num_classes = frame_posterior.shape[-1]
         threshold = _per_class("event_threshold", self.event_threshold, num_classes)

@@ -123,53 +123,35 @@ def best_event_thresholds(
         trial = replace(postprocessing, event_threshold=threshold)
         roll = trial.detect(frame_posterior, clip_posterior, hop_s)
         segments = segments_from_frames(roll, hop_s, reference.shape[1])
-        counts.append(
-            _counts(
-                segments.reshape(-1, num_classes), reference.reshape(-1, num_classes)
-            )
-        )
+        counts.append(_counts(segments, reference))
     return _best(counts, int(reference.sum()), grid)
 
 
-def cross_fit(
-    num_clips: int, seed: int | None = None, num_parts: int = 2
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Splits clips so that each can be scored with thresholds it had no part in.
+def cross_fit(num_clips: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Splits clips into random halves, always the same, to fit on one or the other.
+
+    Lists are often sorted by class, so that halves by order would differ.
 
     Args:
         num_clips: N.
-        seed: None: clips alternate between the parts in their order. A number: they
-            are shuffled by it first.
-        num_parts: Into how many parts, of sizes that differ by one clip at most.
 
     Returns:
-        (fit, apply) for each part: indices of the clips to find thresholds on, and of
-        the part's own clips to use them for. Every clip is in one `apply`.
+        (fit, apply) for each half: indices of the clips to fit thresholds on, and of
+        those to use them for.
 
     Raises:
-        ConfigError: Fewer than two parts, or fewer clips than parts.
-
-    Example:
-        >>> for fit, apply in cross_fit(5):
-        ...     print(fit.tolist(), apply.tolist())
-        [1, 3] [0, 2, 4]
-        [0, 2, 4] [1, 3]
+        ConfigError: There are fewer than two clips.
     """
-    if not 2 <= num_parts <= num_clips:
-        raise ConfigError(
-            f"cannot cross-fit {num_clips} clips in {num_parts} parts: "
-            "two parts or more and a clip in each are needed"
-        )
-    part = np.arange(num_clips) % num_parts
-    if seed is not None:
-        part = np.random.default_rng(seed).permutation(part)
-    return [
-        (np.flatnonzero(part != p), np.flatnonzero(part == p)) for p in range(num_parts)
-    ]
+    if num_clips < 2:
+        raise ConfigError(f"cannot cross-fit {num_clips} clips: two are needed")
+    half = np.random.default_rng(0).permutation(np.arange(num_clips) % 2)
+    first, second = np.flatnonzero(half == 0), np.flatnonzero(half == 1)
+    return [(second, first), (first, second)]
 
 
 def _counts(estimated: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    return np.stack([(estimated & reference).sum(0), estimated.sum(0)])  # [2, K]
+    both = np.stack([estimated & reference, estimated])
+    return both.sum(tuple(range(1, both.ndim - 1)))  # [2, K]
 
 
 def _best(

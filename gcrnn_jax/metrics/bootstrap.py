@@ -34,21 +34,14 @@ class Interval(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """A score of a system on all clips, and how it varies."""
-
-    value: float
-    interval: Interval
-
-
-class Difference(NamedTuple):
-    """A score of one system minus that of another, and how it varies."""
+    """A score on all clips, or the difference of two systems' scores, and its range."""
 
     value: float
     interval: Interval
 
     @property
     def is_significant(self) -> bool:
-        """Whether the interval excludes 0."""
+        """Whether the interval of a difference excludes 0."""
         return self.interval.low > 0 or self.interval.high < 0
 
 
@@ -67,24 +60,18 @@ class Bootstrap:
 
     def estimates(self, system: int) -> dict[str, Estimate]:
         """The scores of one system, by name."""
-        return {
-            name: Estimate(value, _interval(drawn))
-            for name, value, drawn in zip(
-                self.names,
-                self.values[system].tolist(),
-                self.drawn[system].T,
-                strict=True,
-            )
-        }
+        return self._estimates(self.values[system], self.drawn[system])
 
-    def differences(self, system: int, other: int) -> dict[str, Difference]:
+    def differences(self, system: int, other: int) -> dict[str, Estimate]:
         """The scores of one system minus those of another, by name."""
-        values = (self.values[system] - self.values[other]).tolist()
-        drawn = (self.drawn[system] - self.drawn[other]).T
-        return {
-            name: Difference(value, _interval(row))
-            for name, value, row in zip(self.names, values, drawn, strict=True)
-        }
+        return self._estimates(
+            self.values[system] - self.values[other],
+            self.drawn[system] - self.drawn[other],
+        )
+
+    def _estimates(self, values: np.ndarray, drawn: np.ndarray) -> dict[str, Estimate]:
+        scores = zip(self.names, values.tolist(), drawn.T, strict=True)
+        return {name: Estimate(value, _interval(row)) for name, value, row in scores}
 
 
 def bootstrap(
@@ -114,17 +101,21 @@ def bootstrap(
         True
     """
     _check_same_reference(systems)
-    rows = [np.concatenate(list(system.values()), axis=1) for system in systems]
-    together = np.concatenate(rows, axis=1).astype(float)  # floats multiply faster
-    draws = draw_weights(len(together), num_draws, seed)
-    sums = [together.sum(0, keepdims=True), *(weights @ together for weights in draws)]
-    ends = np.cumsum([row.shape[1] for row in rows])[:-1]
-    by_system = np.split(np.concatenate(sums), ends, axis=1)
+    metrics = [metric for metric in scoring.METRICS if metric.name in systems[0]]
+    parts = [np.hstack([system[m.name] for system in systems]) for m in metrics]
+    counts = np.hstack(parts).astype(float)  # floats multiply faster
+    draws = draw_weights(len(counts), num_draws, seed)
+    drawn = [weights @ counts for weights in draws]
+    sums = np.concatenate([counts.sum(0, keepdims=True), *drawn])
+    ends = np.cumsum([part.shape[1] for part in parts])[:-1]
+    shape = len(sums), len(systems)
+    by_name: dict[str, np.ndarray] = {}
+    for metric, of_metric in zip(metrics, np.split(sums, ends, axis=1), strict=True):
+        by_name |= metric.scores(of_metric.reshape(*shape, -1))
     names = tuple(column.key for column in scoring.columns() if column.has_interval)
-    scores = np.stack(
-        [_scores(*pair, names) for pair in zip(systems, by_system, strict=True)]
-    )
-    return Bootstrap(names, values=scores[:, 0], drawn=scores[:, 1:])
+    undefined = np.full(shape, np.nan)
+    scores = np.stack([by_name.get(name, undefined) for name in names], axis=-1)
+    return Bootstrap(names, values=scores[0], drawn=scores[1:].swapaxes(0, 1))
 
 
 def draw_weights(num_clips: int, num_draws: int, seed: int) -> Iterator[np.ndarray]:
@@ -143,18 +134,6 @@ def draw_weights(num_clips: int, num_draws: int, seed: int) -> Iterator[np.ndarr
         yield weights.reshape(clips.shape).astype(float)
 
 
-def _scores(system: ClipCounts, sums: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """Scores [1 + R, S] from a system's sums, [1 + R, C] of all its counts."""
-    by_name, first = {}, 0
-    for metric in scoring.METRICS:
-        if metric.name in system:
-            end = first + system[metric.name].shape[1]
-            by_name |= metric.scores(sums[:, first:end])
-            first = end
-    undefined = np.full(len(sums), np.nan)
-    return np.stack([by_name.get(name, undefined) for name in names], axis=1)
-
-
 def _interval(scores: np.ndarray) -> Interval:
     defined = scores[~np.isnan(scores)]
     if not defined.size:
@@ -166,20 +145,13 @@ def _interval(scores: np.ndarray) -> Interval:
 def _check_same_reference(systems: Sequence[ClipCounts]) -> None:
     if not systems or not len(next(iter(systems[0].values()))):
         raise DataError("a bootstrap needs a system and a clip at least")
-    references = [_reference(system) for system in systems]
-    for number, reference in enumerate(references):
-        if not np.array_equal(reference, references[0]):
+    columns = {metric.name: metric.reference_counts for metric in scoring.METRICS}
+    for number, system in enumerate(systems):
+        if system.keys() != systems[0].keys() or not all(
+            np.array_equal(counts[:, columns[name]], systems[0][name][:, columns[name]])
+            for name, counts in system.items()
+        ):
             raise DataError(
                 f"system {number + 1} was scored against another reference than the "
                 "first: other clips, or in another order"
             )
-
-
-def _reference(system: ClipCounts) -> np.ndarray:
-    """The counts that do not depend on the system, [N, C]."""
-    parts = [
-        system[metric.name][:, list(metric.reference_counts)]
-        for metric in scoring.METRICS
-        if metric.name in system
-    ]
-    return np.concatenate(parts, axis=1)

@@ -50,5 +50,5 @@ def choose_members(
 
 def _precision(clip_posterior: np.ndarray, split: Split) -> float:
     labels = split.weak_label.T.astype(bool)
-    of_classes = zip(labels, clip_posterior.T, strict=True)
-    return mean_defined([average_precision(*pair) for pair in of_classes])
+    classes = zip(labels, clip_posterior.T, strict=True)
+    return mean_defined(average_precision(*pair) for pair in classes)

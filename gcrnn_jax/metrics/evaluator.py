@@ -122,7 +122,7 @@ def decide_cross_fitted(
     check_same_clips(posteriors, split)
     tags = np.zeros(posteriors.clip.shape, bool)
     roll = np.zeros(posteriors.frame.shape, bool)
-    for fit, apply in cross_fit(len(split), seed=0):  # lists are sorted by class
+    for fit, apply in cross_fit(len(split)):
         fitted = _fit(posteriors, split, fit, per_class)
         decisions = decide(_select(posteriors, apply), fitted)
         tags[apply], roll[apply] = decisions.tags, decisions.roll

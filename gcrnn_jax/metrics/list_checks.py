@@ -1,4 +1,4 @@
-"""Signs that two lists hardly belong together, which official tools score unsaid."""
+"""Warnings for lists that do not match; the official tools score them silently."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,22 +10,22 @@ NUM_NAMED = 3  # how many files a warning names
 
 def name_warnings(reference: Sequence[str], estimated: Sequence[str]) -> list[str]:
     """Reference files without an estimate, and estimates of unknown files."""
-    known, found = dict.fromkeys(reference), dict.fromkeys(estimated)
-    missing = [file for file in known if file not in found]
-    unknown = [file for file in found if file not in known]
+    files, others = dict.fromkeys(reference), dict.fromkeys(estimated)
+    missing = [file for file in files if file not in others]
+    unknown = [file for file in others if file not in files]
     warnings = []
     if missing:
         warnings.append(
-            f"{len(missing)} of {len(known)} reference files have no estimate, first "
+            f"{len(missing)} of {len(files)} reference files have no estimate, first "
             f"{_first(missing)}; detection and `all clips` count them as missed, the "
             "official tagging figures leave them out"
         )
     if unknown:
         warnings.append(
-            f"{len(unknown)} of {len(found)} estimated files are not in the reference "
+            f"{len(unknown)} of {len(others)} estimated files are not in the reference "
             f"and do not count, first {_first(unknown)}"
         )
-    if len(missing) == len(known):
+    if len(missing) == len(files):
         warnings.append("no file name is in both lists: do they belong together?")
     return warnings
 

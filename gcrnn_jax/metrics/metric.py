@@ -5,7 +5,7 @@ in `METRICS` of scoring.py. Tables, JSON, intervals, the log of epochs, reports 
 benchmarks loop over that list.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -78,7 +78,7 @@ class Metric:
     name: ClassVar[str]
     task: ClassVar[Literal["tagging", "detection"]]
     columns: ClassVar[tuple[Column, ...]]
-    reference_counts: ClassVar[tuple[int, ...]] = ()
+    reference_counts: ClassVar[Sequence[int]] = []
     class_header: ClassVar[tuple[str, ...]] = ()
 
     def counts(
@@ -120,6 +120,26 @@ class Metric:
         header = [column.heading for column in self.columns]
         cells = [column.text(values[column.key]) for column in self.columns]
         return [text_table(["", *header], [[self.name, *cells]])]
+
+
+def class_rows(
+    scores: Any, last: Callable[[Any], str], averages: Sequence[str]
+) -> dict[str, Sequence[object]]:
+    """`Metric.class_cells` of scores that have rates of every class.
+
+    Args:
+        scores: With `per_class`, `micro` and `macro_f1`.
+        last: The last cell of a class.
+        averages: That of `MICRO` and that of `MACRO`.
+    """
+    names = ("f1", "precision", "recall")
+    rows: dict[str, Sequence[object]] = {
+        name: [one.num_reference, *one.rates.percents(*names), last(one)]
+        for name, one in scores.per_class.items()
+    }
+    rows[MICRO] = ["", *scores.micro.percents(*names), averages[0]]
+    rows[MACRO] = ["", percent(scores.macro_f1), "", "", averages[1]]
+    return rows
 
 
 def ratio(count: Any, total: Any) -> Any:

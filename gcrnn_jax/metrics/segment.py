@@ -77,7 +77,6 @@ def segment_scores(
     reference: Mapping[str, Sequence[Event]],
     estimated: Mapping[str, Sequence[Event]],
     class_names: Sequence[str] | None = None,
-    segment_s: float = 1.0,
 ) -> SegmentScores:
     """Scores the detected events of clips, given as lists.
 
@@ -89,7 +88,6 @@ def segment_scores(
         reference: Events of every file, from `events_by_file`; `[]` counts as a clip.
         estimated: The system's events.
         class_names: K names. None: those in the two lists, sorted.
-        segment_s: Seconds a segment; 1 is official.
 
     Returns:
         Scores over all segments of all clips.
@@ -107,7 +105,7 @@ def segment_scores(
     if class_names is None:
         both = [*reference.values(), *(estimated.get(f, []) for f in reference)]
         class_names = sorted({event.event_label for events in both for event in events})
-    rolls = _rolls(reference, estimated, class_names, segment_s)
+    rolls = _rolls(reference, estimated, class_names)
     nothing = np.zeros((0, len(class_names)), bool)
     return _scores(
         np.concatenate([nothing, *(r for r, _ in rolls)]),
@@ -121,7 +119,6 @@ def segment_counts(
     reference: Mapping[str, Sequence[Event]],
     estimated: Mapping[str, Sequence[Event]],
     class_names: Sequence[str],
-    segment_s: float = 1.0,
 ) -> np.ndarray:
     """Counts the segments of each clip, as `segment_scores` does of all clips.
 
@@ -129,7 +126,6 @@ def segment_counts(
         reference: Events of every file; the clips are its files, in its order.
         estimated: The system's events.
         class_names: K names.
-        segment_s: Seconds a segment.
 
     Returns:
         int [N, 9], the columns named by COUNTS.
@@ -137,7 +133,7 @@ def segment_counts(
     Raises:
         DataError: A label is not among `class_names`.
     """
-    rolls = _rolls(reference, estimated, class_names, segment_s)
+    rolls = _rolls(reference, estimated, class_names)
     by_clip = [count_segments(*pair).sum(0) for pair in rolls]
     return np.array(by_clip, int).reshape(len(rolls), len(COUNTS))
 
@@ -166,20 +162,15 @@ def _rolls(
     reference: Mapping[str, Sequence[Event]],
     estimated: Mapping[str, Sequence[Event]],
     class_names: Sequence[str],
-    segment_s: float,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Activities in reference and estimate of each clip, as long as its events."""
     rolls = []
     for file, events in reference.items():
         others = estimated.get(file, [])
         last_s = max((e.offset for e in (*events, *others)), default=0.0)
-        length = int(np.ceil(last_s / segment_s))
-        rolls.append(
-            (
-                segment_roll(events, length, class_names, segment_s),
-                segment_roll(others, length, class_names, segment_s),
-            )
-        )
+        length = int(np.ceil(last_s))
+        pair = (segment_roll(side, length, class_names) for side in (events, others))
+        rolls.append(tuple(pair))
     return rolls
 
 

@@ -9,7 +9,7 @@ from gcrnn_jax.data.event_lists import EventRow, events_by_file
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.metrics.decisions import Decisions, estimated_events, reference_events
-from gcrnn_jax.metrics.metric import MACRO, MICRO, Column, Metric
+from gcrnn_jax.metrics.metric import Column, Metric, class_rows
 from gcrnn_jax.metrics.segment import (
     COUNTS,
     SegmentScores,
@@ -32,7 +32,7 @@ class SegmentMetric(Metric):
         Column("deletion_rate", "del.", "number", "detail"),
         Column("insertion_rate", "ins.", "number", "detail"),
     )
-    reference_counts = (COUNTS.index("Nref"),)
+    reference_counts = [COUNTS.index("Nref")]
     class_header = ("seconds", "1-s F1", "precision", "recall", "error rate")
 
     def counts(
@@ -72,19 +72,11 @@ class SegmentMetric(Metric):
 
     def class_cells(self, details: SegmentScores) -> dict[str, Sequence[object]]:
         """Active seconds, rates and error rate of every class."""
-        rows: dict[str, Sequence[object]] = {
-            name: [
-                segments.num_reference,
-                *segments.rates.percents("f1", "precision", "recall"),
-                f"{segments.error_rate:.3f}",
-            ]
-            for name, segments in details.per_class.items()
-        }
-        micro = details.micro.percents("f1", "precision", "recall")
-        rows[MICRO] = ["", *micro, f"{details.error_rate:.3f}"]
-        mean = f"{details.macro_error_rate:.3f}"
-        rows[MACRO] = ["", percent(details.macro_f1), "", "", mean]
-        return rows
+        return class_rows(
+            details,
+            lambda segments: f"{segments.error_rate:.3f}",
+            [f"{details.error_rate:.3f}", f"{details.macro_error_rate:.3f}"],
+        )
 
     def list_details(
         self, reference: Sequence[EventRow], estimated: Sequence[EventRow]
@@ -94,12 +86,12 @@ class SegmentMetric(Metric):
 
     def list_tables(self, details: SegmentScores) -> list[str]:
         """Averages, kinds of errors and classes."""
-        macro = [percent(details.macro_f1), details.macro_error_rate]
-        sed_eval = [percent(details.macro_f1_sed_eval)]
+        macro = [details.macro_f1, details.macro_error_rate]
+        sed_eval = [details.macro_f1_sed_eval, details.macro_error_rate_sed_eval]
         overall = [
             ["micro (official)", *details.micro.percents(), details.error_rate],
-            ["macro", "", "", *macro],
-            ["macro, sed_eval", "", "", *sed_eval, details.macro_error_rate_sed_eval],
+            ["macro", "", "", percent(macro[0]), macro[1]],
+            ["macro, sed_eval", "", "", percent(sed_eval[0]), sed_eval[1]],
         ]
         kinds = [details.substitution_rate, details.deletion_rate]
         kinds += [details.insertion_rate]

@@ -9,7 +9,7 @@ from gcrnn_jax.data.event_lists import EventRow
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.metrics.decisions import Decisions
-from gcrnn_jax.metrics.metric import MACRO, MICRO, Column, Metric
+from gcrnn_jax.metrics.metric import Column, Metric, class_rows
 from gcrnn_jax.metrics.official_tagging import OfficialTagging, official_tagging
 from gcrnn_jax.metrics.tables import percent, text_table
 from gcrnn_jax.metrics.tagging import (
@@ -36,7 +36,7 @@ class TaggingMetric(Metric):
             log_key="mean_average_precision",
         ),
     )
-    reference_counts = (2,)
+    reference_counts = [2]
     class_header = ("clips", "tag F1", "precision", "recall", "AP")
 
     def counts(
@@ -63,19 +63,11 @@ class TaggingMetric(Metric):
 
     def class_cells(self, details: TaggingScores) -> dict[str, Sequence[object]]:
         """Labelled clips, rates and average precision of every class."""
-        rows: dict[str, Sequence[object]] = {
-            name: [
-                tags.num_reference,
-                *tags.rates.percents("f1", "precision", "recall"),
-                percent(tags.average_precision),
-            ]
-            for name, tags in details.per_class.items()
-        }
-        mean = percent(details.mean_average_precision)
-        micro = details.micro.percents("f1", "precision", "recall")
-        rows[MICRO] = ["", *micro, ""]
-        rows[MACRO] = ["", percent(details.macro_f1), "", "", mean]
-        return rows
+        return class_rows(
+            details,
+            lambda tags: percent(tags.average_precision),
+            ["", percent(details.mean_average_precision)],
+        )
 
     def list_details(
         self, reference: Sequence[EventRow], estimated: Sequence[EventRow]

@@ -138,13 +138,11 @@ def _spans(
     events: Iterable[tuple[float, float, str]], name: str, seconds: float
 ) -> list[tuple[float, float]]:
     """(place, width) of a class's events, in percent of a clip."""
+    share = 100 / seconds
     return [
-        (
-            round(100 * on / seconds, 2),
-            round(100 * (min(off, seconds) - on) / seconds, 2),
-        )
-        for on, off, label in events
-        if label == name and on < seconds
+        (round(share * onset, 2), round(share * (min(offset, seconds) - onset), 2))
+        for onset, offset, label in events
+        if label == name and onset < seconds
     ]
 
 

@@ -2,7 +2,8 @@
 
 Everything is in the file: style, script, scores, pictures and sound. What comes from
 users, such as names of classes and files, reaches the page as text only: the template
-escapes it, and the page's policy lets no script run but its own.
+escapes it, the script's data are numbers, and the page's policy lets no script run but
+its own.
 """
 
 import base64
@@ -17,7 +18,7 @@ from typing import Any
 from gcrnn_jax.data.atomic_files import make_folder, write_atomically
 from gcrnn_jax.metrics import scoring
 from gcrnn_jax.metrics.bootstrap import Estimate, bootstrap
-from gcrnn_jax.metrics.tables import percent, to_json
+from gcrnn_jax.metrics.tables import percent
 from gcrnn_jax.metrics.tagging import precision_recall
 from gcrnn_jax.report import charts, systems, threshold_tables
 from gcrnn_jax.report.clip_cards import clip_cards
@@ -74,7 +75,7 @@ def render_page(data: ReportData) -> str:
         style_hash=_hash(style),
         script=script,
         script_hash=_hash(script),
-        json=_json(tables),
+        json=json.dumps(json_ready(tables), allow_nan=False, separators=(",", ":")),
     )
 
 
@@ -187,11 +188,3 @@ def _hash(content: str) -> str:
     """The source expression of the page's policy for its own script or style."""
     sha256 = hashlib.sha256(content.encode()).digest()
     return f"sha256-{base64.b64encode(sha256).decode('ascii')}"
-
-
-def _json(content: Any) -> str:
-    """JSON that nothing in it can end early, whatever the names in it are."""
-    text = json.dumps(to_json(content), allow_nan=False, separators=(",", ":"))
-    for character in "<>&":  # the rest is ASCII
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text

@@ -64,6 +64,18 @@ def test_a_recording_in_several_formats_and_parts_is_taken_from_its_own(data_fol
     assert path == root / "audio/test/Ytesting0_0.000_10.000.flac"
 
 
+def test_of_several_formats_the_one_that_loses_least_is_read(data_folder):
+    root = data_folder(training=1)
+    path = root / "audio/training/Ytraining0_0.000_10.000.wav"
+    formats = (".wav", ".flac", ".ogg", ".mp3", ".aac")
+    for extension in formats[1:]:
+        path.with_suffix(extension).touch()
+    for extension in formats:
+        [found] = find_splits(root).splits["training"].recordings
+        assert found == path.with_suffix(extension)
+        found.unlink()
+
+
 def test_a_missing_recording_is_none(data_folder):
     root = data_folder(training=2)
     (root / "audio/training/Ytraining0_0.000_10.000.wav").unlink()

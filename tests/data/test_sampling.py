@@ -57,6 +57,24 @@ def draws_by_a_plain_loop(weak_label, weights, count, seed):
     return np.array(drawn)
 
 
+def test_a_class_is_drawn_once_more_for_each_threshold_that_it_reaches():
+    sizes = [0, 1, 999, 1000, 1001, 3999, 4000, 99999]
+    np.testing.assert_array_equal(
+        class_weights(sizes, THRESHOLDS), [0, 1, 1, 2, 2, 4, 5, 5]
+    )
+
+
+@pytest.mark.parametrize("thresholds", [(0, 2), (5, 5), (3, 2), (-1,)])
+def test_thresholds_that_do_not_grow_over_0_are_refused(thresholds):
+    with pytest.raises(ValueError, match="expected growing numbers over 0"):
+        Sampling(8, True, thresholds)
+
+
+def test_without_balancing_every_clip_is_drawn_once_an_epoch():
+    sampler = Sampling(sum(SIZES), False, ()).make_sampler(labels(), seed=1)
+    np.testing.assert_array_equal(np.sort(sampler.batch(3)), np.arange(sum(SIZES)))
+
+
 def test_batches_are_those_of_a_plain_loop():
     weak_label, weights = labels(), [1, 2, 4]
     sampler = BalancedSampler(weak_label, weights, batch_size=300, seed=3)

@@ -4,8 +4,13 @@ import os
 
 import pytest
 
-from gcrnn_jax.data.worker_pool import ordered_map
+from gcrnn_jax.data.worker_pool import ordered_map, resolve_num_workers
 from gcrnn_jax.errors import GcrnnError
+
+
+def test_minus_one_is_a_process_a_core():
+    assert resolve_num_workers(-1) == len(os.sched_getaffinity(0))
+    assert [resolve_num_workers(n) for n in (0, 1, 3)] == [0, 1, 3]
 
 
 @pytest.mark.parametrize("num_workers", [0, 1, 2])

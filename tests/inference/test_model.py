@@ -14,6 +14,7 @@ from gcrnn_jax.runs import load_model, read_card_and_variables
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.checkpoints import read_model
 from tests.conftest import GOLDENS
+from tests.defaults import network
 
 OLD = GOLDENS / "run_0_1"
 
@@ -29,17 +30,18 @@ def store():
 
 
 class UnevenSplit:
-    """Seven clips of the store, some of them shorter."""
+    """The first clips of a split, cut to fewer frames."""
 
-    def __init__(self, split):
-        self.clip_ids = split.clip_ids[:7]
+    def __init__(self, split, num_frames=(39, 20, 2, 39, 30, 7, 38)):
+        count = len(num_frames)
+        self.clip_ids = split.clip_ids[:count]
         self.class_names = split.class_names
-        self.weak_label = split.weak_label[:7]
-        self.num_frames = np.array([39, 20, 1, 39, 30, 7, 39])
-        self.features = split.rows(np.arange(7))
+        self.weak_label = split.weak_label[:count]
+        self.num_frames = np.array(num_frames)
+        self.features = split.rows(np.arange(count))
 
     def __len__(self):
-        return 7
+        return len(self.clip_ids)
 
     def rows(self, indices):
         return self.features[indices]
@@ -54,18 +56,43 @@ def clip_by_clip(model, split):
         yield posteriors.clip[0], posteriors.frame[0], posteriors.attention[0]
 
 
+def other_network(card, time_pooling):
+    """A card of a network that merges frames, and random weights."""
+    blocks = len(time_pooling)
+    fields = {
+        "blocks": (1,) * blocks,
+        "filters": 2,
+        "time_pooling": time_pooling,
+        "frequency_pooling": (2,) * blocks,
+        "last_filters": 3,
+        "rnn_units": 2,
+    }
+    config = dataclasses.replace(card.config, model=network(1, **fields))
+    features = np.zeros((1, 39, 16), np.float32)
+    init = jax.jit(config.model.clone(num_classes=17).init)
+    return dataclasses.replace(card, config=config), init(jax.random.key(0), features)
+
+
 @pytest.mark.parametrize("num_devices", [1, 4])
-def test_predictions_are_the_networks_clip_by_clip(model, store, num_devices):
+@pytest.mark.parametrize("time_reduction", [1, 2])
+def test_predictions_are_the_networks_clip_by_clip(
+    model, store, num_devices, time_reduction
+):
     split = UnevenSplit(store.splits["training"])
     mesh = parallel.make_mesh(jax.devices()[:num_devices])
-    trained = TrainedModel.create(model.card, model.variables, batch_size=3, mesh=mesh)
+    card, variables = model.card, model.variables
+    if time_reduction == 2:
+        card, variables = other_network(card, (2,))
+    trained = TrainedModel.create(card, variables, batch_size=3, mesh=mesh)
     assert trained.batch_size == {1: 3, 4: 4}[num_devices]
     posteriors, attention = trained.predict(split), trained.attention(split)
     assert posteriors.clip_ids == tuple(split.clip_ids)
     assert posteriors.class_names == tuple(split.class_names) == trained.class_names
-    assert posteriors.hop_s == trained.hop_s == 0.25
+    assert posteriors.hop_s == trained.hop_s == 0.25 * time_reduction
     assert posteriors.postprocessing == model.postprocessing
-    for row, (clip, frame, weight) in enumerate(clip_by_clip(model, split)):
+    for row, (clip, frame, weight) in enumerate(clip_by_clip(trained, split)):
+        if split.num_frames[row] % time_reduction:
+            continue  # half a pooled frame is no clip of its own
         np.testing.assert_allclose(posteriors.clip[row], clip, rtol=1e-5, atol=1e-6)
         count = len(frame)
         for actual, expected in ((posteriors.frame, frame), (attention, weight)):
@@ -73,6 +100,16 @@ def test_predictions_are_the_networks_clip_by_clip(model, store, num_devices):
                 actual[row, :count], expected, rtol=1e-5, atol=1e-6
             )
             assert not actual[row, count:].any()
+    weighted = (attention * posteriors.frame).sum(1) / attention.sum(1)
+    np.testing.assert_allclose(weighted, posteriors.clip, rtol=1e-5)
+
+
+def test_frames_that_fill_no_pooled_frame_do_not_stretch_time(model, store):
+    trained = TrainedModel.create(*other_network(model.card, (4, 5)))
+    split = UnevenSplit(store.splits["training"], (39, 24))
+    posteriors = trained.predict(split)
+    assert posteriors.frame.shape == (2, 1, 17)
+    assert posteriors.hop_s == pytest.approx(0.25 * 20)
 
 
 def test_an_empty_split_has_no_attention(model):

@@ -11,7 +11,7 @@ from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.metrics.bootstrap import (
-    Difference,
+    Estimate,
     Interval,
     bootstrap,
     draw_weights,
@@ -221,7 +221,7 @@ def test_two_systems_are_compared_on_the_same_draws():
 def test_a_difference_is_significant_if_its_interval_excludes_zero(
     low, high, is_significant
 ):
-    assert Difference(0.1, Interval(low, high)).is_significant == is_significant
+    assert Estimate(0.1, Interval(low, high)).is_significant == is_significant
 
 
 def test_without_strong_labels_there_is_no_interval_for_segments():

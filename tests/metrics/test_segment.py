@@ -157,13 +157,6 @@ def test_nothing_at_all_is_not_a_number_and_not_an_error():
     assert set(scores.counts.values()) == {0}
 
 
-def test_segments_may_have_another_length():
-    events = [{"a.wav": [Event(0.2, 0.3, "Car")]}, {"a.wav": [Event(0.7, 0.8, "Car")]}]
-    assert segment_scores(*events).micro.f1 == 1.0
-    assert segment_scores(*events, segment_s=0.5).micro.f1 == 0.0
-    assert segment_scores(events[1], events[1], segment_s=0.5).micro.f1 == 1.0
-
-
 def test_a_label_outside_the_classes_given_is_an_error_that_names_it():
     events = {"a.wav": [Event(0, 1, "Tram")]}
     with pytest.raises(DataError, match="'Tram'"):

@@ -219,6 +219,20 @@ def test_a_recording_that_one_model_rejects_is_rejected():
         loudness_ensemble(*models).predict(sounds(1), 16000)
 
 
+def test_short_recordings_share_batches():
+    calls, model = [], loudness_model()
+    predict_batch = model.predict_batch
+
+    def counted(features, num_frames):
+        calls.append(len(features))
+        return predict_batch(features, num_frames)
+
+    model.predict_batch = counted
+    recordings = [blocks_of(sounds(1, seed), 9000) for seed in range(8)]
+    assert len(list(loudness_ensemble(model).posteriors(recordings))) == 8
+    assert calls == [4, 4]
+
+
 def test_models_of_other_classes_are_not_fused(monkeypatch):
     def load(path, batch_size):
         names = NAMES if path == Path("here") else ("Car", "Tram", "Train")

@@ -201,6 +201,18 @@ def test_a_recording_that_grows_meanwhile_is_not_done(
     assert '"duration_s": 2.0' in (out / "recordings.jsonl").read_text()
 
 
+@pytest.mark.parametrize("sizes", [{"scores": None}, {"format of later": 3}])
+def test_a_ledger_of_files_that_are_not_there_is_made_again(
+    predict_to, tmp_path, sizes
+):
+    write(tmp_path / "a.wav")
+    path, out = tmp_path / "out/recordings/a.wav.json", tmp_path / "out"
+    predict_to(tmp_path / "a.wav", out)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "formats": sizes}))
+    assert "done before" not in predict_to(tmp_path / "a.wav", out, "scores")
+    assert (out / "scores/a.wav.tsv").is_file()
+
+
 def test_a_recording_of_the_same_size_and_another_date_is_not_done(
     predict_to, tmp_path
 ):

@@ -1,5 +1,6 @@
 """Cases are the worst of each class, their sound and lines are those of the clip."""
 
+import dataclasses
 import io
 import json
 
@@ -28,13 +29,16 @@ RULES = Postprocessing(
 
 @pytest.fixture(scope="module")
 def row_and_split():
+    return scored(60, ("Car", "Bus", "Train"))
+
+
+def scored(num_clips, names):
     random = np.random.default_rng(1)
-    num_clips, names = 60, ("Car", "Bus", "Train")
     split = Split(
         "testing",
         clip_ids=[f"c{n}" for n in range(num_clips)],
         num_frames=np.full(num_clips, 5, np.int32),
-        weak_label=random.random((num_clips, 3)) < 0.4,
+        weak_label=random.random((num_clips, len(names))) < 0.4,
         events=None,
         shards=(),
         frame_shape=(5, 4),
@@ -42,7 +46,7 @@ def row_and_split():
         content_hash="0",
         data_content_hash="0",
     )
-    kinds = random.random((num_clips, 3)), random.random((num_clips, 5, 3))
+    kinds = (random.random((num_clips, *t, len(names))) for t in ((), (5,)))
     clip, frame = (kind.astype(np.float32) for kind in kinds)
     posteriors = PosteriorSet(split.clip_ids, names, 0.1, clip, frame, RULES)
     return Evaluator(split, None).with_own_thresholds("a", posteriors), split
@@ -77,13 +81,12 @@ def test_each_class_has_its_worst_false_alarms_and_misses(row_and_split):
     )
 
 
-def test_no_more_clips_are_shown_than_a_page_holds(row_and_split, monkeypatch):
-    monkeypatch.setattr(examples, "MAX_CLIPS", 4)
-    selection = examples.select_examples(*row_and_split)
-    assert len(selection.clips) == 4
-    assert {example.clip for example in selection.examples} == set(
-        selection.clips.tolist()
-    )
+def test_no_more_clips_are_shown_than_a_page_holds():
+    row, split = scored(300, tuple(f"class {k}" for k in range(10)))
+    selection = examples.select_examples(row, split)
+    assert len(selection.clips) == 40 <= len(selection.examples)
+    assert {e.clip for e in selection.examples} == set(selection.clips.tolist())
+    assert list(selection.select(split).clip_ids) == [f"c{n}" for n in selection.clips]
 
 
 def test_the_sound_of_the_page_is_that_of_the_recording():
@@ -108,10 +111,13 @@ def test_recordings_of_a_folder_are_those_the_features_came_from(data_folder, tm
     split, read = store.splits["testing"], folder_reader(root, store.front_end)
     for n, clip_id in enumerate(split.clip_ids):
         features = store.front_end(read(clip_id))
+        assert len(features) == split.num_frames[n]
         kept = split.rows([n])[0][: len(features)]
         np.testing.assert_array_equal(features.astype(np.float16), kept)
         shown = log_mel_of(split, n, store.front_end, None)
         assert len(shown) == split.num_frames[n]
+    short = dataclasses.replace(store.front_end, clip_s=0.2)
+    assert len(folder_reader(root, short)(split.clip_ids[0])) == short.clip_length
     with pytest.raises(Rejected, match="no recording of this clip"):
         read("another")
     gone = folder_reader(tmp_path / "gone", store.front_end)

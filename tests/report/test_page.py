@@ -1,5 +1,7 @@
 """The page in a browser: quiet, offline, of any width, and only text for names."""
 
+import copy
+import dataclasses
 import html
 import json
 import re
@@ -13,11 +15,14 @@ from gcrnn_jax.audio.decode import Rejected
 from gcrnn_jax.data.store import Shard, Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.metrics.bootstrap import Estimate, Interval
 from gcrnn_jax.metrics.decisions import decide
 from gcrnn_jax.metrics.evaluator import Evaluator
 from gcrnn_jax.metrics.scoring import score
 from gcrnn_jax.metrics.tables import percent
 from gcrnn_jax.report import page
+from gcrnn_jax.report.charts import step_path
+from gcrnn_jax.report.clip_cards import clip_cards
 from gcrnn_jax.report.examples import select_examples
 from gcrnn_jax.report.report_data import ReportData
 from tests import defaults
@@ -171,11 +176,12 @@ def test_names_stay_text(browser, file):
     ]
 
 
-def test_no_name_can_end_the_data_or_the_page(file):
+def test_no_name_is_in_the_data_or_can_end_the_page(file):
     text = file.read_text()
     data = re.search(r'id="data">(.*?)</script>', text, re.S)[1]
     assert not set(data) & set("<>&\u2028\u2029")
     assert list(json.loads(data)["values"]) == ["tag", "event"]
+    assert not any(json.dumps(name)[1:-1] in data for name in EVIL)
     for name in EVIL[:2]:
         assert name not in text and html.escape(name) in text
 
@@ -243,9 +249,9 @@ def test_sliders_show_what_python_computes(browser, file, data):
     assert alone != expect(2, tag_threshold=(0.5, 0.5, 0.05, 0.5))
     precision, recall = figures(browser)[1:3]
     dot = "document.querySelectorAll('.curve')[2].querySelector('circle')"
-    assert float(browser.evaluate(f"parseFloat({dot}.getAttribute('cx'))")) == float(
-        f"{float(recall):.1f}"
-    )
+    for axis, share in (("cx", float(recall)), ("cy", 100 - float(precision))):
+        place = browser.evaluate(f"parseFloat({dot}.getAttribute('{axis}'))")
+        assert place == pytest.approx(share, abs=0.06)
     read = browser.evaluate("document.querySelectorAll('.rates')[2].textContent")
     assert read.startswith(f"at 0.05: precision {float(precision):.1f}")
     read = browser.evaluate("document.querySelectorAll('.rates')[1].textContent")
@@ -256,6 +262,19 @@ def test_sliders_show_what_python_computes(browser, file, data):
 
 def rates(values):
     return [percent(v) for v in (values.f1, values.precision, values.recall)]
+
+
+def test_far_intervals_end_at_the_edge_of_those_of_systems(data, monkeypatch):
+    """The answer that is the same for all clips does not squeeze the others."""
+    estimates = page._estimates(data)
+    value, (low, high) = estimates[0]["f1"]
+    estimates[1]["f1"] = Estimate(value, Interval(-1.0, 2.0))
+    (_, _, axis, _), *_ = page._interval_charts(data, estimates)
+    assert axis.low == pytest.approx(low - 0.08 * (high - low))
+    assert axis.high == pytest.approx(high + 0.08 * (high - low))
+    monkeypatch.setattr(page, "_estimates", lambda _: estimates)
+    bars = re.findall(r'"bar" x1="([^"]+)%" x2="([^"]+)%"', page.render_page(data))
+    assert [float(end) for end in bars[1]] == [0, 100]
 
 
 def test_filters_leave_the_clips_with_such_an_example(browser, file, data):
@@ -303,6 +322,7 @@ def test_the_cursor_follows_the_recording_and_moves_it(browser, file):
     others = "[...document.querySelectorAll('audio')].filter((a) => a !== audio)"
     browser.evaluate(f"{others}[0].play()")
     browser.wait_for("audio.paused")
+    assert not browser.evaluate("audio.ended")
     assert browser.complaints == []
 
 
@@ -317,6 +337,39 @@ def test_what_is_drawn_is_in_the_time_of_the_recording(file):
     assert {n for n in frames if n != 100} == {10 / FRONT_END.hop_s, 240.0}
     heights = re.search(r'line accent" d="M0,(\d+)H24V(\d+)H48V', text)
     assert heights  # posteriors that change every 24 frames
+
+
+def test_lines_are_of_the_clip_and_attention_is_a_share_of_its_greatest(data):
+    posteriors = data.main_row.posteriors
+    weights = np.random.default_rng(5).random(data.attention.shape) * 0.01
+    cards = clip_cards(dataclasses.replace(data, attention=weights))
+    assert len(cards) == len(data.selection.clips)
+    for card in cards:
+        clip = data.split.clip_ids.index(card.clip_id)
+        for panel in card.panels:
+            k = panel.class_index
+            here = weights[data.selection.clips.tolist().index(clip), :, k]
+            assert panel.attention == step_path(here / here.max())
+            assert panel.posterior == step_path(posteriors.frame[clip, :, k])
+            assert panel.name == data.split.class_names[k]
+            assert f"posterior {posteriors.clip[clip, k]:.3f}" in panel.note
+            is_tagged = bool(data.main_row.decisions.tags[clip, k])
+            assert ("tagged" in panel.note) == is_tagged
+            onsets = [at for at, _ in panel.events["reference"]]
+            assert bool(onsets) == data.split.weak_label[clip, k]
+
+
+def test_events_end_with_the_recording(data):
+    events = {clip: ((8.0, 12.0, EVIL[0]),) for clip in data.split.clip_ids}
+    split = copy.copy(data.split)
+    split.events = events
+    spans = [
+        panel.events["reference"]
+        for card in clip_cards(dataclasses.replace(data, split=split))
+        for panel in card.panels
+        if panel.class_index == 0 and card.seconds == 10
+    ]
+    assert spans and all(span == [(80.0, 20.0)] for span in spans)
 
 
 def test_a_clip_without_a_recording_has_a_picture_alone(browser, file):

@@ -1,0 +1,160 @@
+"""The command `gcrnn`: its verbs, and which configuration `train` takes."""
+
+import importlib
+import os
+from pathlib import Path
+
+import pytest
+from absl import flags
+
+import gcrnn_jax
+from gcrnn_jax import cli, main
+from gcrnn_jax.config import Config, load_config
+from gcrnn_jax.errors import ConfigError
+
+OWN_FILE = """
+from configs import few_clips
+
+
+def get_config():
+    config = few_clips.get_config()
+    config.model.filters = 9
+    config.loss.clip = 0.5
+    return config
+"""
+
+
+def run(*arguments):
+    """The exit code and nothing else: 0 where the command returns."""
+    try:
+        cli.main(arguments)
+    except SystemExit as end:
+        return end.code
+    return 0
+
+
+def test_help_names_every_verb(capsys):
+    for arguments in ([], ["-h"], ["--help"]):
+        assert run(*arguments) == 0
+        printed = capsys.readouterr().out
+        for verb in cli._VERBS:
+            assert f"\n    {verb}  " in printed
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"gcrnn_jax {gcrnn_jax.__version__}\n"
+
+
+@pytest.mark.parametrize("verb", ["evalute", "", "--config=sed", "main"])
+def test_an_unknown_verb_is_a_bad_flag_and_names_those_that_there_are(verb, capsys):
+    assert run(verb) == 2
+    message = capsys.readouterr().err
+    assert repr(verb) in message
+    assert all(name in message for name in cli._VERBS)
+
+
+@pytest.mark.parametrize("verb", cli._VERBS)
+def test_a_verb_is_its_module_with_the_rest_of_the_line(verb, monkeypatch):
+    module = {"train": "main", "average": "average_checkpoints"}.get(verb, verb)
+    module, lines = importlib.import_module(f"gcrnn_jax.{module}"), []
+    monkeypatch.setattr(module, "main", lines.append)
+    cli.run_verb([verb, "--flag", "value"])
+    [line] = lines
+    assert line[1:] if verb == "train" else line == ["--flag", "value"]
+    assert line[-2:] == ["--flag", "value"]
+
+
+@pytest.mark.parametrize("verb", cli._VERBS)
+def test_every_verb_has_help(verb, capsys):
+    assert run(verb, "--help") == 0
+    assert len(capsys.readouterr().out) > 200
+
+
+@pytest.fixture
+def train(monkeypatch, tmp_path):
+    """What `gcrnn train` would train, from an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    trained = []
+    monkeypatch.setattr(main, "run", lambda *run: trained.append(run))
+    for name in ("restart_tuned", "exit_at_signals"):
+        monkeypatch.setattr(main, name, lambda: None)
+
+    def parse(*arguments) -> tuple[Config, Path]:
+        line = ["gcrnn", "train", *arguments]
+        monkeypatch.setattr("sys.argv", line)  # ml_collections looks there
+        try:
+            cli.run_verb(line[1:])
+        finally:
+            for name in list(flags.FLAGS):
+                if name == "workdir" or name.startswith("config"):
+                    delattr(flags.FLAGS, name)
+        return trained.pop()
+
+    return parse
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of ml_collections
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--config=few_clips"],
+        ["--config", "few_clips"],
+        ["--config=configs/few_clips.py"],
+        ["-config=few_clips.py"],
+    ],
+)
+def test_a_configuration_of_the_package_is_taken_by_name_from_anywhere(
+    train, arguments
+):
+    assert not os.listdir()
+    config, workdir = train(*arguments, "--config.model.filters=8")
+    assert config == load_config("few_clips", **{"model.filters": 8})
+    assert workdir == Path("runs/few_clips")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_file_of_ones_own_builds_on_those_of_the_package(train):
+    Path("mine.py").write_text(OWN_FILE)
+    config, workdir = train("--config=mine.py", "--workdir=here")
+    changes = {"model.filters": 9, "loss.clip_weight": 0.5}
+    assert config == load_config("few_clips", **changes)
+    assert workdir == Path("here")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_flags_of_version_0_1_are_read(train):
+    config, _ = train(
+        "--config=sed",
+        "--config.fusion.epochs=30:40:5",
+        "--config.loss.attended",
+        "--config.model.pooling=mean",
+        "--config.sampling.size_steps=(3,)",
+    )
+    changes = {
+        "fusion.first_epoch": 30,
+        "fusion.last_epoch": 40,
+        "fusion.every": 5,
+        "loss.frame_attention": True,
+        "model.clip_pooling": "mean",
+        "sampling.class_size_thresholds": [3],
+    }
+    assert config == load_config("sed", **changes)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--config is missing"),
+        (["--config=sad"], "no file sad, and no configuration of the package"),
+        (["--config=sed", "--config.model.filtres=8"], "filtres"),
+        (["--config=sed", "--config.model.filters=many"], "filters"),
+        (["--config=sed", "--config.model.filters=0"], "filters must be 1 or more"),
+        (["--config=sed", "more"], r"unexpected arguments \['more'\]"),
+        (["--config=sed", "--wrokdir=x"], "wrokdir"),
+    ],
+)
+def test_a_mistake_in_the_flags_is_named(train, arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        train(*arguments)
