@@ -2,6 +2,7 @@
 
 from configs import sed
 from gcrnn_jax.audio.front_end import FrontEnd, make_front_end
+from gcrnn_jax.data.preparation import prepare_folder, prepare_soundscapes
 from gcrnn_jax.fields import construct
 from gcrnn_jax.models import Network, make_network
 
@@ -25,3 +26,16 @@ def network(num_classes, config="sed", **changes) -> Network:
 
     fields = importlib.import_module(f"configs.{config}").get_config().model.to_dict()
     return make_network({**fields, **changes}, num_classes)
+
+
+def prepare(root, output=None, features=None, *, num_workers=0, max_bad_fraction=0.01):
+    """`prepare_folder` with the paper's log-mel."""
+    features = features or front_end()
+    options = {"num_workers": num_workers, "max_bad_fraction": max_bad_fraction}
+    return prepare_folder(root, output, features, **options)
+
+
+def soundscapes(sizes, seed=0, output=None, features=None, *, num_workers=0):
+    """`prepare_soundscapes` with the paper's log-mel."""
+    features = features or front_end()
+    return prepare_soundscapes(sizes, seed, output, features, num_workers=num_workers)

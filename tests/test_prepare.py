@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from gcrnn_jax.data.preparation import cache_folder, prepare_folder
-from gcrnn_jax.errors import run_command
+from gcrnn_jax.data.preparation import cache_folder
 from gcrnn_jax.prepare import main
-from tests.defaults import front_end
+from tests.defaults import prepare
 
 CLASSES = "/m/1\tCar\n/m/2\tTrain\n"
 
@@ -46,11 +45,6 @@ def recording(root, index):
     return root / f"audio/train/Yc{index}_0.000_10.000.wav"
 
 
-def prepare_store(folder, tmp_path, **options):
-    output = tmp_path / "store"
-    return prepare_folder(folder, output, front_end(), num_workers=0, **options)
-
-
 EXPECTED = [
     ("training_set.csv", "5", "UNKNOWN_LABEL"),
     ("training_set.csv", "22", "DUPLICATE"),
@@ -73,7 +67,7 @@ def rejects(path):
 
 def test_everything_that_is_not_used_is_listed(folder, tmp_path):
     """7 of 21: a clip that is listed twice and an event of no clip lose nothing."""
-    store = prepare_store(folder, tmp_path, max_bad_fraction=7 / 21)
+    store = prepare(folder, tmp_path / "store", max_bad_fraction=7 / 21, num_workers=1)
     assert [tuple(row[:3]) for row in rejects(store.path)] == EXPECTED
     assert all(row[3] for row in rejects(store.path))
     kept = [index for index in range(20) if index not in (2, 3, 5, 6, 7, 19)]
@@ -87,7 +81,7 @@ def test_everything_that_is_not_used_is_listed(folder, tmp_path):
 
 def run(*argv) -> int:
     try:
-        run_command(lambda: main([str(value) for value in argv]))
+        main([str(value) for value in argv])
     except SystemExit as ended:
         return int(ended.code or 0)
     return 0
@@ -142,7 +136,7 @@ def test_the_cache_is_where_users_expect_it(monkeypatch):
 def test_names_that_are_not_utf8_are_listed_as_the_bytes_they_are(folder, tmp_path):
     parts = os.path.join(os.fsencode(folder), b"audio")
     os.rename(os.path.join(parts, b"train"), os.path.join(parts, b"\xff"))
-    store = prepare_store(folder, tmp_path, max_bad_fraction=1)
+    store = prepare(folder, tmp_path / "store", max_bad_fraction=1, num_workers=1)
     assert len(store.splits["training"]) == 14
     listed = (store.path / "rejects.csv").read_bytes()
     assert b"audio/\xff/Yc3_0.000_10.000.wav,4,FORMAT," in listed

@@ -39,7 +39,7 @@ def test_rows_are_trained_once_and_scored_side_by_side(tmp_path, monkeypatch):
     events = [f"validation{n}_0.000_10.000.wav\t0.0\t0.3\tCar\n" for n in range(6)]
     (folder / "groundtruth_strong_label_validation_set.csv").write_text("".join(events))
     monkeypatch.setenv("GCRNN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("gcrnn_jax.system.configure_jax", lambda: None)
+    monkeypatch.setattr("gcrnn_jax.training.parallel.configure_jax", lambda: None)
     output = tmp_path / "output"
     rows = ("--rows", "at_one_epoch", "at")
     tables.main([f"--root={folder}", f"--output={output}", *rows, *TINY])
@@ -88,7 +88,7 @@ def test_a_run_is_started_once_with_all_flags_and_its_failure_is_passed_on(
     assert command[-2:] == ["--config.seed=1", workdir]
     assert "--config.model.filters=16" in command  # --small
 
-    monkeypatch.setattr("gcrnn_jax.system.configure_jax", lambda: None)
+    monkeypatch.setattr("gcrnn_jax.training.parallel.configure_jax", lambda: None)
     monkeypatch.setattr(tables, "_train", lambda *run: started.append(run))
     monkeypatch.setattr(scored_tables, "write_tables", lambda *_, **__: sys.exit(0))
     with pytest.raises(SystemExit):

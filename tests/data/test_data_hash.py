@@ -10,8 +10,9 @@ import soundfile
 from gcrnn_jax.check import check
 from gcrnn_jax.data.data_hash import clip_content_hash
 from gcrnn_jax.data.soundscape_source import SoundscapeSource
-from gcrnn_jax.prepare import prepare, prepare_soundscapes
 from tests import defaults
+from tests.defaults import prepare
+from tests.defaults import soundscapes as prepare_soundscapes
 
 STRONG = "groundtruth_strong_label_validation_set.csv"
 

@@ -5,8 +5,8 @@ import pytest
 
 from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.errors import DataError
-from gcrnn_jax.prepare import prepare
 from tests import defaults
+from tests.defaults import prepare
 
 
 @pytest.fixture

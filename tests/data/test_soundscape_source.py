@@ -8,7 +8,7 @@ from gcrnn_jax.data import soundscape_source
 from gcrnn_jax.data.labels import DCASE2017_CLASSES
 from gcrnn_jax.data.soundscape_source import SoundscapeSource
 from gcrnn_jax.errors import ConfigError
-from gcrnn_jax.prepare import prepare_soundscapes
+from tests.defaults import soundscapes as prepare_soundscapes
 
 SIZES = {"training": 4, "validation": 2, "testing": 3}
 

@@ -1,6 +1,6 @@
 """One tiny network with random weights for all tests, waveforms, recordings."""
 
-import json
+import dataclasses
 import os
 
 import jax
@@ -9,24 +9,27 @@ import pytest
 import soundfile
 
 from configs import sed
-from gcrnn_jax import system
-from gcrnn_jax.audio.front_end import FrontEnd
+from gcrnn_jax.config import Config
+from gcrnn_jax.data.labels import ClassList
+from gcrnn_jax.inference.card import ModelCard
 from gcrnn_jax.predict import load_model
-from gcrnn_jax.training.checkpoints import Model, save_model
+from gcrnn_jax.training.augment import Scaler
+from gcrnn_jax.training.checkpoints import write_model
 
 NAMES = ("Car", "Bus", "Train")
 SMALL = {"blocks": (1, 1, 1, 1), "filters": 4, "last_filters": 8, "rnn_units": 4}
 BATCH_SIZE = 4  # the one shape that is compiled
 
 
-def save_random(path, seed=0, model=None):
+def save_random(path, seed=0, model=None, **front_end):
     """Writes a small network whose random weights are large enough to matter."""
-    config = json.loads(sed.get_config().to_json())
-    fields = {**config["model"], **SMALL, "time_pooling": (2, 1, 1, 1)}
-    config["model"] = model or fields
-    front_end = FrontEnd(**config["front_end"])
-    bins, network = front_end.num_bins, system.make_model(config["model"], 3)
-    features = np.zeros((1, front_end.num_frames, bins), np.float32)
+    sections = sed.get_config().to_dict()
+    fields = {**sections["model"], **SMALL, "time_pooling": (2, 1, 1, 1)}
+    sections["model"] = model or fields
+    sections["front_end"] |= front_end
+    config = Config.from_dict(sections)
+    bins, network = config.front_end.num_bins, config.model.clone(num_classes=3)
+    features = np.zeros((1, config.front_end.num_frames, bins), np.float32)
     shapes = jax.eval_shape(network.init, jax.random.key(0), features)
     random = np.random.default_rng(seed)
     params = jax.tree.map(
@@ -35,16 +38,14 @@ def save_random(path, seed=0, model=None):
     statistics = jax.tree.map(
         lambda x: np.ones(x.shape, np.float32), shapes.get("batch_stats", {})
     )
-    card = {
-        "format": "gcrnn_jax model 1",
-        "config": config,
-        "front_end": front_end.as_dict(),
-        "classes": {"ids": ["/m/1", "/m/2", "/m/3"], "names": list(NAMES)},
-        "scaler": {"mean": [-8.0] * bins, "std": [4.0] * bins},
-        "hop_s": front_end.hop_s,
-        "postprocessing": {**config["postprocessing"], "at_least_one_tag": True},
-    }
-    save_model(path, Model(card, {"params": params, "batch_stats": statistics}))
+    card = ModelCard(
+        config,
+        config.front_end,
+        ClassList(("/m/1", "/m/2", "/m/3"), NAMES),
+        Scaler(np.full(bins, -8.0, np.float32), np.full(bins, 4.0, np.float32)),
+        dataclasses.replace(config.postprocessing, at_least_one_tag=True),
+    )
+    write_model(path, card.to_dict(), {"params": params, "batch_stats": statistics})
     return path
 
 

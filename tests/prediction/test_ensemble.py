@@ -1,5 +1,4 @@
 import dataclasses
-import json
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,24 +7,24 @@ import jax
 import numpy as np
 import pytest
 import soundfile
-from gcrnn_jax.exporting.exportable import exportable
 
-from gcrnn_jax import system
 from gcrnn_jax.audio.decode import Rejected, stream_waveform
-from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.event_lists import Event
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError, DataError
-from gcrnn_jax.exporting import stablehlo
+from gcrnn_jax.exporting import export_model
+from gcrnn_jax.exporting.exported_model import ExportedModel
 from gcrnn_jax.predict import load_model
 from gcrnn_jax.prediction import ensemble as ensemble_module
-from gcrnn_jax.prediction import formats, model
+from gcrnn_jax.prediction import formats
 from gcrnn_jax.prediction.ensemble import Ensemble
 from gcrnn_jax.prediction.posteriors import CLIP, FRAME, RecordingPosteriors
 from gcrnn_jax.prediction.recordings import Recording
 from gcrnn_jax.prediction.stream import stream_posteriors
-from gcrnn_jax.training import checkpoints
+from gcrnn_jax.runs import load_model as load_trained
+from gcrnn_jax.runs import read_card_and_variables
 from gcrnn_jax.training.augment import standardize
+from tests import defaults
 from tests.prediction.conftest import NAMES, save_random, sounds
 
 HOP_S = 0.0415
@@ -44,13 +43,12 @@ def test_a_short_recording_has_the_posteriors_of_one_clip(run, ensemble, seconds
     waveform, front_end = sounds(seconds), ensemble.models[0].front_end
     prediction = ensemble.predict(waveform, 16000)
 
-    card, variables = checkpoints.load_model(run)
-    network = system.make_model(card["config"]["model"], 3)
+    card, variables = read_card_and_variables(run)
+    network = card.config.model.clone(num_classes=3)
     padded = np.zeros((1, 240, 64), np.float16)
     features = front_end(waveform)
     padded[0, : len(features)] = features
-    scaler = system.make_scaler(card["scaler"]["mean"], card["scaler"]["std"])
-    scaled, mask = standardize(padded, np.array([len(features)]), scaler)
+    scaled, mask = standardize(padded, np.array([len(features)]), card.scaler)
     expected = jax.jit(network.apply)(variables, scaled, mask)
     num_frames = -(-len(features) // 2)
     assert prediction.frame.shape == (num_frames, 3) and prediction.hop_s == 2 * HOP_S
@@ -99,7 +97,7 @@ def test_a_recording_that_breaks_off_leaves_the_others(ensemble):
 
 def loudness_model(front_end=None, *, reduction=1, min_input_frames=1):
     """A model whose posteriors are those of each frame alone: how loud it is."""
-    front_end = front_end or FrontEnd()
+    front_end = front_end or defaults.front_end()
 
     def predict_batch(features, num_frames):
         loud = 1 / (1 + np.exp(-(features.astype(float).mean(-1) + 6)))
@@ -111,8 +109,10 @@ def loudness_model(front_end=None, *, reduction=1, min_input_frames=1):
         event_threshold=0.3,
         gap_s=0.1,
         min_event_s=0.1,
-        gated=True,
+        require_clip_tag=True,
         at_least_one_tag=False,
+        hysteresis=1.0,
+        median_s=0.0,
     )
     return SimpleNamespace(
         front_end=front_end,
@@ -137,7 +137,7 @@ def test_windows_leave_no_seams(reduction):
     waveform = sounds(47.7)
     ensemble = loudness_ensemble(loudness_model(reduction=reduction))
     (one,) = ensemble.posteriors([blocks_of(waveform, 20000)])
-    features = FrontEnd().log_mel(waveform).astype(np.float16)
+    features = defaults.front_end().log_mel(waveform).astype(np.float16)
     features = features[: len(features) // reduction * reduction]
     expected = ensemble.models[0].predict_batch(features[None], None)[1][0]
     found = frames_of(one)[: len(expected)]
@@ -202,7 +202,7 @@ def test_a_waveform_with_nothing_to_hear_is_refused():
 
 def test_several_models_are_fused_on_the_finest_frames():
     coarse = loudness_model(reduction=2)
-    fine = loudness_model(FrontEnd(kind="mfcc"))
+    fine = loudness_model(defaults.front_end(kind="mfcc"))
     waveform = sounds(21)
     both = loudness_ensemble(coarse, fine).predict(waveform, 16000)
     one, two = (loudness_ensemble(m).predict(waveform, 16000) for m in (coarse, fine))
@@ -290,7 +290,7 @@ def test_a_picture_of_hours_is_drawn_in_few_columns(monkeypatch, tmp_path):
     record = formats.Record("a", 30.0, {}, [], [[1.0, 2.0, "Car", 0.5]])
     output = formats.Output(recording, record, ensemble, posteriors)
     assert formats.picture(output) == [b"png"]
-    frames = FrontEnd().log_mel(waveform)
+    frames = defaults.front_end().log_mel(waveform)
     assert len(frames) == 722 and drawn["feature_hop_s"] == pytest.approx(15 * HOP_S)
     assert drawn["hop_s"] == pytest.approx(15 * HOP_S)
     means = frames[:720].reshape(48, 15, 64).mean(1)
@@ -330,7 +330,8 @@ def test_a_program_that_knows_no_padding_gets_none():
 
     features = np.random.default_rng(0).random((3, 10, 4))
     features[1, 7:] = 0
-    clip, frame = model.predict_rows(program, features, np.array([10, 7, 10]))
+    model = ExportedModel(None, program, 3, HOP_S, 1, "hash")
+    clip, frame, _ = model.predict_batch(features, np.array([10, 7, 10]))
     for row, num_frames in enumerate((10, 7, 10)):
         alone = program(features[row : row + 1, :num_frames])
         np.testing.assert_allclose(clip[row], alone[0][0])
@@ -340,15 +341,11 @@ def test_a_program_that_knows_no_padding_gets_none():
 
 
 def test_an_exported_model_predicts_what_its_original_does(tmp_path):
-    fields = {"network": "mlp", "hidden": [6]}
+    fields = {"kind": "mlp", "hidden": [6], "context_frames": 5}
+    fields |= {"dropout": 0.2, "median_frames": 27}
     original = save_random(tmp_path / "mlp", model=fields)
-    trained = exportable(checkpoints.load_model(original))
     output = tmp_path / "exported"
-    output.mkdir()
-    (output / "model.stablehlo").write_bytes(stablehlo.program_of_features(trained))
-    added = {"frame_hop_s": trained.frame_hop_s, "min_frames": 1}
-    card = {**trained.card, "format": "gcrnn_jax exported model 1", "exported": added}
-    (output / "card.json").write_text(json.dumps(card))
+    export_model(load_trained(original), output, ["stablehlo"])
     exported, expected = (load_model(p, batch_size=4) for p in (output, original))
     assert exported.content_hash != expected.content_hash
     for seconds in (3.3, 27.0):

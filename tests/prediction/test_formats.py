@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.prediction.ensemble import ScoredEvent
 from gcrnn_jax.prediction.formats import COMBINED, PER_RECORDING, Output, Record
 from gcrnn_jax.prediction.posteriors import RecordingPosteriors
@@ -15,6 +14,7 @@ from gcrnn_jax.prediction.recordings import Recording
 NAMES = ("Car", "Air horn, truck horn")
 ODD = 'b/-x "y", ü\n\tz\\.wav'
 RETURN = "a\rb.wav"
+from tests import defaults
 
 
 def record(filename, *events):
@@ -40,7 +40,10 @@ def text(file):
 
 def own_text(name, record=RECORDS[0], posteriors=None):
     """A recording's own file in a format."""
-    models = [SimpleNamespace(front_end=FrontEnd(max_hz=hz)) for hz in (7000.0, 8000.0)]
+    models = [
+        SimpleNamespace(front_end=defaults.front_end(max_hz=hz))
+        for hz in (7000.0, 8000.0)
+    ]
     recording = Recording(record.filename, record.filename)
     output = Output(recording, record, SimpleNamespace(models=models), posteriors)
     return "".join(PER_RECORDING[name].content(output))

@@ -16,11 +16,11 @@ from gcrnn_jax.metrics.decisions import decide
 from gcrnn_jax.metrics.evaluator import Evaluator
 from gcrnn_jax.metrics.scoring import score
 from gcrnn_jax.metrics.tagging import average_precision
-from gcrnn_jax.prepare import prepare
 from gcrnn_jax.report import curves, examples
 from gcrnn_jax.report.clip_cards import log_mel_of, mp3
 from gcrnn_jax.report.clip_readers import clip_reader, folder_reader
 from tests import defaults
+from tests.defaults import prepare
 
 RULES = Postprocessing(
     0.5, 0.5, 0.0, 0.0, require_clip_tag=False, at_least_one_tag=False
@@ -137,7 +137,7 @@ def test_mfcc_clips_are_shown_by_the_log_mel_of_their_recording(data_folder, tmp
 
 
 def test_soundscapes_are_made_again(tmp_path):
-    from gcrnn_jax.prepare import prepare_soundscapes
+    from tests.defaults import soundscapes as prepare_soundscapes
 
     store = prepare_soundscapes(
         {"training": 2, "testing": 3}, 5, tmp_path, num_workers=1
