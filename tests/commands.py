@@ -36,7 +36,7 @@ class Commands:
         "--config.sampling.batch_size=8",
         "--config.training.steps_per_epoch=2",
         "--config.training.num_epochs=2",
-        "--config.fusion.epochs=1:2",
+        "--config.fusion.epochs=1:2:1",
         "--config.optimizer.schedule=constant",  # or no run could be prolonged
     )
 
