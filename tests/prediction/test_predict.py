@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from gcrnn_jax import predict
-from gcrnn_jax.training import parallel
 from gcrnn_jax.audio.decode import Rejected, stream_waveform
 from gcrnn_jax.errors import ConfigError, DataError, run_command
 from gcrnn_jax.predict import load_model
 from gcrnn_jax.prediction import FORMATS, predict_recordings, results
 from gcrnn_jax.prediction.formats import COMBINED, PER_RECORDING
+from gcrnn_jax.training import parallel
 from tests.prediction.conftest import BATCH_SIZE, write
 
 ALL = "events,tags,jsonl,dcase,audacity,raven,scores,plot"

@@ -15,12 +15,11 @@ from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.metrics.decisions import decide
 from gcrnn_jax.metrics.evaluator import Evaluator
 from gcrnn_jax.metrics.scoring import score
-from gcrnn_jax.metrics.tagging import average_precision
-from gcrnn_jax.metrics.tagging import precision_recall
+from gcrnn_jax.metrics.tagging import average_precision, precision_recall
 from gcrnn_jax.report import examples
-from gcrnn_jax.runs import logs
 from gcrnn_jax.report.clip_cards import log_mel_of, mp3
 from gcrnn_jax.report.clip_readers import clip_reader, folder_reader
+from gcrnn_jax.runs import logs
 from tests import defaults
 from tests.defaults import prepare
 
