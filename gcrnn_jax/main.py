@@ -196,27 +196,31 @@ def main(argv: Sequence[str] | None = None) -> None:
     run(config, workdir)
 
 
-def _define_flags() -> None:
+def _define_flags(argv: list[str]) -> None:
+    """Defines --config, the fields that argv sets, and --workdir anew."""
     from ml_collections import config_flags
 
-    if "workdir" not in flags.FLAGS:
-        config_flags.DEFINE_config_file(
-            "config",
-            None,
-            "the configuration, such as configs/sed.py",
-            lock_config=True,
-        )
-        flags.DEFINE_string(
-            "workdir", None, "folder of the run; default: runs/NAME of the config file"
-        )
+    for name in list(flags.FLAGS):
+        if name == "workdir" or name.split(".")[0] == "config":
+            delattr(flags.FLAGS, name)
+    config_flags.DEFINE_config_file(
+        "config",
+        None,
+        "the configuration, such as configs/sed.py",
+        lock_config=True,
+        sys_argv=argv,  # or fields are looked for among the arguments of the process
+    )
+    flags.DEFINE_string(
+        "workdir", None, "folder of the run; default: runs/NAME of the config file"
+    )
 
 
 def _parse(argv: list[str]) -> tuple["Config", Path]:
     """Reads the flags; every mistake in them is a ConfigError that names it."""
     from gcrnn_jax.config import Config, flags_with_todays_names
 
-    _define_flags()
     argv, name = _with_config_file(flags_with_todays_names(argv))
+    _define_flags(argv)
     before, sys.argv = sys.argv, argv  # where ml_collections finds what is set
     try:
         rest = flags.FLAGS(argv)

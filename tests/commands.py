@@ -12,7 +12,7 @@ import warnings
 from pathlib import Path
 from unittest import mock
 
-from absl import flags, logging
+from absl import logging
 
 from gcrnn_jax.errors import run_command
 from gcrnn_jax.training import parallel
@@ -29,14 +29,14 @@ class Commands:
     TINY = (
         "--config=configs/laptop.py",
         "--config.data.soundscapes=(24,12,12)",
-        "--config.data.num_workers=1",
+        "--config.data.num_workers=0",
         "--config.model.filters=4",
         "--config.model.last_filters=8",
         "--config.model.rnn_units=4",
         "--config.sampling.batch_size=8",
         "--config.training.steps_per_epoch=2",
         "--config.training.num_epochs=2",
-        "--config.fusion.epochs=1:2",
+        "--config.fusion.epochs=1:2:1",
         "--config.optimizer.schedule=constant",  # or no run could be prolonged
     )
 
@@ -100,7 +100,7 @@ class Commands:
         verbosity = logging.get_verbosity()
         with (
             mock.patch.dict(os.environ, environment),
-            mock.patch.object(sys, "argv", line),  # ml_collections looks there
+            mock.patch.object(sys, "argv", line),
             mock.patch.object(parallel, "use_cpu_cores"),
             contextlib.chdir(self.ROOT),
             # as Python itself does; ml_collections loads configurations by an old way
@@ -112,9 +112,6 @@ class Commands:
                 for number, handler in zip(signals, handlers, strict=True):
                     signal.signal(number, handler)
                 logging.set_verbosity(verbosity)
-                for name in list(flags.FLAGS):
-                    if name == "workdir" or name.startswith("config"):
-                        delattr(flags.FLAGS, name)
 
     def main(self, workdir, *fields, **options):
         """Trains a tiny system."""

@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from gcrnn_jax import fuse
+from gcrnn_jax.config import Fusion
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError, DataError
+from gcrnn_jax.runs import choose_runs, fusion
 
 PLAIN = Postprocessing(0.5, 0.5, 0.0, 0.0, False, False, 1.0, 0.0)
 LABEL = np.array([[1, 0], [0, 1], [1, 1], [0, 0]], bool)
@@ -28,13 +29,14 @@ def test_runs_are_chosen_by_what_they_say_of_the_split(tmp_path, monkeypatch):
     for name in systems:
         (tmp_path / name).mkdir()
 
-    def fused_run(run, epochs, split):
-        assert (epochs, split) == ("3", "held_out")
-        return posteriors(systems[run.name]), Part()
+    def fuse_epochs(folder, *, epochs, split):
+        assert (epochs, split) == (Fusion(3, 3, 1), "held_out")
+        return posteriors(systems[folder.name]), Part()
 
-    monkeypatch.setattr(fuse, "fused_run", fused_run)
+    monkeypatch.setattr(fusion, "fuse_epochs", fuse_epochs)
     runs = [tmp_path / "bad", tmp_path / "good"]
-    assert fuse.choose_runs(runs, epochs="3", split="held_out") == [tmp_path / "good"]
+    chosen = choose_runs(runs, epochs=Fusion.parse("3"), split="held_out")
+    assert chosen == [tmp_path / "good"]
 
 
 def test_runs_that_held_out_other_clips_are_refused(tmp_path, monkeypatch):
@@ -42,16 +44,18 @@ def test_runs_that_held_out_other_clips_are_refused(tmp_path, monkeypatch):
         clip_ids = tuple("abce")
 
     parts = iter([Part(), Other()])
-    monkeypatch.setattr(fuse, "fused_run", lambda *_: (posteriors(LABEL), next(parts)))
+    monkeypatch.setattr(
+        fusion, "fuse_epochs", lambda *_, **__: (posteriors(LABEL), next(parts))
+    )
     with pytest.raises(DataError, match="another held_out than .*clip 4 is 'e'"):
-        fuse.choose_runs([tmp_path, tmp_path], split="held_out")
+        choose_runs([tmp_path, tmp_path], split="held_out")
 
 
 @pytest.mark.parametrize("name", ["a.npz", "nowhere"])
 def test_members_are_chosen_among_runs_only(tmp_path, name):
     (tmp_path / "a.npz").touch()
     with pytest.raises(ConfigError, match=rf"folders of runs: .*{name} is"):
-        fuse.choose_runs([tmp_path / name], split="held_out")
+        choose_runs([tmp_path / name], split="held_out")
 
 
 def test_held_out_clips_choose_and_others_are_fused(commands, data_folder, tmp_path):

@@ -7,7 +7,11 @@ import pytest
 
 def test_a_run_ends_with_a_table_and_what_it_wrote(finished_run):
     workdir, printed = finished_run
-    for text in ("epochs 1:2 fused", "epochs 1:2 averaged", "the same for all clips"):
+    for text in (
+        "epochs 1:2:1 fused",
+        "epochs 1:2:1 averaged",
+        "the same for all clips",
+    ):
         assert text in printed
     assert "Civil defense siren" in printed and "overall (micro)" in printed
     scores = json.loads((workdir / "results" / "testing" / "scores.json").read_text())
@@ -96,19 +100,19 @@ def test_averaging_fusing_and_evaluating_agree_with_the_run(
         assert result.returncode == 0, result.stderr
     by_file = (f"--posteriors={fused}-testing.npz", f"--store={store}")
     for row, flags in (
-        (("epochs 1:2 averaged", "fixed"), [f"--model={averaged}"]),
+        (("epochs 1:2:1 averaged", "fixed"), [f"--model={averaged}"]),
         (
-            ("epochs 1:2 averaged", "validation"),
+            ("epochs 1:2:1 averaged", "validation"),
             [f"--model={averaged}", "--fit=validation"],
         ),
-        (("epochs 1:2 averaged", "validation"), [f"--model={workdir / 'averaged'}"]),
-        (("epochs 1:2 fused", "fixed"), by_file),
+        (("epochs 1:2:1 averaged", "validation"), [f"--model={workdir / 'averaged'}"]),
+        (("epochs 1:2:1 fused", "fixed"), by_file),
         (
-            ("epochs 1:2 fused", "validation"),
+            ("epochs 1:2:1 fused", "validation"),
             [*by_file, f"--fit={fused}-validation.npz"],
         ),
         (
-            ("epochs 1:2 fused", "validation"),
+            ("epochs 1:2:1 fused", "validation"),
             [f"--posteriors={results / 'posteriors.npz'}", f"--store={store}"],
         ),
     ):

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from gcrnn_jax.data.preparation import cache_folder
+from gcrnn_jax.errors import run_command
 from gcrnn_jax.prepare import main
 from tests.defaults import prepare
 
@@ -81,7 +82,7 @@ def test_everything_that_is_not_used_is_listed(folder, tmp_path):
 
 def run(*argv) -> int:
     try:
-        main([str(value) for value in argv])
+        run_command(lambda: main([str(value) for value in argv]))
     except SystemExit as ended:
         return int(ended.code or 0)
     return 0

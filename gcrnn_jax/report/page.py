@@ -18,7 +18,7 @@ from typing import Any
 from gcrnn_jax.data.atomic_files import make_folder, write_atomically
 from gcrnn_jax.metrics import scoring
 from gcrnn_jax.metrics.bootstrap import Estimate, bootstrap
-from gcrnn_jax.metrics.tables import percent
+from gcrnn_jax.metrics.tables import percent, to_json
 from gcrnn_jax.metrics.tagging import precision_recall
 from gcrnn_jax.report import charts, systems, threshold_tables
 from gcrnn_jax.report.clip_cards import clip_cards
