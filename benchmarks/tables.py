@@ -39,13 +39,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags, further = _parser().parse_known_args(argv)
     if wrong := [field for field in further if not field.startswith("--config.")]:
         raise ConfigError(f"unknown flags {wrong}")
-    known = SYSTEMS | ABLATIONS
-    if unknown := set(flags.rows) - set(known):
-        raise ConfigError(f"--rows: no row {unknown}; there are {', '.join(known)}")
+    systems = SYSTEMS | ABLATIONS
+    if unknown := set(flags.rows) - set(systems):
+        raise ConfigError(f"--rows: no row {unknown}; there are {', '.join(systems)}")
     if flags.root and not flags.root.is_dir():
         raise ConfigError(f"--root: {flags.root} is no folder")
     runs = {name: flags.output / "runs" / name for name in RUNS}
-    for name in dict.fromkeys(name for row in flags.rows for name in known[row].runs):
+    for name in dict.fromkeys(name for row in flags.rows for name in systems[row].runs):
         _train(runs[name], _run_flags(RUNS[name], flags.small, flags.root) + further)
 
     from benchmarks.scored_tables import write_tables
@@ -53,9 +53,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     configure_jax()
     heading = _heading(flags, further)
-    for title, systems in {"tables": SYSTEMS, "ablations": ABLATIONS}.items():
-        asked = {key: one for key, one in systems.items() if key in flags.rows}
-        if systems is ABLATIONS and set(asked) <= set(SYSTEMS):
+    for title, table in {"tables": SYSTEMS, "ablations": ABLATIONS}.items():
+        asked = {key: one for key, one in table.items() if key in flags.rows}
+        if table is ABLATIONS and set(asked) <= set(SYSTEMS):
             continue  # the yardsticks alone
         if asked:
             options = {"split_name": flags.split, "heading": heading}

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks import scored_tables, tables
+from benchmarks import scored_tables, tables, timing
 from benchmarks.scored_tables import differences_of, markdown
 from benchmarks.systems import ABLATIONS, SYSTEMS, TAGGING, Paper, System
 from gcrnn_jax.detection.posteriors import PosteriorSet
@@ -129,6 +129,23 @@ def test_the_tables_that_are_kept_are_those_of_their_json_and_of_the_paper(name)
         system = systems[row["key"]]
         assert (row["system"], tuple(row["tasks"])) == (system.name, system.tasks)
         assert row["paper"] == asdict(system.paper)
+
+
+def test_figures_are_kept_with_commit_and_date(tmp_path, monkeypatch):
+    monkeypatch.setattr(timing, "RESULTS", tmp_path)
+    monkeypatch.setattr(timing.subprocess, "check_output", lambda *_, **__: "1a2b3c4\n")
+    timing.keep("A title", {"figure": 1.5})
+    kept = json.loads((tmp_path / "a_title.json").read_text())
+    assert (kept["commit"], kept["figure"]) == ("1a2b3c4", 1.5)
+    for path in [tmp_path / "a_title.json", *(KEPT / "results").glob("*.json")]:
+        content = json.loads(path.read_text())
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d", content["date"]) and content["commit"]
+
+    def no_git(*_, **__):
+        raise FileNotFoundError("git")
+
+    monkeypatch.setattr(timing.subprocess, "check_output", no_git)
+    assert timing.code_version()["commit"] == ""
 
 
 def test_figures_of_the_paper_are_printed_by_task():

@@ -85,8 +85,7 @@ def best_event_thresholds(
 ) -> BestThresholds:
     """Finds the event thresholds with the greatest micro segment-based F1.
 
-    Everything else stays as in `postprocessing`, tag thresholds included: find those
-    first. Not on reported clips; equally good thresholds as in `best_tag_thresholds`.
+    As `best_tag_thresholds`, whose thresholds are to be in `postprocessing` before.
 
     Args:
         frame_posterior: [N, T, K] in [0, 1]; 0 where a clip is padded.
@@ -97,8 +96,7 @@ def best_event_thresholds(
         grid: Ascending candidates, of which the answer is one.
 
     Returns:
-        One threshold a class and one for all; for `replace(postprocessing,
-        event_threshold=tuple(best.per_class))`.
+        One threshold a class and one for all.
 
     Raises:
         DataError: The clips or classes of the three are not the same.
@@ -166,12 +164,8 @@ def _best(
     f1, classes = float(overall_f1[overall]), np.arange(len(hits))
     while True:
         gain = 2 * hits - f1 * estimated
-        chosen = gain.argmax(1)
-        better = _f1(
-            hits[classes, chosen].sum(),
-            estimated[classes, chosen].sum(),
-            num_reference,
-        )
+        best = classes, gain.argmax(1)
+        better = _f1(hits[best].sum(), estimated[best].sum(), num_reference)
         if better <= f1:  # the guess cannot fall, and there are finitely many choices
             break
         f1 = float(better)

@@ -52,9 +52,9 @@ class Evaluator:
 
     def with_own_thresholds(self, system: str, posteriors: PosteriorSet) -> Row:
         """With the thresholds that the system has."""
-        own = posteriors.postprocessing
-        name = CHOSEN_HERE if own.chosen_on == self.split.content_hash else "fixed"
-        return self._row(system, name, posteriors, own)
+        rules = posteriors.postprocessing
+        name = CHOSEN_HERE if rules.chosen_on == self.split.content_hash else "fixed"
+        return self._row(system, name, posteriors, rules)
 
     def with_fitted_thresholds(
         self, system: str, posteriors: PosteriorSet, fit: PosteriorSet | None
@@ -79,15 +79,19 @@ class Evaluator:
         decisions = best_constant(self.split, posteriors)
         silent = dataclasses.replace(posteriors, clip=posteriors.clip * 0)
         scores = score(decisions, silent, self.split)
-        name, own = "the same for all clips", posteriors.postprocessing
-        return Row(name, "", silent, decisions, scores, None, own)
+        name, rules = "the same for all clips", posteriors.postprocessing
+        return Row(name, "", silent, decisions, scores, None, rules)
 
     def _row(
-        self, system: str, thresholds: str, posteriors: PosteriorSet, by: Postprocessing
+        self,
+        system: str,
+        thresholds: str,
+        posteriors: PosteriorSet,
+        rules: Postprocessing,
     ) -> Row:
-        decisions = decide(posteriors, by)
+        decisions = decide(posteriors, rules)
         scores = score(decisions, posteriors, self.split)
-        return Row(system, thresholds, posteriors, decisions, scores, by, by)
+        return Row(system, thresholds, posteriors, decisions, scores, rules, rules)
 
 
 def fit_thresholds(

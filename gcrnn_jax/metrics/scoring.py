@@ -11,8 +11,7 @@ from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.metrics.decisions import Decisions, check_same_clips
 from gcrnn_jax.metrics.metric import Column, Metric
-from gcrnn_jax.metrics.segment import SegmentScores
-from gcrnn_jax.metrics.segment_metric import SegmentMetric
+from gcrnn_jax.metrics.segment import SegmentMetric, SegmentScores
 from gcrnn_jax.metrics.tagging import TaggingScores
 from gcrnn_jax.metrics.tagging_metric import TaggingMetric
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from gcrnn_jax.audio.front_end import FrontEnd, LogMel, Mfcc, make_front_end
+from gcrnn_jax.data.preparation import cache_path
 from gcrnn_jax.errors import ConfigError
-from gcrnn_jax.prepare import cache_path
 from tests.defaults import front_end, section
 
 # What version 0.1 wrote into stores and cards, in its order.

@@ -253,6 +253,9 @@ def test_systems_of_other_clips_are_refused():
     one, other = (tags_of([1, 0]) | {"detection": n * segments} for n in (1, 2))
     with pytest.raises(DataError, match="system 2 was scored against another"):
         bootstrap([one, other])
+    for pair in ([one, tags_of([1, 0])], [tags_of([1, 0]), one]):
+        with pytest.raises(DataError, match="system 2 was scored against another"):
+            bootstrap(pair)
     for nothing in ([], [tags_of(np.zeros(0, int))]):
         with pytest.raises(DataError, match="a system and a clip"):
             bootstrap(nothing)

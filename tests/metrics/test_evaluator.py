@@ -7,7 +7,7 @@ import pytest
 
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
-from gcrnn_jax.metrics.evaluator import CHOSEN_HERE, Evaluator
+from gcrnn_jax.metrics.evaluator import CHOSEN_HERE, Evaluator, fit_thresholds
 
 NAMES = ("Car", "Bus")
 RULES = Postprocessing(0.5, 0.5, 0.0, 0.0, False, False, 1.0, 0.0)
@@ -71,6 +71,31 @@ def test_without_a_fit_split_each_half_has_the_thresholds_of_the_other(splits):
         assert (row.thresholds, row.postprocessing) == ("other half", None)
         assert row.scores.tagging.micro.f1 == 1.0
         assert row.fitted_postprocessing.chosen_on == split.digest
+
+
+def test_halves_have_one_threshold_for_all_classes_if_asked(splits):
+    split, _ = splits
+    posteriors = posteriors_of(split)
+    apart = replace(posteriors, clip=posteriors.clip + np.array([0, 0.5], np.float32))
+    for per_class in (True, False):
+        evaluator = Evaluator(split, None, per_class=per_class)
+        row = evaluator.with_fitted_thresholds("mine", apart, None)
+        assert (row.scores.tagging.micro.f1 == 1.0) == per_class
+        threshold = row.fitted_postprocessing.tag_threshold
+        assert isinstance(threshold, tuple) == per_class
+
+
+def test_events_after_the_last_frame_count_when_thresholds_are_fitted():
+    split = Labels("testing", 1)
+    # over 0.3 one second of two is right, under it two of five are
+    split.events = {"testing 0": ((0.0, 2.0, "Car"),)}
+    posteriors = posteriors_of(split)
+    frame = np.array([0.9, 0.3, 0.3, 0.3, 0.3], np.float32)[None, :, None]
+    posteriors = replace(posteriors, frame=frame * np.array([1, 0], np.float32))
+    high = fit_thresholds(posteriors, split).event_threshold[0]
+    split.events = {"testing 0": ((0.0, 2.0, "Car"), (5.0, 13.0, "Car"))}
+    low = fit_thresholds(posteriors, split).event_threshold[0]
+    assert low < 0.3 < high
 
 
 def test_one_clip_has_no_halves():

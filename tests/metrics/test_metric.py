@@ -17,7 +17,8 @@ from gcrnn_jax.metrics.bootstrap import bootstrap
 from gcrnn_jax.metrics.evaluator import Evaluator
 from gcrnn_jax.metrics.metric import Column, Metric
 from gcrnn_jax.metrics.tables import json_text
-from gcrnn_jax.report import curves, systems
+from gcrnn_jax.report import systems
+from gcrnn_jax.runs import logs
 
 NAMES = ("Car", "Bus")
 RULES = Postprocessing(0.5, 0.5, 0.0, 0.0, False, False, 1.0, 0.0)
@@ -96,7 +97,9 @@ def test_a_metric_is_a_column_of_the_systems_and_a_part_of_the_scores(row, tmp_p
     [written] = json.loads((tmp_path / "scores.json").read_text())["systems"]
     assert written["exact"] == {"exact_match": 0.75, "tags_a_clip": 1.0}
     assert written["ranked"] == {"top": 1.0}
-    assert "mean of classes" in systems.classes_table(row.scores)
+    lines = systems.classes_table(row.scores).splitlines()
+    classes = [line.split("  ")[0] for line in lines]
+    assert classes == ["class", *NAMES, "overall (micro)", "mean of classes"]
 
 
 def test_a_metric_has_intervals_of_the_same_draws(row):
@@ -110,10 +113,12 @@ def test_a_metric_has_intervals_of_the_same_draws(row):
 
 
 def test_a_metric_is_logged_and_printed_every_epoch(row, tmp_path):
-    curves.keep_scores(tmp_path, 1, "testing", row.scores)
-    [line] = curves.training_curves(tmp_path, 1)["scores"]
+    logs.append_scores(tmp_path / "scores", 1, "testing", row.scores)
+    [line] = logs.read_curves(tmp_path / "losses", tmp_path / "scores", 1)["scores"]
     assert (line["exact_match"], line["top"]) == (0.75, 1.0)
-    assert "tags_a_clip" not in line
+    ranks, sums = ["mean_average_precision", "top"], ["tag_f1", "segment_f1"]
+    names = ["epoch", "split", *ranks, *sums, "error_rate", "exact_match"]
+    assert list(line) == names
     expected = "testing mAP 100.0, top 1 100.0, tag F1 88.9, 1-s F1 33.3, exact 75.0"
     assert scoring.epoch_line("testing", row.scores) == expected
 
@@ -152,7 +157,7 @@ def test_detection_and_metrics_import_no_jax():
     code = """
 import sys
 import gcrnn_jax.detection, gcrnn_jax.metrics, gcrnn_jax.metrics.scoring
-import gcrnn_jax.metrics.bootstrap, gcrnn_jax.report.systems, gcrnn_jax.report.curves
+import gcrnn_jax.metrics.bootstrap, gcrnn_jax.report.systems
 print({"jax", "jaxlib", "flax", "orbax", "grain"} & set(sys.modules))
 """
     command = [sys.executable, "-c", code]

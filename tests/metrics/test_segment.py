@@ -65,6 +65,9 @@ def test_counts_are_those_of_a_plain_loop_over_segments(seed, decimals):
     estimated = random_events(rng, 11, decimals)  # 11.wav has no estimate
     scores = segment_scores(reference, estimated, NAMES)
     assert scores.counts == slow_counts(reference, estimated, NAMES)
+    errors = [scores.substitution_rate, scores.deletion_rate, scores.insertion_rate]
+    assert errors == [scores.counts[k] / scores.counts["Nref"] for k in "SDI"]
+    assert scores.error_rate == pytest.approx(sum(errors))
     for name in NAMES:
         own = [
             {f: [e for e in events if e.event_label == name] for f, events in x.items()}

@@ -16,7 +16,7 @@ from gcrnn_jax.exporting import export_model
 from gcrnn_jax.exporting.exported_model import ExportedModel
 from gcrnn_jax.predict import load_model
 from gcrnn_jax.prediction import ensemble as ensemble_module
-from gcrnn_jax.prediction import formats
+from gcrnn_jax.prediction import formats, loading
 from gcrnn_jax.prediction.ensemble import Ensemble
 from gcrnn_jax.prediction.posteriors import CLIP, FRAME, RecordingPosteriors
 from gcrnn_jax.prediction.recordings import Recording
@@ -238,7 +238,7 @@ def test_models_of_other_classes_are_not_fused(monkeypatch):
         names = NAMES if path == Path("here") else ("Car", "Tram", "Train")
         return SimpleNamespace(class_names=names, postprocessing=None)
 
-    monkeypatch.setattr(model, "load_model", load)
+    monkeypatch.setattr(loading, "_load_one", load)
     with pytest.raises(DataError, match="elsewhere has other classes.*'Tram'.*'Bus'"):
         load_model("here", "elsewhere")
 

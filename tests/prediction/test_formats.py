@@ -10,11 +10,11 @@ from gcrnn_jax.prediction.ensemble import ScoredEvent
 from gcrnn_jax.prediction.formats import COMBINED, PER_RECORDING, Output, Record
 from gcrnn_jax.prediction.posteriors import RecordingPosteriors
 from gcrnn_jax.prediction.recordings import Recording
+from tests import defaults
 
 NAMES = ("Car", "Air horn, truck horn")
 ODD = 'b/-x "y", ü\n\tz\\.wav'
 RETURN = "a\rb.wav"
-from tests import defaults
 
 
 def record(filename, *events):

@@ -9,12 +9,13 @@ import sys
 import numpy as np
 import pytest
 
-from gcrnn_jax import predict, system
+from gcrnn_jax import predict
 from gcrnn_jax.audio.decode import Rejected, stream_waveform
 from gcrnn_jax.errors import ConfigError, DataError, run_command
 from gcrnn_jax.predict import load_model
 from gcrnn_jax.prediction import FORMATS, predict_recordings, results
 from gcrnn_jax.prediction.formats import COMBINED, PER_RECORDING
+from gcrnn_jax.training import parallel
 from tests.prediction.conftest import BATCH_SIZE, write
 
 ALL = "events,tags,jsonl,dcase,audacity,raven,scores,plot"
@@ -23,7 +24,7 @@ ALL = "events,tags,jsonl,dcase,audacity,raven,scores,plot"
 @pytest.fixture
 def command(run, capfd, monkeypatch):
     """The command in this process: its exit code, and what it prints."""
-    monkeypatch.setattr(system, "configure_jax", lambda batch_size: None)
+    monkeypatch.setattr(parallel, "configure_jax", lambda batch_size: None)
     monkeypatch.setattr(predict, "exit_at_signals", lambda: None)
 
     def run_main(*arguments, model=run):

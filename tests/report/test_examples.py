@@ -15,16 +15,15 @@ from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.metrics.decisions import decide
 from gcrnn_jax.metrics.evaluator import Evaluator
 from gcrnn_jax.metrics.scoring import score
-from gcrnn_jax.metrics.tagging import average_precision
-from gcrnn_jax.report import curves, examples
+from gcrnn_jax.metrics.tagging import average_precision, precision_recall
+from gcrnn_jax.report import examples
 from gcrnn_jax.report.clip_cards import log_mel_of, mp3
 from gcrnn_jax.report.clip_readers import clip_reader, folder_reader
+from gcrnn_jax.runs import logs
 from tests import defaults
 from tests.defaults import prepare
 
-RULES = Postprocessing(
-    0.5, 0.5, 0.0, 0.0, require_clip_tag=False, at_least_one_tag=False
-)
+RULES = Postprocessing(0.5, 0.5, 0.0, 0.0, False, False, 1.0, 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +156,7 @@ def test_precision_over_recall_sums_to_average_precision():
     for _ in range(20):
         posterior = np.round(random.random(40), 1)
         label = random.random(40) < 0.3
-        points = np.array(curves.precision_recall(label, posterior))
+        points = np.array(precision_recall(label, posterior))
         if not label.any():
             assert not points.size
             continue
@@ -169,8 +168,8 @@ def test_precision_over_recall_sums_to_average_precision():
 def test_long_curves_keep_both_ends_and_lie_on_the_whole():
     random = np.random.default_rng(3)
     posterior, label = random.random(1000), random.random(1000) < 0.3
-    few = curves.precision_recall(label, posterior, max_points=50)
-    whole = curves.precision_recall(label, posterior, max_points=5000)
+    few = precision_recall(label, posterior, max_points=50)
+    whole = precision_recall(label, posterior, max_points=5000)
     assert len(few) == 50 and len(whole) == 1000
     assert (few[0], few[-1]) == (whole[0], whole[-1])
     assert all(point in whole for point in few)
@@ -182,13 +181,15 @@ def test_scores_of_epochs_are_kept_once_each_and_lost_epochs_go(
     row, split = row_and_split
     scores = score(decide(row.posteriors, RULES), row.posteriors, split)
     for epoch in (1, 2, 3, 2):
-        curves.keep_scores(tmp_path, epoch, "testing", scores)
+        logs.append_scores(tmp_path / "scores.jsonl", epoch, "testing", scores)
     with (tmp_path / "scores.jsonl").open("a") as file:
         file.write('{"epoch": 3, "spl')  # a machine died
     losses = [{"step": n, "loss": n} for n in range(1000)]
     text = "".join(json.dumps(line) + "\n" for line in losses)
     (tmp_path / "metrics.jsonl").write_text(text)
-    found = curves.training_curves(tmp_path, steps_per_epoch=100)
+    found = logs.read_curves(
+        tmp_path / "metrics.jsonl", tmp_path / "scores.jsonl", steps_per_epoch=100
+    )
     assert [line["epoch"] for line in found["scores"]] == [1, 2]
     assert found["scores"][0]["tag_f1"] == scores.tagging.micro.f1
     assert found["split"] == "testing"

@@ -40,6 +40,8 @@ RULES = Postprocessing(
     min_event_s=0.45,
     require_clip_tag=True,
     at_least_one_tag=True,
+    hysteresis=1.0,
+    median_s=0.0,
 )
 FRONT_END = defaults.front_end()
 NUM_CLIPS = 9

@@ -12,7 +12,8 @@ from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.metrics.decisions import decide
 from gcrnn_jax.metrics.scoring import score
 from gcrnn_jax.metrics.tables import percent
-from gcrnn_jax.report import curves, threshold_tables
+from gcrnn_jax.metrics.tagging import precision_recall
+from gcrnn_jax.report import threshold_tables
 
 CLASSES = ("Car", "Bus", "Train", "Air horn")
 
@@ -58,7 +59,7 @@ RULES = {
     "plain": {},
     "hysteresis": {"hysteresis": 0.5},
     "all to 0": {"hysteresis": 0.0, "at_least_one_tag": False},
-    "median": {"median_s": 0.9, "gated": False},
+    "median": {"median_s": 0.9, "require_clip_tag": False},
     "neither": {"gap_s": 0.0, "min_event_s": 0.0, "at_least_one_tag": False},
     "everything": {"hysteresis": 0.7, "median_s": 0.5, "gap_s": 0.9},
 }
@@ -70,8 +71,10 @@ def postprocessing_of(rules):
         "event_threshold": (0.3, 0.5, 0.7, 1 / 3),
         "gap_s": 0.4,
         "min_event_s": 0.45,
-        "gated": True,
+        "require_clip_tag": True,
         "at_least_one_tag": True,
+        "hysteresis": 1.0,
+        "median_s": 0.0,
     }
     return Postprocessing(**(fields | rules))
 
@@ -176,7 +179,7 @@ def test_points_lie_on_the_curves_of_precision_over_recall(scored):
     posteriors, split, tables = scored
     for k in range(len(CLASSES)):
         label, posterior = split.weak_label[:, k], posteriors.clip[:, k]
-        curve = curves.precision_recall(label, posterior, max_points=1000)
+        curve = precision_recall(label, posterior, max_points=1000)
         points = tables["points"][k]
         assert len(points) == 100
         for precision, recall in points:
