@@ -46,6 +46,11 @@ def pytest_configure(config):
                 path.unlink(missing_ok=True)
 
 
+def pytest_collection_modifyitems(items):
+    """The longest file first, or a worker would wait for the other's at the end."""
+    items.sort(key=lambda item: item.path.name != "test_processes.py")
+
+
 def cpu_s() -> float:
     """Seconds of this process and of its children that have ended."""
     whose = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN

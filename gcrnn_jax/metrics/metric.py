@@ -5,6 +5,7 @@ in `METRICS` of scoring.py. Tables, JSON, intervals, the log of epochs, reports 
 benchmarks loop over that list.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -149,6 +150,8 @@ def ratio(count: Any, total: Any) -> Any:
         >>> ratio(1, 4), ratio(1, 0)
         (0.25, nan)
     """
+    if isinstance(count, int) and isinstance(total, int):  # pages need 500,000 of them
+        return count / total if total > 0 else math.nan
     count, total = np.broadcast_arrays(
         np.asarray(count, float), np.asarray(total, float)
     )
