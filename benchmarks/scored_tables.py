@@ -8,7 +8,6 @@ from typing import Any
 
 from benchmarks.systems import PAIRS, TASKS, Paper, System
 from benchmarks.timing import code_version
-from gcrnn_jax.config import Fusion
 from gcrnn_jax.data.event_lists import write_text
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
@@ -18,6 +17,7 @@ from gcrnn_jax.metrics.evaluator import Evaluator, Row
 from gcrnn_jax.metrics.metric import Column
 from gcrnn_jax.metrics.tables import json_text
 from gcrnn_jax.runs import Run, choose_runs, fuse_systems
+from gcrnn_jax.training.fusion import Fusion
 
 
 def write_tables(

@@ -12,6 +12,7 @@ Data flows down this list, and a file imports only from its own room or rooms ab
     metrics     the official scores and plain ones, how sure they are, tables
     models      gated convolution, bidirectional GRU, attention; the networks
     training    the step, devices and processes, checkpoints, the loop
+    old_names   configurations and flags of version 0.1, under the names of today
     config      a configuration: one typed object for each section
     inference   models and their cards; posteriors of splits; averaged weights
     runs        the folder of a run, its training, and the fusion of several

@@ -26,8 +26,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _read_models(paths: Sequence[Path], epochs: str | None) -> Iterator[Any]:
     """Cards and variables of models, or of epochs of runs."""
-    from gcrnn_jax.config import Fusion
     from gcrnn_jax.runs import Run, read_card_and_variables
+    from gcrnn_jax.training.fusion import Fusion
 
     for path in paths:
         if epochs is None:

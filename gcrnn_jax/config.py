@@ -7,8 +7,7 @@ wrote for it, is read under the names of today.
 import dataclasses
 import importlib.util
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,28 +21,13 @@ from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError
 from gcrnn_jax.fields import construct, unknown_field
 from gcrnn_jax.models import Network, make_network, network_fields
+from gcrnn_jax.old_names import with_todays_names
 from gcrnn_jax.training.augment import Augmentation
+from gcrnn_jax.training.fusion import Fusion
 from gcrnn_jax.training.loop import TrainingLength
 from gcrnn_jax.training.loss import Loss
 from gcrnn_jax.training.parallel import Parallelism
 from gcrnn_jax.training.state import Optimizer
-
-# Names of version 0.1 -> names of today.
-_OLD_NAMES = {
-    "data.held_out": "data.held_out_fraction",
-    "model.network": "model.kind",
-    "model.gated": "model.gated_convolution",
-    "model.pooling": "model.clip_pooling",
-    "sampling.size_steps": "sampling.class_size_thresholds",
-    "loss.clip": "loss.clip_weight",
-    "loss.frame": "loss.frame_weight",
-    "loss.attended": "loss.frame_attention",
-    "loss.rarity_power": "loss.class_balance_power",
-    "parallel.resident_fraction": "parallel.device_cache_fraction",
-    "postprocessing.gated": "postprocessing.require_clip_tag",
-}
-_EPOCHS = "fusion.epochs"  # "first:last:every", in version 0.1
-_RENAMED = {name.split(".")[0] for name in (*_OLD_NAMES, _EPOCHS, "training.")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,70 +39,6 @@ class ThresholdOptions:
     """
 
     per_class: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class Fusion:
-    """The epochs of a run whose posteriors, or weights, are averaged.
-
-    Attributes:
-        first_epoch: Counted from 1.
-        last_epoch: Itself one of them.
-        every: Epochs from one to the next.
-
-    Example:
-        >>> Fusion(first_epoch=20, last_epoch=80, every=10).epochs(num_epochs=70)
-        [20, 30, 40, 50, 60, 70]
-        >>> str(Fusion.parse("9:12"))
-        '9:12:1'
-    """
-
-    first_epoch: int
-    last_epoch: int
-    every: int
-
-    def __post_init__(self):
-        """Raises ValueError for numbers that name no epoch."""
-        if not 1 <= self.first_epoch <= self.last_epoch:
-            raise ValueError(
-                "epochs count from 1, the first before the last, got first_epoch "
-                f"{self.first_epoch} and last_epoch {self.last_epoch}"
-            )
-        if self.every < 1:
-            raise ValueError(f"every must be 1 or more, got {self.every}")
-
-    @classmethod
-    def parse(cls, text: str) -> "Fusion":
-        """Reads "first:last:every", "first:last" or "epoch"; the last is included.
-
-        Raises:
-            ConfigError: It has another form.
-        """
-        try:
-            first, *rest = [int(part) for part in str(text).split(":")]
-            last, every = [*rest, *(first, 1)[len(rest) :]]
-            return cls(first, last, every)
-        except ValueError:
-            raise ConfigError(
-                f'epochs: expected "first:last:every", counted from 1, got {text!r}'
-            ) from None
-
-    def epochs(self, num_epochs: int) -> list[int]:
-        """The epochs, those after the run's last left out.
-
-        Raises:
-            ConfigError: None is left.
-        """
-        last = min(self.last_epoch, num_epochs)
-        numbers = list(range(self.first_epoch, last + 1, self.every))
-        if not numbers:
-            raise ConfigError(
-                f"fusion: the run has {num_epochs} epochs, none of them in {self}"
-            )
-        return numbers
-
-    def __str__(self) -> str:
-        return f"{self.first_epoch}:{self.last_epoch}:{self.every}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -271,53 +191,6 @@ def _values_of_file(path: Path) -> dict[str, Any]:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return as_json_lists(module.get_config().to_dict())
-
-
-def with_todays_names(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration in which names of version 0.1 are replaced by those of today.
-
-    An old name that is there was set by somebody, so it has precedence.
-    """
-    if not all(isinstance(values.get(name, {}), Mapping) for name in _RENAMED):
-        return dict(values)  # no configuration at all, as `from_dict` will say
-    sections = {
-        name: dict(section) if isinstance(section, Mapping) else section
-        for name, section in values.items()
-    }
-    if "network" in sections.get("model", ()):  # a whole configuration of version 0.1
-        if sections.get("data", {}).get("num_workers") == 0:
-            sections["data"]["num_workers"] = -1
-        sections.get("training", {}).setdefault("weight_average", 0.0)
-    for old, new in _OLD_NAMES.items():
-        section, field = old.split(".")
-        if field in sections.get(section, ()):
-            sections[section][new.split(".")[1]] = sections[section].pop(field)
-    if "epochs" in sections.get("fusion", ()):
-        sections["fusion"] = dataclasses.asdict(
-            Fusion.parse(sections["fusion"]["epochs"])
-        )
-    return sections
-
-
-def flags_with_todays_names(arguments: Sequence[str]) -> list[str]:
-    """Command line flags in which names of version 0.1 are replaced.
-
-    Example:
-        >>> flags_with_todays_names(["--config.loss.clip=1", "--config.seed=2"])
-        ['--config.loss.clip_weight=1', '--config.seed=2']
-    """
-    flags = []
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        field = re.sub(r"^--?config\.", "", name)
-        if field == _EPOCHS and equals:
-            fusion = dataclasses.asdict(Fusion.parse(value.strip("'\"")))
-            flags += [f"--config.fusion.{key}={n}" for key, n in fusion.items()]
-        elif field != name and field in _OLD_NAMES:
-            flags.append(f"--config.{_OLD_NAMES[field]}{equals}{value}")
-        else:
-            flags.append(argument)
-    return flags
 
 
 def as_json_lists(values: Mapping[str, Any]) -> dict[str, Any]:

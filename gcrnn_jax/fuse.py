@@ -21,9 +21,9 @@ from gcrnn_jax.errors import ConfigError, run_command
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
     flags = _parser().parse_args(argv)
-    from gcrnn_jax.config import Fusion
     from gcrnn_jax.runs import Run, choose_runs, fuse_systems
     from gcrnn_jax.training import parallel
+    from gcrnn_jax.training.fusion import Fusion
 
     parallel.configure_jax()
     epochs = None if flags.epochs is None else Fusion.parse(flags.epochs)

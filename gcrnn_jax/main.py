@@ -217,7 +217,8 @@ def _define_flags(argv: list[str]) -> None:
 
 def _parse(argv: list[str]) -> tuple["Config", Path]:
     """Reads the flags; every mistake in them is a ConfigError that names it."""
-    from gcrnn_jax.config import Config, flags_with_todays_names
+    from gcrnn_jax.config import Config
+    from gcrnn_jax.old_names import flags_with_todays_names
 
     argv, name = _with_config_file(flags_with_todays_names(argv))
     _define_flags(argv)

@@ -2,6 +2,7 @@
 
 from configs import sed
 from gcrnn_jax.audio.front_end import FrontEnd, make_front_end
+from gcrnn_jax.config import Config, load_config
 from gcrnn_jax.data.preparation import prepare_folder, prepare_soundscapes
 from gcrnn_jax.fields import construct
 from gcrnn_jax.models import Network, make_network
@@ -39,3 +40,8 @@ def soundscapes(sizes, seed=0, output=None, features=None, *, num_workers=0):
     """`prepare_soundscapes` with the paper's log-mel."""
     features = features or front_end()
     return prepare_soundscapes(sizes, seed, output, features, num_workers=num_workers)
+
+
+def config(name="sed", **changes) -> Config:
+    """A configuration of the package with changes, as `**{"model.filters": 16}`."""
+    return load_config(name, **{"fusion.first_epoch": 1, **changes})

@@ -13,14 +13,13 @@ import pytest
 from configs import best, few_clips, mlp, sed, window_cnn
 from gcrnn_jax.config import (
     Config,
-    Fusion,
     find_config,
-    flags_with_todays_names,
     flatten,
     load_config,
-    with_todays_names,
 )
 from gcrnn_jax.errors import ConfigError
+from gcrnn_jax.old_names import flags_with_todays_names, with_todays_names
+from gcrnn_jax.training.fusion import Fusion
 
 NAMES = sorted(path.stem for path in Path("configs").glob("[a-z]*.py"))
 # As version 0.1 wrote it into its runs and cards.

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from gcrnn_jax.config import Fusion
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.runs import choose_runs, fusion
+from gcrnn_jax.training.fusion import Fusion
 
 PLAIN = Postprocessing(0.5, 0.5, 0.0, 0.0, False, False, 1.0, 0.0)
 LABEL = np.array([[1, 0], [0, 1], [1, 1], [0, 0]], bool)

@@ -17,6 +17,7 @@ from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError
 from gcrnn_jax.metrics.bootstrap import bootstrap
+from tests import defaults
 from tests.conftest import make_folder
 
 # seconds instead of hours
@@ -173,9 +174,8 @@ def test_a_system_is_fused_decided_and_weighted_as_its_row_says(monkeypatch):
         return PosteriorSet((), (), 0.1, np.zeros(0), np.zeros(0), decide)
 
     monkeypatch.setattr(scored_tables, "fuse_systems", fuse_systems)
-    monkeypatch.setattr(
-        scored_tables, "read_config", lambda path: {"training": {"num_epochs": 7}}
-    )
+    run = SimpleNamespace(config=defaults.config(**{"training.num_epochs": 7}))
+    monkeypatch.setattr(scored_tables.Run, "open", lambda path: run)
     monkeypatch.setattr(
         scored_tables, "choose_runs", lambda runs, split: [runs[1], runs[1], split]
     )
@@ -188,7 +188,7 @@ def test_a_system_is_fused_decided_and_weighted_as_its_row_says(monkeypatch):
 
     last = replace(fused, is_fused=False, postprocessing={"require_clip_tag": False})
     posteriors = scored_tables._posteriors(last, ["a"], split)
-    assert asked["epochs"] == "7"
+    assert str(asked["epochs"]) == "7:7:1"
     assert posteriors.postprocessing == replace(decide, require_clip_tag=False)
     chosen = replace(fused, choose="held_out")
     assert scored_tables._members(chosen, ["a", "b"]) == ["b", "b", "held_out"]

@@ -13,7 +13,7 @@ from gcrnn_jax.audio.decode import Rejected, resample
 from gcrnn_jax.data.event_lists import Event
 from gcrnn_jax.detection.events import decode_events
 from gcrnn_jax.detection.postprocess import Postprocessing
-from gcrnn_jax.errors import DataError
+from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.prediction.posteriors import (
     ATTENTION,
     CLIP,
@@ -108,7 +108,10 @@ class Ensemble:
         """
         values = {"tag_threshold": tag_threshold, "event_threshold": event_threshold}
         changes = {name: value for name, value in values.items() if value is not None}
-        changed = dataclasses.replace(self.postprocessing, **changes)
+        try:
+            changed = dataclasses.replace(self.postprocessing, **changes)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
         return dataclasses.replace(self, postprocessing=changed)
 
     def posteriors(

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcrnn_jax.config import Fusion
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posteriors import (
     PosteriorSet,
@@ -14,6 +13,7 @@ from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.inference import ModelCard, TrainedModel
 from gcrnn_jax.metrics.ensemble import choose_members
 from gcrnn_jax.runs.run import Run
+from gcrnn_jax.training.fusion import Fusion
 
 
 def fuse_systems(

@@ -21,7 +21,7 @@ import jax
 import numpy as np
 from absl import logging
 
-from gcrnn_jax.config import Config, as_json_lists, flatten, with_todays_names
+from gcrnn_jax.config import Config, as_json_lists, flatten
 from gcrnn_jax.data.atomic_files import write_atomically
 from gcrnn_jax.data.store import FeatureStore, Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
@@ -30,6 +30,7 @@ from gcrnn_jax.inference.average import average_models
 from gcrnn_jax.inference.card import ModelCard
 from gcrnn_jax.inference.model import TrainedModel
 from gcrnn_jax.metrics.scoring import Scores
+from gcrnn_jax.old_names import with_todays_names
 from gcrnn_jax.runs.logs import append_scores, read_curves
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.checkpoints import read_model, saved_steps

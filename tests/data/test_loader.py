@@ -10,6 +10,8 @@ N, T, F, K = 30, 5, 4, 3
 class MemorySplit:
     """Clip n holds n in every place."""
 
+    strong_label = None
+
     def __init__(self):
         self.num_frames = np.arange(N) % T + 1
         self.weak_label = np.random.default_rng(0).random((N, K)) < 0.5

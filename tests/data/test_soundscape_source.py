@@ -63,8 +63,8 @@ def test_clips_of_another_version_are_other_clips(tmp_path, monkeypatch):
             prepare_soundscapes({"training": 1}, 0, output, num_workers=1)
             for output in (None, tmp_path / "a")
         ]
-        store_hashes = {str(stores[0].path), stores[1].data_sha256}
-        return {source.fingerprint(0), source.sha256(0), *store_hashes}
+        store_hashes = {str(stores[0].path), stores[1].content_hash}
+        return {source.cache_key(0), source.content_hash(0), *store_hashes}
 
     assert len(hashes(1) | hashes(2)) == 8
 

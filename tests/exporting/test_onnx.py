@@ -117,6 +117,6 @@ def test_a_network_without_a_graph_is_named(small):
     class Transformer(Network):
         kind = "transformer"
 
-    model = dataclasses.replace(small("mlp"), network=Transformer(num_classes=3))
+    model = dataclasses.replace(small("mlp"), network=Transformer(3, None))
     with pytest.raises(ConfigError, match="'transformer' has no ONNX graph.*stablehlo"):
         onnx_program(model)

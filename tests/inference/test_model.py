@@ -34,6 +34,8 @@ class UnevenSplit:
 
     strong_label = None
 
+    strong_label = None
+
     def __init__(self, split, num_frames=(39, 20, 2, 39, 30, 7, 38)):
         count = len(num_frames)
         self.clip_ids = split.clip_ids[:count]

@@ -19,7 +19,7 @@ class Labels:
     class_names, events = NAMES, None
 
     def __init__(self, name, num_clips):
-        self.name, self.digest = name, f"hash of {name}"
+        self.name, self.content_hash = name, f"hash of {name}"
         self.clip_ids = tuple(f"{name} {n}" for n in range(num_clips))
         self.weak_label = np.arange(num_clips)[:, None] % 2 == np.arange(2)
 
@@ -45,7 +45,9 @@ def test_own_thresholds_are_called_what_they_are(splits):
     row = evaluator.with_own_thresholds("mine", posteriors)
     assert (row.thresholds, row.scores.tagging.micro.f1) == ("fixed", 0.0)
     assert row.postprocessing is row.fitted_postprocessing is RULES
-    chosen = replace(posteriors, postprocessing=replace(RULES, chosen_on=split.digest))
+    chosen = replace(
+        posteriors, postprocessing=replace(RULES, chosen_on=split.content_hash)
+    )
     assert evaluator.with_own_thresholds("mine", chosen).thresholds == CHOSEN_HERE
 
 
@@ -57,7 +59,7 @@ def test_thresholds_are_fitted_to_the_fit_split(splits):
     )
     assert (row.thresholds, row.scores.tagging.micro.f1) == ("validation", 1.0)
     assert row.postprocessing is row.fitted_postprocessing
-    assert row.fitted_postprocessing.chosen_on == fit_split.digest
+    assert row.fitted_postprocessing.chosen_on == fit_split.content_hash
     assert len(row.fitted_postprocessing.tag_threshold) == 2
     one = Evaluator(split, fit_split, per_class=False)
     row = one.with_fitted_thresholds("mine", posteriors_of(split), fit)
@@ -70,7 +72,7 @@ def test_without_a_fit_split_each_half_has_the_thresholds_of_the_other(splits):
         row = evaluator.with_fitted_thresholds("mine", posteriors_of(split), None)
         assert (row.thresholds, row.postprocessing) == ("other half", None)
         assert row.scores.tagging.micro.f1 == 1.0
-        assert row.fitted_postprocessing.chosen_on == split.digest
+        assert row.fitted_postprocessing.chosen_on == split.content_hash
 
 
 def test_halves_have_one_threshold_for_all_classes_if_asked(splits):

@@ -59,7 +59,7 @@ class Ranked(Metric):
 class Labels:
     """Four clips of 2 s, the tags of three of which `posteriors` has right."""
 
-    name, class_names, digest = "testing", NAMES, "4 clips"
+    name, class_names, content_hash = "testing", NAMES, "4 clips"
     clip_ids = tuple("abcd")
     weak_label = np.array([[1, 0], [0, 1], [1, 1], [1, 0]], bool)
 

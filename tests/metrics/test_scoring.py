@@ -23,7 +23,7 @@ PLAIN = replace(BASE, tag_threshold=0.5, event_threshold=0.5, gap_s=0, min_event
 class Labels:
     """Six clips of 4 s; class k is active in second k of every clip that has it."""
 
-    name, digest, class_names = "testing", "6 clips", NAMES
+    name, content_hash, class_names = "testing", "6 clips", NAMES
     clip_ids = tuple(f"clip {n}" for n in range(6))
     weak_label = np.array(
         [[1, 0, 0], [1, 1, 0], [1, 0, 0], [0, 1, 0], [1, 0, 1], [0, 0, 0]], bool
@@ -68,7 +68,7 @@ def test_thresholds_are_found_where_fixed_ones_fail():
     posteriors = oracle(high=0.3, low=0.1)
     assert not decide(posteriors, PLAIN).tags.any()
     found = fit_thresholds(posteriors, Labels())
-    assert (found.chosen_on, PLAIN.chosen_on) == (Labels.digest, None)
+    assert (found.chosen_on, PLAIN.chosen_on) == (Labels.content_hash, None)
     scores = score(decide(posteriors, found), posteriors, Labels())
     assert scores.tagging.micro.f1 == 1.0 and scores.detection.micro.f1 == 1.0
 

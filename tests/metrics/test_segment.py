@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gcrnn_jax.data.event_lists import Event, events_by_file, read_event_rows
+from gcrnn_jax.data.findings import strict
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.metrics.segment import segment_scores
 
@@ -108,7 +109,7 @@ def test_overlapping_duplicates_of_a_class_count_once():
 def test_files_are_those_of_the_reference_rows_without_times_included(tmp_path):
     path = tmp_path / "reference.tsv"
     path.write_bytes(b"a.wav\t0\t2\tCar\r\nb.wav\t0\t0\tCar\r\nc.wav\t0\t1\tCar\r\n")
-    reference = events_by_file(read_event_rows(path))
+    reference = events_by_file(strict(read_event_rows(path)))
     estimated = {
         "a.wav": [Event(0, 2, "Car")],
         "b.wav": [Event(0, 3, "Car")],  # false alarms in a clip without times

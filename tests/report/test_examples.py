@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from gcrnn_jax.audio.decode import Rejected
+from gcrnn_jax.data.preparation import DataOptions
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
@@ -136,13 +137,11 @@ def test_mfcc_clips_are_shown_by_the_log_mel_of_their_recording(data_folder, tmp
 
 
 def test_soundscapes_are_made_again(tmp_path):
-    from tests.defaults import soundscapes as prepare_soundscapes
-
-    store = prepare_soundscapes(
+    store = defaults.soundscapes(
         {"training": 2, "testing": 3}, 5, tmp_path, num_workers=1
     )
-    config = {"data": {"root": ""}, "seed": 5}
-    read = clip_reader(config, store.front_end)
+    data = defaults.build(DataOptions, "data")
+    read = clip_reader(data, 5, store.front_end)
     for name in ("training", "testing"):
         split = store.splits[name]
         features = store.front_end(read(split.clip_ids[1])).astype(np.float16)

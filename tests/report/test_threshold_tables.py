@@ -37,8 +37,8 @@ def random_split(random, num_clips, num_frames, hop_s):
         shards=(),
         frame_shape=(num_frames, 4),
         class_names=CLASSES,
-        digest="0",
-        data_sha256="0",
+        content_hash="0",
+        data_content_hash="0",
     )
 
 

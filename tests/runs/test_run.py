@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from configs import few_clips, laptop, sed
-from gcrnn_jax.config import Config, Fusion
+from gcrnn_jax.config import Config
 from gcrnn_jax.data.sampling import Sampling
 from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.detection.posteriors import PosteriorSet
@@ -23,6 +23,7 @@ from gcrnn_jax.runs import Run, load_model, open_store, train_run
 from gcrnn_jax.runs.training import make_train_step
 from gcrnn_jax.training import device_cache, parallel
 from gcrnn_jax.training.checkpoints import read_model, saved_steps, write_model
+from gcrnn_jax.training.fusion import Fusion
 from tests.conftest import GOLDENS
 
 

@@ -1,0 +1,72 @@
+"""Configurations and flags of version 0.1, under the names of today."""
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gcrnn_jax.training.fusion import Fusion
+
+# Names of version 0.1 -> names of today.
+_OLD_NAMES = {
+    "data.held_out": "data.held_out_fraction",
+    "model.network": "model.kind",
+    "model.gated": "model.gated_convolution",
+    "model.pooling": "model.clip_pooling",
+    "sampling.size_steps": "sampling.class_size_thresholds",
+    "loss.clip": "loss.clip_weight",
+    "loss.frame": "loss.frame_weight",
+    "loss.attended": "loss.frame_attention",
+    "loss.rarity_power": "loss.class_balance_power",
+    "parallel.resident_fraction": "parallel.device_cache_fraction",
+    "postprocessing.gated": "postprocessing.require_clip_tag",
+}
+_EPOCHS = "fusion.epochs"  # "first:last:every", in version 0.1
+_RENAMED = {name.split(".")[0] for name in (*_OLD_NAMES, _EPOCHS, "training.")}
+
+
+def with_todays_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration in which names of version 0.1 are replaced by those of today.
+
+    An old name that is there was set by somebody, so it has precedence.
+    """
+    if not all(isinstance(values.get(name, {}), Mapping) for name in _RENAMED):
+        return dict(values)  # no configuration at all, as `from_dict` will say
+    sections = {
+        name: dict(section) if isinstance(section, Mapping) else section
+        for name, section in values.items()
+    }
+    if "network" in sections.get("model", ()):  # a whole configuration of version 0.1
+        if sections.get("data", {}).get("num_workers") == 0:
+            sections["data"]["num_workers"] = -1
+        sections.get("training", {}).setdefault("weight_average", 0.0)
+    for old, new in _OLD_NAMES.items():
+        section, field = old.split(".")
+        if field in sections.get(section, ()):
+            sections[section][new.split(".")[1]] = sections[section].pop(field)
+    if "epochs" in sections.get("fusion", ()):
+        sections["fusion"] = dataclasses.asdict(
+            Fusion.parse(sections["fusion"]["epochs"])
+        )
+    return sections
+
+
+def flags_with_todays_names(arguments: Sequence[str]) -> list[str]:
+    """Command line flags in which names of version 0.1 are replaced.
+
+    Example:
+        >>> flags_with_todays_names(["--config.loss.clip=1", "--config.seed=2"])
+        ['--config.loss.clip_weight=1', '--config.seed=2']
+    """
+    flags = []
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        field = re.sub(r"^--?config\.", "", name)
+        if field == _EPOCHS and equals:
+            fusion = dataclasses.asdict(Fusion.parse(value.strip("'\"")))
+            flags += [f"--config.fusion.{key}={n}" for key, n in fusion.items()]
+        elif field != name and field in _OLD_NAMES:
+            flags.append(f"--config.{_OLD_NAMES[field]}{equals}{value}")
+        else:
+            flags.append(argument)
+    return flags
