@@ -112,15 +112,15 @@ def run_process(arguments: list[str], until: str | None = None) -> tuple[float, 
         text=True,
     )
     assert process.stderr
-    seconds, told = None, []
+    seconds, lines = None, []
     for line in process.stderr:
-        told.append(line)
+        lines.append(line)
         if until and line.startswith(until):
             seconds = time.perf_counter() - start
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0 or (until and seconds is None):
-        sys.exit(f"{' '.join(arguments)}: {''.join(told[-5:])}")
+        sys.exit(f"{' '.join(arguments)}: {''.join(lines[-5:])}")
     seconds = time.perf_counter() - start if seconds is None else seconds
     return seconds, usage.ru_maxrss / 1024
 

@@ -54,12 +54,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     configure_jax()
     heading = _heading(flags, further)
     for title, table in {"tables": SYSTEMS, "ablations": ABLATIONS}.items():
-        asked = {key: one for key, one in table.items() if key in flags.rows}
-        if table is ABLATIONS and set(asked) <= set(SYSTEMS):
+        selected = {key: one for key, one in table.items() if key in flags.rows}
+        if table is ABLATIONS and set(selected) <= set(SYSTEMS):
             continue  # the yardsticks alone
-        if asked:
+        if selected:
             options = {"split_name": flags.split, "heading": heading}
-            write_tables(asked, runs, flags.output / title, **options)
+            write_tables(selected, runs, flags.output / title, **options)
             print((flags.output / f"{title}.md").read_text())
 
 

@@ -91,14 +91,14 @@ def _train_and_report(run: "Run") -> None:
     card = ModelCard.from_run(run.config, store)
     model = TrainedModel.create(card, None, mesh=mesh)
     watched = store.find_split("validation" if "validation" in store.splits else None)
-    kept = {*run.config.fusion.epochs(length.num_epochs), length.num_epochs}
+    saved_epochs = {*run.config.fusion.epochs(length.num_epochs), length.num_epochs}
 
     def on_epoch(epoch: int, state) -> str:
         posteriors = model.replace(variables=state.variables).predict(watched)
         decisions = decide(posteriors, posteriors.postprocessing)
         scores = score(decisions, posteriors, watched)
         if is_first:
-            if epoch in kept:
+            if epoch in saved_epochs:
                 posteriors.save(run.posteriors(watched, epoch))
             run.append_scores(epoch, watched.name, scores)
         return f"epoch {epoch}/{length.num_epochs}: {epoch_line(watched.name, scores)}"
@@ -148,16 +148,16 @@ def _report(
         averaged.card, postprocessing=rows[2].fitted_postprocessing
     )
     averaged.replace(card=card).save(run.averaged)  # by all processes, as orbax wants
-    chosen, folder = rows[1], run.results(split)
-    selection = examples.select_examples(chosen, split)
+    main_row, folder = rows[1], run.results(split)
+    selection = examples.select_examples(main_row, split)
     attention = averaged.attention(selection.select(split))
     if jax.process_index() != 0:
         return
-    systems.write_results(folder, rows, chosen, data_sha256=store.content_hash)
+    systems.write_results(folder, rows, main_row, data_sha256=store.content_hash)
     print(f"\n{split.name}: {len(split)} clips. {_explain(fit_split)}\n")
     print(systems.systems_table(rows))
-    print(f"\n{chosen.system}, every class (%)\n")
-    print(systems.classes_table(chosen.scores))
+    print(f"\n{main_row.system}, every class (%)\n")
+    print(systems.classes_table(main_row.scores))
     print(f"\nwrote {folder}: scores.json, events.csv, tags.csv, posteriors.npz")
     print(f"wrote {run.averaged}: the model of averaged weights")
     page = report_data.collect_run(
@@ -166,7 +166,7 @@ def _report(
         split,
         note=_explain(fit_split),
         rows=rows,
-        main_row=chosen,
+        main_row=main_row,
         selection=selection,
         attention=attention,
     )
