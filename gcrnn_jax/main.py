@@ -229,7 +229,10 @@ def _parse(argv: list[str]) -> tuple["Config", Path]:
     except flags.Error as error:
         raise ConfigError(str(error)) from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        detail = error.args[0] if error.args else error  # str() of a KeyError quotes it
+        detail: object = error
+        while isinstance(detail, Exception) and detail.args:
+            detail = detail.args[0]  # str() of a KeyError quotes it
+        detail = str(detail).replace("\n", ": ")
         raise ConfigError(f"bad --config override: {detail}") from error
     except (ImportError, OSError) as error:
         raise ConfigError(f"--config: {error}") from error
