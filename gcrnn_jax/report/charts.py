@@ -97,11 +97,7 @@ def levels(log_mel: np.ndarray) -> tuple[float, float]:
 
 
 def spectrogram_png(log_mel: np.ndarray) -> bytes:
-    """A spectrogram as a PNG of 8-bit palette, a pixel a value, low frequencies below.
-
-    Args:
-        log_mel: [T, F].
-    """
+    """[T, F] as a PNG of 8-bit palette, a pixel a value, low frequencies below."""
     import matplotlib
     from PIL import Image  # matplotlib brings it
 
