@@ -119,8 +119,7 @@ def decide_cross_fitted(
 ) -> Decisions:
     """Decides each half of the clips with thresholds fitted to the other half.
 
-    For when one labelled split is all there is: no label has a say in its own score.
-    Arguments and errors are those of `fit_thresholds`.
+    No label has a say in its own score. Arguments and errors as of `fit_thresholds`.
     """
     check_same_clips(posteriors, split)
     tags = np.zeros(posteriors.clip.shape, bool)

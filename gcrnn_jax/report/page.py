@@ -155,10 +155,9 @@ def _training_charts(lines: dict[str, Any]) -> list[charts.LineChart]:
 def _precision_recall_charts(data: ReportData) -> list[charts.LineChart]:
     axis, names = charts.Axis(0, 1, 2, 100), ("recall, %", "precision, %")
     line_charts = []
-    for k, name in enumerate(data.split.class_names):
-        points = precision_recall(
-            data.split.weak_label[:, k], data.main_row.posteriors.clip[:, k]
-        )
+    pairs = zip(data.split.weak_label.T, data.main_row.posteriors.clip.T, strict=True)
+    for name, pair in zip(data.split.class_names, pairs, strict=True):
+        points = precision_recall(*pair)
         lines = {name: [[0, points[0][1]], *points] if points else []}
         label = f"Precision over recall of {name}"
         line_charts.append(charts.LineChart(label, *names, axis, axis, lines))
@@ -167,11 +166,9 @@ def _precision_recall_charts(data: ReportData) -> list[charts.LineChart]:
 
 def _estimates(data: ReportData) -> list[dict[str, Estimate]]:
     """Scores of every row by name, with the intervals of the same draws of clips."""
-    counts = [
-        scoring.clip_counts(r.decisions, r.posteriors, data.split) for r in data.rows
-    ]
-    found = bootstrap(counts)
-    return [found.estimates(number) for number in range(len(counts))]
+    arguments = ((row.decisions, row.posteriors, data.split) for row in data.rows)
+    found = bootstrap([scoring.clip_counts(*each) for each in arguments])
+    return [found.estimates(number) for number in range(len(data.rows))]
 
 
 def _fraction(value: float) -> str:

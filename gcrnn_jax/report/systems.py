@@ -56,26 +56,19 @@ def write_results(
     lists as DCASE has them. The posteriors carry the thresholds fitted for them.
     """
     make_folder(folder)
+    fields = ("system", "thresholds", "postprocessing")
     content = [
-        {
-            "system": row.system,
-            "thresholds": row.thresholds,
-            "postprocessing": row.postprocessing,
-            **row.scores.details,
-        }
+        {name: getattr(row, name) for name in fields} | {**row.scores.details}
         for row in rows
     ]
     scores = {"data_sha256": data_sha256, "systems": content}
     write_text(folder / "scores.json", json_text(scores))
-    posteriors = chosen.posteriors
-    dataclasses.replace(posteriors, postprocessing=chosen.fitted_postprocessing).save(
-        folder / "posteriors.npz"
-    )
+    posteriors, rules = chosen.posteriors, chosen.fitted_postprocessing
+    with_rules = dataclasses.replace(posteriors, postprocessing=rules)
+    with_rules.save(folder / "posteriors.npz")
     files = [f"{clip}.wav" for clip in posteriors.clip_ids]  # as the task names them
-    events = estimated_events(chosen.decisions, posteriors)
-    write_event_list(
-        folder / "events.csv", dict(zip(files, events.values(), strict=True))
-    )
+    found = estimated_events(chosen.decisions, posteriors).values()
+    write_event_list(folder / "events.csv", dict(zip(files, found, strict=True)))
     seconds = posteriors.frame.shape[1] * posteriors.hop_s
     names = posteriors.class_names
     tags = {

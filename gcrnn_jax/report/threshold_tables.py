@@ -42,10 +42,8 @@ def threshold_tables(
 ) -> dict[str, Any]:
     """Scores a system at all positions of the sliders.
 
-    Args:
-        posteriors: Of the split.
-        split: With weak labels; without events there are no figures of events.
-        postprocessing: Whose thresholds the page begins with.
+    The page begins with the thresholds of the post-processing. Without strong labels
+    there are no figures of events.
 
     Returns:
         Plain values. "values" are the thresholds along each slider, "start" those of
@@ -149,10 +147,10 @@ def _event_figures(
             every[t].append(_total_figures(total, [rates(*c).f1 for c in classes]))
         for t, classes in enumerate(_class_counts(alone, segments, reference)):
             for k, (hits, estimated, num_reference) in enumerate(classes):
-                values = rates(hits, estimated, num_reference)
                 errors = estimated + num_reference - 2 * hits
                 rate = _printed(ratio(errors, num_reference), 3)
-                one[k][t].append([*_rates(values), rate])
+                values = _rates(rates(hits, estimated, num_reference))
+                one[k][t].append([*values, rate])
     return {"all": every, "one": one}
 
 
