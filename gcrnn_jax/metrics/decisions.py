@@ -33,10 +33,7 @@ def decide(posteriors: PosteriorSet, postprocessing: Postprocessing) -> Decision
 def reference_events(split: Split) -> dict[str, list[Event]]:
     """The strong labels of a split, clips without any event included."""
     events: Mapping[str, Sequence[EventTuple]] = split.events or {}
-    return {
-        clip: [Event(on, off, label) for on, off, label in events.get(clip, ())]
-        for clip in split.clip_ids
-    }
+    return {c: [Event(*event) for event in events.get(c, ())] for c in split.clip_ids}
 
 
 def reference_segments(
@@ -47,9 +44,8 @@ def reference_segments(
     events = [every[split.clip_ids[n]] for n in clips]
     seconds = round(posteriors.frame.shape[1] * posteriors.hop_s, 6)
     latest = max([seconds, *(e.offset for of_clip in events for e in of_clip)])
-    return np.stack(
-        [segment_roll(e, math.ceil(latest), split.class_names) for e in events]
-    )
+    shape = math.ceil(latest), split.class_names
+    return np.stack([segment_roll(of_clip, *shape) for of_clip in events])
 
 
 def select_clips(posteriors: PosteriorSet, clips: np.ndarray) -> PosteriorSet:

@@ -147,7 +147,7 @@ def official_tagging(
         for label, times in labels.items():
             outcome = "hit" if label in tags else "missed"
             table.setdefault(label, Counter())[outcome] += times
-        for label in tags.keys() - labels.keys():
+        for label in [tag for tag in tags if tag not in labels]:
             table.setdefault(label, Counter())["false"] += tags[label]
     per_class = {}
     for label, n in table.items():

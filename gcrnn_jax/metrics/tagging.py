@@ -80,11 +80,10 @@ def tagging_scores(
         (0.8, 0.5)
     """
     arrays = [weak_label, tags] + ([] if clip_posterior is None else [clip_posterior])
-    shapes = [array.shape for array in arrays]
-    if shapes != [(len(weak_label), len(class_names))] * len(arrays):
-        raise DataError(
-            f"labels, tags and posteriors must be [N, {len(class_names)}], got {shapes}"
-        )
+    shapes, num_classes = [array.shape for array in arrays], len(class_names)
+    if set(shapes) != {(len(weak_label), num_classes)}:
+        must = f"labels, tags and posteriors must be [N, {num_classes}]"
+        raise DataError(f"{must}, got {shapes}")
     weak_label, tags = weak_label.astype(bool), tags.astype(bool)
     per_class = {}
     for k, name in enumerate(class_names):

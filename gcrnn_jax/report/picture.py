@@ -39,15 +39,12 @@ def draw(
         class_names: K names.
         frame_posteriors: [T, K] in [0, 1].
         hop_s: Seconds a frame of the posteriors.
-        detected: Events that the system finds.
-        reference: Events that are there; None: not known.
+        detected: What the system finds.
+        reference: What is there; None: not known.
         thresholds: Of events, one number or one a class; None: not drawn.
         attention: [T, K], >= 0; None: not drawn.
         feature_hop_s: Seconds a frame of the features; None: `hop_s`.
-        title: Above it.
-
-    Returns:
-        A figure that belongs to no screen; `picture_png` renders it.
+        title: Above the figure, which belongs to no screen.
     """
     from matplotlib.figure import Figure
 
