@@ -118,7 +118,7 @@ def _report(
 
     from gcrnn_jax.detection.posteriors import fuse_posteriors
     from gcrnn_jax.metrics import Evaluator
-    from gcrnn_jax.report import examples, report_data, systems
+    from gcrnn_jax.report import ReportData, clip_reader, examples, systems
     from gcrnn_jax.report.page import write_page
 
     last = run.config.training.num_epochs
@@ -160,15 +160,18 @@ def _report(
     print(systems.classes_table(main_row.scores))
     print(f"\nwrote {folder}: scores.json, events.csv, tags.csv, posteriors.npz")
     print(f"wrote {run.averaged}: the model of averaged weights")
-    page = report_data.collect_run(
-        run,
-        store,
-        split,
+    page = ReportData(
+        title=f"{run.folder.resolve().name}, {split.name}",
         note=_explain(fit_split),
+        split=split,
         rows=rows,
         main_row=main_row,
         selection=selection,
+        front_end=store.front_end,
+        read_clip=clip_reader(run.config.data, run.config.seed, store.front_end),
         attention=attention,
+        attention_note="Attention is that of the model of averaged weights.",
+        curves=run.curves(),
     )
     write_page(folder / "report.html", page)
     print(f"wrote {folder / 'report.html'}: the same as a page, with examples to hear")

@@ -135,14 +135,7 @@ def segments_from_frames(
 ) -> np.ndarray:
     """Marks the segments that active frames touch: `segment_roll` without the events.
 
-    Args:
-        roll: bool [..., T, K].
-        hop_s: Seconds a frame.
-        num_segments: S; frames after the last segment are dropped.
-        segment_s: Seconds a segment.
-
-    Returns:
-        bool [..., S, K].
+    bool [..., T, K] -> [..., S, K]; frames after the last segment are dropped.
     """
     edges = frame_times(np.arange(roll.shape[-2] + 1), hop_s) / segment_s
     first, end = np.floor(edges[:-1]), np.ceil(edges[1:])  # segments of each frame
@@ -156,28 +149,16 @@ def segments_from_frames(
 
 
 def frame_times(frames: np.ndarray, hop_s: float) -> np.ndarray:
-    """When frames begin, in seconds, rounded to a microsecond.
-
-    Args:
-        frames: [n], their numbers; T gives the end of the last of T frames.
-        hop_s: Seconds a frame.
-    """
+    """When frames of these numbers begin, in seconds, rounded to a microsecond."""
     return np.round(frames * hop_s, 6)
 
 
 def coarse_frames(
     frames: np.ndarray, hop_s: float, coarse_hop_s: float, num_coarse: int
 ) -> np.ndarray:
-    """The coarse frames that the middles of finer frames lie in.
+    """The coarse frames that the middles of finer frames, int [n], lie in.
 
-    Args:
-        frames: int [n], the numbers of the finer frames.
-        hop_s: Seconds a fine frame.
-        coarse_hop_s: Seconds a coarse frame.
-        num_coarse: How many coarse frames there are; the last stands for all after it.
-
-    Returns:
-        int [n].
+    The last of the coarse frames stands for all after it.
 
     Example:
         >>> coarse_frames(np.arange(6), 0.1, 0.2, 3).tolist()

@@ -15,15 +15,7 @@ from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import DataError, GcrnnError
 
 # What NumPy raises for files that are missing, cut short or something else.
-_UNREADABLE = (
-    OSError,
-    EOFError,
-    ValueError,
-    KeyError,
-    TypeError,
-    zipfile.BadZipFile,
-    GcrnnError,
-)
+_UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, GcrnnError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,17 +59,16 @@ class PosteriorSet:
         """
         try:
             with np.load(path, allow_pickle=False) as archive:
+                rules = json.loads(str(archive["postprocessing"]))
                 return cls(
                     tuple(map(str, archive["clip_ids"])),
                     tuple(map(str, archive["class_names"])),
                     float(archive["hop_s"]),
                     archive["clip"],
                     archive["frame"],
-                    Postprocessing.from_dict(
-                        json.loads(str(archive["postprocessing"]))
-                    ),
+                    Postprocessing.from_dict(rules),
                 )
-        except _UNREADABLE as error:
+        except (*_UNREADABLE, zipfile.BadZipFile) as error:
             raise DataError(
                 f"{path}: expected posteriors as gcrnn_jax writes them, got {error}"
             ) from error
@@ -110,20 +101,16 @@ def fuse_posteriors(systems: Sequence[PosteriorSet]) -> PosteriorSet:
     finest = min(systems, key=lambda system: system.hop_s)
     frames = np.arange(finest.frame.shape[1])
     # one system after the other: two million clips of ten systems do not fit
-    clip = np.zeros(first.clip.shape, np.float64)
-    frame = np.zeros((len(first.clip_ids), len(frames), len(first.class_names)))
+    clip, frame = np.zeros(first.clip.shape), np.zeros(finest.frame.shape)
     for system in systems:
         clip += system.clip
-        frame += system.frame[
-            :, coarse_frames(frames, finest.hop_s, system.hop_s, system.frame.shape[1])
-        ]
-    return PosteriorSet(
-        first.clip_ids,
-        first.class_names,
-        finest.hop_s,
-        (clip / len(systems)).astype(np.float32),
-        (frame / len(systems)).astype(np.float32),
-        first.postprocessing,
+        hops = finest.hop_s, system.hop_s
+        frame += system.frame[:, coarse_frames(frames, *hops, system.frame.shape[1])]
+    return dataclasses.replace(
+        first,
+        hop_s=finest.hop_s,
+        clip=(clip / len(systems)).astype(np.float32),
+        frame=(frame / len(systems)).astype(np.float32),
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -12,14 +12,6 @@ from gcrnn_jax.fields import construct
 Threshold = float | tuple[float, ...]  # one number, or one a class
 
 ROUNDING_FRAMES = 1e-6  # 0.4 s / 0.1 s must be 4 frames, whatever its last bits say
-
-
-class FrameCounts(NamedTuple):
-    """The times of a post-processing, counted in frames."""
-
-    median: int  # an odd number; 0 or 1: no median
-    max_gap: int  # longer gaps stay
-    min_event: int  # shorter runs go
 
 
 @dataclass(frozen=True)
@@ -45,13 +37,10 @@ class Postprocessing:
     Attributes:
         tag_threshold: In [0, 1], one number or one a class.
         event_threshold: In [0, 1], one number or one a class.
-        gap_s: Seconds.
-        min_event_s: Seconds.
         require_clip_tag: Whether only tags of the clip have events in it.
         at_least_one_tag: A clip that no class passes gets the class with the greatest
             posterior as its tag, so that this class may have events.
         hysteresis: In [0, 1], a share of `event_threshold`; 1 switches it off.
-        median_s: Seconds.
         chosen_on: The digest of the `Split` whose labels chose the thresholds, where
             their scores are too good; None: no labels did.
 
@@ -100,13 +89,7 @@ class Postprocessing:
         return construct(cls, values, "postprocessing")
 
     def tags(self, clip_posterior: np.ndarray) -> np.ndarray:
-        """Decides which classes are in a clip.
-
-        Args:
-            clip_posterior: [..., K] in [0, 1].
-
-        Returns:
-            bool [..., K].
+        """Decides which classes are in a clip, bool [..., K], from [..., K] in [0, 1].
 
         Raises:
             ConfigError: As many thresholds as classes are needed, or one for all.
@@ -155,13 +138,7 @@ class Postprocessing:
         is_tagged: np.ndarray | np.bool_,
         hop_s: float,
     ) -> np.ndarray:
-        """As `detect`, for tags that were decided before.
-
-        Args:
-            frame_posterior: [..., T, K] in [0, 1].
-            is_tagged: bool [..., T, K], or [..., 1, K] for all frames.
-            hop_s: Seconds a frame.
-        """
+        """As `detect`, for tags decided before, bool [..., T, K] or [..., 1, K]."""
         num_classes = frame_posterior.shape[-1]
         threshold = _per_class("event_threshold", self.event_threshold, num_classes)
         roll = frame_posterior > threshold
@@ -169,17 +146,9 @@ class Postprocessing:
             roll = _runs_with_seed(roll, frame_posterior > self.hysteresis * threshold)
         if self.require_clip_tag:
             roll &= is_tagged
-        counts = self.frame_counts(hop_s)
-        roll = _median(roll, counts.median)
-        return _clean_runs(roll, counts.max_gap, counts.min_event)
-
-    def frame_counts(self, hop_s: float) -> FrameCounts:
-        """The median's length, the longest gap filled and the shortest run kept."""
-        return FrameCounts(
-            _frames_within(self.median_s, hop_s),
-            _frames_to_reach(self.gap_s, hop_s) - 1,
-            _frames_to_reach(self.min_event_s, hop_s),
-        )
+        roll = _median(roll, _frames_within(self.median_s, hop_s))
+        max_gap = _frames_to_reach(self.gap_s, hop_s) - 1
+        return _clean_runs(roll, max_gap, _frames_to_reach(self.min_event_s, hop_s))
 
     def select_classes(self, classes: np.ndarray, num_classes: int) -> "Postprocessing":
         """The rules of some of K classes, whose numbers are int [k]."""
@@ -226,14 +195,10 @@ def _median(roll: np.ndarray, num_frames: int) -> np.ndarray:
 
 
 def _flat_rows(roll: np.ndarray) -> np.ndarray:
-    """[..., T, K] as int8 [..., K, T + 1]: a row is one class of one clip.
-
-    The silent frame after each row keeps its runs apart from those of the next.
-    """
-    by_row = np.moveaxis(roll, -2, -1)
-    flat = np.zeros((*by_row.shape[:-1], by_row.shape[-1] + 1), np.int8)
-    flat[..., :-1] = by_row
-    return flat
+    """[..., T, K] as int8 [..., K, T + 1]: a row is one class of one clip."""
+    by_row = np.moveaxis(roll, -2, -1).view(np.int8)
+    silence = [(0, 0)] * (roll.ndim - 1) + [(0, 1)]  # keeps runs of two rows apart
+    return np.pad(by_row, silence)
 
 
 def _runs(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -276,8 +241,6 @@ def _checked_threshold(name: str, threshold: Any) -> Threshold:
 def _per_class(name: str, threshold: Threshold, num_classes: int) -> np.ndarray:
     values = np.asarray(threshold)
     if values.ndim and len(values) != num_classes:
-        raise ConfigError(
-            f"{name}: expected one number or {num_classes}, one a class, "
-            f"got {len(values)}"
-        )
+        expected = f"expected one number or {num_classes}, one a class"
+        raise ConfigError(f"{name}: {expected}, got {len(values)}")
     return values

@@ -95,27 +95,20 @@ def best_event_thresholds(
         postprocessing: Its `event_threshold` is not read.
         grid: Ascending candidates, of which the answer is one.
 
-    Returns:
-        One threshold a class and one for all.
-
     Raises:
         DataError: The clips or classes of the three are not the same.
     """
-    num_clips, num_frames, num_classes = frame_posterior.shape
-    if (
-        clip_posterior.shape != (num_clips, num_classes)
-        or segment_reference.shape[::2] != clip_posterior.shape
-    ):
+    arrays = frame_posterior, clip_posterior, segment_reference
+    of_frames, of_clips, of_segments = (array.shape for array in arrays)
+    if not of_frames[::2] == of_clips == of_segments[::2]:
         raise DataError(
             "expected posteriors [N, T, K], [N, K] and a reference [N, S, K], got "
-            f"{frame_posterior.shape}, {clip_posterior.shape}, "
-            f"{segment_reference.shape}"
+            f"{of_frames}, {of_clips}, {of_segments}"
         )
     # Frames after the reference's last segment are false alarms, not to be dropped.
-    beyond = int(np.ceil(round(num_frames * hop_s, 6))) - segment_reference.shape[1]
-    reference = np.pad(
-        segment_reference.astype(bool), ((0, 0), (0, max(0, beyond)), (0, 0))
-    )
+    beyond = int(np.ceil(round(of_frames[1] * hop_s, 6))) - of_segments[1]
+    padding = ((0, 0), (0, max(0, beyond)), (0, 0))
+    reference = np.pad(segment_reference.astype(bool), padding)
     counts = []
     for threshold in grid:
         trial = replace(postprocessing, event_threshold=threshold)
@@ -130,12 +123,8 @@ def cross_fit(num_clips: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
     Lists are often sorted by class, so that halves by order would differ.
 
-    Args:
-        num_clips: N.
-
     Returns:
-        (fit, apply) for each half: indices of the clips to fit thresholds on, and of
-        those to use them for.
+        (fit, apply) for each half: indices of the clips to fit on, and to apply to.
 
     Raises:
         ConfigError: There are fewer than two clips.
@@ -152,11 +141,8 @@ def _counts(estimated: np.ndarray, reference: np.ndarray) -> np.ndarray:
     return both.sum(tuple(range(1, both.ndim - 1)))  # [2, K]
 
 
-def _best(
-    counts: Sequence[np.ndarray],  # one [2, K] a candidate
-    num_reference: int,
-    grid: Sequence[float],
-) -> BestThresholds:
+def _best(counts, num_reference: int, grid: Sequence[float]) -> BestThresholds:
+    """The optimum, of counts [2, K] at each of the grid's G candidates."""
     hits, estimated = np.stack(counts, axis=-1)  # [K, G] each
     overall_f1 = _f1(hits.sum(0), estimated.sum(0), num_reference)  # [G]
     overall = _middle_of_best(overall_f1, grid)

@@ -50,8 +50,7 @@ class Bootstrap:
     """Scores of M systems on all clips and on R draws of them, the same for all.
 
     The scores are the columns of metrics that have an interval; they are nan for
-    detection without strong labels. A draw on which a score is not defined is left out
-    of its interval.
+    detection without strong labels. A draw on which one is not defined is left out.
     """
 
     names: tuple[str, ...]  # S, the keys of the columns
@@ -64,10 +63,8 @@ class Bootstrap:
 
     def differences(self, system: int, other: int) -> dict[str, Estimate]:
         """The scores of one system minus those of another, by name."""
-        return self._estimates(
-            self.values[system] - self.values[other],
-            self.drawn[system] - self.drawn[other],
-        )
+        pairs = (each[system] - each[other] for each in (self.values, self.drawn))
+        return self._estimates(*pairs)
 
     def _estimates(self, values: np.ndarray, drawn: np.ndarray) -> dict[str, Estimate]:
         scores = zip(self.names, values.tolist(), drawn.T, strict=True)
@@ -79,13 +76,7 @@ def bootstrap(
 ) -> Bootstrap:
     """Scores systems on all clips and on draws of as many, with replacement.
 
-    Args:
-        systems: `clip_counts` of each system, of the same clips in the same order.
-        num_draws: R.
-        seed: Of the draws.
-
-    Returns:
-        Scores, to be asked for intervals and differences.
+    The `clip_counts` of each system are of the same clips in the same order.
 
     Raises:
         DataError: There is no system or no clip, or the systems were not scored
@@ -104,8 +95,7 @@ def bootstrap(
     metrics = [metric for metric in scoring.METRICS if metric.name in systems[0]]
     parts = [np.hstack([system[m.name] for system in systems]) for m in metrics]
     counts = np.hstack(parts).astype(float)  # floats multiply faster
-    draws = draw_weights(len(counts), num_draws, seed)
-    drawn = [weights @ counts for weights in draws]
+    drawn = [w @ counts for w in draw_weights(len(counts), num_draws, seed)]
     sums = np.concatenate([counts.sum(0, keepdims=True), *drawn])
     ends = np.cumsum([part.shape[1] for part in parts])[:-1]
     shape = len(sums), len(systems)
@@ -119,11 +109,7 @@ def bootstrap(
 
 
 def draw_weights(num_clips: int, num_draws: int, seed: int) -> Iterator[np.ndarray]:
-    """Draws N of N clips with replacement, R times.
-
-    Yields:
-        float [B, N], how often each clip was drawn, for B draws at a time.
-    """
+    """How often each clip of N was drawn in each of R draws, float [B, N] at a time."""
     rng = np.random.default_rng(seed)
     block = max(1, _BLOCK // num_clips)
     for start in range(0, num_draws, block):

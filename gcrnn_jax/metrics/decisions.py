@@ -1,13 +1,14 @@
 """Posteriors of a system on a labelled split -> tags, active frames and events."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from gcrnn_jax.data.event_lists import Event
 from gcrnn_jax.data.store import EventTuple, Split
-from gcrnn_jax.detection.events import decode_events
+from gcrnn_jax.detection.events import decode_events, segment_roll
 from gcrnn_jax.detection.posteriors import PosteriorSet, first_difference
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import DataError
@@ -32,10 +33,26 @@ def decide(posteriors: PosteriorSet, postprocessing: Postprocessing) -> Decision
 def reference_events(split: Split) -> dict[str, list[Event]]:
     """The strong labels of a split, clips without any event included."""
     events: Mapping[str, Sequence[EventTuple]] = split.events or {}
-    return {
-        clip: [Event(on, off, label) for on, off, label in events.get(clip, ())]
-        for clip in split.clip_ids
-    }
+    return {c: [Event(*event) for event in events.get(c, ())] for c in split.clip_ids}
+
+
+def reference_segments(
+    posteriors: PosteriorSet, split: Split, clips: np.ndarray
+) -> np.ndarray:
+    """Which seconds each class is active in, in the clips int [n]: bool [n, S, K]."""
+    every = reference_events(split)
+    events = [every[split.clip_ids[n]] for n in clips]
+    seconds = round(posteriors.frame.shape[1] * posteriors.hop_s, 6)
+    latest = max([seconds, *(e.offset for of_clip in events for e in of_clip)])
+    shape = math.ceil(latest), split.class_names
+    return np.stack([segment_roll(of_clip, *shape) for of_clip in events])
+
+
+def select_clips(posteriors: PosteriorSet, clips: np.ndarray) -> PosteriorSet:
+    """Those of some clips, whose numbers are int [n]."""
+    names = tuple(posteriors.clip_ids[n] for n in clips)
+    clip, frame = posteriors.clip[clips], posteriors.frame[clips]
+    return dataclasses.replace(posteriors, clip_ids=names, clip=clip, frame=frame)
 
 
 def estimated_events(

@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 
 from gcrnn_jax.data.store import Split
-from gcrnn_jax.detection.events import segment_roll
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing, Threshold
 from gcrnn_jax.detection.thresholds import (
@@ -18,7 +17,8 @@ from gcrnn_jax.metrics.decisions import (
     Decisions,
     check_same_clips,
     decide,
-    reference_events,
+    reference_segments,
+    select_clips,
 )
 from gcrnn_jax.metrics.scoring import Scores, score
 
@@ -54,7 +54,8 @@ class Evaluator:
         """With the thresholds that the system has."""
         rules = posteriors.postprocessing
         name = CHOSEN_HERE if rules.chosen_on == self.split.content_hash else "fixed"
-        return self._row(system, name, posteriors, rules)
+        decisions = decide(posteriors, rules)
+        return self._row(system, name, posteriors, decisions, rules, rules)
 
     def with_fitted_thresholds(
         self, system: str, posteriors: PosteriorSet, fit: PosteriorSet | None
@@ -65,33 +66,36 @@ class Evaluator:
         """
         if self.fit_split is not None and fit is not None:
             fitted = fit_thresholds(fit, self.fit_split, per_class=self.per_class)
-            return self._row(system, self.fit_split.name, posteriors, fitted)
+            name, decisions = self.fit_split.name, decide(posteriors, fitted)
+            return self._row(system, name, posteriors, decisions, fitted, fitted)
         if len(self.split) < 2:
             return self.with_own_thresholds(system, posteriors)
-        options = {"per_class": self.per_class}
-        decisions = decide_cross_fitted(posteriors, self.split, **options)
-        scores = score(decisions, posteriors, self.split)
-        fitted = fit_thresholds(posteriors, self.split, **options)
-        return Row(system, "other half", posteriors, decisions, scores, None, fitted)
+        found = {"per_class": self.per_class}
+        decisions = decide_cross_fitted(posteriors, self.split, **found)
+        fitted = fit_thresholds(posteriors, self.split, **found)
+        return self._row(system, "other half", posteriors, decisions, None, fitted)
 
     def best_constant(self, posteriors: PosteriorSet) -> Row:
-        """The best answer that is the same for all clips."""
-        decisions = best_constant(self.split, posteriors)
-        silent = dataclasses.replace(posteriors, clip=posteriors.clip * 0)
-        scores = score(decisions, silent, self.split)
-        name, rules = "the same for all clips", posteriors.postprocessing
-        return Row(name, "", silent, decisions, scores, None, rules)
+        """The best answer without listening: the same classes in all frames and clips.
 
-    def _row(
-        self,
-        system: str,
-        thresholds: str,
-        posteriors: PosteriorSet,
-        rules: Postprocessing,
-    ) -> Row:
-        decisions = decide(posteriors, rules)
+        Takes the most frequent classes, as many as give the best tagging micro-F1; a
+        score means something by how far it is above this one.
+        """
+        counts = self.split.weak_label.sum(0)
+        order = np.argsort(-counts, kind="stable")
+        estimated = np.arange(1, len(order) + 1) * len(self.split)
+        f1 = 2 * np.cumsum(counts[order]) / (estimated + counts.sum())
+        tags = np.zeros(posteriors.clip.shape, bool)
+        tags[:, order[: f1.argmax() + 1]] = True
+        num_frames = posteriors.frame.shape[1]
+        decisions = Decisions(tags, np.repeat(tags[:, None], num_frames, axis=1))
+        silent = dataclasses.replace(posteriors, clip=posteriors.clip * 0)
+        name, rules = "the same for all clips", posteriors.postprocessing
+        return self._row(name, "", silent, decisions, None, rules)
+
+    def _row(self, system, thresholds, posteriors, decisions, *rules) -> Row:
         scores = score(decisions, posteriors, self.split)
-        return Row(system, thresholds, posteriors, decisions, scores, rules, rules)
+        return Row(system, thresholds, posteriors, decisions, scores, *rules)
 
 
 def fit_thresholds(
@@ -100,12 +104,7 @@ def fit_thresholds(
     """The system's post-processing with the thresholds that fit a split best.
 
     Never to be scored on the same clips. Event thresholds stay as they are where the
-    split has no strong labels.
-
-    Args:
-        posteriors: Of the split.
-        split: With labels.
-        per_class: False: one threshold for all classes.
+    split has no strong labels. Not per_class: one threshold for all classes.
 
     Raises:
         DataError: The posteriors are of other clips or classes than the split.
@@ -120,33 +119,16 @@ def decide_cross_fitted(
 ) -> Decisions:
     """Decides each half of the clips with thresholds fitted to the other half.
 
-    For when one labelled split is all there is: no label has a say in its own score.
-    Arguments and errors are those of `fit_thresholds`.
+    No label has a say in its own score. Arguments and errors as of `fit_thresholds`.
     """
     check_same_clips(posteriors, split)
     tags = np.zeros(posteriors.clip.shape, bool)
     roll = np.zeros(posteriors.frame.shape, bool)
     for fit, apply in cross_fit(len(split)):
         fitted = _fit(posteriors, split, fit, per_class)
-        decisions = decide(_select(posteriors, apply), fitted)
+        decisions = decide(select_clips(posteriors, apply), fitted)
         tags[apply], roll[apply] = decisions.tags, decisions.roll
     return Decisions(tags, roll)
-
-
-def best_constant(split: Split, posteriors: PosteriorSet) -> Decisions:
-    """The best answer without listening: the same classes in every frame of all clips.
-
-    Takes the most frequent classes, as many as give the best tagging micro-F1; a
-    score means something by how far it is above this one.
-    """
-    counts = split.weak_label.sum(0)
-    order = np.argsort(-counts, kind="stable")
-    sizes = np.arange(1, len(order) + 1)
-    f1 = 2 * np.cumsum(counts[order]) / (sizes * len(split) + counts.sum())
-    tags = np.zeros((len(split), len(order)), bool)
-    tags[:, order[: f1.argmax() + 1]] = True
-    num_frames = posteriors.frame.shape[1]
-    return Decisions(tags, np.repeat(tags[:, None], num_frames, axis=1))
 
 
 def _fit(
@@ -157,25 +139,11 @@ def _fit(
     def threshold(best: BestThresholds) -> Threshold:
         return tuple(best.per_class.tolist()) if per_class else best.overall
 
-    part = _select(posteriors, clips)
+    part = select_clips(posteriors, clips)
     best = best_tag_thresholds(part.clip, split.weak_label[clips])
     base = dataclasses.replace(part.postprocessing, tag_threshold=threshold(best))
     if split.events is None:
         return base
-    events = reference_events(split)
-    latest = [event.offset for clip in events.values() for event in clip]
-    num_segments = int(np.ceil(max([part.frame.shape[1] * part.hop_s, *latest])))
-    reference = np.stack(
-        [segment_roll(events[c], num_segments, part.class_names) for c in part.clip_ids]
-    )
+    reference = reference_segments(posteriors, split, clips)
     best = best_event_thresholds(part.frame, part.clip, reference, part.hop_s, base)
     return dataclasses.replace(base, event_threshold=threshold(best))
-
-
-def _select(posteriors: PosteriorSet, clips: np.ndarray) -> PosteriorSet:
-    return dataclasses.replace(
-        posteriors,
-        clip_ids=tuple(posteriors.clip_ids[i] for i in clips),
-        clip=posteriors.clip[clips],
-        frame=posteriors.frame[clips],
-    )

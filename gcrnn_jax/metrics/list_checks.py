@@ -34,22 +34,21 @@ def repetition_warnings(reference: Sequence[EventRow]) -> list[str]:
     """Labels repeated in a clip, as in a strong list where a weak one is expected."""
     labels = [(row.file, row.event_label) for row in reference if row.event_label]
     repeated = len(labels) - len(set(labels))
-    if not repeated:
-        return []
-    return [
+    warning = (
         f"{repeated} reference rows repeat a label of their clip, as strong lists do: "
         "the official tagging figures count every row, `all clips` each label once"
-    ]
+    )
+    return [warning] if repeated else []
 
 
 def weak_list_warnings(reference: Sequence[EventRow]) -> list[str]:
     """Times of the source video, as in a weak list where a strong one is expected."""
-
-    def has_times_of_clip(row: EventRow) -> bool:
-        return Path(row.file).stem.endswith(f"_{row.onset:.3f}_{row.offset:.3f}")
-
-    timed = [row for row in reference if row.onset is not None]
-    if not timed or not all(map(has_times_of_clip, timed)):
+    is_weak = [
+        Path(row.file).stem.endswith(f"_{row.onset:.3f}_{row.offset:.3f}")
+        for row in reference
+        if row.onset is not None
+    ]
+    if not is_weak or not all(is_weak):
         return []
     return [
         "the reference is a weak list, its times are where the clips were cut from: "

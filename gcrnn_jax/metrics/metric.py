@@ -26,23 +26,19 @@ class Column:
     """One score of a metric.
 
     Attributes:
-        key: In JSON; no other column has it.
-        heading: In tables.
-        form: "percent" of a ratio, or a "number" with three decimals.
         role: "headline" scores are in the line that a run prints each epoch, they and
             "main" ones are logged each epoch and compared between systems, "side" ones
             have an interval, "detail" ones are in the table of systems alone.
         is_summed: Whether it is computed from the sums of `Metric.counts`. Others, as
             those of ranks, are scored on the whole set and not bootstrapped.
-        log_key: In scores.jsonl; "": as `key`.
     """
 
-    key: str
-    heading: str
-    form: Literal["percent", "number"] = "percent"
+    key: str  # in JSON; no other column has it
+    heading: str  # in tables
+    form: Literal["percent", "number"] = "percent"  # of a ratio, or three decimals
     role: Literal["headline", "main", "side", "detail"] = "side"
     is_summed: bool = True
-    log_key: str = ""
+    log_key: str = ""  # in scores.jsonl; "": as `key`
 
     @property
     def has_interval(self) -> bool:
@@ -60,27 +56,21 @@ class Column:
 
     def short_text(self, value: float, sign: str = "") -> str:
         """A value beside its interval, with a decimal less in percent."""
-        if self.form == "percent":
-            return f"{100 * value:{sign}.1f}"
-        return f"{value:{sign}.3f}"
+        is_percent = self.form == "percent"
+        return f"{100 * value:{sign}.1f}" if is_percent else f"{value:{sign}.3f}"
 
 
 class Metric:
     """Scores of decisions on a split; a subclass says what it counts and computes.
 
-    Attributes:
-        name: In JSON.
-        task: "detection" needs strong labels; it is left out where a split has none.
-        columns: Its scores.
-        reference_counts: Those of the counts that do not depend on the system.
-        class_header: Headings of `class_cells`.
+    Detection needs strong labels; it is left out where a split has none.
     """
 
-    name: ClassVar[str]
+    name: ClassVar[str]  # in JSON
     task: ClassVar[Literal["tagging", "detection"]]
     columns: ClassVar[tuple[Column, ...]]
-    reference_counts: ClassVar[Sequence[int]] = []
-    class_header: ClassVar[tuple[str, ...]] = ()
+    reference_counts: ClassVar[Sequence[int]] = []  # those that no system changes
+    class_header: ClassVar[tuple[str, ...]] = ()  # of `class_cells`
 
     def counts(
         self, decisions: Decisions, posteriors: PosteriorSet, split: Split
@@ -103,10 +93,7 @@ class Metric:
         return {column.key: float(details[column.key]) for column in self.columns}
 
     def class_cells(self, details: Any) -> dict[str, Sequence[object]]:
-        """A row of cells a class, and those of `MICRO` and `MACRO`; {}: no such table.
-
-        Classes come in the order of the split.
-        """
+        """Cells of each class in order, and of `MICRO` and `MACRO`; {}: no table."""
         return {}
 
     def list_details(
@@ -126,12 +113,9 @@ class Metric:
 def class_rows(
     scores: Any, last: Callable[[Any], str], averages: Sequence[str]
 ) -> dict[str, Sequence[object]]:
-    """`Metric.class_cells` of scores that have rates of every class.
+    """`Metric.class_cells` of scores with `per_class`, `micro` and `macro_f1`.
 
-    Args:
-        scores: With `per_class`, `micro` and `macro_f1`.
-        last: The last cell of a class.
-        averages: That of `MICRO` and that of `MACRO`.
+    `last` gives the last cell of a class, `averages` are those of `MICRO` and `MACRO`.
     """
     names = ("f1", "precision", "recall")
     rows: dict[str, Sequence[object]] = {
@@ -152,9 +136,6 @@ def ratio(count: Any, total: Any) -> Any:
     """
     if isinstance(count, int) and isinstance(total, int):  # pages need 500,000 of them
         return count / total if total > 0 else math.nan
-    count, total = np.broadcast_arrays(
-        np.asarray(count, float), np.asarray(total, float)
-    )
-    quotient = np.full(count.shape, np.nan)
-    np.divide(count, total, out=quotient, where=total > 0)
+    quotient = np.full(np.broadcast_shapes(np.shape(count), np.shape(total)), np.nan)
+    np.divide(count, total, out=quotient, where=np.greater(total, 0))
     return quotient if quotient.ndim else quotient.item()

@@ -1,7 +1,7 @@
 """Decisions of a system on a labelled split -> scores of every metric."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,9 @@ from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.metrics.decisions import Decisions, check_same_clips
 from gcrnn_jax.metrics.metric import Column, Metric
+from gcrnn_jax.metrics.official_tagging import TaggingMetric
 from gcrnn_jax.metrics.segment import SegmentMetric, SegmentScores
 from gcrnn_jax.metrics.tagging import TaggingScores
-from gcrnn_jax.metrics.tagging_metric import TaggingMetric
 
 METRICS: tuple[Metric, ...] = (TaggingMetric(), SegmentMetric())
 
@@ -22,15 +22,10 @@ ClipCounts = dict[str, np.ndarray]  # name of a metric -> int [N, C]
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """Of one system on one split.
+    """Of one system on one split."""
 
-    Attributes:
-        details: By the names of the metrics; None for detection without strong labels.
-        values: By the keys of the columns; without those that have no details.
-    """
-
-    details: Mapping[str, Any]
-    values: Mapping[str, float]
+    details: Mapping[str, Any]  # metric -> None for detection without strong labels
+    values: Mapping[str, float]  # key of a column; without those that have no details
 
     @property
     def tagging(self) -> TaggingScores:
@@ -71,16 +66,11 @@ def clip_counts(
 def list_scores(
     reference: Sequence[EventRow], estimated: Sequence[EventRow], task: str = "both"
 ) -> dict[str, Any]:
-    """Scores lists of any system against reference lists.
-
-    Args:
-        reference: From `read_event_rows`.
-        estimated: From `read_event_rows`.
-        task: "tagging", "detection" or "both".
+    """Scores lists of any system against reference lists, both of `read_event_rows`.
 
     Returns:
         Details by the names of the metrics; None for those that do not score lists, or
-        are of the other task.
+        are of another task than "tagging", "detection" or "both".
     """
     return {
         metric.name: metric.list_details(reference, estimated)
@@ -108,10 +98,7 @@ def columns(task: str = "both") -> list[Column]:
 
 def epoch_scores(scores: Scores) -> dict[str, float]:
     """The main scores by the keys that they are logged under each epoch."""
-    return {
-        column.log_key or column.key: scores.values[column.key]
-        for column in _epoch_columns(scores)
-    }
+    return {c.log_key or c.key: scores.values[c.key] for c in _epoch_columns(scores)}
 
 
 def epoch_line(split_name: str, scores: Scores) -> str:
@@ -124,11 +111,10 @@ def epoch_line(split_name: str, scores: Scores) -> str:
     return f"{split_name} {', '.join(texts)}"
 
 
-def _epoch_columns(scores: Scores) -> Iterator[Column]:
+def _epoch_columns(scores: Scores) -> list[Column]:
     """The main scores that are there; first those that no threshold changes."""
-    for column in sorted(columns(), key=lambda column: column.is_summed):
-        if column.is_main and column.key in scores.values:
-            yield column
+    found = [c for c in columns() if c.is_main and c.key in scores.values]
+    return sorted(found, key=lambda column: column.is_summed)
 
 
 def _metrics_of(split: Split) -> list[Metric]:

@@ -95,31 +95,25 @@ class SegmentMetric(Metric):
         self, decisions: Decisions, posteriors: PosteriorSet, split: Split
     ) -> np.ndarray:
         """Counts of segments, int [N, 9], named by COUNTS."""
-        return segment_counts(
-            reference_events(split),
-            estimated_events(decisions, posteriors),
-            split.class_names,
-        )
+        lists = reference_events(split), estimated_events(decisions, posteriors)
+        rolls = _rolls(*lists, split.class_names)
+        by_clip = [count_segments(*pair).sum(0) for pair in rolls]
+        return np.array(by_clip, int).reshape(len(rolls), len(COUNTS))
 
     def scores(self, sums: np.ndarray) -> dict[str, Any]:
         """Micro F1 and error rates."""
         hits, estimated, reference = (
             sums[..., COUNTS.index(name)] for name in ("Ntp", "Nsys", "Nref")
         )
-        return {
-            "segment_f1": rates(hits, estimated, reference).f1,
-            **error_rates(sums),
-        }
+        f1 = rates(hits, estimated, reference).f1
+        return {"segment_f1": f1, **error_rates(sums)}
 
     def details(
         self, decisions: Decisions, posteriors: PosteriorSet, split: Split
     ) -> SegmentScores:
         """Micro and macro scores and those of every class."""
-        return segment_scores(
-            reference_events(split),
-            estimated_events(decisions, posteriors),
-            split.class_names,
-        )
+        lists = reference_events(split), estimated_events(decisions, posteriors)
+        return segment_scores(*lists, split.class_names)
 
     def values(self, details: SegmentScores) -> dict[str, float]:
         """Micro F1 and error rates."""
@@ -142,15 +136,15 @@ class SegmentMetric(Metric):
 
     def list_tables(self, details: SegmentScores) -> list[str]:
         """Averages, kinds of errors and classes."""
-        macro = [details.macro_f1, details.macro_error_rate]
-        sed_eval = [details.macro_f1_sed_eval, details.macro_error_rate_sed_eval]
+        macro = [percent(details.macro_f1), details.macro_error_rate]
+        sed_eval = percent(details.macro_f1_sed_eval), details.macro_error_rate_sed_eval
         overall = [
             ["micro (official)", *details.micro.percents(), details.error_rate],
-            ["macro", "", "", percent(macro[0]), macro[1]],
-            ["macro, sed_eval", "", "", percent(sed_eval[0]), sed_eval[1]],
+            ["macro", "", "", *macro],
+            ["macro, sed_eval", "", "", *sed_eval],
         ]
-        kinds = [details.substitution_rate, details.deletion_rate]
-        kinds += [details.insertion_rate]
+        values, kinds = self.values(details), self.columns[2:]
+        errors = ["micro (official)", *(values[column.key] for column in kinds)]
         classes = [
             [name, *c.rates.percents(), c.error_rate, c.num_reference, c.num_estimated]
             for name, c in details.per_class.items()
@@ -160,8 +154,7 @@ class SegmentMetric(Metric):
             f"Detection (subtask B): {details.num_clips} clips in segments of 1 s",
             text_table(["average", *header], overall),
             text_table(
-                ["error rate", "substitutions", "deletions", "insertions"],
-                [["micro (official)", *kinds]],
+                ["error rate", "substitutions", "deletions", "insertions"], [errors]
             ),
             text_table(["class", *header, "reference", "estimated"], classes),
         ]
@@ -182,9 +175,6 @@ def segment_scores(
         reference: Events of every file, from `events_by_file`; `[]` counts as a clip.
         estimated: The system's events.
         class_names: K names. None: those in the two lists, sorted.
-
-    Returns:
-        Scores over all segments of all clips.
 
     Raises:
         DataError: A label is not among `class_names`.
@@ -209,33 +199,10 @@ def segment_scores(
     )
 
 
-def segment_counts(
-    reference: Mapping[str, Sequence[Event]],
-    estimated: Mapping[str, Sequence[Event]],
-    class_names: Sequence[str],
-) -> np.ndarray:
-    """Counts the segments of each clip, as `segment_scores` does of all clips.
-
-    Returns:
-        int [N, 9], the columns named by COUNTS, of the reference's files in its order.
-
-    Raises:
-        DataError: A label is not among `class_names`.
-    """
-    rolls = _rolls(reference, estimated, class_names)
-    by_clip = [count_segments(*pair).sum(0) for pair in rolls]
-    return np.array(by_clip, int).reshape(len(rolls), len(COUNTS))
-
-
 def error_rates(sums: np.ndarray) -> dict[str, Any]:
     """Errors for each active segment of the reference, in all and by their kind.
 
-    Args:
-        sums: [..., 9], counts named by COUNTS, summed over clips.
-
-    Returns:
-        "error_rate", "substitution_rate", "deletion_rate" and "insertion_rate", [...]
-        each; nan without an active segment.
+    From sums [..., 9] of the COUNTS over clips, [...] each; nan without such a segment.
     """
     by_name = dict(zip(COUNTS, np.moveaxis(sums, -1, 0), strict=True))
     errors = {
@@ -257,9 +224,8 @@ def _rolls(
     for file, events in reference.items():
         others = estimated.get(file, [])
         last_s = max((e.offset for e in (*events, *others)), default=0.0)
-        length = int(np.ceil(last_s))
-        pair = (segment_roll(side, length, class_names) for side in (events, others))
-        rolls.append(tuple(pair))
+        ends = int(np.ceil(last_s)), class_names
+        rolls.append((segment_roll(events, *ends), segment_roll(others, *ends)))
     return rolls
 
 

@@ -12,12 +12,8 @@ import numpy as np
 def text_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Aligns columns: the first to the left, the others, numbers, to the right.
 
-    Args:
-        header: Names of the columns.
-        rows: Cells; text stays, floats get four decimals, nan and None become `-`.
-
-    Returns:
-        Lines without a line end after the last; no line ends in a space.
+    Text stays, floats get four decimals, nan and None become `-`. No line ends in a
+    space, and the last has no line end.
 
     Example:
         >>> print(text_table(["class", "F1"], [["Car", 0.5], ["Bus", float("nan")]]))
@@ -48,9 +44,6 @@ def percent(ratio: float) -> str:
 
 def to_json(scores: Any) -> Any:
     """Turns scores into what JSON can hold; nan and infinities become null.
-
-    Args:
-        scores: Dataclasses, named tuples, mappings, lists, arrays, numbers, text.
 
     Example:
         >>> to_json({"f1": float("nan"), "counts": np.array([1, 2])})

@@ -64,11 +64,10 @@ def tagging_scores(
         weak_label: bool [N, K].
         tags: bool [N, K].
         clip_posterior: [N, K] in [0, 1]; None: average precision and AUC are nan.
-        class_names: K names.
+        class_names: K.
 
     Returns:
-        Scores over all clips. A class with no label and no tag at all has F1 nan and is
-        no part of `macro_f1`.
+        A class with no label and no tag has F1 nan and is no part of `macro_f1`.
 
     Raises:
         DataError: The arrays are not all [N, K].
@@ -81,47 +80,39 @@ def tagging_scores(
         (0.8, 0.5)
     """
     arrays = [weak_label, tags] + ([] if clip_posterior is None else [clip_posterior])
-    shapes = [array.shape for array in arrays]
-    if shapes != [(len(weak_label), len(class_names))] * len(arrays):
-        raise DataError(
-            f"labels, tags and posteriors must be [N, {len(class_names)}], got {shapes}"
-        )
+    shapes, num_classes = [array.shape for array in arrays], len(class_names)
+    if set(shapes) != {(len(weak_label), num_classes)}:
+        must = f"labels, tags and posteriors must be [N, {num_classes}]"
+        raise DataError(f"{must}, got {shapes}")
     weak_label, tags = weak_label.astype(bool), tags.astype(bool)
     per_class = {}
     for k, name in enumerate(class_names):
         label, tag = weak_label[:, k], tags[:, k]
         counts = int((label & tag).sum()), int(tag.sum()), int(label.sum())
-        ranks = (float("nan"), float("nan"))
+        ranks = ()
         if clip_posterior is not None:
-            posterior = clip_posterior[:, k]
-            ranks = (average_precision(label, posterior), auc(label, posterior))
+            ranks = [f(label, clip_posterior[:, k]) for f in (average_precision, auc)]
         per_class[name] = ClassTags(rates(*counts), *counts, *ranks)
+    classes = per_class.values()
     return TaggingScores(
         micro=rates(*tagging_counts(weak_label, tags).sum(0).tolist()),
-        macro_f1=mean_defined(c.rates.f1 for c in per_class.values()),
+        macro_f1=mean_defined(c.rates.f1 for c in classes),
         macro_official=rates_of_means(
             zero_rates(c.true_positives, c.num_estimated, c.num_reference)
-            for c in per_class.values()
+            for c in classes
             if c.num_estimated or c.num_reference
         ),
-        mean_average_precision=mean_defined(
-            c.average_precision for c in per_class.values()
-        ),
+        mean_average_precision=mean_defined(c.average_precision for c in classes),
         per_class=per_class,
         num_clips=len(weak_label),
     )
 
 
 def tagging_counts(weak_label: np.ndarray, tags: np.ndarray) -> np.ndarray:
-    """Counts the tags of each clip, whichever class they are of.
-
-    Args:
-        weak_label: bool [N, K].
-        tags: bool [N, K].
+    """Counts the tags of each clip, of all classes, from bool [N, K] each.
 
     Returns:
-        int [N, 3]: true positives, estimated, reference. Summed over clips they are
-        what `rates` takes.
+        int [N, 3]: true positives, estimated, reference; their sums are for `rates`.
     """
     weak_label, tags = weak_label.astype(bool), tags.astype(bool)
     return np.stack([(weak_label & tags).sum(1), tags.sum(1), weak_label.sum(1)], 1)
@@ -130,11 +121,7 @@ def tagging_counts(weak_label: np.ndarray, tags: np.ndarray) -> np.ndarray:
 def average_precision(label: np.ndarray, posterior: np.ndarray) -> float:
     """Sums precision over the steps of recall as the threshold falls; nan if no label.
 
-    Args:
-        label: bool [N].
-        posterior: [N].
-
-    Source: scikit-learn, `average_precision_score`.
+    Both are [N]. Source: scikit-learn, `average_precision_score`.
 
     Example:
         >>> average_precision(np.array([True, False, True]), np.array([0.9, 0.5, 0.1]))
@@ -151,14 +138,7 @@ def threshold_steps(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Clips above a falling threshold: how many are labelled, and how many in all.
 
-    Clips with the same posterior fall together, in one step.
-
-    Args:
-        label: bool [N].
-        posterior: [N].
-
-    Returns:
-        int [S] each, for the S different posteriors.
+    From [N] each, int [S] each for the S different posteriors.
     """
     order = np.argsort(-posterior, kind="stable")
     last_of_step = np.append(np.diff(posterior[order]) != 0, True)
@@ -166,12 +146,7 @@ def threshold_steps(
 
 
 def auc(label: np.ndarray, posterior: np.ndarray) -> float:
-    """How often a labelled clip is above an unlabelled one, ties half; or nan.
-
-    Args:
-        label: bool [N].
-        posterior: [N].
-    """
+    """How often a labelled clip of N is above an unlabelled one, ties half; or nan."""
     negatives = np.sort(posterior[~label])
     pairs = label.sum() * len(negatives)
     if not pairs:
@@ -184,10 +159,7 @@ def auc(label: np.ndarray, posterior: np.ndarray) -> float:
 def rates(true_positives: Any, num_estimated: Any, num_reference: Any) -> Rates:
     """Precision and recall, nan where undefined; F1 is 0 as soon as either side counts.
 
-    Args:
-        true_positives: A number, or an array of them for scores of as many draws.
-        num_estimated: As the first.
-        num_reference: As the first.
+    Each is a number, or an array of them for scores of as many draws.
 
     Example:
         >>> rates(0, 0, 5)
@@ -224,15 +196,10 @@ def rates_of_means(classes: Iterable[Rates]) -> Rates:
 def precision_recall(
     label: np.ndarray, posterior: np.ndarray, max_points: int = 150
 ) -> list[list[float]]:
-    """Precision at every recall that some threshold gives.
-
-    Args:
-        label: bool [N].
-        posterior: [N].
-        max_points: Of the curve, which keeps both ends.
+    """Precision at every recall that some threshold gives, from [N] each.
 
     Returns:
-        [recall, precision] with falling thresholds; [] without a label.
+        [recall, precision] with falling thresholds, both ends kept; [] without a label.
 
     Example:
         >>> precision_recall(np.array([True, False, True]), np.array([0.9, 0.5, 0.1]))

@@ -5,6 +5,7 @@ to any width without a script.
 """
 
 import io
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -83,11 +84,9 @@ def step_path(values: np.ndarray) -> str:
     heights = (100 - np.round(100 * np.clip(values, 0, 1))).astype(int).tolist()
     if not heights:
         return ""
-    path = f"M0,{heights[0]}"
-    for t in range(1, len(heights)):
-        if heights[t] != heights[t - 1]:
-            path += f"H{t}V{heights[t]}"
-    return f"{path}H{len(heights)}"
+    pairs = enumerate(itertools.pairwise(heights), start=1)
+    steps = "".join(f"H{t}V{new}" for t, (old, new) in pairs if new != old)
+    return f"M0,{heights[0]}{steps}H{len(heights)}"
 
 
 def levels(log_mel: np.ndarray) -> tuple[float, float]:
@@ -97,11 +96,7 @@ def levels(log_mel: np.ndarray) -> tuple[float, float]:
 
 
 def spectrogram_png(log_mel: np.ndarray) -> bytes:
-    """A spectrogram as a PNG of 8-bit palette, a pixel a value, low frequencies below.
-
-    Args:
-        log_mel: [T, F].
-    """
+    """[T, F] as a PNG of 8-bit palette, a pixel a value, low frequencies below."""
     import matplotlib
     from PIL import Image  # matplotlib brings it
 

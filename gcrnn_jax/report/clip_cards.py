@@ -118,6 +118,7 @@ def _class_panels(
         name = posteriors.class_names[k]
         facts = {f"posterior {posteriors.clip[clip, k]:.3f}": True}
         facts |= {"tagged": tags[k], "in the reference": labelled[k]}
+        lanes = {"reference": reference, "detected": detected}
         return ClassPanel(
             k,
             name,
@@ -125,10 +126,7 @@ def _class_panels(
             ", ".join(fact for fact, is_so in facts.items() if is_so),
             step_path(posteriors.frame[clip, :num_frames, k]),
             step_path(weights[:, k]),
-            {
-                "reference": _spans(reference, name, seconds),
-                "detected": _spans(detected, name, seconds),
-            },
+            {lane: _spans(events, name, seconds) for lane, events in lanes.items()},
         )
 
     return [panel(k) for k in dict.fromkeys([*kinds, *decided])]
@@ -155,13 +153,8 @@ def mp3(waveform: np.ndarray, sample_rate_hz: int) -> bytes:
     if rate_hz != sample_rate_hz:
         waveform = np.asarray(soxr.resample(waveform, sample_rate_hz, rate_hz))
     file = io.BytesIO()
-    soundfile.write(
-        file,
-        np.clip(waveform, -1, 1),
-        rate_hz,
-        format="MP3",
-        compression_level=_MP3_COMPRESSION,
-    )
+    kind = {"format": "MP3", "compression_level": _MP3_COMPRESSION}
+    soundfile.write(file, np.clip(waveform, -1, 1), rate_hz, **kind)
     return file.getvalue()
 
 

@@ -18,14 +18,8 @@ ClipReader = Callable[[str], np.ndarray]  # clip id -> float32 [S]; raises Rejec
 def clip_reader(data: DataOptions, seed: int, front_end: FrontEnd) -> ClipReader:
     """A function that reads the clips of a run, or generates them again.
 
-    Args:
-        data: Of a run; only `root` is read.
-        seed: Of the run, for soundscapes.
-        front_end: Whose rate and length the waveforms have.
-
-    Returns:
-        It raises Rejected for a clip that cannot be read, and for all where the folder
-        of the data set is no longer there.
+    It raises Rejected for a clip that cannot be read, and for all where the folder of
+    the data set is no longer there. Waveforms have the front end's rate and length.
     """
     if data.root:
         return folder_reader(Path(data.root), front_end)
@@ -38,11 +32,8 @@ def folder_reader(root: Path, front_end: FrontEnd) -> ClipReader:
         splits = find_splits(root).splits.values()
     except DataError as error:
         return empty_reader(str(error))
-    paths = {
-        row.clip_id: path
-        for split in splits
-        for row, path in zip(split.rows, split.recordings, strict=True)
-    }
+    pairs = (zip(split.rows, split.recordings, strict=True) for split in splits)
+    paths = {row.clip_id: path for of_split in pairs for row, path in of_split}
 
     def read(clip_id: str) -> np.ndarray:
         if (path := paths.get(clip_id)) is None:
@@ -65,6 +56,5 @@ def _soundscape(clip_id: str, seed: int, front_end: FrontEnd) -> np.ndarray:
     name, _, number = clip_id.rpartition("_")
     if name not in SPLITS or not number.isdigit():
         raise Rejected("MISSING", "not a clip of the built-in soundscapes")
-    index = int(number)
-    source = soundscape_split(name, seed, index + 1, front_end.sample_rate_hz)
-    return source.load(index).waveform
+    source = soundscape_split(name, seed, int(number) + 1, front_end.sample_rate_hz)
+    return source.load(int(number)).waveform

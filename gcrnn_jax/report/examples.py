@@ -48,19 +48,16 @@ def select_examples(row: Row, split: Split) -> ExampleSelection:
         "miss": (~tags & label, posterior),
         "hit": (tags & label, -posterior),
     }
-    ranked: list[tuple[int, int, Example]] = []
-    for number, kind in enumerate(PER_CLASS):
-        is_one, order = kinds[kind]
+    ranked: list[tuple[int, Example]] = []
+    for kind, (is_one, order) in kinds.items():
         for k in range(label.shape[1]):
             rows = np.flatnonzero(is_one[:, k])
             worst = rows[np.argsort(order[rows, k], kind="stable")][: PER_CLASS[kind]]
-            ranked += [
-                (place, number, Example(kind, int(n), k, float(posterior[n, k])))
-                for place, n in enumerate(worst)
-            ]
+            found = [Example(kind, int(n), k, float(posterior[n, k])) for n in worst]
+            ranked += enumerate(found)
     clips: set[int] = set()
     examples = []
-    for *_, example in sorted(ranked, key=lambda item: item[:2]):
+    for _, example in sorted(ranked, key=lambda item: item[0]):  # kinds stay in order
         if example.clip in clips or len(clips) < MAX_CLIPS:
             clips.add(example.clip)
             examples.append(example)

@@ -80,7 +80,7 @@ def render_page(data: ReportData) -> str:
 
 
 def _threshold_note(data: ReportData) -> str:
-    """The thresholds that the sliders begin with, and what their scores are worth."""
+    """What the scores at the sliders' first thresholds are worth."""
     if data.main_row.postprocessing is not None:
         return "The sliders begin with the thresholds of the scores above."
     return (
@@ -103,25 +103,24 @@ def _interval_charts(
 ) -> list[tuple[str, str, charts.Axis, Callable[[float], str]]]:
     """(title, score, axis, text of a value) of each chart of systems."""
     interval_charts = []
-    for metric in scoring.METRICS:
-        for column in metric.columns:
-            if not (column.is_main and column.has_interval):
-                continue
-            if column.key not in estimates[0]:  # without strong labels
-                continue
-            ends = [
-                end
-                for row, estimate in zip(data.rows, estimates, strict=True)
-                if row.thresholds  # the best constant answer may be far off
-                for end in (estimate[column.key].value, *estimate[column.key].interval)
-            ]
-            is_percent = column.form == "percent"
-            scale = 100 if is_percent else 1
-            axis = charts.Axis(*charts.value_range(ends, 0.08), scale=scale)
-            title = f"{metric.task.capitalize()}: {column.heading}"
-            title += " in %" if is_percent else ""
-            text = percent if is_percent else _fraction
-            interval_charts.append((title, column.key, axis, text))
+    pairs = [
+        (metric.task, column) for metric in scoring.METRICS for column in metric.columns
+    ]
+    for task, column in pairs:
+        if not (column.is_main and column.key in estimates[0]):
+            continue
+        ends = [
+            end
+            for row, estimate in zip(data.rows, estimates, strict=True)
+            if row.thresholds  # the best constant answer may be far off
+            for end in (estimate[column.key].value, *estimate[column.key].interval)
+        ]
+        title = f"{task.capitalize()}: {column.heading}"
+        scale, text = 1, _fraction
+        if column.form == "percent":
+            title, scale, text = f"{title} in %", 100, percent
+        axis = charts.Axis(*charts.value_range(ends, 0.08), scale=scale)
+        interval_charts.append((title, column.key, axis, text))
     return interval_charts
 
 
@@ -139,27 +138,26 @@ def _training_charts(lines: dict[str, Any]) -> list[charts.LineChart]:
         for name, field in fields.items()
         if any(score.get(field) is not None for score in lines["scores"])
     }
-    title = f"Scores after every epoch, on {lines['split']} with fixed thresholds"
-    loss, y_names = {"loss": lines["loss"]}, ("loss", "%")
-    titles = ("Loss of the training batches", title)
-    line_charts = []
-    for title, y_name, curves_of in zip(titles, y_names, (loss, scores), strict=True):
-        values = [
-            y for points in curves_of.values() for _, y in points if y is not None
-        ]
-        top = charts.value_range([0, *values], 0.05)[1]
-        y = charts.Axis(0, top, scale=100 if y_name == "%" else 1)
-        line_charts.append(charts.LineChart(title, "epoch", y_name, x, y, curves_of))
-    return line_charts if scores else line_charts[:1]
+
+    def chart(title: str, y_name: str, scale: int, curves) -> charts.LineChart:
+        values = [y for points in curves.values() for _, y in points if y is not None]
+        y = charts.Axis(0, charts.value_range([0, *values], 0.05)[1], scale=scale)
+        return charts.LineChart(title, "epoch", y_name, x, y, curves)
+
+    loss = {"loss": lines["loss"]}
+    line_charts = [chart("Loss of the training batches", "loss", 1, loss)]
+    if scores:
+        title = f"Scores after every epoch, on {lines['split']} with fixed thresholds"
+        line_charts.append(chart(title, "%", 100, scores))
+    return line_charts
 
 
 def _precision_recall_charts(data: ReportData) -> list[charts.LineChart]:
     axis, names = charts.Axis(0, 1, 2, 100), ("recall, %", "precision, %")
     line_charts = []
-    for k, name in enumerate(data.split.class_names):
-        points = precision_recall(
-            data.split.weak_label[:, k], data.main_row.posteriors.clip[:, k]
-        )
+    pairs = zip(data.split.weak_label.T, data.main_row.posteriors.clip.T, strict=True)
+    for name, pair in zip(data.split.class_names, pairs, strict=True):
+        points = precision_recall(*pair)
         lines = {name: [[0, points[0][1]], *points] if points else []}
         label = f"Precision over recall of {name}"
         line_charts.append(charts.LineChart(label, *names, axis, axis, lines))
@@ -168,11 +166,9 @@ def _precision_recall_charts(data: ReportData) -> list[charts.LineChart]:
 
 def _estimates(data: ReportData) -> list[dict[str, Estimate]]:
     """Scores of every row by name, with the intervals of the same draws of clips."""
-    counts = [
-        scoring.clip_counts(r.decisions, r.posteriors, data.split) for r in data.rows
-    ]
-    found = bootstrap(counts)
-    return [found.estimates(number) for number in range(len(counts))]
+    arguments = ((row.decisions, row.posteriors, data.split) for row in data.rows)
+    found = bootstrap([scoring.clip_counts(*each) for each in arguments])
+    return [found.estimates(number) for number in range(len(data.rows))]
 
 
 def _fraction(value: float) -> str:

@@ -39,15 +39,12 @@ def draw(
         class_names: K names.
         frame_posteriors: [T, K] in [0, 1].
         hop_s: Seconds a frame of the posteriors.
-        detected: Events that the system finds.
-        reference: Events that are there; None: not known.
+        detected: What the system finds.
+        reference: What is there; None: not known.
         thresholds: Of events, one number or one a class; None: not drawn.
         attention: [T, K], >= 0; None: not drawn.
         feature_hop_s: Seconds a frame of the features; None: `hop_s`.
-        title: Above it.
-
-    Returns:
-        A figure that belongs to no screen; `picture_png` renders it.
+        title: Above the figure, which belongs to no screen.
     """
     from matplotlib.figure import Figure
 
@@ -63,9 +60,8 @@ def draw(
     low, high = levels(features)
     extent = (0.0, seconds, 0.0, float(features.shape[1]))
     colours: Any = {"cmap": COLOUR_MAP, "vmin": low, "vmax": high}
-    panels[0].imshow(
-        features.T, origin="lower", aspect="auto", extent=extent, **colours
-    )
+    colours |= {"origin": "lower", "aspect": "auto", "extent": extent}
+    panels[0].imshow(features.T, **colours)
     panels[0].set_ylabel("mel bin")
     panels[0].set_title(_plain(title, 90), loc="left", fontsize=10)
     _draw_lines(panels[1], frame_posteriors, hop_s, classes, seconds)
@@ -73,8 +69,7 @@ def draw(
     if thresholds is not None:
         limits = np.broadcast_to(np.asarray(thresholds, float), len(class_names))
         for place, k in enumerate(classes):
-            line = {"color": _COLOURS[place], "lw": 0.8, "ls": ":"}
-            panels[1].axhline(limits[k], **line)
+            panels[1].axhline(limits[k], color=_COLOURS[place], lw=0.8, ls=":")
     if attention is not None:
         share = attention / np.maximum(attention.max(0, keepdims=True), 1e-30)
         _draw_lines(panels[2], share, hop_s, classes, seconds)
@@ -143,13 +138,9 @@ def _draw_events(panel: "Axes", names, detected, reference) -> None:
 
 
 def _plain(name: str, most: int) -> str:
-    r"""Text without mathematics, which matplotlib finds between two dollars.
-
-    Bytes of a file's name that are no text become question marks. Of what is longer
-    than `most` characters, for which there is no room, the middle is left out.
-    """
+    """Text without bytes that are none, mathematics, or the middle of a long one."""
     text = name.encode(errors="replace").decode()
     if len(text) > most:
         half = (most - 5) // 2
         text = f"{text[:half]} ... {text[-half:]}"
-    return text.replace("$", r"\$")
+    return text.replace("$", r"\$")  # between two, matplotlib finds mathematics

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gcrnn_jax.audio.front_end import FrontEnd
-from gcrnn_jax.data.store import FeatureStore, Split
+from gcrnn_jax.data.store import Split
 from gcrnn_jax.metrics.evaluator import CHOSEN_HERE, Row
 from gcrnn_jax.report import clip_readers, examples
 
@@ -18,73 +18,19 @@ if TYPE_CHECKING:  # which bring JAX
 
 @dataclass(frozen=True)
 class ReportData:
-    """What a page shows.
-
-    Attributes:
-        title: Of the page.
-        note: Where its thresholds come from, and what its scores are worth.
-        split: That the scores are of.
-        rows: The systems side by side.
-        main_row: One of them, which the rest of the page is about.
-        selection: Examples of its decisions.
-        front_end: Of the split's features.
-        read_clip: Gives waveforms of the clips.
-        attention: [n, T, K] of the selected clips, or None.
-        attention_note: Whose attention it is, or why there is none.
-        curves: Of `Run.curves`; None: it is not known which run it was.
-    """
+    """What a page shows."""
 
     title: str
-    note: str
+    note: str  # where thresholds come from, and what scores are worth
     split: Split
     rows: list[Row]
-    main_row: Row
-    selection: examples.ExampleSelection
+    main_row: Row  # one of them, which the rest of the page is about
+    selection: examples.ExampleSelection  # of its decisions
     front_end: FrontEnd
     read_clip: clip_readers.ClipReader
-    attention: np.ndarray | None
-    attention_note: str
-    curves: dict[str, Any] | None
-
-
-def collect_run(
-    run: "Run",
-    store: FeatureStore,
-    split: Split,
-    *,
-    note: str,
-    rows: list[Row],
-    main_row: Row,
-    selection: examples.ExampleSelection,
-    attention: np.ndarray,
-) -> ReportData:
-    """A run's systems side by side.
-
-    Args:
-        run: That has ended.
-        store: Of its features.
-        split: That the rows were scored on.
-        note: Where thresholds come from.
-        rows: The systems.
-        main_row: The one to look into.
-        selection: Its examples, of `select_examples`.
-        attention: [n, T, K] of the averaged model in the selected clips.
-    """
-    return ReportData(
-        title=f"{run.folder.resolve().name}, {split.name}",
-        note=note,
-        split=split,
-        rows=rows,
-        main_row=main_row,
-        selection=selection,
-        front_end=store.front_end,
-        read_clip=clip_readers.clip_reader(
-            run.config.data, run.config.seed, store.front_end
-        ),
-        attention=attention,
-        attention_note="Attention is that of the model of averaged weights.",
-        curves=run.curves(),
-    )
+    attention: np.ndarray | None  # [n, T, K] of the selected clips
+    attention_note: str  # whose it is, or why there is none
+    curves: dict[str, Any] | None  # of `Run.curves`; None: the run is not known
 
 
 def collect_evaluation(

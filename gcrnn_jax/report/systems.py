@@ -9,25 +9,21 @@ from gcrnn_jax.data.event_lists import Event, write_event_list
 from gcrnn_jax.metrics import scoring
 from gcrnn_jax.metrics.decisions import estimated_events
 from gcrnn_jax.metrics.evaluator import Row
-from gcrnn_jax.metrics.metric import MACRO, MICRO, Column
+from gcrnn_jax.metrics.metric import MACRO, MICRO
 from gcrnn_jax.metrics.scoring import Scores
 from gcrnn_jax.metrics.tables import json_text, text_table
 
 
 def systems_table(rows: Sequence[Row]) -> str:
     """The systems side by side, with every score of every metric."""
-    columns = scoring.columns()
-    header = ["system", "thresholds", *(column.heading for column in columns)]
-    return text_table(header, [_cells(row, columns) for row in rows])
-
-
-def _cells(row: Row, columns: Sequence[Column]) -> list[object]:
-    values = row.scores.values
-    return [
-        row.system,
-        row.thresholds,
-        *(c.text(values[c.key]) if c.key in values else None for c in columns),
-    ]
+    lines = [[row.system, row.thresholds] for row in rows]
+    header = ["system", "thresholds"]
+    for column in scoring.columns():
+        header.append(column.heading)
+        for row, line in zip(rows, lines, strict=True):
+            value = row.scores.values.get(column.key)
+            line.append("-" if value is None else column.text(value))
+    return text_table(header, lines)
 
 
 def classes_table(scores: Scores) -> str:
@@ -60,26 +56,19 @@ def write_results(
     lists as DCASE has them. The posteriors carry the thresholds fitted for them.
     """
     make_folder(folder)
+    fields = ("system", "thresholds", "postprocessing")
     content = [
-        {
-            "system": row.system,
-            "thresholds": row.thresholds,
-            "postprocessing": row.postprocessing,
-            **row.scores.details,
-        }
+        {name: getattr(row, name) for name in fields} | {**row.scores.details}
         for row in rows
     ]
     scores = {"data_sha256": data_sha256, "systems": content}
     write_text(folder / "scores.json", json_text(scores))
-    posteriors = chosen.posteriors
-    dataclasses.replace(posteriors, postprocessing=chosen.fitted_postprocessing).save(
-        folder / "posteriors.npz"
-    )
+    posteriors, rules = chosen.posteriors, chosen.fitted_postprocessing
+    with_rules = dataclasses.replace(posteriors, postprocessing=rules)
+    with_rules.save(folder / "posteriors.npz")
     files = [f"{clip}.wav" for clip in posteriors.clip_ids]  # as the task names them
-    events = estimated_events(chosen.decisions, posteriors)
-    write_event_list(
-        folder / "events.csv", dict(zip(files, events.values(), strict=True))
-    )
+    found = estimated_events(chosen.decisions, posteriors).values()
+    write_event_list(folder / "events.csv", dict(zip(files, found, strict=True)))
     seconds = posteriors.frame.shape[1] * posteriors.hop_s
     names = posteriors.class_names
     tags = {

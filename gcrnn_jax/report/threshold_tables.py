@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from gcrnn_jax.data.store import Split
-from gcrnn_jax.detection.events import segment_roll, segments_from_frames
+from gcrnn_jax.detection.events import segments_from_frames
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.detection.thresholds import EVENT_GRID, TAG_GRID
-from gcrnn_jax.metrics.decisions import reference_events
+from gcrnn_jax.metrics.decisions import reference_segments
+from gcrnn_jax.metrics.metric import ratio
 from gcrnn_jax.metrics.segment import COUNTS, count_segments, error_rates
 from gcrnn_jax.metrics.tagging import Rates, mean_defined, rates, tagging_scores
 
@@ -41,10 +42,8 @@ def threshold_tables(
 ) -> dict[str, Any]:
     """Scores a system at all positions of the sliders.
 
-    Args:
-        posteriors: Of the split.
-        split: With weak labels; without events there are no figures of events.
-        postprocessing: Whose thresholds the page begins with.
+    The page begins with the thresholds of the post-processing. Without strong labels
+    there are no figures of events.
 
     Returns:
         Plain values. "values" are the thresholds along each slider, "start" those of
@@ -131,7 +130,7 @@ def _event_figures(
     alone: np.ndarray,  # the same
 ) -> dict[str, list]:
     clips = sample_clips(len(split), posteriors.frame[0].size)
-    reference = _reference_segments(posteriors, split, clips)
+    reference = reference_segments(posteriors, split, clips)
     together, alone = together[:, clips], alone[:, clips]
     if not rules[0].require_clip_tag:
         together, alone = np.ones_like(together[:1]), np.ones_like(alone[:1])
@@ -148,24 +147,11 @@ def _event_figures(
             every[t].append(_total_figures(total, [rates(*c).f1 for c in classes]))
         for t, classes in enumerate(_class_counts(alone, segments, reference)):
             for k, (hits, estimated, num_reference) in enumerate(classes):
-                values = rates(hits, estimated, num_reference)
                 errors = estimated + num_reference - 2 * hits
-                rate = _printed(_ratio(errors, num_reference), 3)
-                one[k][t].append([*_rates(values), rate])
+                rate = _printed(ratio(errors, num_reference), 3)
+                values = _rates(rates(hits, estimated, num_reference))
+                one[k][t].append([*values, rate])
     return {"all": every, "one": one}
-
-
-def _reference_segments(
-    posteriors: PosteriorSet, split: Split, clips: np.ndarray
-) -> np.ndarray:
-    """Which seconds each class is active in, bool [n, S, K]."""
-    every = reference_events(split)
-    events = [every[split.clip_ids[n]] for n in clips]
-    seconds = round(posteriors.frame.shape[1] * posteriors.hop_s, 6)
-    latest = max([seconds, *(e.offset for of_clip in events for e in of_clip)])
-    return np.stack(
-        [segment_roll(e, math.ceil(latest), split.class_names) for e in events]
-    )
 
 
 def _class_counts(
@@ -201,10 +187,6 @@ def _total_figures(counts: dict[str, int], class_f1: list[float]) -> list[int | 
         _printed(mean_defined(class_f1), 2),
         *(_printed(share, 3) for share in shares),
     ]
-
-
-def _ratio(count: int, total: int) -> float:
-    return count / total if total else math.nan
 
 
 def _rates(values: Rates) -> list[int | None]:
