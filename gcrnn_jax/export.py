@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     jax.config.update("jax_platforms", "cpu")
     from gcrnn_jax.exporting import export_model
     from gcrnn_jax.runs import load_model
-    from gcrnn_jax.runs.run import trained_model_path
+    from gcrnn_jax.runs.loading import trained_model_path
     from gcrnn_jax.training.parallel import configure_jax
 
     configure_jax(cpu_devices=1)

@@ -27,21 +27,14 @@ _VERSION = ["gcrnn_jax heard", 2, soundfile.__libsndfile_version__]
 
 
 class Probe(NamedTuple):
-    """What decoding a recording gave.
+    """What decoding a recording gave."""
 
-    Attributes:
-        mtime_stamp: Size in bytes of the file, and in ns when its content and its entry
-            in the file system changed, which a tool cannot date back; None: no file.
-        content_hash: Of its bytes; None if they cannot be read.
-        measures: None if it cannot be used.
-        code: Why not, as `Rejected` has it; "" if it can.
-        detail: The same in words.
-    """
-
+    # Size in bytes, and in ns when the content and the entry in the file system
+    # changed, which a tool cannot date back; None: no file.
     mtime_stamp: tuple[int, int, int] | None
-    content_hash: str | None
-    measures: Measures | None
-    code: str = ""
+    content_hash: str | None  # None if its bytes cannot be read
+    measures: Measures | None  # None if it cannot be used
+    code: str = ""  # why not, as `Rejected` has it
     detail: str = ""
 
 

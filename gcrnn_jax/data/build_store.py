@@ -22,22 +22,13 @@ from typing import Any
 import numpy as np
 
 from gcrnn_jax.audio.front_end import FrontEnd
+from gcrnn_jax.data import store_shards
 from gcrnn_jax.data.atomic_files import locked, make_folder, write_atomically
 from gcrnn_jax.data.data_hash import dataset_content_hash
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.labels import ClassList
 from gcrnn_jax.data.store import CARD, FORMAT, VERSION, FeatureStore
-from gcrnn_jax.data.store_shards import (
-    Featured,
-    Ledger,
-    ShardJob,
-    Source,
-    featurise,
-    npy_content,
-    read_ledger,
-    write_file,
-    write_shard,
-)
+from gcrnn_jax.data.store_shards import Featured, Ledger, ShardJob, Source
 from gcrnn_jax.data.worker_pool import ordered_map, resolve_num_workers
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.progress import progress
@@ -81,10 +72,8 @@ def build_store(
     """
     path = Path(path)
     if "training" not in sources:
-        raise DataError(
-            "no split named training, whose statistics scale all others; "
-            f"there are {', '.join(sources) or 'none'}"
-        )
+        what = "no split named training, whose statistics scale all others"
+        raise DataError(f"{what}; there are {', '.join(sources) or 'none'}")
     jobs = _plan(sources, front_end, classes, clips_per_shard)
     rows = [(f.path, f.line, f.code.name, f.detail) for f in list_findings]
     cache_key = _hash([job.cache_key for job in jobs], rows)
@@ -157,33 +146,25 @@ class _Preparation:
     def check_losses(self, num_bad: int | None = None, *, num_pending: int = 0) -> None:
         """Raises DataError if more is lost than allowed; writes rejects.csv first.
 
-        Args:
-            num_bad: Lost clips and rows of a finished store. None: count them.
-            num_pending: How many recordings have not been looked at yet.
+        `num_bad` is what a finished store has lost; None: what has been lost so far.
         """
         findings = self.findings()
         bad = _num_lost(findings) if num_bad is None else num_bad
-        num_listed = sum(map(len, self.sources.values())) + _num_lost(
-            self.list_findings
-        )
+        num_listed = sum(map(len, self.sources.values()))
+        num_listed += _num_lost(self.list_findings)
         if bad <= self.max_bad_fraction * num_listed:
             return
         if num_bad is None:
             self._write_rejects(findings)
+        what = f"{bad} of {num_listed} clips cannot be used, more than the allowed"
+        what += f" fraction of {self.max_bad_fraction:g} (max_bad_fraction)"
         examples = "; ".join(
             f"{finding.path}:{finding.line}: {finding.code.name}: {finding.detail}"
             for finding in findings[:3]
         )
-        raise DataError(
-            f"{bad} of {num_listed} clips cannot be used, more than the allowed "
-            f"fraction of {self.max_bad_fraction:g} (max_bad_fraction); all are in "
-            f"{self.path / REJECTS}{': ' + examples if examples else ''}"
-            + (
-                f"; {num_pending} recordings were not looked at yet"
-                if num_pending
-                else ""
-            )
-        )
+        where = f"all are in {self.path / REJECTS}{examples and ': '}{examples}"
+        left = f"; {num_pending} recordings were not looked at yet"
+        raise DataError(f"{what}; {where}{left if num_pending else ''}")
 
     def _write_rejects(self, findings: Sequence[Finding]) -> None:
         text = io.StringIO()
@@ -196,15 +177,12 @@ class _Preparation:
 
     def build_shards(self, num_workers: int) -> None:
         """Builds the shards that are not there."""
-        ledgers = ((job, read_ledger(self.path, job)) for job in self.jobs)
+        ledgers = ((job, store_shards.read_ledger(self.path, job)) for job in self.jobs)
         self.ledgers = {job: ledger for job, ledger in ledgers if ledger is not None}
         pending = [job for job in self.jobs if job not in self.ledgers]
         if changed := sum((self.path / job.file).exists() for job in pending):
-            print(
-                f"{self.path}: its input has changed: {changed} of {len(self.jobs)} "
-                "shards are built again",
-                file=sys.stderr,
-            )
+            counts = f"{changed} of {len(self.jobs)} shards are built again"
+            print(f"{self.path}: its input has changed: {counts}", file=sys.stderr)
         for split in self.sources:
             make_folder(self.path / split)
         (self.path / CARD).unlink(missing_ok=True)  # not finished until it is back
@@ -213,7 +191,7 @@ class _Preparation:
         total = sum(map(len, self.sources.values()))
         tasks = [task for job in pending for task in job.tasks()]
         results = ordered_map(
-            featurise,
+            store_shards.featurise,
             tasks,
             context=(dict(self.sources), self.front_end),
             num_workers=min(num_workers, len(tasks)),
@@ -228,18 +206,14 @@ class _Preparation:
                 for _ in job.tasks():
                     clips += (part := next(results))
                     bar.update(len(part))
-                self.ledgers[job] = write_shard(self.path, job, clips, self.front_end)
+                self.ledgers[job] = store_shards.write_shard(
+                    self.path, job, clips, self.front_end
+                )
                 # not hours later, if most recordings are missing
                 self.check_losses(num_pending=total - bar.count)
 
     def write_card(self, cache_key: str) -> None:
-        """Writes the labels of every split, rejects.csv, and last of all the card.
-
-        Raises:
-            DataError: The training split holds no usable clip.
-            StorageError: The disk is full or fails.
-            WorkdirError: The folder cannot be written.
-        """
+        """Writes the labels of every split, rejects.csv, and last of all the card."""
         files: dict[str, dict[str, Any]] = {}
         by_split = {
             name: [self.ledgers[job] for job in self.jobs if job.split == name]
@@ -287,8 +261,10 @@ class _Preparation:
         # ASCII with escapes: an id survives whatever it is made of.
         contents = {
             "clip_ids.json": json.dumps(clip_ids, indent=0).encode(),
-            "num_frames.npy": npy_content(np.asarray(num_frames, np.int32)),
-            "weak_label.npy": npy_content(weak_label),
+            "num_frames.npy": store_shards.npy_content(
+                np.asarray(num_frames, np.int32)
+            ),
+            "weak_label.npy": store_shards.npy_content(weak_label),
         }
         if source.has_events:
             clip_events = itertools.chain(*(ledger.events for ledger in ledgers))
@@ -297,7 +273,7 @@ class _Preparation:
         else:
             (folder / "events.json").unlink(missing_ok=True)
         for file, content in contents.items():
-            files[f"{name}/{file}"] = write_file(folder / file, content)
+            files[f"{name}/{file}"] = store_shards.write_file(folder / file, content)
         full = [ledger for ledger in ledgers if ledger.clips]  # others cannot be mapped
         for ledger in full:
             files[ledger.file] = {"bytes": ledger.bytes, "sha256": ledger.sha256}

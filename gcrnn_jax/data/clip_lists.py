@@ -22,17 +22,11 @@ from gcrnn_jax.errors import DataError
 
 
 class ClipRow(NamedTuple):
-    """One clip of a list.
+    """One clip of a list."""
 
-    Attributes:
-        clip_id: `{ytid}_{start}_{end}`, as in the names of the recordings.
-        labels: Indices into the class list, ascending.
-        line: Where the clip first occurs; 1 is the first line.
-    """
-
-    clip_id: str
-    labels: tuple[int, ...]
-    line: int
+    clip_id: str  # `{ytid}_{start}_{end}`, as in the names of the recordings
+    labels: tuple[int, ...]  # indices into the class list, ascending
+    line: int  # where the clip first occurs; 1 is the first line
 
 
 class IdRow(NamedTuple):
@@ -46,9 +40,6 @@ class IdRow(NamedTuple):
 
 def read_id_rows(path: str | os.PathLike) -> tuple[list[IdRow], list[Finding]]:
     """Reads every row of `ytid,start,end,"names","ids"`, whatever its labels are.
-
-    Args:
-        path: As training_set.csv.
 
     Returns:
         The rows, and those that could not be read: BAD_ROW or BAD_TIME.

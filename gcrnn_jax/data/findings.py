@@ -12,14 +12,10 @@ _CLIP_LOST = "the clip is not used, in training nor in scores"
 
 @enum.unique
 class Code(enum.Enum):
-    """A kind of finding: `severity: what was found, after a count; what comes of it`.
+    """A kind of finding, written as `severity: what was found; what comes of it`.
 
-    An error is what training or scoring would lose something by, or go wrong.
-
-    Attributes:
-        severity: "error" or "note".
-        what: What was found.
-        effect: What comes of it.
+    The severity is "error" where training or scoring would lose something or go wrong,
+    else "note".
     """
 
     def __init__(self, text: str):
@@ -147,19 +143,12 @@ class Code(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, or good to know.
+    """One thing that is wrong, or good to know."""
 
-    Attributes:
-        path: Of the file or folder.
-        line: 1 is the first; 0: of no one line.
-        code: What kind it is.
-        detail: What was expected and what came.
-    """
-
-    path: str
-    line: int
+    path: str  # of a file or folder
+    line: int  # 1 is the first; 0: of no one line
     code: Code
-    detail: str
+    detail: str  # what was expected and what came
 
 
 def strict(result: tuple[T, list[Finding]]) -> T:

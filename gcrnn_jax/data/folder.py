@@ -40,21 +40,13 @@ _PREFERRED = (".wav", ".flac", ".ogg", ".mp3")
 
 @dataclasses.dataclass(frozen=True)
 class FolderSplit:
-    """The clips of one split, as its list has them.
+    """The clips of one split, as its list has them."""
 
-    Attributes:
-        name: One of SPLITS.
-        list_path: Where `rows` come from.
-        rows: N clips.
-        recordings: N paths, None where the folder holds no recording of the clip.
-        strong_list: The list of its events; None if there is none.
-    """
-
-    name: str
-    list_path: Path
-    rows: tuple[ClipRow, ...]
-    recordings: tuple[Path | None, ...]
-    strong_list: Path | None
+    name: str  # one of SPLITS
+    list_path: Path  # where the rows come from
+    rows: tuple[ClipRow, ...]  # N clips
+    recordings: tuple[Path | None, ...]  # N paths, None where there is no recording
+    strong_list: Path | None  # the list of its events, if there is one
 
     @property
     def clip_ids(self) -> list[str]:

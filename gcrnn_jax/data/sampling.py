@@ -147,16 +147,12 @@ class ShuffledSampler(Sampler):
 class Sampling:
     """The config section `sampling`: which clips make a batch.
 
-    Attributes:
-        batch_size: Clips of a global batch.
-        balanced: Whether rare classes are drawn more often than they occur.
-        class_size_thresholds: A class of at least n_i clips is drawn 1 + i times a
-            cycle; growing numbers over 0.
+    A class of at least `class_size_thresholds[i]` clips is drawn 2 + i times a cycle.
     """
 
-    batch_size: int
-    balanced: bool
-    class_size_thresholds: tuple[int, ...]
+    batch_size: int  # clips of a global batch
+    balanced: bool  # rare classes are drawn more often than they occur
+    class_size_thresholds: tuple[int, ...]  # growing, over 0
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -170,7 +166,6 @@ class Sampling:
         """The sampler of clips with these labels, bool [N, K]."""
         if not self.balanced:
             return ShuffledSampler(len(weak_label), self.batch_size, seed)
-        weights = class_weights(
-            np.asarray(weak_label).sum(0), self.class_size_thresholds
-        )
+        sizes = np.asarray(weak_label).sum(0)
+        weights = class_weights(sizes, self.class_size_thresholds)
         return BalancedSampler(weak_label, weights, self.batch_size, seed)

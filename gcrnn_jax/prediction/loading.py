@@ -7,7 +7,7 @@ from gcrnn_jax.exporting.exported_model import ExportedModel
 from gcrnn_jax.exporting.stablehlo import is_exported
 from gcrnn_jax.inference.model import TrainedModel
 from gcrnn_jax.prediction.ensemble import Ensemble
-from gcrnn_jax.runs import run
+from gcrnn_jax.runs import loading
 
 
 def load_model(
@@ -43,4 +43,4 @@ def load_model(
 def _load_one(path: Path, batch_size: int) -> TrainedModel | ExportedModel:
     if is_exported(path):
         return ExportedModel.load(path, batch_size)
-    return run.load_model(path, batch_size=batch_size)
+    return loading.load_model(path, batch_size=batch_size)

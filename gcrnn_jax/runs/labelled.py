@@ -9,7 +9,8 @@ from gcrnn_jax.data.store import FeatureStore, Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.inference import TrainedModel
-from gcrnn_jax.runs.run import load_model, open_store
+from gcrnn_jax.runs.loading import load_model
+from gcrnn_jax.runs.run import open_store
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,44 @@
+"""Models by their path, or by that of the run that they are of."""
+
+from pathlib import Path
+from typing import Any
+
+from gcrnn_jax.inference.card import ModelCard
+from gcrnn_jax.inference.model import TrainedModel
+from gcrnn_jax.training.checkpoints import read_model, saved_steps
+
+PyTree = Any
+
+
+def load_model(path: Path, *, batch_size: int | None = None) -> TrainedModel:
+    """Reads a model: of an epoch, an averaged one, or that of a run's folder.
+
+    Args:
+        path: Of the model, or a run's folder.
+        batch_size: Clips, or windows, to compute at once; None: as in training.
+
+    Raises:
+        DataError: There is no model at path, or it cannot be read.
+    """
+    card, variables = read_card_and_variables(path)
+    return TrainedModel.create(card, variables, batch_size=batch_size)
+
+
+def read_card_and_variables(path: Path) -> tuple[ModelCard, PyTree]:
+    """Reads a model as `load_model`, on no device and nothing compiled."""
+    path = trained_model_path(path)
+    card, variables = read_model(path)
+    return ModelCard.from_dict(card, path), variables
+
+
+def trained_model_path(path: Path) -> Path:
+    """The model that stands for a run: the averaged one, or else the newest epoch's.
+
+    Args:
+        path: A run's folder, or a model's path, which is returned unchanged.
+    """
+    steps = saved_steps(path / "checkpoints")
+    if not steps:
+        return path
+    averaged = path / "averaged"
+    return averaged if averaged.is_dir() else path / "checkpoints" / str(steps[-1])
