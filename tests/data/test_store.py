@@ -285,7 +285,7 @@ def test_a_damaged_file_is_named(data_folder, tmp_path, name, damage):
         (lambda card: card.pop("scaler"), "damaged card"),
         (
             lambda card: card["front_end"].update(num_mels=32),
-            "damaged: expected float1",
+            "damaged shard: expected float16",
         ),
     ],
 )
