@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from gcrnn_jax.data.preparation import cache_folder
 from gcrnn_jax.errors import run_command
 from gcrnn_jax.prepare import main
 from tests.defaults import prepare
@@ -123,15 +122,6 @@ def test_without_an_output_the_store_is_in_the_cache(folder, tmp_path, monkeypat
         for store in stores
     }
     assert kinds == {"log_mel", "mfcc"}
-
-
-def test_the_cache_is_where_users_expect_it(monkeypatch):
-    monkeypatch.delenv("GCRNN_CACHE", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", "/x")
-    assert str(cache_folder()) == "/x/gcrnn_jax"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", "/home/someone")
-    assert str(cache_folder()) == "/home/someone/.cache/gcrnn_jax"
 
 
 def test_names_that_are_not_utf8_are_listed_as_the_bytes_they_are(folder, tmp_path):

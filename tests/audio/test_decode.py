@@ -258,6 +258,15 @@ def test_an_ogg_cut_before_its_first_sample_is_truncated_not_empty(tmp_path, rea
     assert rejected.value.code == "TRUNCATED"
 
 
+def test_an_ogg_cut_anywhere_in_its_last_page_is_truncated(tmp_path):
+    path = write(tmp_path / "a.ogg", noise(seconds=4.0))
+    content = path.read_bytes()
+    page = content.rindex(b"OggS")
+    for kept in (4, 5, 6, 26, 27, 28, len(content) - page - 1):  # 27: of its header
+        path.write_bytes(content[: page + kept])
+        assert code_of(path) == "TRUNCATED", kept
+
+
 @pytest.mark.parametrize("rate_hz", [8000, 16000, 44100])
 @pytest.mark.parametrize("size", [997, 65536])
 def test_blocks_are_resampled_as_the_whole(rate_hz, size):

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from gcrnn_jax.audio.front_end import FrontEnd, LogMel, Mfcc, make_front_end
-from gcrnn_jax.data.preparation import cache_path
 from gcrnn_jax.errors import ConfigError
 from tests.defaults import front_end, section
 
@@ -86,6 +85,15 @@ def test_a_clip_may_be_shorter_than_a_centered_window():
     assert front_end(centered=True, clip_s=0.01).num_frames == 1
 
 
+@pytest.mark.parametrize(
+    ("fields", "fewest"), [({}, 1024), ({"fft_length": 2048}, 2048)]
+)
+def test_a_clip_may_be_one_frame_and_no_less(fields, fewest):
+    assert front_end(clip_s=fewest / 16000, **fields).num_frames == 1
+    with pytest.raises(ConfigError, match=f"at least one frame, {fewest} samples"):
+        front_end(clip_s=(fewest - 1.5) / 16000, **fields)
+
+
 def test_enough_zeros_make_room_for_many_mels():
     with pytest.raises(ConfigError, match="an FFT of 1024 samples"):
         front_end(num_mels=400)
@@ -119,12 +127,6 @@ def test_stores_and_cards_of_0_1_are_read_and_written_as_they_are(kind):
     assert from_disk == front_end(kind=kind)
     assert type(from_disk) is {"log_mel": LogMel, "mfcc": Mfcc}[kind]
     assert json.dumps(from_disk.as_dict()) == json.dumps(on_disk)
-
-
-def test_a_store_of_0_1_in_the_cache_is_found_again(monkeypatch):
-    monkeypatch.setenv("GCRNN_CACHE", "/cache")
-    path = cache_path("data", "/home/data", front_end().as_dict())
-    assert str(path) == "/cache/data-eab6925cedd3"
 
 
 @pytest.mark.parametrize(

@@ -243,8 +243,9 @@ def test_a_shorter_list_leaves_nothing_behind(data_folder, tmp_path):
 def test_an_index_outside_is_an_error(data_folder, tmp_path, sizes):
     split = build(data_folder(**sizes), tmp_path / "store").splits["training"]
     for index in (-1, len(split)):
-        with pytest.raises(IndexError):
-            split.rows([index])
+        for indices in ([index], [0, index], [index, 0]):
+            with pytest.raises(IndexError, match="of split .training., which has"):
+                split.rows(indices)
     assert split.rows([]).shape == (0, FRONT_END.num_frames, 64)
 
 

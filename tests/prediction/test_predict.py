@@ -254,6 +254,14 @@ def test_what_could_not_be_written_for_want_of_the_recording_is_not_done(
     assert (out / "scores/a.wav.tsv").is_file()
 
 
+@pytest.mark.parametrize("flag", ["--tag=0.5", "--format=tags", "--batch=1"])
+def test_a_flag_is_not_taken_for_a_longer_one(flag, capsys):
+    with pytest.raises(SystemExit) as end:
+        predict.main(["model", "a.wav", "--output", "out", flag])
+    assert end.value.code == 2
+    assert f"unrecognized arguments: {flag}" in capsys.readouterr().err
+
+
 def test_help_names_every_format(capsys):
     with pytest.raises(SystemExit):
         predict.main(["--help"])
