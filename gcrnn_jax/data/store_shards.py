@@ -48,7 +48,6 @@ class Source(Protocol):
     def cache_key(self, index: int) -> str:
         """Returns a text that changes when anything that `load` returns does."""
         ...
-        ...
 
     def location(self, index: int) -> tuple[str, int]:
         """Returns the path and line that rejects.csv names the clip by."""
