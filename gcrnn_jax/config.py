@@ -154,13 +154,12 @@ def load_config(name: str | Path, **changes: Any) -> Config:
     Raises:
         ConfigError: There is no such configuration, or a field does not fit it.
     """
-    values = _values_of_file(find_config(str(name)))
-    for field, value in changes.items():
-        *sections, last = field.split(".")
-        section = values
-        for part in sections:
-            section = section[part]
-        section[last] = value
+    values = read_config_file(find_config(str(name)))
+    for name_of_field, value in changes.items():
+        section, _, field = name_of_field.rpartition(".")
+        if section and not isinstance(values.get(section), dict):
+            raise unknown_field(section, values, "config")
+        (values[section] if section else values)[field] = value
     return Config.from_dict(values)
 
 
@@ -172,6 +171,8 @@ def find_config(name: str) -> Path:
     Raises:
         ConfigError: There is none.
     """
+    if not name:
+        raise ConfigError("--config is empty, expected such as --config=sed")
     path, packaged = Path(name).expanduser(), Path(__file__).parent / "configs"
     if path.is_file():
         return path
@@ -185,12 +186,21 @@ def find_config(name: str) -> Path:
     )
 
 
-def _values_of_file(path: Path) -> dict[str, Any]:
+def read_config_file(path: Path) -> dict[str, Any]:
+    """The sections that `get_config` of a file returns, as plain values.
+
+    Raises:
+        ConfigError: The file cannot be run, or returns no configuration.
+    """
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return as_json_lists(module.get_config().to_dict())
+    try:
+        assert spec and spec.loader, "expected a Python file"
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return as_json_lists(module.get_config().to_dict())
+    except Exception as error:  # a user's program may raise anything
+        message = " ".join(str(error).split())[:300]
+        raise ConfigError(f"{path}: {type(error).__name__}: {message}") from error
 
 
 def as_json_lists(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -248,7 +248,7 @@ def _parse(argv: list[str]) -> tuple["Config", Path]:
 
 def _with_config_file(argv: list[str]) -> tuple[list[str], str]:
     """Puts the path of the configuration in the place of its name; returns both."""
-    from gcrnn_jax.config import find_config
+    from gcrnn_jax.config import find_config, read_config_file
 
     for place, argument in enumerate(argv):
         flag, equals, value = argument.partition("=")
@@ -256,6 +256,7 @@ def _with_config_file(argv: list[str]) -> tuple[list[str], str]:
             if not equals and place + 1 < len(argv):
                 value = argv.pop(place + 1)
             path = find_config(value)
+            read_config_file(path)  # ml_collections tells less of what is wrong in it
             argv[place] = f"--config={path}"
             return argv, path.stem
     raise ConfigError("--config is missing, such as --config=configs/sed.py")

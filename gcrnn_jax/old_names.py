@@ -58,15 +58,19 @@ def flags_with_todays_names(arguments: Sequence[str]) -> list[str]:
         >>> flags_with_todays_names(["--config.loss.clip=1", "--config.seed=2"])
         ['--config.loss.clip_weight=1', '--config.seed=2']
     """
-    flags = []
-    for argument in arguments:
+    flags, waiting = [], list(arguments)
+    while waiting:
+        argument = waiting.pop(0)
         name, equals, value = argument.partition("=")
         field = re.sub(r"^--?config\.", "", name)
-        if field == _EPOCHS and equals:
+        if field == _EPOCHS and (equals or waiting):
+            value = value if equals else waiting.pop(0)
             fusion = dataclasses.asdict(Fusion.parse(value.strip("'\"")))
             flags += [f"--config.fusion.{key}={n}" for key, n in fusion.items()]
         elif field != name and field in _OLD_NAMES:
             flags.append(f"--config.{_OLD_NAMES[field]}{equals}{value}")
+        elif (field := re.sub(r"^--?noconfig\.", "", name)) in _OLD_NAMES:
+            flags.append(f"--noconfig.{_OLD_NAMES[field]}")
         else:
             flags.append(argument)
     return flags

@@ -82,9 +82,12 @@ def _at_least_one(text: str) -> int:
 
 
 def _fraction(text: str) -> float:
-    if not 0 <= (value := float(text)) <= 1:
-        raise argparse.ArgumentTypeError(f"expected 0 to 1, got {text}")
-    return value
+    try:
+        if 0 <= (value := float(text)) <= 1:
+            return value
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"expected 0 to 1, got {text}")
 
 
 if __name__ == "__main__":

@@ -372,3 +372,35 @@ def test_numbers_come_in_the_type_that_they_have():
 def test_the_package_without_its_configuration_brings_no_jax():
     code = "import sys, gcrnn_jax; sys.exit('jax' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = (",
+        "x = 1 / 0",
+        "import nowhere_at_all",
+        "def get_config():\n    return 3",
+        "get_something = None",
+    ],
+)
+def test_a_file_that_gives_no_configuration_is_named_in_one_line(tmp_path, text):
+    (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(ConfigError, match=r"mine\.py: \w+Error: [^\n]+$"):
+        load_config(tmp_path / "mine.py")
+
+
+def test_a_change_of_a_section_that_there_is_not_is_answered_with_the_nearest():
+    with pytest.raises(ConfigError, match=r"config\.modl: .*did you mean model"):
+        load_config("sed", **{"modl.filters": 3})
+
+
+def test_flags_of_version_0_1_may_stand_before_their_values():
+    assert flags_with_todays_names(
+        ["--config.fusion.epochs", "1:2", "--noconfig.model.gated"]
+    ) == [
+        "--config.fusion.first_epoch=1",
+        "--config.fusion.last_epoch=2",
+        "--config.fusion.every=1",
+        "--noconfig.model.gated_convolution",
+    ]

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gcrnn_jax.audio.front_end import FrontEnd
@@ -12,6 +14,7 @@ from gcrnn_jax.data.labels import ClassList
 from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError, DataError
+from gcrnn_jax.models.network import Network
 from gcrnn_jax.training.augment import Scaler
 
 _FORMAT = "gcrnn_jax model 1"
@@ -118,5 +121,46 @@ class ModelCard:
             )
         except KeyError as error:
             raise DataError(f"{where}: its card lacks {error}") from error
-        except (ConfigError, DataError, TypeError, ValueError) as error:
+        except (
+            AttributeError,
+            ConfigError,
+            DataError,
+            TypeError,
+            ValueError,
+        ) as error:
             raise DataError(f"{where}: its card is wrong: {error}") from error
+
+
+def check_variables(card: ModelCard, variables: Any, where: object) -> None:
+    """Checks that weights are those of the card's network.
+
+    Args:
+        card: Of the model.
+        variables: {"params": ..., "batch_stats": ...}.
+        where: The model's path, for messages.
+
+    Raises:
+        DataError: An array is missing, left over or of another shape; names it.
+    """
+    expected = _shapes(card.config.model.clone(num_classes=len(card.classes)), card)
+    shapes = {
+        jax.tree_util.keystr(path): np.shape(leaf)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(variables)
+    }
+    for name in sorted({*expected, *shapes}):
+        if expected.get(name) != shapes.get(name):
+            raise DataError(
+                f"{where}: its weights are not of the network of its card: {name} is "
+                f"{shapes.get(name, 'missing')}, expected "
+                f"{expected.get(name, 'no such array')}"
+            )
+
+
+def _shapes(network: Network, card: ModelCard) -> dict[str, tuple[int, ...]]:
+    size = (1, card.front_end.num_frames, card.front_end.num_bins)
+    features = jax.ShapeDtypeStruct(size, jnp.float32)
+    shapes = jax.eval_shape(network.init, jax.random.key(0), features)
+    return {
+        jax.tree_util.keystr(path): leaf.shape
+        for path, leaf in jax.tree_util.tree_leaves_with_path(shapes)
+    }

@@ -4,13 +4,15 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+from absl import logging
+
 from gcrnn_jax.config import Config
 from gcrnn_jax.data.store import FeatureStore, Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.inference import TrainedModel
 from gcrnn_jax.runs.loading import load_model
-from gcrnn_jax.runs.run import open_store
+from gcrnn_jax.runs.run import find_run, open_store
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +62,11 @@ def predict_splits(
         config = dataclasses.replace(config, data=data)
     features = open_store(config) if store is None else FeatureStore.open(store)
     model.check_features(features)
+    if store is None and root is None and (run := find_run(path)):
+        try:
+            run.check_data(features)
+        except DataError as error:
+            logging.warning("scoring goes on, but %s", error)
     splits = [features.find_split(name) for name in names]
     return [
         LabelledPosteriors(model.predict(split), split, features, model, config)

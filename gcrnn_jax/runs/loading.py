@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from gcrnn_jax.inference.card import ModelCard
+from gcrnn_jax.inference.card import ModelCard, check_variables
 from gcrnn_jax.inference.model import TrainedModel
 from gcrnn_jax.training.checkpoints import read_model, saved_steps
 
@@ -27,8 +27,10 @@ def load_model(path: Path, *, batch_size: int | None = None) -> TrainedModel:
 def read_card_and_variables(path: Path) -> tuple[ModelCard, PyTree]:
     """Reads a model as `load_model`, on no device and nothing compiled."""
     path = trained_model_path(path)
-    card, variables = read_model(path)
-    return ModelCard.from_dict(card, path), variables
+    values, variables = read_model(path)
+    card = ModelCard.from_dict(values, path)
+    check_variables(card, variables, path)
+    return card, variables
 
 
 def trained_model_path(path: Path) -> Path:

@@ -39,6 +39,7 @@ from gcrnn_jax.training.checkpoints import saved_steps
 PyTree = Any
 
 _CONTENT_HASH = "data_sha256"
+_SOUNDSCAPES_CHANGED = " (built-in soundscapes are others since version 0.2)"
 _SCALER_TOLERANCE = 1e-3  # in units of the features, whose deviations are 1 to 4
 
 # What may change between a run and its continuation: the rest would make another run.
@@ -70,12 +71,13 @@ class Run:
     config: Config
 
     @classmethod
-    def open(cls, folder: Path) -> "Run":
+    def open(cls, folder: str | Path) -> "Run":
         """The run in a folder.
 
         Raises:
             DataError: There is none, or its configuration cannot be read.
         """
+        folder = Path(folder)
         path = folder / "config.json"
         try:
             return cls(folder, Config.from_dict(_read(path)))
@@ -192,6 +194,8 @@ class Run:
                 f"the training clips have changed since the run in {self.folder} was "
                 f"begun ({before.get('clips')} clips then, {now['clips']} now): bring "
                 "the old ones back, or choose another --workdir"
+                + _SOUNDSCAPES_CHANGED
+                * (not self.config.data.root)
             )
         logging.warning(
             "the training features are not to the bit those that the run in %s was "

@@ -210,7 +210,8 @@ class TrainStep:
             inputs.frame_mask,
             train=True,
             clip_keys=clip_keys,
-            rngs={"dropout": replica_key},
+            # flax draws from "params" for streams of any other name
+            rngs={"dropout": replica_key, "params": replica_key},
             mutable=["batch_stats"],
         )
         value = self.loss(posteriors, inputs)

@@ -398,3 +398,15 @@ def test_features_are_made_as_the_configuration_says(tmp_path):
     sizes = {name: len(split) for name, split in made.splits.items()}
     assert sum(sizes.values()) == 5 and sizes["held_out"] == 1
     assert made.front_end == config.front_end
+
+
+def test_weights_that_are_not_of_the_network_of_their_card_are_named(tmp_path):
+    path = shutil.copytree(GOLDENS / "run_0_1", tmp_path / "run") / "checkpoints"
+    (step,) = saved_steps(path)
+    card, variables = read_model(path / str(step))
+    card["config"]["model"]["rnn_units"] += 1
+    write_model(tmp_path / "model", card, variables)
+    with pytest.raises(
+        DataError, match=r"model: its weights .*is \(4, 17\), expected \("
+    ):
+        load_model(tmp_path / "model")

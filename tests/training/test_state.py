@@ -49,18 +49,22 @@ class OneLayer(Network):
     """A network of somebody else's: flax's own dropout and one layer."""
 
     rate: float = 0.0
+    stream: str = "dropout"
 
     @nn.compact
     def compute(self, features, frame_mask, train, clip_keys):
-        x = nn.Dropout(self.rate, deterministic=not train)(features)
+        dropout = nn.Dropout(
+            self.rate, deterministic=not train, rng_collection=self.stream
+        )
+        x = dropout(features)
         frame = nn.sigmoid(nn.Dense(self.num_classes)(x))
         mask = frame_mask[..., None]
         clip = (frame * mask).sum(1) / mask.sum(1)
         return Posteriors(clip, frame, jnp.ones_like(frame), frame_mask)
 
 
-def one_layer(rate=0.0):
-    return OneLayer(K, axis_name=None, rate=rate)
+def one_layer(rate=0.0, stream="dropout"):
+    return OneLayer(K, axis_name=None, rate=rate, stream=stream)
 
 
 def make_batches(count, dtype=np.float32):
@@ -273,7 +277,8 @@ def test_dropout_is_the_same_on_any_number_of_devices():
     assert min(np.abs(np.subtract(results[:3], results[6:]))) > 1e-5
 
 
-def test_flax_dropout_draws_anew_in_every_step_and_on_every_device():
+@pytest.mark.parametrize("stream", ["dropout", "noise"])
+def test_flax_dropout_draws_anew_in_every_step_and_on_every_device(stream):
     batch = make_batches(1)[0]
     batch = jax.tree.map(lambda x: np.repeat(x[:1], SIZE, 0), batch)  # one clip alone
 
@@ -284,7 +289,7 @@ def test_flax_dropout_draws_anew_in_every_step_and_on_every_device():
     spreads = {
         rate: losses(
             take_steps(
-                make_step(one_layer(rate), loss=loss, optimizer=frozen),
+                make_step(one_layer(rate, stream), loss=loss, optimizer=frozen),
                 [batch, batch],
                 4,
             )
