@@ -42,8 +42,7 @@ class Rejected(Exception):  # noqa: N818 - an outcome of a recording, not a faul
 
     def __init__(self, code: str, detail: str):
         super().__init__(code, detail)  # both, so that it survives pickling
-        self.code = code
-        self.detail = detail
+        self.code, self.detail = code, detail
 
     def __str__(self) -> str:
         return f"{self.code}: {self.detail}"
@@ -61,8 +60,7 @@ def read_waveform(
     ceil(samples * sample_rate_hz / rate) samples.
 
     Args:
-        path: The recording. A str may hold bytes that are not UTF-8, as os.listdir
-            returns them.
+        path: A str may hold bytes that are not UTF-8, as os.listdir returns them.
         sample_rate_hz: Of the waveform to return.
         max_s: Read no more than the first `max_s` seconds. None: everything.
 
@@ -94,24 +92,14 @@ def stream_waveform(
         rate_hz = recording.samplerate
         limit = None if max_s is None else math.ceil((max_s + MARGIN_S) * rate_hz)
         left = None if max_s is None else math.ceil(max_s * sample_rate_hz)
-        mono = _mono(file, recording, limit)
+        mono = (
+            block.mean(axis=1, dtype=np.float64).astype(np.float32)
+            for block in read_blocks(file, recording, limit)
+        )
         for block in resample(mono, rate_hz, sample_rate_hz):
             yield block[:left]
             if left is not None:
                 left = max(0, left - len(block))
-
-
-def _mono(
-    file: IO[bytes], recording: soundfile.SoundFile, limit: int | None
-) -> Iterator[np.ndarray]:
-    """Yields the mean of the channels, float32 [S], and checks that all was there."""
-    num_samples = 0
-    for block in read_blocks(recording, limit):
-        waveform = block.mean(axis=1, dtype=np.float64).astype(np.float32)
-        num_samples += len(waveform)
-        yield waveform
-    if limit is None or num_samples < limit:
-        check_end(file, recording, num_samples)
 
 
 def resample(
@@ -213,25 +201,25 @@ def _open_with_ffmpeg(file: IO[bytes], reason: str) -> Any:
 
 
 def read_blocks(
-    recording: soundfile.SoundFile, limit: int | None
+    file: IO[bytes], recording: soundfile.SoundFile, limit: int | None = None
 ) -> Iterator[np.ndarray]:
     """Yields float32 [samples, channels], at most `limit` samples in all.
 
     Raises:
-        Rejected: Samples cannot be decoded, or are not finite.
+        Rejected: Samples cannot be decoded, are not finite, or end too early.
     """
     block_length = max(1, BLOCK_LENGTH // recording.channels)
     num_samples = 0
     while limit is None or num_samples < limit:
         left = block_length if limit is None else limit - num_samples
-        count = min(block_length, left)
         try:
-            block = recording.read(count, dtype="float32", always_2d=True)
+            block = recording.read(min(block_length, left), "float32", always_2d=True)
         except (soundfile.LibsndfileError, ValueError) as error:
             reason = _reason(error, "cannot be decoded")
             raise Rejected("CORRUPT", f"{reason} after sample {num_samples}") from None
         if len(block) == 0:
-            break
+            _check_end(file, recording, num_samples)
+            return
         is_finite = np.isfinite(block).all(axis=1)
         if not is_finite.all():
             first = num_samples + int(np.argmin(is_finite))
@@ -240,9 +228,7 @@ def read_blocks(
         yield block
 
 
-def check_end(
-    file: IO[bytes], recording: soundfile.SoundFile, num_samples: int
-) -> None:
+def _check_end(file: IO[bytes], recording: soundfile.SoundFile, num_samples: int):
     """Raises if the file stops before the end that it declares, or is empty.
 
     libsndfile shortens WAV and OGG silently. MP3 has no reliable length field, so a
@@ -267,7 +253,7 @@ def check_end(
 
 
 def _missing_wav_s(file: IO[bytes]) -> float:
-    """Returns how many seconds of samples a WAV file declares but does not hold."""
+    """The seconds of samples that a WAV file declares but does not hold."""
     file.seek(0)
     order: Literal["big", "little"] = "big" if file.read(4) == b"RIFX" else "little"
     file.seek(12)
@@ -294,9 +280,8 @@ def _has_last_ogg_page(file: IO[bytes]) -> bool:
     start = tail.rfind(b"OggS")
     if start < 0 or len(tail) < start + 27:
         return False
+    body = start + 27 + tail[start + 26]
     is_last = bool(tail[start + 5] & 4)
-    num_segments = tail[start + 26]
-    body = start + 27 + num_segments
     return is_last and len(tail) >= body + sum(tail[start + 27 : body])
 
 

@@ -19,16 +19,6 @@ def stream_log_mel(
 
     Yields:
         float32 [T, M]: the frames that a block completes; T may be 0.
-
-    Example:
-        >>> from configs import sed
-        >>> front_end = FrontEnd.from_dict(sed.get_config().to_dict()["front_end"])
-        >>> waveform = np.sin(np.arange(5000.0))
-        >>> parts = list(stream_log_mel(np.split(waveform, [1700]), front_end))
-        >>> [len(part) for part in parts]
-        [2, 4]
-        >>> bool(np.allclose(np.concatenate(parts), front_end.log_mel(waveform)))
-        True
     """
     if front_end.centered:
         blocks = _mirrored(blocks, front_end.frame_length)

@@ -48,13 +48,12 @@ class FrontEnd:
 
     def _rules(self) -> dict[str, tuple[bool, str]]:
         """Returns by field whether its value can be, and what can."""
+        window, least = self.window_length, self.min_length
+        of_fft = f"0 or at least window_length={window}"
         return {
             "sample_rate_hz": (self.sample_rate_hz > 0, "positive"),
-            "window_length": (self.window_length >= 2, "at least 2"),
-            "fft_length": (
-                self.frame_length >= self.window_length,
-                f"0 or at least window_length={self.window_length}",
-            ),
+            "window_length": (window >= 2, "at least 2"),
+            "fft_length": (self.frame_length >= window, of_fft),
             "hop_length": (self.hop_length >= 1, "at least 1"),
             "power": (self.power > 0, "positive"),
             "num_mels": (self.num_mels >= 1, "at least 1"),
@@ -65,8 +64,8 @@ class FrontEnd:
             ),
             "floor": (self.floor > 0, "positive"),
             "clip_s": (
-                0 < self.clip_s < 1e6 and self.clip_length >= self.min_length,
-                f"at least one frame, {self.min_length} samples",
+                0 < self.clip_s < 1e6 and self.clip_length >= least,
+                f"at least one frame, {least} samples",
             ),
         }
 
@@ -83,7 +82,7 @@ class FrontEnd:
     @property
     def is_log_magnitude(self) -> bool:
         """Whether features are logarithms of magnitudes: a gain is a constant."""
-        return False
+        return self.kind == "log_mel" and self.power == 1
 
     def features_from_log_mel(self, log_mel: np.ndarray) -> np.ndarray:
         """Returns the features of a stretch of log-mel frames: [T, M] -> [T, F]."""
@@ -125,13 +124,13 @@ class FrontEnd:
         return spectrum.unit_window(self.window, self.window_length, self.frame_length)
 
     @property
-    def _bank(self) -> tuple[int, int, int, float, float]:
+    def _mels(self) -> spectrum.Mels:
         size = self.sample_rate_hz, self.frame_length
-        return *size, self.num_mels, self.min_hz, self.max_hz
+        return spectrum.Mels(*size, self.num_mels, self.min_hz, self.max_hz)
 
     def filter_bank(self) -> np.ndarray:
         """Weights of the mel bins, float64 [frame_length // 2 + 1, num_mels]."""
-        return spectrum.mel_filter_bank(*self._bank)
+        return spectrum.mel_filter_bank(self._mels)
 
     def __call__(self, waveform: np.ndarray) -> np.ndarray:
         """Returns the features of the first `clip_s` seconds, float32 [<= T, F]."""
@@ -170,15 +169,14 @@ class FrontEnd:
             waveform = np.pad(waveform, (half, length - half), mode="reflect")
         frames = np.lib.stride_tricks.sliding_window_view(waveform, length)
         frames = frames[:: self.hop_length]  # [T, length], still without a copy
-        bands = spectrum.mel_bands(*self._bank)
+        bands = spectrum.mel_bands(self._mels)
         mel = spectrum.mel_spectrum(frames, self.scaled_window, self.power, bands)
         return np.log(mel + self.floor).astype(np.float32)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns plain values that JSON keeps exactly, those of all kinds.
 
-        Stores and cards on disk hold it and their paths its hash, so that neither
-        names, order nor values may change.
+        Stores and cards hold it and their paths its hash: it may never change.
         """
         values = {"kind": self.kind, **_CEPSTRAL, **dataclasses.asdict(self)}
         return {name: values[name] for name in _ON_DISK}
@@ -193,11 +191,6 @@ class LogMel(FrontEnd):
     """Log-mel frames, F = num_mels."""
 
     kind = "log_mel"
-
-    @property
-    def is_log_magnitude(self) -> bool:
-        """Whether features are logarithms of magnitudes: a gain is a constant."""
-        return self.power == 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,15 +212,10 @@ class Mfcc(FrontEnd):
     delta_width: int  # frames per derivative
 
     def _rules(self) -> dict[str, tuple[bool, str]]:
+        count, mels, width = self.num_coefficients, self.num_mels, self.delta_width
         return super()._rules() | {
-            "num_coefficients": (
-                1 <= self.num_coefficients <= self.num_mels,
-                f"from 1 to num_mels={self.num_mels}",
-            ),
-            "delta_width": (
-                self.delta_width >= 3 and self.delta_width % 2 == 1,
-                "odd and at least 3",
-            ),
+            "num_coefficients": (1 <= count <= mels, f"from 1 to num_mels={mels}"),
+            "delta_width": (width >= 3 and width % 2 == 1, "odd and at least 3"),
         }
 
     @property
@@ -242,21 +230,19 @@ class Mfcc(FrontEnd):
 
     def features_from_log_mel(self, log_mel: np.ndarray) -> np.ndarray:
         """Returns the features of a stretch of log-mel frames: float32 [T, F]."""
-        num_frames = len(log_mel)
-        if num_frames == 0:
+        if len(log_mel) == 0:
             return np.zeros((0, self.num_bins), np.float32)
         from scipy.fft import dct  # slow to import
         from scipy.signal import savgol_filter
 
         cepstrum = dct(log_mel.astype(np.float64), type=2, axis=1, norm="ortho")
-        cepstrum = np.asarray(cepstrum)[:, : self.num_coefficients]
+        parts = [np.asarray(cepstrum)[:, : self.num_coefficients]]
         width = self.delta_width
-        mode = "interp" if num_frames >= width else "nearest"
-        deltas = [
-            np.asarray(savgol_filter(cepstrum, width, n, deriv=n, axis=0, mode=mode))
-            for n in (1, 2)
-        ]
-        return np.concatenate([cepstrum, *deltas], axis=1).astype(np.float32)
+        mode = "interp" if len(log_mel) >= width else "nearest"
+        for n in (1, 2):
+            fitted = savgol_filter(parts[0], width, n, deriv=n, axis=0, mode=mode)
+            parts.append(np.asarray(fitted))
+        return np.concatenate(parts, axis=1).astype(np.float32)
 
     def log_mel_from_features(self, features: np.ndarray) -> None:
         """Returns None: coefficients that were left out are lost."""
@@ -285,8 +271,6 @@ def make_front_end(fields: Mapping[str, Any]) -> FrontEnd:
         (240, 64, 0.0415)
         >>> front_end(np.zeros(80000)).shape
         (119, 64)
-        >>> print(f"{front_end(np.zeros(1024)).max():.2f}")
-        -18.42
     """
     kind = fields.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:

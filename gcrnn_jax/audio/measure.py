@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gcrnn_jax.audio.decode import check_end, open_recording, open_regular, read_blocks
+from gcrnn_jax.audio.decode import open_recording, open_regular, read_blocks
 
 FULL_SCALE = 0.9999  # of the largest sample; 16 bits end at 0.99997
 
@@ -31,12 +31,11 @@ def measure(path: str | bytes | os.PathLike) -> Measures:
     """
     num_samples, num_clipped, lowest, highest = 0, 0, np.inf, -np.inf
     with os.fdopen(open_regular(path), "rb") as file, open_recording(file) as recording:
-        for block in read_blocks(recording, None):
+        for block in read_blocks(file, recording):
             mono = block.mean(axis=1, dtype=np.float64)
             lowest, highest = min(lowest, mono.min()), max(highest, mono.max())
             num_clipped += int(np.count_nonzero(np.abs(block) >= FULL_SCALE))
             num_samples += len(block)
-        check_end(file, recording, num_samples)
         return Measures(
             num_samples / recording.samplerate,
             recording.samplerate,

@@ -104,9 +104,8 @@ def noise(rng: Generator, length: int, low_hz: float, high_hz: float) -> np.ndar
     gains = gain(jitter_db - 18.0 * np.maximum(outside, 0.0))
     gains /= np.sqrt(np.sum(gains**2))
     total = np.zeros(length, np.float32)
-    for octave in np.flatnonzero(gains > 0.005):
-        start = starts[octave]
-        total += gains[octave] * _noise_bank()[octave, start : start + length]
+    for k in np.flatnonzero(gains > 0.005):
+        total += gains[k] * _noise_bank()[k, starts[k] : starts[k] + length]
     return total
 
 

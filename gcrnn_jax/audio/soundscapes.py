@@ -53,11 +53,6 @@ def soundscape(seed: int, index: int, *, balanced: bool = False) -> Soundscape:
         index: Of the clip, 0 to 2**64 - 1; clips need not be made in order.
         balanced: Whether all classes are as likely. False: as frequent as in the
             task's training list, the rarest in about one clip of 60.
-
-    Example:
-        >>> clip = soundscape(0, 7)
-        >>> clip.waveform.shape, clip.waveform.dtype
-        ((160000,), dtype('float32'))
     """
     mixture = components(seed, index, balanced=balanced).sum(axis=0)
     peak_db = draw(_stream(seed, index, balanced, part=2), -26.0, -0.5)

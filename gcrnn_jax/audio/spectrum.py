@@ -8,6 +8,7 @@ and logarithmic above, 27 steps for each factor of 6.4.
 
 import functools
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,6 +27,16 @@ _FRAMES_AT_ONCE = 64
 Band = tuple[slice, slice, np.ndarray]
 
 
+class Mels(NamedTuple):
+    """What mel filters depend on; names as in `librosa.filters.mel`."""
+
+    sr: int  # Hz
+    n_fft: int
+    n_mels: int
+    fmin: float  # Hz
+    fmax: float
+
+
 @functools.lru_cache(maxsize=16)
 def unit_window(window: str, window_length: int, frame_length: int) -> np.ndarray:
     """Returns a window over its root sum of squares, amid zeros: [frame_length]."""
@@ -38,42 +49,30 @@ def unit_window(window: str, window_length: int, frame_length: int) -> np.ndarra
 
 
 @functools.lru_cache(maxsize=16)
-def mel_filter_bank(
-    sample_rate_hz: int, fft_length: int, num_mels: int, min_hz: float, max_hz: float
-) -> np.ndarray:
-    """Returns the filters, float64 [fft_length // 2 + 1, num_mels], not writable."""
+def mel_filter_bank(mels: Mels) -> np.ndarray:
+    """Returns the filters, float64 [n_fft // 2 + 1, n_mels], not writable."""
     import librosa.filters  # takes 0.3 s, which only what computes features should pay
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of empty filters: FrontEnd refuses them
-        bank = librosa.filters.mel(
-            sr=sample_rate_hz,
-            n_fft=fft_length,
-            n_mels=num_mels,
-            fmin=min_hz,
-            fmax=max_hz,
-            dtype=np.float64,
-        ).T.copy()
+        bank = librosa.filters.mel(**mels._asdict(), dtype=np.float64).T.copy()
     bank.setflags(write=False)
     return bank
 
 
 @functools.lru_cache(maxsize=16)
-def mel_bands(
-    sample_rate_hz: int, fft_length: int, num_mels: int, min_hz: float, max_hz: float
-) -> list[Band]:
+def mel_bands(mels: Mels) -> list[Band]:
     """Returns the filters in groups of a few mel bins, without their zeros.
 
     A seventh of the work; and each product is too small for BLAS to share among
     threads, which takes 10 times as long where the cores are busy with other things.
     """
-    bank = mel_filter_bank(sample_rate_hz, fft_length, num_mels, min_hz, max_hz)
-    bands = []
-    for start in range(0, num_mels, _MELS_PER_BAND):
-        mels = slice(start, start + _MELS_PER_BAND)
-        used = np.flatnonzero(bank[:, mels].any(axis=1))
+    bank, bands = mel_filter_bank(mels), []
+    for start in range(0, mels.n_mels, _MELS_PER_BAND):
+        group = slice(start, start + _MELS_PER_BAND)
+        used = np.flatnonzero(bank[:, group].any(axis=1))
         bins = slice(int(used.min()), int(used.max()) + 1) if used.size else slice(0, 0)
-        bands.append((mels, bins, np.ascontiguousarray(bank[bins, mels])))
+        bands.append((group, bins, np.ascontiguousarray(bank[bins, group])))
     return bands
 
 

@@ -18,7 +18,9 @@ class ExportedModel:
     """A program with the attributes of a `TrainedModel` that prediction asks for.
 
     Attributes:
-        card: Of the model that was exported.
+        front_end: From waveforms to features.
+        class_names: Names of the K classes.
+        postprocessing: Its thresholds, and its way from posteriors to events.
         program: Features [B, T, F], all frames real -> clip [B, K], frame [B, T', K].
         batch_size: Windows computed at once.
         hop_s: Seconds a frame of its posteriors.
@@ -26,7 +28,9 @@ class ExportedModel:
         content_hash: SHA-256 of program and card.
     """
 
-    card: ModelCard
+    front_end: FrontEnd
+    class_names: tuple[str, ...]
+    postprocessing: Postprocessing
     program: Predict
     batch_size: int
     hop_s: float
@@ -41,33 +45,20 @@ class ExportedModel:
             ConfigError: A package that reads programs is not installed.
             DataError: The folder or its program cannot be read.
         """
-        card, program = load_exported(path)
-        content_hash = hashlib.sha256(json.dumps(card, sort_keys=True).encode())
+        content, program = load_exported(path)
+        content_hash = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
         content_hash.update((path / FEATURES_PROGRAM).read_bytes())
-        exported = card["exported"]
+        card, exported = ModelCard.from_dict(content, path), content["exported"]
         return cls(
-            ModelCard.from_dict(card, path),
+            card.front_end,
+            card.class_names,
+            card.postprocessing,
             program,
             batch_size,
             exported["frame_hop_s"],
             exported["min_frames"],
             content_hash.hexdigest(),
         )
-
-    @property
-    def front_end(self) -> FrontEnd:
-        """From waveforms to features."""
-        return self.card.front_end
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names of the K classes."""
-        return self.card.class_names
-
-    @property
-    def postprocessing(self) -> Postprocessing:
-        """Its thresholds, and its way from posteriors to events."""
-        return self.card.postprocessing
 
     @property
     def time_reduction(self) -> int:
@@ -77,19 +68,14 @@ class ExportedModel:
     def predict_batch(
         self, features: np.ndarray, num_frames: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, None]:
-        """Clip and frame posteriors of a batch, and no attention.
+        """Clip and frame posteriors of features [B, T, F], and no attention.
 
-        The program takes all frames as real, so rows with padding go alone, without it.
-
-        Args:
-            features: [B, T, F].
-            num_frames: int [B], real frames of each row.
+        The program takes all frames as real, so rows with padding, which have only
+        `num_frames`, int [B], go alone, without it.
         """
         clip, frame = map(np.array, self.program(features))
         for row in np.flatnonzero(num_frames < features.shape[1]):
-            row_clip, row_frame = self.program(
-                features[row : row + 1, : num_frames[row]]
-            )
-            clip[row], frame[row] = row_clip[0], 0
-            frame[row, : row_frame.shape[1]] = row_frame[0]
+            (row_clip,), (real,) = self.program(features[[row], : num_frames[row]])
+            clip[row], frame[row] = row_clip, 0
+            frame[row, : len(real)] = real
         return clip, frame, None

@@ -21,23 +21,18 @@ from gcrnn_jax.exporting.stablehlo import FEATURES_PROGRAM, WAVEFORM_PROGRAM
 from gcrnn_jax.exporting.waveform import front_end_arrays, min_samples
 from gcrnn_jax.inference.model import TrainedModel
 
-ONNX_PROGRAM = "model.onnx"
 FORMATS = ("stablehlo", "onnx")
 
 _PACKAGES = {"stablehlo": ("flatbuffers",), "onnx": ("onnx", "onnxruntime")}
+_FEATURES = {"platforms": stablehlo.FEATURES_PLATFORMS}
+_WAVEFORM = {"platforms": stablehlo.WAVEFORM_PLATFORMS}
 # format -> files, with what makes each and what the card says of it
 _PROGRAMS = {
     "stablehlo": {
-        FEATURES_PROGRAM: (
-            stablehlo.features_program,
-            {"platforms": stablehlo.FEATURES_PLATFORMS},
-        ),
-        WAVEFORM_PROGRAM: (
-            stablehlo.waveform_program,
-            {"platforms": stablehlo.WAVEFORM_PLATFORMS},
-        ),
+        FEATURES_PROGRAM: (stablehlo.features_program, _FEATURES),
+        WAVEFORM_PROGRAM: (stablehlo.waveform_program, _WAVEFORM),
     },
-    "onnx": {ONNX_PROGRAM: (onnx_program, {"opset": OPSET})},
+    "onnx": {"model.onnx": (onnx_program, {"opset": OPSET})},
 }
 
 
@@ -75,7 +70,7 @@ def export_model(
 
 
 def _check(output: Path, formats: Sequence[str]) -> None:
-    """Checks that the formats can be exported, and that the folder may be replaced."""
+    """Whether the formats can be exported and the folder may be replaced."""
     for name in formats:
         if name not in FORMATS:
             raise ConfigError(f"formats must be of {', '.join(FORMATS)}, got {name!r}")
@@ -91,9 +86,7 @@ def _check(output: Path, formats: Sequence[str]) -> None:
         )
 
 
-def _write_programs(
-    model: TrainedModel, folder: Path, formats: Sequence[str]
-) -> dict[str, dict[str, Any]]:
+def _write_programs(model: TrainedModel, folder: Path, formats: Sequence[str]):
     """Writes the programs of the formats; returns their entries of the card."""
     classes, entries = model.network.num_classes, {}
     outputs = {"clip": ["batch", classes], "frame": ["batch", "frames_out", classes]}
@@ -107,12 +100,7 @@ def _write_programs(
     return entries
 
 
-def _card(
-    model: TrainedModel,
-    formats: Sequence[str],
-    programs: dict[str, dict[str, Any]],
-    comparison: dict[str, Any],
-) -> dict[str, Any]:
+def _card(model: TrainedModel, formats: Sequence[str], programs, comparison):
     packages = ["jax", "jaxlib", *(_PACKAGES["onnx"] if "onnx" in formats else ())]
     front_end, network = model.front_end, model.network
     exported = {

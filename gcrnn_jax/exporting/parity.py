@@ -50,12 +50,15 @@ def compare(model: TrainedModel, programs: Sequence[Path]) -> dict[str, Any]:
     origin, waveforms = real_clips(model)
     cases = make_cases(model, waveforms)
     predict = jax.jit(features_function(model))  # compiled once a shape
-    entries = {
-        path.name: compare_program(path, model.front_end, predict, cases)
-        for path in programs
+    return {
+        "tolerance": TOLERANCE,
+        "platform": "cpu",
+        "real_input": origin,
+        "programs": {
+            path.name: compare_program(path, model.front_end, predict, cases)
+            for path in programs
+        },
     }
-    comparison = {"tolerance": TOLERANCE, "platform": "cpu", "real_input": origin}
-    return {**comparison, "programs": entries}
 
 
 def compare_program(
@@ -81,10 +84,9 @@ def compare_program(
     inputs = [case.waveform if of_waveforms else case.features for case in cases]
     features = _features_in_jax(inputs, front_end) if of_waveforms else inputs
     run = run_onnx if program.suffix == ".onnx" else run_fresh
-    entries = []
+    axis, entries = "samples" if of_waveforms else "frames", []
     rows = zip(cases, inputs, features, run(program, inputs), strict=True)
     for case, values, x, outputs in rows:
-        axis = "samples" if of_waveforms else "frames"
         difference = _largest_difference(predict(x), outputs)
         if not difference <= TOLERANCE:  # nor NaN
             raise DataError(
@@ -125,8 +127,8 @@ def run_fresh(program: Path, inputs: Sequence[np.ndarray]) -> list[Outputs]:
         )
         if process.returncode:
             last = (process.stderr.strip().splitlines() or ["no message"])[-1]
-            detail = f"does not run in a process of its own: {last}"
-            raise DataError(f"{program.name} {detail}")
+            what = f"{program.name} does not run in a process of its own"
+            raise DataError(f"{what}: {last}")
         with np.load(target) as arrays:
             outputs = [arrays[name] for name in arrays.files]
     return list(zip(outputs[::2], outputs[1::2], strict=True))
@@ -169,9 +171,8 @@ def _recordings(root: Path, front_end: FrontEnd) -> Iterator[np.ndarray]:
 def make_cases(model: TrainedModel, clips: Sequence[np.ndarray]) -> list[Case]:
     """Random and real input of half a clip, a whole clip and one and a half.
 
-    Random features have the scaler's mean and deviation; the random waveforms are white
-    noise. Real input is clips one after the other, of odd lengths that leave frames and
-    samples over.
+    Random features have the scaler's mean and deviation; random waveforms are white
+    noise. Real input is clips one after the other, with samples left over.
     """
     rng, cases = np.random.default_rng(0), []
     front_end, scaler = model.front_end, model.card.scaler
@@ -209,8 +210,6 @@ def _largest_difference(expected: Sequence, outputs: Sequence) -> float:
     """The largest absolute one; infinite between other shapes, or of NaN."""
     if [one.shape for one in expected] != [one.shape for one in outputs]:
         return np.inf
-    differences = [
-        np.abs(np.asarray(one, np.float64) - other).max()
-        for one, other in zip(expected, outputs, strict=True)
-    ]
-    return float(np.nan_to_num(max(differences), nan=np.inf))
+    pairs = zip(expected, outputs, strict=True)
+    largest = max(np.abs(np.asarray(x, np.float64) - y).max() for x, y in pairs)
+    return float(np.nan_to_num(largest, nan=np.inf))

@@ -99,21 +99,17 @@ def load_exported(path: Path) -> tuple[dict[str, Any], Predict]:
         DataError: It is no such folder, or has no StableHLO program that can be read.
     """
     card = read_json(path / CARD)
-    if card.get("format") != FORMAT:
-        raise DataError(
-            f"{path / CARD}: expected format {FORMAT!r}, got {card.get('format')!r}"
-        )
+    if (found := card.get("format")) != FORMAT:
+        raise DataError(f"{path / CARD}: expected format {FORMAT!r}, got {found!r}")
     program = path / FEATURES_PROGRAM
     if not program.is_file():
-        raise DataError(
-            f"{path} has no {program.name}, which `--formats stablehlo` exports"
-        )
+        missing = f"{program.name}, which `--formats stablehlo` exports"
+        raise DataError(f"{path} has no {missing}")
     try:
         call = jax.jit(export.deserialize(bytearray(program.read_bytes())).call)
     except ImportError as error:
-        raise ConfigError(
-            f"{program} cannot be read: {error}: pip install 'gcrnn_jax[export]'"
-        ) from None
+        hint = "pip install 'gcrnn_jax[export]'"
+        raise ConfigError(f"{program} cannot be read: {error}: {hint}") from None
     except Exception as error:  # flatbuffers has no common one for damaged files
         detail = f"{type(error).__name__}: {str(error)[:200]}"
         raise DataError(f"{program} cannot be read: {detail}") from error

@@ -11,7 +11,7 @@ import soundfile
 import soxr
 
 from gcrnn_jax.audio.decode import read_waveform
-from gcrnn_jax.audio.spectrum import mel_filter_bank
+from gcrnn_jax.audio.spectrum import Mels, mel_filter_bank
 from tests.defaults import front_end
 
 
@@ -64,13 +64,7 @@ def test_log_mel_equals_scipy_and_librosa(tmp_path, rate, channels):
     ],
 )
 def test_mel_filters_equal_librosa(rate, window, mels, low, high):
-    ours = mel_filter_bank(
-        sample_rate_hz=rate,
-        fft_length=window,
-        num_mels=mels,
-        min_hz=low,
-        max_hz=high,
-    )
+    ours = mel_filter_bank(Mels(rate, window, mels, low, high))
     theirs = librosa.filters.mel(
         sr=rate, n_fft=window, n_mels=mels, fmin=low, fmax=high, dtype=np.float64
     )
