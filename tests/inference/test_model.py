@@ -10,6 +10,7 @@ import pytest
 from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.inference import TrainedModel
+from gcrnn_jax.inference.model import hash_model
 from gcrnn_jax.runs import load_model, read_card_and_variables
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.checkpoints import read_model
@@ -31,8 +32,6 @@ def store():
 
 class UnevenSplit:
     """The first clips of a split, cut to fewer frames."""
-
-    strong_label = None
 
     strong_label = None
 
@@ -137,6 +136,14 @@ def test_a_model_is_saved_as_it_is_loaded(model, tmp_path):
         *map(jax.tree.leaves, (again.variables, model.variables)), strict=True
     ):
         np.testing.assert_array_equal(one, other)
+
+
+def test_the_content_hash_does_not_depend_on_the_order_of_a_card(model):
+    card = model.card.to_dict()
+    turned = {name: card[name] for name in reversed(card)}
+    turned["front_end"] = dict(sorted(card["front_end"].items()))
+    assert json.dumps(turned) != json.dumps(card)
+    assert hash_model(turned, model.variables) == hash_model(card, model.variables)
 
 
 def test_the_content_hash_differs_with_a_weight_a_threshold_and_the_scaler(model):
