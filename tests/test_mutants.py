@@ -109,7 +109,7 @@ def test_the_tests_of_a_file_are_those_that_name_it_then_its_rooms(toy):
     (toy / "tests/text/test_other.py").write_text("")
     (toy / "tests/test_command.py").write_text("from toy.text import words")
     (toy / "tests/test_far.py").write_text("import toy.sound")
-    named = ["toy/text/words.py", "tests/text/test_words.py", "tests/test_command.py"]
+    named = ["tests/text/test_words.py", "tests/test_command.py", "toy/text/words.py"]
     expected = (named, ["tests/text/test_other.py"])
     assert mutants.tests_of(toy, "toy/text/words.py") == expected
 
