@@ -330,7 +330,7 @@ def test_a_program_that_knows_no_padding_gets_none():
 
     features = np.random.default_rng(0).random((3, 10, 4))
     features[1, 7:] = 0
-    model = ExportedModel(None, program, 3, HOP_S, 1, "hash")
+    model = ExportedModel(*[None] * 3, program, 3, HOP_S, 1, "hash")
     clip, frame, _ = model.predict_batch(features, np.array([10, 7, 10]))
     for row, num_frames in enumerate((10, 7, 10)):
         alone = program(features[row : row + 1, :num_frames])
