@@ -11,9 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
 from gcrnn_jax.audio.front_end import FrontEnd, make_front_end
 from gcrnn_jax.data.preparation import DataOptions
 from gcrnn_jax.data.sampling import Sampling
@@ -21,6 +18,7 @@ from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError
 from gcrnn_jax.fields import construct, unknown_field
 from gcrnn_jax.models import Network, make_network, network_fields
+from gcrnn_jax.models.network import variable_shapes
 from gcrnn_jax.old_names import with_todays_names
 from gcrnn_jax.training.augment import Augmentation
 from gcrnn_jax.training.fusion import Fusion
@@ -91,14 +89,15 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries and values, which `from_dict` reads."""
-        values = {name: dataclasses.asdict(getattr(self, name)) for name in _SECTIONS}
-        special = {
+        values: dict[str, Any] = {
+            name: dataclasses.asdict(getattr(self, name)) for name in _SECTIONS
+        }
+        values |= {
             "seed": self.seed,
             "front_end": self.front_end.as_dict(),
             "model": network_fields(self.model),
         }
-        names = [field.name for field in dataclasses.fields(self)]
-        return {name: {**special, **values}[name] for name in names}
+        return {field.name: values[field.name] for field in dataclasses.fields(self)}
 
     def check_shapes(self, num_devices: int) -> None:
         """Checks that batch, features and network fit each other and the devices.
@@ -117,9 +116,8 @@ class Config:
             self.augmentation.check(*shape, is_log_magnitude=is_log_magnitude)
         except ValueError as error:
             raise ConfigError(f"augmentation: {error}") from error
-        features = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
         try:
-            jax.eval_shape(self.model.init, jax.random.key(0), features)
+            variable_shapes(self.model, *shape)
         except ValueError as error:  # poolings that leave nothing
             raise ConfigError(f"model: {error}") from error
 

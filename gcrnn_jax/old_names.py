@@ -22,7 +22,7 @@ _OLD_NAMES = {
     "postprocessing.gated": "postprocessing.require_clip_tag",
 }
 _EPOCHS = "fusion.epochs"  # "first:last:every", in version 0.1
-_RENAMED = {name.split(".")[0] for name in (*_OLD_NAMES, _EPOCHS, "training.")}
+_SECTIONS = {"training", *(name.split(".")[0] for name in (*_OLD_NAMES, _EPOCHS))}
 
 
 def with_todays_names(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def with_todays_names(values: Mapping[str, Any]) -> dict[str, Any]:
 
     An old name that is there was set by somebody, so it has precedence.
     """
-    if not all(isinstance(values.get(name, {}), Mapping) for name in _RENAMED):
+    if not all(isinstance(values.get(name, {}), Mapping) for name in _SECTIONS):
         return dict(values)  # no configuration at all, as `from_dict` will say
     sections = {
         name: dict(section) if isinstance(section, Mapping) else section

@@ -52,6 +52,21 @@ def read_json(path: Path, kind: type = dict) -> Any:
     return content
 
 
+def read_json_lines(path: Path, field: str) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Yields the lines of a log that have a field, as bytes and as what they hold.
+
+    Ends at the first other one, which a machine that died may have cut; a log that is
+    not there has none.
+    """
+    for text in path.read_bytes().splitlines() if path.exists() else ():
+        try:
+            line = json.loads(text)
+            line[field]  # KeyError: a line of something else
+        except (ValueError, KeyError, TypeError):
+            return
+        yield text, line
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Writes a UTF-8 text file, whole or not at all, and the folders on the way to it.
 

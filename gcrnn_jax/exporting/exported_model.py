@@ -1,8 +1,6 @@
 """An exported program of features, to predict with like a trained model."""
 
 import dataclasses
-import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.exporting.stablehlo import FEATURES_PROGRAM, Predict, load_exported
 from gcrnn_jax.inference.card import ModelCard
+from gcrnn_jax.inference.model import hash_model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,8 +45,6 @@ class ExportedModel:
             DataError: The folder or its program cannot be read.
         """
         content, program = load_exported(path)
-        content_hash = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
-        content_hash.update((path / FEATURES_PROGRAM).read_bytes())
         card, exported = ModelCard.from_dict(content, path), content["exported"]
         return cls(
             card.front_end,
@@ -57,7 +54,7 @@ class ExportedModel:
             batch_size,
             exported["frame_hop_s"],
             exported["min_frames"],
-            content_hash.hexdigest(),
+            hash_model(content, [(path / FEATURES_PROGRAM).read_bytes()]),
         )
 
     @property

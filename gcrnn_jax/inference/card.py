@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gcrnn_jax.audio.front_end import FrontEnd
@@ -14,7 +13,7 @@ from gcrnn_jax.data.labels import ClassList
 from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError, DataError
-from gcrnn_jax.models.network import Network
+from gcrnn_jax.models.network import variable_shapes
 from gcrnn_jax.training.augment import Scaler
 
 _FORMAT = "gcrnn_jax model 1"
@@ -142,11 +141,10 @@ def check_variables(card: ModelCard, variables: Any, where: object) -> None:
     Raises:
         DataError: An array is missing, left over or of another shape; names it.
     """
-    expected = _shapes(card.config.model.clone(num_classes=len(card.classes)), card)
-    shapes = {
-        jax.tree_util.keystr(path): np.shape(leaf)
-        for path, leaf in jax.tree_util.tree_leaves_with_path(variables)
-    }
+    network = card.config.model.clone(num_classes=len(card.classes))
+    size = (card.front_end.num_frames, card.front_end.num_bins)
+    expected = _shapes_by_name(variable_shapes(network, *size))
+    shapes = _shapes_by_name(variables)
     for name in sorted({*expected, *shapes}):
         if expected.get(name) != shapes.get(name):
             raise DataError(
@@ -156,11 +154,6 @@ def check_variables(card: ModelCard, variables: Any, where: object) -> None:
             )
 
 
-def _shapes(network: Network, card: ModelCard) -> dict[str, tuple[int, ...]]:
-    size = (1, card.front_end.num_frames, card.front_end.num_bins)
-    features = jax.ShapeDtypeStruct(size, jnp.float32)
-    shapes = jax.eval_shape(network.init, jax.random.key(0), features)
-    return {
-        jax.tree_util.keystr(path): leaf.shape
-        for path, leaf in jax.tree_util.tree_leaves_with_path(shapes)
-    }
+def _shapes_by_name(variables: Any) -> dict[str, tuple[int, ...]]:
+    leaves = jax.tree_util.tree_leaves_with_path(variables)
+    return {jax.tree_util.keystr(path): tuple(leaf.shape) for path, leaf in leaves}

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -113,7 +113,8 @@ class TrainedModel:
     @functools.cached_property
     def content_hash(self) -> str:
         """SHA-256 of weights and card: equal for models that predict the same."""
-        return hash_model(self.card.to_dict(), self.variables)
+        arrays = map(np.ascontiguousarray, jax.tree.leaves(self.variables))
+        return hash_model(self.card.to_dict(), (array.data for array in arrays))
 
     def predict_batch(self, features: np.ndarray, num_frames: np.ndarray) -> Outputs:
         """Posteriors of unscaled features, on the devices.
@@ -204,11 +205,11 @@ def compile_network(
     return parallel.data_parallel(predict, mesh, out_axes=parallel.AXIS)
 
 
-def hash_model(card: Any, variables: PyTree) -> str:
-    """SHA-256 of a card, as JSON, and of arrays."""
+def hash_model(card: Any, contents: Iterable[bytes | memoryview]) -> str:
+    """SHA-256 of a card, as JSON, and of the contents of arrays or programs."""
     content_hash = hashlib.sha256(json.dumps(card, sort_keys=True).encode())
-    for leaf in jax.tree.leaves(variables):
-        content_hash.update(np.ascontiguousarray(leaf).data)
+    for content in contents:
+        content_hash.update(content)
     return content_hash.hexdigest()
 
 

@@ -70,9 +70,9 @@ class Evaluator:
             return self._row(system, name, posteriors, decisions, fitted, fitted)
         if len(self.split) < 2:
             return self.with_own_thresholds(system, posteriors)
-        found = {"per_class": self.per_class}
-        decisions = decide_cross_fitted(posteriors, self.split, **found)
-        fitted = fit_thresholds(posteriors, self.split, **found)
+        options = {"per_class": self.per_class}
+        decisions = decide_cross_fitted(posteriors, self.split, **options)
+        fitted = fit_thresholds(posteriors, self.split, **options)
         return self._row(system, "other half", posteriors, decisions, None, fitted)
 
     def best_constant(self, posteriors: PosteriorSet) -> Row:

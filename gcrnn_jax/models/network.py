@@ -81,3 +81,16 @@ class Network(nn.Module):
     ) -> Posteriors:
         """What `__call__` returns; the arguments are those of `__call__`."""
         raise NotImplementedError
+
+
+def variable_shapes(network: Network, num_frames: int, num_bins: int):
+    """Shapes of the variables of a network for features [1, num_frames, num_bins].
+
+    Returns:
+        {"params": ..., "batch_stats": ...} of `jax.ShapeDtypeStruct`.
+
+    Raises:
+        ValueError: The features are too few for the network.
+    """
+    features = jax.ShapeDtypeStruct((1, num_frames, num_bins), jnp.float32)
+    return jax.eval_shape(network.init, jax.random.key(0), features)

@@ -22,7 +22,7 @@ import numpy as np
 from absl import logging
 
 from gcrnn_jax.config import Config, as_json_lists, flatten
-from gcrnn_jax.data.atomic_files import write_atomically
+from gcrnn_jax.data.atomic_files import read_json, write_atomically
 from gcrnn_jax.data.store import FeatureStore, Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.errors import ConfigError, DataError
@@ -80,7 +80,7 @@ class Run:
         folder = Path(folder)
         path = folder / "config.json"
         try:
-            return cls(folder, Config.from_dict(_read(path)))
+            return cls(folder, Config.from_dict(read_json(path)))
         except ConfigError as error:
             raise DataError(f"{path}: {error}") from error
 
@@ -137,7 +137,7 @@ class Run:
         path = self.folder / "config.json"
         if not path.exists():
             return
-        before = flatten(as_json_lists(with_todays_names(_read(path))))
+        before = flatten(as_json_lists(with_todays_names(read_json(path))))
         now = flatten(as_json_lists(self.config.to_dict()))
         free = _FREE
         if (schedule := before.get("optimizer.schedule")) != "constant":
@@ -179,7 +179,7 @@ class Run:
             DataError: They are others, or what is in the folder cannot be read.
         """
         now = _training_clips(store)
-        before = _read(self.folder / "data.json")
+        before = read_json(self.folder / "data.json")
         before.pop(_CONTENT_HASH, None)  # of all splits, for those who read scores
         if before == now:
             return
@@ -190,12 +190,12 @@ class Run:
             and np.allclose(before[name], now[name], atol=_SCALER_TOLERANCE)
             for name in ("mean", "std")
         ):
+            # those of version 0.1 cannot be made any more
+            cause = "" if self.config.data.root else _SOUNDSCAPES_CHANGED
             raise DataError(
                 f"the training clips have changed since the run in {self.folder} was "
                 f"begun ({before.get('clips')} clips then, {now['clips']} now): bring "
-                "the old ones back, or choose another --workdir"
-                + _SOUNDSCAPES_CHANGED
-                * (not self.config.data.root)
+                f"the old ones back, or choose another --workdir{cause}"
             )
         logging.warning(
             "the training features are not to the bit those that the run in %s was "
@@ -301,16 +301,6 @@ def _training_clips(store: FeatureStore) -> dict[str, Any]:
         "classes": store.card["classes"],
         **store.card["scaler"],
     }
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: expected an object, got {type(content).__name__}")
-    return content
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ import jax
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
-from gcrnn_jax.data.atomic_files import write_atomically
+from gcrnn_jax.data.atomic_files import read_json_lines, write_atomically
 from gcrnn_jax.errors import DivergedError, PreemptedError
 from gcrnn_jax.progress import Progress, progress
 from gcrnn_jax.training.checkpoints import Checkpoints
@@ -82,14 +82,10 @@ class MetricsLog:
 def _lines_before(step: int, path: Path) -> bytes:
     """The whole lines of a log up to a step; a machine that died may have cut one."""
     lines = []
-    for line in path.read_bytes().splitlines() if path.exists() else ():
-        try:
-            is_lost = json.loads(line)["step"] >= step
-        except (ValueError, KeyError, TypeError):
-            is_lost = True
-        if is_lost:
+    for text, line in read_json_lines(path, "step"):
+        if not isinstance(line["step"], int) or line["step"] >= step:
             break
-        lines.append(line + b"\n")
+        lines.append(text + b"\n")
     return b"".join(lines)
 
 
