@@ -41,14 +41,12 @@ def test_without_a_total_there_is_no_time_left():
     assert lines([3700]) == ["training: 1 clips, 0.0002703 clips/s, 1:01:40 taken"] * 2
 
 
-def test_iterating_counts_and_shows_named_values():
+def test_named_values_are_shown():
     stream = io.StringIO()
-    display = progress([1, 2, 3], label="epoch", unit="steps", stream=stream)
-    seen = []
-    for item in display:
-        seen.append(item)
-        display.postfix(loss=0.123456, step=item)
-    assert seen == [1, 2, 3]
+    with progress(label="epoch", unit="steps", total=3, stream=stream) as display:
+        for step in (1, 2, 3):
+            display.postfix(loss=0.123456, step=step)
+            display.update()
     assert stream.getvalue().startswith("epoch: 3/3 steps")
     assert stream.getvalue().endswith("loss=0.1235 step=3\n")
 

@@ -71,17 +71,15 @@ def probe_all(
         )
     pending = [name for name in names if name not in probes]
     workers = min(resolve_num_workers(num_workers), len(pending) // PER_WORKER)
-    results = progress(
-        ordered_map(probe, pending, context=str(root), num_workers=workers),
-        label="checking",
-        unit="recordings",
-        total=len(names),
-        initial=len(probes),
-    )
+    done, total = len(probes), len(names)
+    bar = progress(label="checking", unit="recordings", total=total, initial=done)
+    results = ordered_map(probe, pending, context=str(root), num_workers=workers)
     try:
         if pending:
-            for name, result in zip(pending, results, strict=True):
-                probes[name] = result
+            with bar:
+                for name, result in zip(pending, results, strict=True):
+                    probes[name] = result
+                    bar.update()
     finally:  # an interrupted check goes on where it was
         if cache and pending:
             _write_cache(cache, probes)

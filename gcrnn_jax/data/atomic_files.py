@@ -33,11 +33,7 @@ def _storage_errors(path: Path) -> Iterator[None]:
 
 
 def read_json(path: Path, kind: type = dict) -> Any:
-    """Returns the content of a JSON file.
-
-    Args:
-        path: The file.
-        kind: What it holds: dict, an object, or list.
+    """Returns the content of a JSON file, of this kind.
 
     Raises:
         DataError: It cannot be read, is no JSON, or holds something else.
@@ -80,10 +76,6 @@ def write_text(path: str | Path, text: str) -> None:
 
 def write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     """Writes a file that appears under its name only once it is safely on disk.
-
-    Args:
-        path: Where to; its folder exists.
-        parts: The content.
 
     Raises:
         StorageError: The disk is full or fails.

@@ -60,12 +60,9 @@ class ClassList:
             >>> DCASE2017_CLASSES.unknown_id("Car")
             "unknown class id 'Car': that is a name, its id is '/m/0k4j'"
         """
-        if text in self.index_by_name:
-            detail = (
-                f": that is a name, its id is {self.ids[self.index_by_name[text]]!r}"
-            )
-        else:
-            detail = f"; the nearest is {_nearest(text, self.ids)!r}"
+        detail = f"; the nearest is {_nearest(text, self.ids)!r}"
+        if (k := self.index_by_name.get(text)) is not None:
+            detail = f": that is a name, its id is {self.ids[k]!r}"
         return f"unknown class id {text!r}{detail}"
 
     def unknown_name(self, text: str) -> str:
@@ -75,12 +72,9 @@ class ClassList:
             >>> DCASE2017_CLASSES.unknown_name("air horn")
             "unknown class name 'air horn'; the nearest is 'Air horn, truck horn'"
         """
-        if text in self.index_by_id:
-            detail = (
-                f": that is an id, its name is {self.names[self.index_by_id[text]]!r}"
-            )
-        else:
-            detail = f"; the nearest is {_nearest(text, self.names)!r}"
+        detail = f"; the nearest is {_nearest(text, self.names)!r}"
+        if (k := self.index_by_id.get(text)) is not None:
+            detail = f": that is an id, its name is {self.names[k]!r}"
         return f"unknown class name {text!r}{detail}"
 
 
@@ -102,9 +96,6 @@ def read_class_list(path: str | os.PathLike) -> ClassList:
 
     Args:
         path: As sound_event_list_17_classes.txt of DCASE 2017 Task 4.
-
-    Returns:
-        The classes in the order of their lines.
 
     Raises:
         DataError: The file cannot be read, or a line is not such a row; names both.

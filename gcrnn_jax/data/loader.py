@@ -69,10 +69,8 @@ def training_batches(
     """
     size, remainder = divmod(sampler.batch_size, process_count)
     if remainder:
-        raise ValueError(
-            f"a batch of {sampler.batch_size} does not divide among {process_count} "
-            "processes"
-        )
+        batch = f"a batch of {sampler.batch_size}"
+        raise ValueError(f"{batch} does not divide among {process_count} processes")
     rows = slice(process_index * size, (process_index + 1) * size)
     source = grain.MapDataset.source(BatchSource(split, sampler, rows))
     # one thread: copying rows holds the interpreter, which more would only fight for

@@ -68,9 +68,8 @@ class RecordingSource:
         """Returns the clip's hash, after reading its recording."""
         row, path = self.rows[index], self.paths[index]
         recording = path and file_content_hash(os.path.join(self.root, path))
-        return clip_content_hash(
-            row.clip_id, row.labels, self._events(index), recording
-        )
+        events = self._events(index)
+        return clip_content_hash(row.clip_id, row.labels, events, recording)
 
     def load(self, index: int) -> Loaded:
         """Decodes a recording; raises Rejected where that cannot be done."""
@@ -92,9 +91,7 @@ def read_strong_list(
 ) -> tuple[list[EventRow], list[Finding]]:
     """Reads the rows of a split's strong list, `file` of each being the clip's id.
 
-    Args:
-        split: A file of the list is matched to its clips with or without a leading Y.
-        classes: Whose names the labels are.
+    A file is matched to the clips of the split with or without a leading Y.
 
     Returns:
         The rows, none if there is no such list; and those that could not be used: as

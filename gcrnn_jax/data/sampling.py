@@ -8,7 +8,7 @@ import abc
 import dataclasses
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -17,6 +17,18 @@ _ORDER, _CLIPS = range(2)
 
 # Draws computed at once: NumPy's calls cost more than what they do for one batch.
 _STRETCH = 4096
+
+
+def _cycled(
+    draws: np.ndarray, size: int, order: Callable[[int], np.ndarray]
+) -> np.ndarray:
+    """Elements number int64 [n] of order(0), order(1), ..., each [size], in a row."""
+    cycles, places = np.divmod(draws, size)
+    drawn = np.empty_like(draws)
+    for cycle in np.unique(cycles):
+        in_cycle = cycles == cycle
+        drawn[in_cycle] = order(int(cycle))[places[in_cycle]]
+    return drawn
 
 
 class Sampler(abc.ABC):
@@ -78,7 +90,7 @@ class BalancedSampler(Sampler):
     """
 
     def __init__(self, weak_label: np.ndarray, weights, batch_size: int, seed: int):
-        """Weak_label is bool [N, K], weights int [K], 0 where a class is not drawn."""
+        """Takes bool [N, K] and int [K], 0 where a class is not drawn."""
         super().__init__(batch_size, seed)
         self.weights = np.asarray(weights, np.int64)
         self.clips = [np.flatnonzero(column) for column in np.asarray(weak_label).T]
@@ -95,24 +107,20 @@ class BalancedSampler(Sampler):
             for k in range(len(self.clips))
         ]
 
-    def clips_drawn(self, draws: np.ndarray) -> np.ndarray:
-        """Returns int64 [n], the clips of draws number int64 [n] of the sequence."""
-        cycles, positions = np.divmod(draws, len(self.slot_class))
-        slots = np.empty_like(draws)
-        for cycle in np.unique(cycles):
-            rng = np.random.default_rng((self.seed, _ORDER, int(cycle)))
-            order = rng.permutation(len(self.slot_class))
-            slots[cycles == cycle] = order[positions[cycles == cycle]]
+    def clips_drawn(self, draws: np.ndarray) -> np.ndarray:  # noqa: D102
+        size = len(self.slot_class)
+        slots = _cycled(
+            draws,
+            size,
+            lambda n: np.random.default_rng((self.seed, _ORDER, n)).permutation(size),
+        )
         classes = self.slot_class[slots]
-        class_draws = cycles * self.weights[classes] + self.slot_draw[slots]
+        class_draws = draws // size * self.weights[classes] + self.slot_draw[slots]
         clips = np.empty_like(draws)
         for k in np.unique(classes):
-            of_class = np.flatnonzero(classes == k)
-            passes, places = np.divmod(class_draws[of_class], len(self.clips[k]))
-            for number in np.unique(passes):
-                order = self._orders[k](int(number))
-                in_pass = passes == number
-                clips[of_class[in_pass]] = order[places[in_pass]]
+            of_class = classes == k
+            size = len(self.clips[k])
+            clips[of_class] = _cycled(class_draws[of_class], size, self._orders[k])
         return clips
 
     def _order(self, k: int, number: int) -> np.ndarray:
@@ -124,7 +132,6 @@ class ShuffledSampler(Sampler):
     """Every clip once an epoch, in a new order each epoch: no balancing."""
 
     def __init__(self, num_clips: int, batch_size: int, seed: int):
-        """Num_clips is the size of the training set."""
         if num_clips < 1:
             raise ValueError("no clips to draw from")
         super().__init__(batch_size, seed)
@@ -133,14 +140,8 @@ class ShuffledSampler(Sampler):
             lambda n: np.random.default_rng((seed, _CLIPS, n)).permutation(num_clips)
         )
 
-    def clips_drawn(self, draws: np.ndarray) -> np.ndarray:
-        """Returns int64 [n], the clips of draws number int64 [n] of the sequence."""
-        epochs, positions = np.divmod(draws, self.num_clips)
-        clips = np.empty_like(draws)
-        for epoch in np.unique(epochs):
-            order = self._order(int(epoch))
-            clips[epochs == epoch] = order[positions[epochs == epoch]]
-        return clips
+    def clips_drawn(self, draws: np.ndarray) -> np.ndarray:  # noqa: D102
+        return _cycled(draws, self.num_clips, self._order)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -79,8 +79,7 @@ class Split:
     def __post_init__(self) -> None:
         self.clip_ids, self.class_names = tuple(self.clip_ids), tuple(self.class_names)
         # Row r of the split is row r - ends[s - 1] of the first shard s with ends > r.
-        sizes = [shard.num_rows for shard in self.shards]
-        self._ends = np.cumsum(sizes, dtype=np.int64)
+        self._ends = np.cumsum([shard.num_rows for shard in self.shards], dtype=int)
         self._arrays: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
@@ -140,15 +139,14 @@ class Split:
         if shard not in self._arrays:
             path, num_rows = self.shards[shard]
             shape = (num_rows, *self.frame_shape)
+            damaged = f"{path}: damaged shard"
             try:
                 mapped = np.load(path, mmap_mode="r", allow_pickle=False)
             except (OSError, ValueError, EOFError) as error:
-                raise DataError(f"{path}: damaged shard: {error}") from None
+                raise DataError(f"{damaged}: {error}") from None
             if mapped.shape != shape or mapped.dtype != np.float16:
-                raise DataError(
-                    f"{path}: damaged shard: expected float16 {shape}, "
-                    f"got {mapped.dtype} {mapped.shape}"
-                )
+                got = f"{mapped.dtype} {mapped.shape}"
+                raise DataError(f"{damaged}: expected float16 {shape}, got {got}")
             self._arrays[shard] = mapped.view(np.ndarray)  # plain: faster to index
         return self._arrays[shard]
 
@@ -175,10 +173,8 @@ class FeatureStore:
         self.mean = np.asarray(card["scaler"]["mean"], np.float32)
         self.std = np.asarray(card["scaler"]["std"], np.float32)
         self.content_hash: str = card["data_sha256"]
-        self.splits: dict[str, Split] = {
-            name: self._open_split(name, entry)
-            for name, entry in card["splits"].items()
-        }
+        entries = card["splits"].items()
+        self.splits = {name: self._open_split(name, entry) for name, entry in entries}
 
     @classmethod
     def open(cls, path: str | Path) -> "FeatureStore":
@@ -191,8 +187,9 @@ class FeatureStore:
         path = Path(path)
         card_path = path / CARD
         if not card_path.exists():
-            what = "no feature store, or one not finished"
-            raise DataError(f"{card_path}: not found: {what}")
+            raise DataError(
+                f"{card_path}: not found: no feature store, or one not finished"
+            )
         card = read_json(card_path)
         if card.get("format") != FORMAT:
             raise DataError(f"{card_path}: not the card of a feature store")
@@ -218,9 +215,8 @@ class FeatureStore:
         for name in _REPORTED:
             if name in self.splits:
                 return name
-        raise DataError(
-            f"{self.path} has no labelled split to score: {list(self.splits)}"
-        )
+        splits = list(self.splits)
+        raise DataError(f"{self.path} has no labelled split to score: {splits}")
 
     def find_split(self, name: str | None) -> Split:
         """A split by its name; None: the one that is reported.
@@ -248,8 +244,10 @@ class FeatureStore:
         split = self.splits["training"]
         count = round(fraction * len(split))
         if not 0 < count < len(split):
-            detail = f"{fraction:g} of {len(split)} training clips cannot be held out"
-            raise DataError(f"{self.path}: {detail}: that is none, or all")
+            raise DataError(
+                f"{self.path}: {fraction:g} of {len(split)} training clips cannot be "
+                "held out: that is none, or all"
+            )
         order = np.random.default_rng(seed).permutation(len(split))
         self.splits["training"] = split.part("training", np.sort(order[count:]))
         self.splits["held_out"] = split.part("held_out", np.sort(order[:count]))
@@ -258,9 +256,7 @@ class FeatureStore:
         folder = self.path / name
         num_clips = entry["num_clips"]
         clip_ids = tuple(read_json(folder / "clip_ids.json", list))
-        shards = [
-            Shard(folder / item["file"], item["rows"]) for item in entry["shards"]
-        ]
+        shards = [Shard(folder / one["file"], one["rows"]) for one in entry["shards"]]
         num_rows = sum(shard.num_rows for shard in shards)
         if not len(clip_ids) == num_clips == num_rows:
             raise DataError(
@@ -273,6 +269,13 @@ class FeatureStore:
                 clip_id: tuple((onset, offset, label) for onset, offset, label in rows)
                 for clip_id, rows in read_json(folder / "events.json").items()
             }
+        hashes = {
+            file: entry["sha256"]
+            for file, entry in self.card["files"].items()
+            if file.startswith(f"{name}/")
+        }
+        content = [self.card["front_end"], self.card["classes"], hashes]
+        text = json.dumps(content, sort_keys=True)
         shape = (num_clips, len(self.classes))
         return Split(
             name,
@@ -283,19 +286,9 @@ class FeatureStore:
             shards=shards,
             frame_shape=(self.front_end.num_frames, self.front_end.num_bins),
             class_names=self.classes.names,
-            content_hash=self._split_content_hash(name),
+            content_hash=hashlib.sha256(text.encode()).hexdigest(),
             data_content_hash=self.content_hash,
         )
-
-    def _split_content_hash(self, name: str) -> str:
-        files = {
-            file: entry["sha256"]
-            for file, entry in self.card["files"].items()
-            if file.startswith(f"{name}/")
-        }
-        content = [self.card["front_end"], self.card["classes"], files]
-        text = json.dumps(content, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _check_size(path: Path, expected: int) -> None:

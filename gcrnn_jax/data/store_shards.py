@@ -148,7 +148,7 @@ def write_shard(
         WorkdirError: The folder cannot be written.
     """
     numbered = list(zip(job.clips, clips, strict=True))
-    used = [clip for clip in clips if clip.features is not None]
+    used = [(index, clip) for index, clip in numbered if not clip.code]
     features = [clip.features for clip in clips if clip.features is not None]
     shape = (len(features), front_end.num_frames, front_end.num_bins)
     shard = np.zeros(shape, np.float16)
@@ -162,16 +162,12 @@ def write_shard(
     ledger = Ledger(
         split=job.split,
         file=job.file,
-        clips=[index for index, clip in numbered if clip.features is not None],
+        clips=[index for index, _ in used],
         clips_sha256=[clip.content_hash for clip in clips],
         num_frames=[len(frames) for frames in features],
-        labels=[clip.labels for clip in used],
-        events=[clip.events for clip in used],
-        rejects=[
-            (index, clip.code, clip.detail)
-            for index, clip in numbered
-            if clip.features is None
-        ],
+        labels=[clip.labels for _, clip in used],
+        events=[clip.events for _, clip in used],
+        rejects=[(i, clip.code, clip.detail) for i, clip in numbered if clip.code],
         sums=sums.tolist(),
         squares=squares.tolist(),
         **write_file(path / job.file, npy_content(shard)),

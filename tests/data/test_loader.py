@@ -12,6 +12,8 @@ class MemorySplit:
 
     strong_label = None
 
+    strong_label = None
+
     def __init__(self):
         self.num_frames = np.arange(N) % T + 1
         self.weak_label = np.random.default_rng(0).random((N, K)) < 0.5
