@@ -26,7 +26,7 @@ class Progress:
     Example:
         >>> import sys
         >>> times = iter([0.0, 4.0, 12.0, 12.0, 16.0])
-        >>> with progress(label="training", unit="clips", total=32,
+        >>> with Progress(label="training", unit="clips", total=32,
         ...               stream=sys.stdout, clock=lambda: next(times)) as display:
         ...     for loss in (0.7, 0.5):
         ...         display.postfix(loss=loss)
@@ -107,9 +107,6 @@ class Progress:
             parts.append(f"{_duration(elapsed)} taken")
         parts += [self._postfix()] if self._values else []
         print(", ".join(parts), file=self.stream or sys.stderr, flush=True)
-
-
-progress = Progress
 
 
 def _duration(seconds: float) -> str:

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from gcrnn_jax.progress import progress
+from gcrnn_jax.progress import Progress
 
 
 class Terminal(io.StringIO):
@@ -15,7 +15,7 @@ class Terminal(io.StringIO):
 def lines(steps: list[float], **options) -> list[str]:
     """What is printed when one unit is done at each of these times."""
     stream, now = io.StringIO(), [0.0]
-    with progress(
+    with Progress(
         label="training", unit="clips", stream=stream, clock=lambda: now[0], **options
     ) as display:
         for time in steps:
@@ -43,7 +43,7 @@ def test_without_a_total_there_is_no_time_left():
 
 def test_named_values_are_shown():
     stream = io.StringIO()
-    with progress(label="epoch", unit="steps", total=3, stream=stream) as display:
+    with Progress(label="epoch", unit="steps", total=3, stream=stream) as display:
         for step in (1, 2, 3):
             display.postfix(loss=0.123456, step=step)
             display.update()
@@ -53,7 +53,7 @@ def test_named_values_are_shown():
 
 def test_a_terminal_gets_a_bar_with_the_values():
     stream = Terminal()
-    with progress(label="training", unit="clips", total=2, stream=stream) as display:
+    with Progress(label="training", unit="clips", total=2, stream=stream) as display:
         display.postfix(loss=0.5)
         display.write("a message")
         display.update(2)
@@ -65,6 +65,6 @@ def test_a_terminal_gets_a_bar_with_the_values():
 
 def test_an_error_ends_the_display_and_comes_through():
     stream = io.StringIO()
-    with pytest.raises(KeyError), progress(label="a", unit="b", stream=stream):
+    with pytest.raises(KeyError), Progress(label="a", unit="b", stream=stream):
         raise KeyError
     assert len(stream.getvalue().splitlines()) == 1

@@ -19,7 +19,7 @@ from gcrnn_jax.data.atomic_files import make_folder, read_json, write_atomically
 from gcrnn_jax.data.data_hash import file_content_hash
 from gcrnn_jax.data.worker_pool import ordered_map, resolve_num_workers
 from gcrnn_jax.errors import DataError, StorageError, WorkdirError
-from gcrnn_jax.progress import progress
+from gcrnn_jax.progress import Progress
 
 PER_WORKER = 16  # recordings; fewer are decoded before another process has started
 
@@ -72,7 +72,7 @@ def probe_all(
     pending = [name for name in names if name not in probes]
     workers = min(resolve_num_workers(num_workers), len(pending) // PER_WORKER)
     done, total = len(probes), len(names)
-    bar = progress(label="checking", unit="recordings", total=total, initial=done)
+    bar = Progress(label="checking", unit="recordings", total=total, initial=done)
     results = ordered_map(probe, pending, context=str(root), num_workers=workers)
     try:
         if pending:

@@ -31,7 +31,7 @@ from gcrnn_jax.data.store import CARD, FORMAT, VERSION, FeatureStore
 from gcrnn_jax.data.store_shards import Featured, Ledger, ShardJob, Source
 from gcrnn_jax.data.worker_pool import ordered_map, resolve_num_workers
 from gcrnn_jax.errors import DataError
-from gcrnn_jax.progress import progress
+from gcrnn_jax.progress import Progress
 
 REJECTS = "rejects.csv"
 MIN_STD = 1e-3  # of a bin that never changes; what is left of it is rounding
@@ -199,7 +199,7 @@ class _Preparation:
         done = total - num_pending
         with (
             contextlib.closing(results),
-            progress(label="preparing", unit="clips", total=total, initial=done) as bar,
+            Progress(label="preparing", unit="clips", total=total, initial=done) as bar,
         ):
             for job in pending:
                 clips: list[Featured] = []

@@ -29,7 +29,7 @@ from gcrnn_jax.prediction.formats import (
 )
 from gcrnn_jax.prediction.posteriors import CLIP, RecordingPosteriors
 from gcrnn_jax.prediction.recordings import Recording, Unreadable, list_recordings
-from gcrnn_jax.progress import progress
+from gcrnn_jax.progress import Progress
 
 ERRORS = "errors.csv"
 _LONGEST_NAME = 240  # bytes; file systems take 255, of which `.tmp` needs some
@@ -95,7 +95,7 @@ def _predict(
             bar.update(0)  # one recording may last for hours
             yield block
 
-    with progress(label="predicting", unit="recordings", total=len(recordings)) as bar:
+    with Progress(label="predicting", unit="recordings", total=len(recordings)) as bar:
         outcomes = ensemble.posteriors([partial(read, one.path) for one in recordings])
         for recording, outcome in zip(recordings, outcomes, strict=True):
             if isinstance(outcome, Rejected):

@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 
 from gcrnn_jax.data.atomic_files import read_json_lines, write_atomically
 from gcrnn_jax.errors import DivergedError, PreemptedError
-from gcrnn_jax.progress import Progress, progress
+from gcrnn_jax.progress import Progress
 from gcrnn_jax.training.checkpoints import Checkpoints
 from gcrnn_jax.training.parallel import put_batch
 from gcrnn_jax.training.state import TrainState
@@ -188,7 +188,7 @@ def train(
 def _display(done: int, total: int) -> Progress:
     """Shown by the first process, in clips."""
     stream = sys.stderr if jax.process_index() == 0 else open(os.devnull, "w")
-    return progress(
+    return Progress(
         label="training", unit="clips", initial=done, total=total, stream=stream
     )
 
