@@ -1,14 +1,13 @@
 """The logs of a run: the loss of every step, the scores of every epoch."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gcrnn_jax.data.atomic_files import write_atomically
 from gcrnn_jax.metrics.scoring import Scores, epoch_scores
 from gcrnn_jax.metrics.tables import to_json
+from gcrnn_jax.training.loop import read_log, write_log
 
 _MAX_POINTS = 400  # of a line; more cannot be told apart
 
@@ -23,9 +22,8 @@ def append_scores(path: Path, epoch: int, split_name: str, scores: Scores) -> No
         WorkdirError: It cannot be written there.
     """
     line = {"epoch": epoch, "split": split_name, **epoch_scores(scores)}
-    before = [old for old in _read_lines(path, "epoch") if old["epoch"] < epoch]
-    lines = [json.dumps(to_json(one)) + "\n" for one in (*before, line)]
-    write_atomically(path, ["".join(lines).encode()])
+    before = [old for old in read_log(path, "epoch") if old["epoch"] < epoch]
+    write_log(path, [to_json(one) for one in (*before, line)])
 
 
 def read_curves(
@@ -42,8 +40,8 @@ def read_curves(
         "loss": [x, mean loss] up to 400 times, x in epochs; "scores": the lines of
         the scores; "split": that they are of, "" without any.
     """
-    losses = [line["loss"] for line in _read_lines(loss_path, "loss")]
-    scores = _read_lines(scores_path, "epoch")
+    losses = [line["loss"] for line in read_log(loss_path, "loss")]
+    scores = read_log(scores_path, "epoch")
     ends = np.linspace(0, len(losses), min(len(losses), _MAX_POINTS) + 1).astype(int)
     return {
         "loss": [
@@ -53,16 +51,3 @@ def read_curves(
         "scores": scores,
         "split": scores[-1]["split"] if scores else "",
     }
-
-
-def _read_lines(path: Path, field: str) -> list[dict[str, Any]]:
-    """The whole lines of a log; a machine that died may have cut the last."""
-    lines = []
-    for text in path.read_bytes().splitlines() if path.exists() else ():
-        try:
-            line = json.loads(text)
-            line[field]  # KeyError: a line of something else
-        except (ValueError, KeyError, TypeError):
-            break
-        lines.append(line)
-    return lines

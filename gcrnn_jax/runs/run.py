@@ -11,7 +11,9 @@ scores.jsonl     scores of the watched split, a line an epoch
 results/         scores, decisions and report, a folder a split
 """
 
+import contextlib
 import dataclasses
+import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,7 +24,7 @@ import numpy as np
 from absl import logging
 
 from gcrnn_jax.config import Config, as_json_lists, flatten
-from gcrnn_jax.data.atomic_files import write_atomically
+from gcrnn_jax.data.atomic_files import read_json, write_atomically
 from gcrnn_jax.data.store import FeatureStore, Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.errors import ConfigError, DataError
@@ -80,7 +82,7 @@ class Run:
         folder = Path(folder)
         path = folder / "config.json"
         try:
-            return cls(folder, Config.from_dict(_read(path)))
+            return cls(folder, Config.from_dict(read_json(path)))
         except ConfigError as error:
             raise DataError(f"{path}: {error}") from error
 
@@ -137,18 +139,15 @@ class Run:
         path = self.folder / "config.json"
         if not path.exists():
             return
-        before = flatten(as_json_lists(with_todays_names(_read(path))))
+        before = flatten(as_json_lists(with_todays_names(read_json(path))))
         now = flatten(as_json_lists(self.config.to_dict()))
         free = _FREE
         if (schedule := before.get("optimizer.schedule")) != "constant":
             free = free[1:]  # the rate at every step depends on the number of epochs
+        prolonged = {_FREE[0]: f" (a {schedule} schedule cannot be prolonged)"}
         changes = [
             f"{name}: {before.get(name, 'absent')} -> {now.get(name, 'absent')}"
-            + (
-                f" (a {schedule} schedule cannot be prolonged)"
-                if name == _FREE[0]
-                else ""
-            )
+            + prolonged.get(name, "")
             for name in sorted({*before, *now})
             if before.get(name) != now.get(name) and not name.startswith(free)
         ]
@@ -179,7 +178,7 @@ class Run:
             DataError: They are others, or what is in the folder cannot be read.
         """
         now = _training_clips(store)
-        before = _read(self.folder / "data.json")
+        before = read_json(self.folder / "data.json")
         before.pop(_CONTENT_HASH, None)  # of all splits, for those who read scores
         if before == now:
             return
@@ -229,10 +228,8 @@ class Run:
     def average(self, model: TrainedModel) -> TrainedModel:
         """The model of the averaged weights of the fused epochs; written to the folder.
 
-        By all processes. Its thresholds are those of the configuration.
-
-        Args:
-            model: Of the run, compiled.
+        By all processes, from a compiled model of the run. Its thresholds are those of
+        the configuration.
         """
         epochs = self.config.fusion.epochs(self.config.training.num_epochs)
         card, variables = average_models(self.load_epoch(epoch) for epoch in epochs)
@@ -244,16 +241,14 @@ class Run:
     def predict_epochs(
         self, epochs: Sequence[int], split: Split, model: TrainedModel
     ) -> Iterator[PosteriorSet]:
-        """Posteriors of epochs, computed where they are not yet on disk.
+        """Posteriors of epochs, counted from 1, computed where not yet on disk.
 
-        Args:
-            epochs: Counted from 1.
-            split: Of the clips.
-            model: That takes the weights of the epochs.
+        The model is of the run; it takes the weights of the epochs.
         """
         for epoch in epochs:
-            path = self.posteriors(split, epoch)
-            posteriors = _load_if_readable(path)
+            path, posteriors = self.posteriors(split, epoch), None
+            with contextlib.suppress(DataError):  # not there, or damaged
+                posteriors = PosteriorSet.load(path)
             if parallel.broadcast_from_first(posteriors is not None):
                 posteriors = posteriors or PosteriorSet.load(path)
             else:
@@ -266,11 +261,7 @@ class Run:
 
 
 def find_run(model: Path) -> Run | None:
-    """The run in whose folder a model lies; None: it lies in none.
-
-    Args:
-        model: A run's folder, a checkpoint in it or its averaged model.
-    """
+    """The run of a model: a folder's, a checkpoint's or an averaged one's, if any."""
     for folder in [model, *model.resolve().parents[:2]]:
         if (folder / "config.json").is_file() and (folder / "metrics.jsonl").exists():
             return Run.open(folder)
@@ -279,17 +270,8 @@ def find_run(model: Path) -> Run | None:
 
 def open_store(config: Config) -> FeatureStore:
     """The features of the configured data, computed by the first process if need be."""
-    return parallel.first_then_all(
-        lambda: config.data.prepare(config.front_end, config.seed),
-        "features are ready",
-    )
-
-
-def _load_if_readable(path: Path) -> PosteriorSet | None:
-    try:
-        return PosteriorSet.load(path)
-    except DataError:  # not there, or damaged
-        return None
+    prepare = functools.partial(config.data.prepare, config.front_end, config.seed)
+    return parallel.first_then_all(prepare, "features are ready")
 
 
 def _training_clips(store: FeatureStore) -> dict[str, Any]:
@@ -301,16 +283,6 @@ def _training_clips(store: FeatureStore) -> dict[str, Any]:
         "classes": store.card["classes"],
         **store.card["scaler"],
     }
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: expected an object, got {type(content).__name__}")
-    return content
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

@@ -241,7 +241,7 @@ def _rows(size: int) -> jax.Array:
 
 
 def _each(change, key: jax.Array, rows, *others):
-    """Calls change(key, row, ...) for every clip of a replica, each with its own key."""
+    """Calls change(key, row, ...) for every clip, each with a key of its own."""
     keys = keys_of_clips(key, len(jax.tree.leaves(rows)[0]))
     return jax.vmap(change)(keys, rows, *others)
 
