@@ -5,7 +5,7 @@ import difflib
 import math
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from gcrnn_jax.errors import ConfigError
@@ -13,6 +13,17 @@ from gcrnn_jax.errors import ConfigError
 T = typing.TypeVar("T")
 _NOT_FIELDS = ("parent", "name")  # that flax adds to every module
 _WRONG = object()
+_RULES: dict[str, Callable[[Any], bool]] = {  # False for a NaN, too
+    "0 or more": lambda x: x >= 0,
+    "1 or more": lambda x: x >= 1,
+    "1 or more each": lambda x: x >= 1,
+    "2 or more": lambda x: x >= 2,
+    "1 or less": lambda x: x <= 1,
+    "greater than 0": lambda x: x > 0,
+    "in [0, 1)": lambda x: 0 <= x < 1,
+    "in [0, 1]": lambda x: 0 <= x <= 1,
+    "odd and 1 or more": lambda x: x >= 1 and x % 2 == 1,
+}
 
 
 def construct(cls: type[T], values: Mapping[str, Any], section: str, **given: Any) -> T:
@@ -39,22 +50,16 @@ def construct(cls: type[T], values: Mapping[str, Any], section: str, **given: An
     """
     hints = typing.get_type_hints(cls)
     fields = {
-        field.name: field
+        field.name: field.default is field.default_factory  # both are MISSING
         for field in dataclasses.fields(typing.cast(Any, cls))
         if field.init and field.name not in {*_NOT_FIELDS, *given}
     }
     for name in values:
         if name not in fields:
             raise unknown_field(name, fields, section)
-    missing = [
-        name
-        for name, field in fields.items()
-        if name not in values
-        and field.default is dataclasses.MISSING
-        and field.default_factory is dataclasses.MISSING
-    ]
-    if missing:
-        raise ConfigError(f"{section}.{missing[0]}: missing")
+    for name, is_needed in fields.items():
+        if is_needed and name not in values:
+            raise ConfigError(f"{section}.{name}: missing")
     typed = {
         name: convert(value, hints[name], f"{section}.{name}")
         for name, value in values.items()
@@ -63,6 +68,15 @@ def construct(cls: type[T], values: Mapping[str, Any], section: str, **given: An
         return cls(**given, **typed)
     except ValueError as error:
         raise ConfigError(f"{section}: {error}") from error
+
+
+def check(owner: object, rule: str, *names: str) -> None:
+    """Raises ValueError for a field, or an item of it, that breaks a rule."""
+    for name in names:
+        value = getattr(owner, name)
+        items = value if isinstance(value, tuple | list) else (value,)
+        if not all(map(_RULES[rule], items)):
+            raise ValueError(f"{name} must be {rule}, got {value}")
 
 
 def unknown_field(name: str, known: Iterable[str], section: str) -> ConfigError:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from gcrnn_jax.fields import check
 from gcrnn_jax.models.layers import (
     ACTIVATIONS,
     Activation,
@@ -53,11 +54,8 @@ class FrameCnn(Network):
                 "filters and time_pooling must be of one length and not empty, got "
                 f"{self.filters} and {self.time_pooling}"
             )
-        for name in ("filters", "time_pooling", "tagging_units"):
-            if min(value := getattr(self, name), default=1) < 1:
-                raise ValueError(f"{name} must be 1 or more each, got {value}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
+        check(self, "1 or more each", "filters", "time_pooling", "tagging_units")
+        check(self, "in [0, 1)", "dropout")
 
     @property
     def time_reduction(self) -> int:

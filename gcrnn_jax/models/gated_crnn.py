@@ -9,9 +9,9 @@ from typing import ClassVar, Literal, Self
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 
+from gcrnn_jax.fields import check
 from gcrnn_jax.models.layers import (
     Activation,
     BidirectionalGru,
@@ -85,18 +85,13 @@ class GatedCrnn(Network):
         for name in ("blocks", "gru_candidates"):
             if not getattr(self, name):
                 raise ValueError(f"{name} must be one or more, got none")
-        if (
-            not len(self.blocks)
-            == len(self.time_pooling)
-            == len(self.frequency_pooling)
-        ):
+        of_blocks = (self.blocks, self.time_pooling, self.frequency_pooling)
+        if len({len(field) for field in of_blocks}) > 1:
             raise ValueError(
                 "blocks, time_pooling and frequency_pooling must be of one length, got "
                 f"{self.blocks}, {self.time_pooling} and {self.frequency_pooling}"
             )
-        for name in _POSITIVE:
-            if np.min(value := getattr(self, name), initial=1) < 1:
-                raise ValueError(f"{name} must be 1 or more, got {value}")
+        check(self, "1 or more", *_POSITIVE)
 
     @property
     def time_reduction(self) -> int:

@@ -136,11 +136,8 @@ class GatedConv(nn.Module):
         """Returns [B, T, F, filters] for x [B, T, F, C]; frame_mask is [B, T] bool."""
         filters = 2 * self.filters if self.gated else self.filters
         x = Convolution(filters, use_bias=False, dtype=self.dtype, name="conv")(x)
-        x = BatchNorm(
-            momentum=self.momentum,
-            axis_name=self.axis_name,
-            name="norm",
-        )(x, train=train, frame_mask=frame_mask)
+        norm = BatchNorm(self.momentum, axis_name=self.axis_name, name="norm")
+        x = norm(x, train=train, frame_mask=frame_mask)
         if self.gated:
             linear, gate = jnp.split(x, 2, axis=-1)
             x = linear * nn.sigmoid(gate)
@@ -178,35 +175,24 @@ class BidirectionalGru(nn.Module):
         """Returns [B, T, 2 * units], forward units first, for x [B, T, D]."""
         num_clips, num_frames, num_features = x.shape
         units = self.units
-        glorot, orthogonal = (
-            nn.initializers.glorot_uniform(),
-            nn.initializers.orthogonal(),
-        )
-        w = self.param(
-            "input_kernel", _per_direction(glorot), (num_features, 3 * units)
-        )
-        u = self.param(
-            "recurrent_kernel", _per_direction(orthogonal), (units, 3 * units)
-        )
+        glorot = _per_direction(nn.initializers.glorot_uniform())
+        orthogonal = _per_direction(nn.initializers.orthogonal())
+        w = self.param("input_kernel", glorot, (num_features, 3 * units))
+        u = self.param("recurrent_kernel", orthogonal, (units, 3 * units))
         b = self.param("bias", nn.initializers.zeros, (2, 3 * units))
-        c = (
-            self.param("recurrent_bias", nn.initializers.zeros, (2, units))
-            if self.reset_after
-            else None
-        )
+        c = None
+        if self.reset_after:
+            c = self.param("recurrent_bias", nn.initializers.zeros, (2, units))
         dtype = activation_dtype(self.dtype)
         both = jnp.stack([x, jnp.flip(x, 1)]).astype(dtype)  # [2, B, T, D]
         projected = jnp.einsum("ibtd,idg->tibg", both, w.astype(dtype))
         # the recurrence is float32 at least: its gradients are sums over all frames
         projected = projected.astype(b.dtype) + b[None, :, None]
-        mask = (
-            jnp.ones((num_clips, num_frames), bool)
-            if frame_mask is None
-            else frame_mask
-        )
-        masks = jnp.stack([mask, jnp.flip(mask, 1)]).transpose(2, 0, 1)[
-            ..., None
-        ]  # [T, 2, B, 1]
+        mask = frame_mask
+        if mask is None:
+            mask = jnp.ones((num_clips, num_frames), bool)
+        masks = jnp.stack([mask, jnp.flip(mask, 1)])
+        masks = masks.transpose(2, 0, 1)[..., None]  # [T, 2, B, 1]
 
         def step(state, inputs):
             projection, real = inputs
@@ -266,8 +252,7 @@ def dropout(
         return x
 
     def kept(key):
-        return jax.random.bernoulli(
-            jax.random.fold_in(key, layer), 1 - rate, x.shape[1:]
-        )
+        layer_key = jax.random.fold_in(key, layer)
+        return jax.random.bernoulli(layer_key, 1 - rate, x.shape[1:])
 
     return jnp.where(jax.vmap(kept)(clip_keys), x / (1 - rate), jnp.zeros((), x.dtype))

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from gcrnn_jax.fields import check
 from gcrnn_jax.models.layers import dropout
 from gcrnn_jax.models.network import Network, Posteriors
 
@@ -31,13 +32,9 @@ class Mlp(Network):
     def __post_init__(self):
         """Raises ValueError for a field that is out of range."""
         super().__post_init__()
-        for name in ("context_frames", "median_frames"):
-            if (value := getattr(self, name)) < 1 or value % 2 == 0:
-                raise ValueError(f"{name} must be odd and 1 or more, got {value}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
-        if min(self.hidden, default=1) < 1:
-            raise ValueError(f"hidden must be 1 or more each, got {self.hidden}")
+        check(self, "odd and 1 or more", "context_frames", "median_frames")
+        check(self, "in [0, 1)", "dropout")
+        check(self, "1 or more each", "hidden")
 
     @nn.compact
     def compute(self, features, frame_mask, train, clip_keys) -> Posteriors:

@@ -56,9 +56,8 @@ def predict_splits(
     model = load_model(path)
     config = model.card.config
     if root is not None:
-        data = dataclasses.replace(
-            config.data, root=str(root), store="", held_out_fraction=0.0
-        )
+        changes = {"root": str(root), "store": "", "held_out_fraction": 0.0}
+        data = dataclasses.replace(config.data, **changes)
         config = dataclasses.replace(config, data=data)
     features = open_store(config) if store is None else FeatureStore.open(store)
     model.check_features(features)

@@ -11,7 +11,9 @@ scores.jsonl     scores of the watched split, a line an epoch
 results/         scores, decisions and report, a folder a split
 """
 
+import contextlib
 import dataclasses
+import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -142,13 +144,10 @@ class Run:
         free = _FREE
         if (schedule := before.get("optimizer.schedule")) != "constant":
             free = free[1:]  # the rate at every step depends on the number of epochs
+        prolonged = {_FREE[0]: f" (a {schedule} schedule cannot be prolonged)"}
         changes = [
             f"{name}: {before.get(name, 'absent')} -> {now.get(name, 'absent')}"
-            + (
-                f" (a {schedule} schedule cannot be prolonged)"
-                if name == _FREE[0]
-                else ""
-            )
+            + prolonged.get(name, "")
             for name in sorted({*before, *now})
             if before.get(name) != now.get(name) and not name.startswith(free)
         ]
@@ -229,10 +228,8 @@ class Run:
     def average(self, model: TrainedModel) -> TrainedModel:
         """The model of the averaged weights of the fused epochs; written to the folder.
 
-        By all processes. Its thresholds are those of the configuration.
-
-        Args:
-            model: Of the run, compiled.
+        By all processes, from a compiled model of the run. Its thresholds are those of
+        the configuration.
         """
         epochs = self.config.fusion.epochs(self.config.training.num_epochs)
         card, variables = average_models(self.load_epoch(epoch) for epoch in epochs)
@@ -244,16 +241,14 @@ class Run:
     def predict_epochs(
         self, epochs: Sequence[int], split: Split, model: TrainedModel
     ) -> Iterator[PosteriorSet]:
-        """Posteriors of epochs, computed where they are not yet on disk.
+        """Posteriors of epochs, counted from 1, computed where not yet on disk.
 
-        Args:
-            epochs: Counted from 1.
-            split: Of the clips.
-            model: That takes the weights of the epochs.
+        The model is of the run; it takes the weights of the epochs.
         """
         for epoch in epochs:
-            path = self.posteriors(split, epoch)
-            posteriors = _load_if_readable(path)
+            path, posteriors = self.posteriors(split, epoch), None
+            with contextlib.suppress(DataError):  # not there, or damaged
+                posteriors = PosteriorSet.load(path)
             if parallel.broadcast_from_first(posteriors is not None):
                 posteriors = posteriors or PosteriorSet.load(path)
             else:
@@ -266,11 +261,7 @@ class Run:
 
 
 def find_run(model: Path) -> Run | None:
-    """The run in whose folder a model lies; None: it lies in none.
-
-    Args:
-        model: A run's folder, a checkpoint in it or its averaged model.
-    """
+    """The run of a model: a folder's, a checkpoint's or an averaged one's, if any."""
     for folder in [model, *model.resolve().parents[:2]]:
         if (folder / "config.json").is_file() and (folder / "metrics.jsonl").exists():
             return Run.open(folder)
@@ -279,17 +270,8 @@ def find_run(model: Path) -> Run | None:
 
 def open_store(config: Config) -> FeatureStore:
     """The features of the configured data, computed by the first process if need be."""
-    return parallel.first_then_all(
-        lambda: config.data.prepare(config.front_end, config.seed),
-        "features are ready",
-    )
-
-
-def _load_if_readable(path: Path) -> PosteriorSet | None:
-    try:
-        return PosteriorSet.load(path)
-    except DataError:  # not there, or damaged
-        return None
+    prepare = functools.partial(config.data.prepare, config.front_end, config.seed)
+    return parallel.first_then_all(prepare, "features are ready")
 
 
 def _training_clips(store: FeatureStore) -> dict[str, Any]:

@@ -54,13 +54,16 @@ def train_run(
             return False
         if done and jax.process_index() == 0:
             print(f"continuing {run.folder} after step {done} of {total}")
-        _train(
-            run,
-            store,
-            mesh,
-            train_step=step,
-            state=state,
+        step, batches = _step_and_batches(run, store, mesh, step, start_step=done)
+        train(
+            state,
+            step,
+            batches,
+            mesh=mesh,
             checkpoints=checkpoints,
+            log_path=run.losses,
+            length=run.config.training,
+            batch_size=run.config.sampling.batch_size,
             on_epoch=on_epoch,
         )
     finally:
@@ -119,9 +122,9 @@ def _first_state(run: Run, card: ModelCard, step: TrainStep) -> TrainState:
     return state
 
 
-def _train(run, store, mesh, *, train_step: TrainStep, state, checkpoints, on_epoch):
+def _step_and_batches(run: Run, store: FeatureStore, mesh, step, *, start_step: int):
+    """The mapped step, and its batches from start_step on."""
     config, split = run.config, store.splits["training"]
-    step: Callable = train_step
     if config.loss.uses_strong_labels:
         add_strong_labels(split, store.front_end.hop_s)
     cache, fraction = None, config.parallel.device_cache_fraction
@@ -131,18 +134,8 @@ def _train(run, store, mesh, *, train_step: TrainStep, state, checkpoints, on_ep
     batches = training_batches(
         split if cache is None else None,
         config.sampling.make_sampler(split.weak_label, config.seed),
-        start_step=int(state.step),
+        start_step=start_step,
         process_index=jax.process_index(),
         process_count=jax.process_count(),
     )
-    train(
-        state,
-        parallel.data_parallel(step, mesh, shared=cache, donate=True),
-        batches,
-        mesh=mesh,
-        checkpoints=checkpoints,
-        log_path=run.losses,
-        length=config.training,
-        batch_size=config.sampling.batch_size,
-        on_epoch=on_epoch,
-    )
+    return parallel.data_parallel(step, mesh, shared=cache, donate=True), batches

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from gcrnn_jax.fields import check
 from gcrnn_jax.training.parallel import AXIS
 
 # streams of random numbers
@@ -50,8 +51,12 @@ def standardize(features, num_frames, scaler: Scaler):
         float32 [B, T, F] and the bool frame mask [B, T].
     """
     frame_mask = jnp.arange(features.shape[1])[None] < num_frames[:, None]
+    return _scaled(features, frame_mask, scaler), frame_mask
+
+
+def _scaled(features, frame_mask, scaler: Scaler) -> jax.Array:
     scaled = (features - scaler.mean[None, None]) / scaler.std[None, None]
-    return jnp.where(frame_mask[..., None], scaled, 0.0), frame_mask
+    return jnp.where(frame_mask[..., None], scaled, 0.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,18 +86,9 @@ class Augmentation:
     max_frequency_mask_bins: int
 
     def __post_init__(self):
-        """Raises ValueError for a field that is out of range."""
-        for field in dataclasses.fields(self):
-            if not (value := getattr(self, field.name)) >= 0:
-                raise ValueError(f"{field.name} must be 0 or more, got {value}")
-        if self.added_fraction > 1:
-            raise ValueError(
-                f"added_fraction must be 1 or less, got {self.added_fraction}"
-            )
-        if self.filter_points < 2:
-            raise ValueError(
-                f"filter_points must be 2 or more, got {self.filter_points}"
-            )
+        check(self, "0 or more", *(field.name for field in dataclasses.fields(self)))
+        check(self, "1 or less", "added_fraction")
+        check(self, "2 or more", "filter_points")
 
     def check(self, num_frames: int, num_bins: int, *, is_log_magnitude: bool) -> None:
         """Raises ValueError for augmentation that the features do not allow.
@@ -103,11 +99,12 @@ class Augmentation:
             is_log_magnitude: Whether the features are logarithms of magnitudes: neither
                 MFCC nor of powers.
         """
-        for name, size in (
-            ("max_time_mask_frames", num_frames),
-            ("max_frequency_mask_bins", num_bins),
-            ("max_shift_bins", num_bins),
-        ):
+        limits = {
+            "max_time_mask_frames": num_frames,
+            "max_frequency_mask_bins": num_bins,
+            "max_shift_bins": num_bins,
+        }
+        for name, size in limits.items():
             if (value := getattr(self, name)) > size:
                 raise ValueError(f"{name} {value} is more than the {size} of a clip")
         for name in ("max_shift_bins", "filter_db", "added_fraction"):
@@ -119,74 +116,64 @@ class Augmentation:
 
     def __call__(self, key: jax.Array, inputs: Inputs, scaler: Scaler) -> Inputs:
         """Returns augmented inputs; to be called within the mapped axis AXIS."""
-        size = len(inputs.features)
-        rows = lax.axis_index(AXIS) * size + jnp.arange(size)
-        if self.max_shift_frames:
-            inputs = self._shift(jax.random.fold_in(key, _SHIFT), rows, inputs)
-        if self.max_shift_bins:
-            inputs = self._shift_bins(jax.random.fold_in(key, _BINS), rows, inputs)
-        if self.filter_db:
-            inputs = self._filter(
-                jax.random.fold_in(key, _FILTER), rows, inputs, scaler
-            )
-        if self.added_fraction:
-            inputs = self._add(jax.random.fold_in(key, _ADD), rows, inputs, scaler)
+        steps = (
+            (self.max_shift_frames, _SHIFT, self._shift),
+            (self.max_shift_bins, _BINS, self._shift_bins),
+            (self.filter_db, _FILTER, self._filter),
+            (self.added_fraction, _ADD, self._add),
+        )
+        for is_on, stream, change in steps:
+            if is_on:
+                inputs = change(jax.random.fold_in(key, stream), inputs, scaler)
         if self.mixup_alpha:
-            inputs = self._mix(key, rows, inputs)
+            inputs = self._mix(key, inputs)
         if self.time_masks or self.frequency_masks:
-            inputs = self._mask(jax.random.fold_in(key, _MASK), rows, inputs)
+            inputs = self._mask(jax.random.fold_in(key, _MASK), inputs)
         return inputs
 
-    def _shift(self, key, rows, inputs: Inputs) -> Inputs:
-        limit = self.max_shift_frames
-
-        def shift(row, frames):
-            amount = jax.random.randint(
-                jax.random.fold_in(key, row), (), -limit, limit + 1
-            )
+    def _shift(self, key, inputs: Inputs, _) -> Inputs:
+        def shift(key, frames):
+            amount = _draw_shift(key, self.max_shift_frames)
             return jax.tree.map(lambda x: jnp.roll(x, amount, 0), frames)
 
-        frames = inputs._replace(weak_label=None)
-        frames = jax.vmap(shift)(rows, frames)
+        frames = _each(shift, key, inputs._replace(weak_label=None))
         return frames._replace(weak_label=inputs.weak_label)
 
-    def _shift_bins(self, key, rows, inputs: Inputs) -> Inputs:
-        num_bins, limit = inputs.features.shape[2], self.max_shift_bins
+    def _shift_bins(self, key, inputs: Inputs, _) -> Inputs:
+        num_bins = inputs.features.shape[2]
 
-        def shift(row, features):
-            row_key = jax.random.fold_in(key, row)
-            amount = jax.random.randint(row_key, (), -limit, limit + 1)
-            return features[:, jnp.clip(jnp.arange(num_bins) - amount, 0, num_bins - 1)]
+        def shift(key, features):
+            places = jnp.arange(num_bins) - _draw_shift(key, self.max_shift_bins)
+            return features[:, jnp.clip(places, 0, num_bins - 1)]
 
-        return inputs._replace(features=jax.vmap(shift)(rows, inputs.features))
+        return inputs._replace(features=_each(shift, key, inputs.features))
 
-    def _filter(self, key, rows, inputs: Inputs, scaler: Scaler) -> Inputs:
+    def _filter(self, key, inputs: Inputs, scaler: Scaler) -> Inputs:
         """Amplifies and damps: as another room, distance or microphone would."""
         num_bins, points = inputs.features.shape[2], self.filter_points
         places = jnp.linspace(0, points - 1, num_bins)
 
-        def filtered(row, features, frame_mask):
-            row_key = jax.random.fold_in(key, row)
-            gains = jax.random.uniform(row_key, (points,), minval=-1.0, maxval=1.0)
+        def filtered(key, features, frame_mask):
+            gains = jax.random.uniform(key, (points,), minval=-1.0, maxval=1.0)
             gains = jnp.interp(places, jnp.arange(points), gains * self.filter_db)
             moved = (_LOG_OF_DB * gains / scaler.std).astype(features.dtype)
             return jnp.where(frame_mask[:, None], features + moved[None], 0.0)
 
-        features = jax.vmap(filtered)(rows, inputs.features, inputs.frame_mask)
+        features = _each(filtered, key, inputs.features, inputs.frame_mask)
         return inputs._replace(features=features)
 
-    def _add(self, key, rows, inputs: Inputs, scaler: Scaler) -> Inputs:
+    def _add(self, key, inputs: Inputs, scaler: Scaler) -> Inputs:
         """Adds the power of another clip of the global batch, and its labels."""
         partner_key, key = jax.random.split(key)
-        other = _partners(partner_key, rows, inputs)
+        other = _partners(partner_key, inputs)
+        loudest = self.max_added_db
 
-        def draw(row):
-            chosen, gain = jax.random.split(jax.random.fold_in(key, row))
-            return jax.random.uniform(chosen) < self.added_fraction, jax.random.uniform(
-                gain, minval=-self.max_added_db, maxval=self.max_added_db
-            )
+        def draw(key, _):
+            chosen, gain = jax.random.split(key)
+            gain = jax.random.uniform(gain, minval=-loudest, maxval=loudest)
+            return jax.random.uniform(chosen) < self.added_fraction, gain
 
-        is_chosen, gain = jax.vmap(draw)(rows)
+        is_chosen, gain = _each(draw, key, inputs.weak_label)
 
         def log_magnitude(x: Inputs) -> jax.Array:
             unscaled = x.features * scaler.std[None, None] + scaler.mean[None, None]
@@ -195,55 +182,44 @@ class Augmentation:
         gain = (_LOG_OF_DB * gain).astype(inputs.features.dtype)[:, None, None]
         one, two = log_magnitude(inputs), log_magnitude(other) + gain
         both = jnp.logaddexp(2 * one, 2 * two) / 2  # powers add
-        both = (both - scaler.mean[None, None]) / scaler.std[None, None]
-        frame_mask = inputs.frame_mask | other.frame_mask
-        added = jax.tree.map(jnp.maximum, inputs, other)._replace(  # union of labels
-            features=jnp.where(frame_mask[..., None], both, 0.0).astype(
-                inputs.features.dtype
-            ),
-            frame_mask=frame_mask,
-        )
+        added = jax.tree.map(jnp.maximum, inputs, other)  # union of masks and labels
+        both = _scaled(both, added.frame_mask, scaler).astype(inputs.features.dtype)
 
         def choose(changed, unchanged):
-            rows = is_chosen.reshape(-1, *[1] * (changed.ndim - 1))
-            return jnp.where(rows, changed, unchanged)
+            return jnp.where(_rows_like(is_chosen, changed), changed, unchanged)
 
-        return jax.tree.map(choose, added, inputs)
+        return jax.tree.map(choose, added._replace(features=both), inputs)
 
-    def _mix(self, key, rows, inputs: Inputs) -> Inputs:
+    def _mix(self, key, inputs: Inputs) -> Inputs:
         """Mixes every clip with another of the global batch."""
-        other = _partners(jax.random.fold_in(key, _PARTNER), rows, inputs)
-        share_key = jax.random.fold_in(key, _MIX)
+        other = _partners(jax.random.fold_in(key, _PARTNER), inputs)
 
-        def draw(row):
-            share = jax.random.beta(
-                jax.random.fold_in(share_key, row), self.mixup_alpha, self.mixup_alpha
-            )
+        def draw(key, _):
+            share = jax.random.beta(key, self.mixup_alpha, self.mixup_alpha)
             return jnp.maximum(share, 1 - share)
 
-        share = jax.vmap(draw)(rows).astype(inputs.features.dtype)
+        share = _each(draw, jax.random.fold_in(key, _MIX), inputs.weak_label)
+        share = share.astype(inputs.features.dtype)
 
         def mix(a, b):
-            shares = share.reshape(-1, *[1] * (a.ndim - 1))
+            shares = _rows_like(share, a)
             return shares * a + (1 - shares) * b
 
         frame_mask = inputs.frame_mask | other.frame_mask
         return jax.tree.map(mix, inputs, other)._replace(frame_mask=frame_mask)
 
-    def _mask(self, key, rows, inputs: Inputs) -> Inputs:
+    def _mask(self, key, inputs: Inputs) -> Inputs:
         _, num_frames, num_bins = inputs.features.shape
         widths = (
             (self.time_masks, self.max_time_mask_frames, num_frames),
             (self.frequency_masks, self.max_frequency_mask_bins, num_bins),
         )
 
-        def mask(row, features):
-            key_of_row = jax.random.fold_in(key, row)
+        def mask(key, features):
             for axis, (count, longest, size) in enumerate(widths):
                 for n in range(count):
-                    width_key, start_key = jax.random.split(
-                        jax.random.fold_in(key_of_row, 1000 * axis + n)
-                    )
+                    stretch_key = jax.random.fold_in(key, 1000 * axis + n)
+                    width_key, start_key = jax.random.split(stretch_key)
                     width = jax.random.randint(width_key, (), 0, longest + 1)
                     start = jax.random.randint(start_key, (), 0, size - width + 1)
                     place = jnp.arange(size)
@@ -252,11 +228,36 @@ class Augmentation:
                     features = jnp.where(hidden, 0.0, features)
             return features
 
-        return inputs._replace(features=jax.vmap(mask)(rows, inputs.features))
+        return inputs._replace(features=_each(mask, key, inputs.features))
 
 
-def _partners(key: jax.Array, rows: jax.Array, inputs: Inputs) -> Inputs:
+def keys_of_clips(key: jax.Array, size: int) -> jax.Array:
+    """A key for each of a replica's `size` clips, by its row in the global batch."""
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, _rows(size))
+
+
+def _rows(size: int) -> jax.Array:
+    return lax.axis_index(AXIS) * size + jnp.arange(size)
+
+
+def _each(change, key: jax.Array, rows, *others):
+    """Calls change(key, row, ...) for every clip, each with a key of its own."""
+    keys = keys_of_clips(key, len(jax.tree.leaves(rows)[0]))
+    return jax.vmap(change)(keys, rows, *others)
+
+
+def _draw_shift(key: jax.Array, limit: int) -> jax.Array:
+    return jax.random.randint(key, (), -limit, limit + 1)
+
+
+def _rows_like(values: jax.Array, x: jax.Array) -> jax.Array:
+    """One value a clip, [B], with the dimensions of x [B, ...]."""
+    return values.reshape(-1, *[1] * (x.ndim - 1))
+
+
+def _partners(key: jax.Array, inputs: Inputs) -> Inputs:
     """Another clip of the global batch for each, wherever that lies."""
     everywhere = lax.all_gather(inputs, AXIS, tiled=True)
     order = jax.random.permutation(key, len(everywhere.features))
-    return jax.tree.map(lambda x: x[order[rows]], everywhere)
+    rows = order[_rows(len(inputs.features))]
+    return jax.tree.map(lambda x: x[rows], everywhere)

@@ -1,6 +1,7 @@
 """The one training loop: epochs of steps, a log line a step, a checkpoint an epoch."""
 
 import dataclasses
+import itertools
 import json
 import math
 import os
@@ -8,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import jax
 from jax.experimental import multihost_utils
@@ -15,6 +17,7 @@ from jax.sharding import Mesh
 
 from gcrnn_jax.data.atomic_files import read_json_lines, write_atomically
 from gcrnn_jax.errors import DivergedError, PreemptedError
+from gcrnn_jax.fields import check
 from gcrnn_jax.progress import Progress
 from gcrnn_jax.training.checkpoints import Checkpoints
 from gcrnn_jax.training.parallel import put_batch
@@ -37,14 +40,8 @@ class TrainingLength:
     weight_average: float
 
     def __post_init__(self):
-        """Raises ValueError for a number that is out of range."""
-        for name in ("num_epochs", "steps_per_epoch"):
-            if (value := getattr(self, name)) < 1:
-                raise ValueError(f"{name} must be 1 or more, got {value}")
-        if not 0 <= self.weight_average < 1:
-            raise ValueError(
-                f"weight_average must be in [0, 1), got {self.weight_average}"
-            )
+        check(self, "1 or more", "num_epochs", "steps_per_epoch")
+        check(self, "in [0, 1)", "weight_average")
 
     @property
     def num_steps(self) -> int:
@@ -52,41 +49,17 @@ class TrainingLength:
         return self.num_epochs * self.steps_per_epoch
 
 
-class MetricsLog:
-    """One JSON line a step, written by the first process; resuming goes on after it."""
-
-    def __init__(self, path: Path, start_step: int):
-        """Lines of start_step and later, of work that was lost, are cut off."""
-        self.path = path
-        self._file = None
-        if jax.process_index() == 0:
-            write_atomically(path, [_lines_before(start_step, path)])
-            self._file = path.open("a")
-
-    def write(self, step: int, metrics: dict[str, float]) -> None:
-        """Appends a line."""
-        if self._file:
-            self._file.write(json.dumps({"step": step, **metrics}) + "\n")
-
-    def flush(self) -> None:
-        """Brings the lines to the disk."""
-        if self._file:
-            self._file.flush()
-
-    def close(self) -> None:
-        """Ends the log."""
-        if self._file:
-            self._file.close()
-
-
-def _lines_before(step: int, path: Path) -> bytes:
-    """The whole lines of a log up to a step; a machine that died may have cut one."""
-    lines = []
-    for text, line in read_json_lines(path, "step"):
-        if not isinstance(line["step"], int) or line["step"] >= step:
-            break
-        lines.append(text + b"\n")
-    return b"".join(lines)
+def open_log(path: Path, first_step: int) -> IO[str]:
+    """The log of steps to go on with; the lines of lost work, from first_step, go."""
+    if jax.process_index() > 0:
+        return open(os.devnull, "w")
+    lines = read_json_lines(path, "step")
+    kept = itertools.takewhile(
+        lambda pair: isinstance(pair[1]["step"], int) and pair[1]["step"] < first_step,
+        lines,
+    )
+    write_atomically(path, [text + b"\n" for text, _ in kept])
+    return path.open("a")
 
 
 class Preemption:
@@ -133,7 +106,7 @@ def train(
         step: The mapped training step: (state, batch) -> (state, metrics).
         batches: This process's rows of the batches, from the state's step on.
         mesh: The devices.
-        checkpoints: Where every epoch is saved.
+        checkpoints: Gets every epoch.
         log_path: Gets a line a step.
         length: Of the whole run.
         batch_size: Clips of a global batch, for the rate that is shown.
@@ -147,16 +120,21 @@ def train(
         PreemptedError: SIGTERM came; the state is saved.
     """
     first, last = int(state.step), length.num_steps
-    steps_per_epoch = length.steps_per_epoch
-    log = MetricsLog(log_path, first)
+    log = open_log(log_path, first)
     preemption = Preemption()
-    display = _display(first * batch_size, last * batch_size)
+    display = Progress(
+        label="training",
+        unit="clips",
+        initial=first * batch_size,
+        total=last * batch_size,
+        stream=sys.stderr if jax.process_index() == 0 else open(os.devnull, "w"),
+    )
     waiting: tuple[int, dict] | None = None  # metrics of a step still being computed
     try:
         for number in range(first, last):
             if preemption.is_asked(number):
                 _record(waiting, log, display)
-                is_epoch = number > 0 and number % steps_per_epoch == 0
+                is_epoch = number > 0 and number % length.steps_per_epoch == 0
                 checkpoints.save(state, is_epoch=is_epoch)
                 raise PreemptedError(
                     f"preempted before step {number + 1} of {last}; saved in "
@@ -169,12 +147,12 @@ def train(
             _record(waiting, log, display)
             display.update(batch_size)
             waiting = number, metrics
-            if (number + 1) % steps_per_epoch == 0:
+            epoch, rest = divmod(number + 1, length.steps_per_epoch)
+            if rest == 0:
                 _record(waiting, log, display)
                 waiting = None
                 log.flush()
                 checkpoints.save(state)
-                epoch = (number + 1) // steps_per_epoch
                 if on_epoch and (line := on_epoch(epoch, state)):
                     display.write(line)
     finally:
@@ -185,15 +163,7 @@ def train(
     return state
 
 
-def _display(done: int, total: int) -> Progress:
-    """Shown by the first process, in clips."""
-    stream = sys.stderr if jax.process_index() == 0 else open(os.devnull, "w")
-    return Progress(
-        label="training", unit="clips", initial=done, total=total, stream=stream
-    )
-
-
-def _record(waiting, log: MetricsLog, display: Progress) -> None:
+def _record(waiting, log: IO[str], display: Progress) -> None:
     """Fetches and logs the metrics of a step; stops the run if they are not finite."""
     if waiting is None:
         return
@@ -204,9 +174,9 @@ def _record(waiting, log: MetricsLog, display: Progress) -> None:
         what = "loss" if not math.isfinite(loss) else "gradient"
         raise DivergedError(
             f"the {what} of step {number + 1} is not finite (loss {loss}, gradient "
-            f"norm {grad_norm}); its update was not applied. A lower "
-            "--config.optimizer.learning_rate, with another --workdir, is the usual "
-            "cure"
+            f"norm {grad_norm}); its update was not applied. A lower --config.optimizer"
+            ".learning_rate, with another --workdir, is the usual cure"
         )
-    log.write(number, {"loss": loss, "grad_norm": grad_norm})
+    line = {"step": number, "loss": loss, "grad_norm": grad_norm}
+    log.write(json.dumps(line) + "\n")
     display.postfix(loss=loss)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gcrnn_jax.fields import check
 from gcrnn_jax.models.network import Posteriors
 from gcrnn_jax.training.augment import Inputs
 
@@ -57,10 +58,7 @@ class Loss:
     uses_strong_labels = False
 
     def __post_init__(self):
-        """Raises ValueError for a weight that is out of range."""
-        for name in ("clip_weight", "frame_weight", "class_balance_power"):
-            if not (value := getattr(self, name)) >= 0:
-                raise ValueError(f"{name} must be 0 or more, got {value}")
+        check(self, "0 or more", "clip_weight", "frame_weight", "class_balance_power")
         if not self.clip_weight + self.frame_weight > 0:
             raise ValueError("clip_weight and frame_weight are 0: nothing to learn")
 
@@ -80,8 +78,7 @@ class Loss:
         """
         label, terms = inputs.weak_label, []
         if self.clip_weight:
-            term = weak_label_loss(posteriors.clip, label)
-            terms.append(self.clip_weight * term)
+            terms = [self.clip_weight * weak_label_loss(posteriors.clip, label)]
         if self.frame_weight:
             term = self._frame_term(posteriors, label, class_shares)
             terms.append(self.frame_weight * term)
@@ -98,14 +95,11 @@ class Loss:
             total = (attention * (real > 0)).sum(1, keepdims=True)
             present *= attention / jnp.maximum(total, _EPS) / jnp.maximum(real, _EPS)
         if class_shares is not None:
-            present *= self._class_weights(class_shares)[None, None]
+            p = np.clip(class_shares, _EPS, 1 - _EPS)
+            m = p.mean()
+            odds = ((m * (1 - m)) / (p * (1 - p))).astype(np.float32)
+            present *= (odds**self.class_balance_power)[None, None]
         return ((present + absent) * real).sum(1).mean()
-
-    def _class_weights(self, class_shares: np.ndarray) -> np.ndarray:
-        p = np.clip(class_shares, _EPS, 1 - _EPS)
-        m = p.mean()
-        odds = ((m * (1 - m)) / (p * (1 - p))).astype(np.float32)
-        return odds**self.class_balance_power
 
 
 def _cross_entropy(posterior: jax.Array, label: jax.Array):

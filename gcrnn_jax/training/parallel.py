@@ -23,6 +23,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gcrnn_jax.data.preparation import cache_folder
 from gcrnn_jax.errors import PreemptedError, exit_code, exit_now, print_error
+from gcrnn_jax.fields import check
 
 AXIS = "data"  # the mapped axis: the clips of a batch
 
@@ -42,28 +43,20 @@ class Parallelism:
     device_cache_fraction: float
 
     def __post_init__(self):
-        """Raises ValueError for a number that is out of range."""
-        if self.cpu_devices < 0:
-            raise ValueError(f"cpu_devices must be 0 or more, got {self.cpu_devices}")
-        if not 0 <= self.device_cache_fraction <= 1:
-            raise ValueError(
-                "device_cache_fraction must be in [0, 1], got "
-                f"{self.device_cache_fraction}"
-            )
+        check(self, "0 or more", "cpu_devices")
+        check(self, "in [0, 1]", "device_cache_fraction")
 
 
 _BARRIERS = itertools.count()  # a barrier's name must be new
 _A_WEEK_MS = 7 * 24 * 3600 * 1000
+_FAILED, _HEARD = "gcrnn_jax/failed", "gcrnn_jax/heard/"
+_LOOK_EVERY_S, _WAIT_S = 0.2, 10.0
 
 
 def configure_jax(batch_size: int | None = None, cpu_devices: int = 0) -> None:
     """Settles devices, processes and the cache of compiled programs.
 
-    Must come before anything that touches a device.
-
-    Args:
-        batch_size: Of one process; None: any.
-        cpu_devices: Of one process, where there is no accelerator; 0: one a core.
+    Must come before anything that touches a device. See `use_cpu_cores`.
     """
     use_compilation_cache(cache_folder() / "compiled")
     use_cpu_cores(batch_size, cpu_devices)
@@ -84,11 +77,13 @@ def initialize() -> None:
     Understands launch/local.py (GCRNN_COORDINATOR, GCRNN_NUM_PROCESSES,
     GCRNN_PROCESS_ID), Kubernetes Indexed Jobs (GCRNN_NUM_PROCESSES,
     GCRNN_COORDINATOR_HOST, JOB_COMPLETION_INDEX) and SLURM (`srun`, one task a GPU,
-    or SLURM_GPUS_PER_TASK of them). Must come before anything that touches a device.
+    or SLURM_GPUS_PER_TASK of them).
     """
     if num_processes() == 1:
         return
-    env, devices = os.environ, _local_devices()
+    env = os.environ
+    ids = env.get("GCRNN_LOCAL_DEVICE_IDS")
+    devices = [int(i) for i in ids.split(",")] if ids else None
     # a process that fails must not hold the others for the default 300 s
     options: dict[str, Any] = {"shutdown_timeout_seconds": 60}
     if "GCRNN_NUM_PROCESSES" not in env:  # SLURM: jax reads the rest itself
@@ -109,18 +104,12 @@ def initialize() -> None:
     )
 
 
-def _local_devices() -> list[int] | None:
-    ids = os.environ.get("GCRNN_LOCAL_DEVICE_IDS")
-    return [int(i) for i in ids.split(",")] if ids else None
-
-
 def use_cpu_cores(batch_size: int | None = None, num_devices: int = 0) -> None:
     """Where there is no accelerator, makes the CPU's cores the devices.
 
     Args:
         batch_size: Of one process; the devices must divide it. None: any.
-        num_devices: Devices of this process; 0: as many as there are cores, less
-            what does not divide the batch.
+        num_devices: Of one process; 0: one a core, less what does not divide the batch.
     """
     if not num_devices:
         cores = len(os.sched_getaffinity(0))
@@ -264,10 +253,6 @@ def exit_all_on_failure() -> Iterator[None]:
         exit_now(code)
     finally:
         over.set()
-
-
-_FAILED, _HEARD = "gcrnn_jax/failed", "gcrnn_jax/heard/"
-_LOOK_EVERY_S, _WAIT_S = 0.2, 10.0
 
 
 def _exit_when_another_fails(over: threading.Event) -> None:

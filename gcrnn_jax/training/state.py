@@ -10,8 +10,15 @@ import optax
 from flax import struct
 from jax import lax
 
+from gcrnn_jax.fields import check
 from gcrnn_jax.models.network import Network, Posteriors
-from gcrnn_jax.training.augment import Augmentation, Inputs, Scaler, standardize
+from gcrnn_jax.training.augment import (
+    Augmentation,
+    Inputs,
+    Scaler,
+    keys_of_clips,
+    standardize,
+)
 from gcrnn_jax.training.parallel import AXIS
 
 PyTree = Any
@@ -62,15 +69,9 @@ class Optimizer:
     momentum: float
 
     def __post_init__(self):
-        """Raises ValueError for a number that is out of range."""
-        for name in ("learning_rate", "eps"):
-            if not (value := getattr(self, name)) > 0:
-                raise ValueError(f"{name} must be greater than 0, got {value}")
-        for name in ("warmup_steps", "weight_decay"):
-            if not (value := getattr(self, name)) >= 0:
-                raise ValueError(f"{name} must be 0 or more, got {value}")
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum must be in [0, 1), got {self.momentum}")
+        check(self, "greater than 0", "learning_rate", "eps")
+        check(self, "0 or more", "warmup_steps", "weight_decay")
+        check(self, "in [0, 1)", "momentum")
 
     def make(self, total_steps: int) -> optax.GradientTransformation:
         """The optimizer of a run of so many steps, at whose end "cosine" reaches 0."""
@@ -165,19 +166,12 @@ class TrainStep:
         """
         key = jax.random.fold_in(jax.random.key(self.seed), state.step)
         dropout_key = jax.random.fold_in(key, _DROPOUT)
-        features, frame_mask = standardize(
-            batch["features"], batch["num_frames"], self.scaler
-        )
-        clip_keys = _clip_keys(dropout_key, len(features))
-        labels = (batch["weak_label"], batch.get("strong_label"))
-        inputs = self.augmentation(
-            key, Inputs(features, frame_mask, *labels), self.scaler
-        )
-
-        def loss_of_params(params):
-            return self.loss_of_params(params, state, inputs, clip_keys, dropout_key)
-
-        results = jax.value_and_grad(loss_of_params, has_aux=True)(state.params)
+        scaled = standardize(batch["features"], batch["num_frames"], self.scaler)
+        inputs = Inputs(*scaled, batch["weak_label"], batch.get("strong_label"))
+        inputs = self.augmentation(key, inputs, self.scaler)
+        clip_keys = keys_of_clips(dropout_key, len(inputs.features))
+        loss = jax.value_and_grad(self.loss_of_params, has_aux=True)
+        results = loss(state.params, state, inputs, clip_keys, dropout_key)
         (value, batch_stats), grads = lax.pmean(results, AXIS)
         grad_norm = optax.tree.norm(grads)
         diverged = state.diverged | ~(jnp.isfinite(value) & jnp.isfinite(grad_norm))
@@ -214,8 +208,7 @@ class TrainStep:
             rngs={"dropout": replica_key, "params": replica_key},
             mutable=["batch_stats"],
         )
-        value = self.loss(posteriors, inputs)
-        return value, updated.get("batch_stats", {})
+        return self.loss(posteriors, inputs), updated.get("batch_stats", {})
 
     def update(self, state: TrainState, grads: PyTree) -> TrainState:
         """The state after a step with these gradients, batch statistics apart."""
@@ -229,9 +222,3 @@ class TrainStep:
         return state.replace(
             step=state.step + 1, params=params, opt_state=opt_state, average=average
         )
-
-
-def _clip_keys(key: jax.Array, size: int) -> jax.Array:
-    """A key for each of a replica's clips, by its row in the global batch."""
-    rows = lax.axis_index(AXIS) * size + jnp.arange(size)
-    return jax.vmap(jax.random.fold_in, (None, 0))(key, rows)
