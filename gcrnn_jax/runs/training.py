@@ -26,6 +26,7 @@ def train_run(
     store: FeatureStore,
     mesh: Mesh,
     on_epoch: Callable[[int, TrainState], str | None],
+    step_type: type[TrainStep] = TrainStep,
 ) -> bool:
     """Trains a run to its last epoch.
 
@@ -34,6 +35,7 @@ def train_run(
         store: Its features.
         mesh: The devices.
         on_epoch: Called with (epoch, state) after each; what it returns is printed.
+        step_type: Of the training step: a subclass that computes or updates otherwise.
 
     Returns:
         False if there was nothing left to do.
@@ -46,7 +48,7 @@ def train_run(
     card = ModelCard.from_run(run.config, store)
     checkpoints = Checkpoints(run.models, run.states, card.to_dict())
     try:
-        step = make_train_step(run, card, store)
+        step = make_train_step(run, card, store, step_type)
         start = _first_state(run, card, step)
         state = checkpoints.restore(start, mesh) or parallel.put_state(start, mesh)
         done, total = int(state.step), run.config.training.num_steps
@@ -71,13 +73,18 @@ def train_run(
     return True
 
 
-def make_train_step(run: Run, card: ModelCard, store: FeatureStore) -> TrainStep:
+def make_train_step(
+    run: Run,
+    card: ModelCard,
+    store: FeatureStore,
+    step_type: type[TrainStep] = TrainStep,
+) -> TrainStep:
     """The training step that a run's configuration describes."""
     config, split = run.config, store.splits["training"]
     if missing := np.array(split.class_names)[~split.weak_label.any(0)].tolist():
         logging.warning("no training clip of %s: never learnt", ", ".join(missing))
     axis_name = parallel.AXIS if config.parallel.sync_batch_norm else None
-    return TrainStep(
+    return step_type(
         config.model.clone(num_classes=len(card.classes), axis_name=axis_name),
         config.optimizer.make(config.training.num_steps),
         config.augmentation,

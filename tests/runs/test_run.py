@@ -24,6 +24,8 @@ from gcrnn_jax.runs.training import make_train_step
 from gcrnn_jax.training import device_cache, parallel
 from gcrnn_jax.training.checkpoints import read_model, saved_steps, write_model
 from gcrnn_jax.training.fusion import Fusion
+from gcrnn_jax.training.loss import Loss
+from gcrnn_jax.training.state import TrainStep, initial_state
 from tests.conftest import GOLDENS
 
 
@@ -334,6 +336,41 @@ def test_a_run_averages_weights_where_it_is_asked_to(old_folder, tmp_path):
     for one, other in zip(saved, mean, strict=True):
         np.testing.assert_array_equal(one, other)
     assert any(np.any(one != other) for one, other in zip(mean, last, strict=True))
+
+
+def test_a_run_trains_with_a_step_and_a_loss_of_ones_own(old_folder, tmp_path):
+    class Frozen(TrainStep):
+        def update(self, state, grads):
+            return state.replace(step=state.step + 1)
+
+    class Doubled(Loss):
+        def __call__(self, posteriors, inputs, class_shares=None):
+            return 2 * super().__call__(posteriors, inputs, class_shares)
+
+    run, features = open_old(old_folder)
+    own = Doubled(**dataclasses.asdict(run.config.loss))
+    run = Run(tmp_path, dataclasses.replace(run.config, loss=own))
+    states = []
+    keep = lambda *args: states.append(args)  # noqa: E731
+    assert train_run(run, features, one_device(), keep, step_type=Frozen)
+    card = ModelCard.from_run(run.config, features)
+    step = make_train_step(run, card, features)
+    start = initial_state(
+        step.model,
+        step.optimizer,
+        num_frames=card.front_end.num_frames,
+        num_bins=card.front_end.num_bins,
+        seed=run.config.seed,
+    )
+    for one, other in zip(
+        *map(jax.tree.leaves, (states[-1][1].params, start.params)), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    old, new = (
+        json.loads((folder / "metrics.jsonl").read_text().splitlines()[0])["loss"]
+        for folder in (old_folder, tmp_path)
+    )
+    assert new == pytest.approx(2 * old, rel=1e-6)
 
 
 def test_a_run_whose_clips_the_devices_hold_is_the_same(
