@@ -1,7 +1,7 @@
 """One-line breaks of Python files, found in their syntax trees.
 
 Left alone is what no test should hold: docstrings, annotations, messages of errors and
-logs, help texts, `__all__`.
+logs, help texts, `__all__`, and guards such as `strict=True` of a zip.
 """
 
 import ast
@@ -32,6 +32,7 @@ _OPERATORS = {
 _SWAPPED = {"min": "max", "max": "min"}
 _TEXTS = {"help", "metavar", "description", "prog", "epilog", "formatter_class"}
 _LOGS = {"logging", "warnings"}
+_GUARDS = {"strict", "allow_pickle", "flush"}  # act only where something else is wrong
 
 
 class Break(NamedTuple):
@@ -240,7 +241,7 @@ class _Finder(ast.NodeVisitor):
         for argument in node.args:
             self.visit(argument)
         for keyword in node.keywords:
-            if keyword.arg not in _TEXTS:
+            if keyword.arg not in _TEXTS | _GUARDS:
                 self._break_keyword(keyword)
                 self.visit(keyword.value)
 

@@ -427,6 +427,13 @@ def test_the_summary_is_short_where_findings_are_many(root):
     assert len(report.as_dict()["findings"][0]["places"]) == 50
 
 
+def test_the_summary_counts_clips_of_every_class(root):
+    (row,) = (
+        line.split() for line in summary(check(root)).splitlines() if "Train " in line
+    )
+    assert row == ["Train", "1", "1"]
+
+
 def test_a_label_that_is_wrong_in_many_rows_is_one_example(root):
     append(strong_list(root), 9 * f"{V0}\t0.1\t0.2\tCars\n" + f"{V0}\t0\t1\tBus\n")
     lines = summary(check(root, num_workers=1)).splitlines()

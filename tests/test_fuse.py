@@ -73,6 +73,7 @@ def test_held_out_clips_choose_and_others_are_fused(commands, data_folder, tmp_p
     chosen = commands.run(*flags, module="gcrnn_jax.fuse")
     assert chosen.returncode == 0, chosen.stderr
     assert f"1 x {run}" in chosen.stdout
+    assert f"wrote {output}: 1 systems, 6 clips, 3 classes" in chosen.stdout
     assert len(PosteriorSet.load(output).clip_ids) == 6
 
     flags = (run, "--choose=validation", f"--output={output}")

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gcrnn_jax.data.preparation import cache_folder, cache_path
+from gcrnn_jax.data.preparation import DataOptions, cache_folder, cache_path, summary
+from gcrnn_jax.errors import ConfigError
 from tests import defaults
 
 
@@ -36,3 +37,26 @@ def test_the_cache_is_in_the_first_folder_that_is_set(monkeypatch, variables, fo
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert cache_folder() == Path(folder).expanduser()
+
+
+@pytest.mark.parametrize("name", ["held_out_fraction", "max_bad_fraction"])
+def test_shares_are_from_0_to_1(name):
+    for value in (0.0, 1.0):
+        options = defaults.build(DataOptions, "data", **{name: value})
+        assert getattr(options, name) == value
+    for value in (-0.1, 1.1):
+        with pytest.raises(ConfigError, match=f"{name} must be in"):
+            defaults.build(DataOptions, "data", **{name: value})
+
+
+def test_features_go_where_they_are_asked_to_and_are_summed_up(
+    data_folder, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("GCRNN_CACHE", str(tmp_path / "cache"))
+    root, front_end = data_folder(training=3, validation=2), defaults.front_end()
+    asked = defaults.prepare(root, tmp_path / "store")
+    assert asked.path == tmp_path / "store"
+    cached = defaults.prepare(root)
+    assert cached.path == cache_path(root.name, str(root), front_end.as_dict())
+    hours = sum(asked.splits["training"].num_frames) * front_end.hop_s / 3600
+    assert f"training: 3 clips, {hours:.2f} h" in summary(asked)

@@ -122,3 +122,9 @@ def test_thirty_frames_of_a_tenth_do_not_spill_into_a_fourth_second():
     roll = np.ones((30, 1), bool)  # 30 * 0.1 is 3.0000000000000004
     assert segments_from_frames(roll, 0.1, 4)[:, 0].tolist() == [True] * 3 + [False]
     assert decode_events(roll, 0.1, ["car"]) == [Event(0.0, 3.0, "car")]
+
+
+def test_only_rounding_of_a_list_is_forgiven():
+    """0.116 s is 5.8 frames of 20 ms: a twentieth of a frame is not a fifth."""
+    roll = frame_roll([Event(0.116, 0.2, "Car")], 12, 0.02, ["Car"])
+    assert roll[:, 0].nonzero()[0].tolist() == [5, 6, 7, 8, 9]

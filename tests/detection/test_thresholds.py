@@ -9,6 +9,8 @@ import pytest
 from gcrnn_jax.detection.events import segments_from_frames
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.detection.thresholds import (
+    EVENT_GRID,
+    TAG_GRID,
     best_event_thresholds,
     best_tag_thresholds,
     cross_fit,
@@ -146,3 +148,8 @@ def test_halves_are_not_of_the_order_of_the_clips():
 def test_too_few_clips_cannot_be_cross_fitted(num_clips):
     with pytest.raises(ConfigError, match=f"cross-fit {num_clips} clips"):
         cross_fit(num_clips)
+
+
+def test_thresholds_are_sought_every_hundredth_and_of_events_every_other():
+    assert TAG_GRID == tuple(k / 100 for k in range(1, 100))
+    assert EVENT_GRID == tuple(k / 100 for k in range(2, 98, 2))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gcrnn_jax.models.convolution import convolution, kernel_gradient
-from gcrnn_jax.models.layers import BidirectionalGru, GatedConv
+from gcrnn_jax.models.layers import BidirectionalGru, Convolution, GatedConv
 from gcrnn_jax.models.pooling import attention_pool, max_pool
 
 
@@ -93,6 +93,17 @@ def test_a_gated_convolution_is_its_numpy_version():
     kernel = np.asarray(params["conv"]["kernel"])
     expected = gated_conv_by_loops(x, kernel, scale, shift)
     np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_statistics_of_a_gated_convolution_move_by_its_momentum():
+    x, layer = random(0, 2, 6, 5, 3).astype(np.float32), GatedConv(1, momentum=0.5)
+    variables = layer.init(jax.random.key(0), x, train=False)
+    _, moved = layer.apply(variables, x, train=True, mutable=["batch_stats"])
+    kernel = variables["params"]["conv"]["kernel"]
+    mean = Convolution(2, use_bias=False).apply({"params": {"kernel": kernel}}, x)
+    np.testing.assert_allclose(
+        moved["batch_stats"]["norm"]["mean"], 0.5 * mean.mean((0, 1, 2)), rtol=1e-5
+    )
 
 
 def test_padding_does_not_move_the_batch_statistics():

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -9,11 +10,13 @@ import pytest
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.metrics import Evaluator
 from gcrnn_jax.metrics.decisions import decide
 from gcrnn_jax.metrics.scoring import score
 from gcrnn_jax.metrics.tables import percent
 from gcrnn_jax.metrics.tagging import precision_recall
 from gcrnn_jax.report import threshold_tables
+from gcrnn_jax.report.systems import write_results
 
 CLASSES = ("Car", "Bus", "Train", "Air horn")
 
@@ -218,3 +221,14 @@ def test_too_many_clips_are_a_fixed_random_part():
     assert len(some) == 1470 and (np.diff(some) > 0).all() and some[-1] < 10_000
     assert some.tolist() == threshold_tables.sample_clips(10_000, 240 * 17).tolist()
     assert some.max() > 9000  # not the first: lists are sorted by class
+
+
+def test_the_scores_of_all_rows_are_written_with_the_hash_of_the_data(tmp_path):
+    random = np.random.default_rng(0)
+    split = random_split(random, 6, 50, 0.02)
+    posteriors = random_posteriors(random, split, 0.02, postprocessing_of({}))
+    row = Evaluator(split, None, per_class=False).with_own_thresholds("a", posteriors)
+    write_results(tmp_path / "new", [row], row, data_sha256="0a")
+    content = json.loads((tmp_path / "new" / "scores.json").read_text())
+    assert content["data_sha256"] == "0a"
+    assert [one["system"] for one in content["systems"]] == ["a"]
