@@ -144,6 +144,6 @@ except ImportError:
 def test_the_fresh_process_says_why_it_fails(cases, tmp_path):
     (tmp_path / "program").write_bytes(b"no program")
     with pytest.raises(
-        DataError, match="program does not run in a process of its own: ."
+        DataError, match="program does not run in a process of its own: (?!no message)."
     ):
         parity.run_fresh(tmp_path / "program", [cases[0].features])
