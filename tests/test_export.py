@@ -81,8 +81,8 @@ def test_the_model_of_a_run_is_exported_beside_it(run):
     assert kept == {**stored, "format": card["format"]}
     exported = card["exported"]
     assert exported["frame_hop_s"] == 2 * stored["hop_s"]
-    assert exported["min_frames"] == 2
-    assert exported["min_samples"] == 1024 + 664
+    assert exported["min_frames"] == 1
+    assert exported["min_samples"] == 1024
     assert {"jax", "onnx", "onnxruntime"} <= exported["versions"].keys()
     assert exported["programs"]["model.onnx"]["opset"] == 18
     compared = exported["parity"]["programs"]

@@ -171,7 +171,7 @@ def test_a_system_is_fused_decided_and_weighted_as_its_row_says(monkeypatch):
 
     def fuse_systems(paths, *, epochs, split):
         asked.update(paths=paths, epochs=epochs, split=split)
-        return PosteriorSet((), (), 0.1, np.zeros(0), np.zeros(0), decide)
+        return PosteriorSet((), (), 0.1, np.zeros((0, 0)), np.zeros((0, 1, 0)), decide)
 
     monkeypatch.setattr(scored_tables, "fuse_systems", fuse_systems)
     run = SimpleNamespace(config=defaults.config(**{"training.num_epochs": 7}))

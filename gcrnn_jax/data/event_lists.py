@@ -20,6 +20,8 @@ from gcrnn_jax.data.atomic_files import write_text
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.errors import DataError
 
+MAX_S = 864_000.0  # ten days: no recording is longer
+
 
 class Event(NamedTuple):
     """One sound, active in [onset, offset) seconds of its clip."""
@@ -155,14 +157,14 @@ def seconds(text: str) -> float:
     """Reads a time of a list.
 
     Raises:
-        BadTime: It is no number, negative or not finite.
+        BadTime: It is no number, negative or over `MAX_S`.
     """
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 <= value < math.inf:
-        raise BadTime(f"expected a time in seconds, got {text!r}")
+    if not 0 <= value <= MAX_S:
+        raise BadTime(f"expected a time in seconds, 0 to {MAX_S:.0f}, got {text!r}")
     return value
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import math
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,13 +15,20 @@ from gcrnn_jax.detection.events import coarse_frames
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import DataError, GcrnnError
 
+ROUNDING = 1e-6  # that a mean of posteriors may be beyond 0 or 1
+
 # What NumPy raises for files that are missing, cut short or something else.
 _UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, GcrnnError)
 
 
 @dataclasses.dataclass(frozen=True)
 class PosteriorSet:
-    """Posteriors of a system for every clip of a set."""
+    """Posteriors of a system for every clip of a set.
+
+    Raises:
+        DataError: Arrays of other shapes, or a posterior outside [0, 1] or not finite;
+            names the clip.
+    """
 
     clip_ids: tuple[str, ...]
     class_names: tuple[str, ...]
@@ -28,6 +36,27 @@ class PosteriorSet:
     clip: np.ndarray  # float32 [N, K]
     frame: np.ndarray  # float32 [N, T, K]
     postprocessing: Postprocessing  # the system's way from posteriors to decisions
+    clip_s: float | None = None  # where the last frames end; None: with themselves
+
+    def __post_init__(self):
+        shape = len(self.clip_ids), len(self.class_names)
+        of_frames = self.frame.ndim == 3 and self.frame.shape[::2]
+        if self.clip.shape != shape or of_frames != shape:
+            raise DataError(
+                f"expected posteriors of clips {list(shape)} and of frames "
+                f"[{shape[0]}, T, {shape[1]}], got {list(self.clip.shape)} and "
+                f"{list(self.frame.shape)}"
+            )
+        if not 0 < self.hop_s < math.inf:
+            raise DataError(f"expected a positive hop_s, got {self.hop_s}")
+        for name in ("clip", "frame"):
+            if not is_probability(values := getattr(self, name)):
+                good = [is_probability(of_clip) for of_clip in values]
+                clip = good.index(False)
+                raise DataError(
+                    f"clip {self.clip_ids[clip]!r}: expected {name} posteriors in "
+                    f"[0, 1], got {_first_outside(values[clip]):g}"
+                )
 
     def save(self, path: Path) -> None:
         """Writes a NumPy archive, whole or not at all.
@@ -46,6 +75,7 @@ class PosteriorSet:
             clip=self.clip,
             frame=self.frame,
             postprocessing=json.dumps(dataclasses.asdict(self.postprocessing)),
+            clip_s=np.float64(np.nan if self.clip_s is None else self.clip_s),
         )
         make_folder(path.parent)
         write_atomically(path, [archive.getbuffer()])
@@ -55,7 +85,8 @@ class PosteriorSet:
         """Reads what `save` wrote.
 
         Raises:
-            DataError: The file is missing or is not such an archive.
+            DataError: The file is missing, is not such an archive, or holds what
+                cannot be posteriors.
         """
         try:
             with np.load(path, allow_pickle=False) as archive:
@@ -67,6 +98,7 @@ class PosteriorSet:
                     archive["clip"],
                     archive["frame"],
                     Postprocessing.from_dict(rules),
+                    _clip_s(archive),
                 )
         except (*_UNREADABLE, zipfile.BadZipFile) as error:
             raise DataError(
@@ -83,12 +115,12 @@ def fuse_posteriors(systems: Sequence[PosteriorSet]) -> PosteriorSet:
 
     Raises:
         DataError: The systems are not of the same clips and classes, in the same
-            order, or one holds posteriors that are not finite.
+            order.
 
     Source: Xu et al., ICASSP 2018, section 3.3; weights are not stated there.
     """
     first = systems[0]
-    for number, other in enumerate(systems):
+    for number, other in enumerate(systems[1:], start=1):
         if other.class_names != first.class_names:
             raise DataError(
                 f"system {number + 1} has other classes than the first: "
@@ -96,8 +128,6 @@ def fuse_posteriors(systems: Sequence[PosteriorSet]) -> PosteriorSet:
             )
         if difference := first_difference(first.clip_ids, other.clip_ids):
             raise DataError(f"system {number + 1} against the first: {difference}")
-        if not (np.isfinite(other.clip).all() and np.isfinite(other.frame).all()):
-            raise DataError(f"system {number + 1} holds posteriors that are not finite")
     finest = min(systems, key=lambda system: system.hop_s)
     frames = np.arange(finest.frame.shape[1])
     # one system after the other: two million clips of ten systems do not fit
@@ -111,7 +141,28 @@ def fuse_posteriors(systems: Sequence[PosteriorSet]) -> PosteriorSet:
         hop_s=finest.hop_s,
         clip=(clip / len(systems)).astype(np.float32),
         frame=(frame / len(systems)).astype(np.float32),
+        clip_s=min((one.clip_s for one in systems if one.clip_s), default=None),
     )
+
+
+def is_probability(values: np.ndarray) -> bool:
+    """Whether all values are finite and in [0, 1], but for rounding."""
+    low, high = values.min(initial=0), values.max(initial=0)
+    return bool(-ROUNDING <= low and high <= 1 + ROUNDING)  # not so of NaN
+
+
+def as_bool(labels: np.ndarray) -> np.ndarray:
+    """Labels or decisions, bool or 0 and 1 in any other type, as bool.
+
+    Raises:
+        DataError: One is neither 0 nor 1.
+    """
+    labels = np.asarray(labels)
+    if labels.dtype == bool:
+        return labels
+    if not (is_binary := (labels == 0) | (labels == 1)).all():
+        raise DataError(f"expected labels of 0 and 1, got {labels[~is_binary][0]}")
+    return labels.astype(bool)
 
 
 def first_difference(expected: Sequence[str], actual: Sequence[str]) -> str | None:
@@ -122,3 +173,14 @@ def first_difference(expected: Sequence[str], actual: Sequence[str]) -> str | No
     if len(expected) != len(actual):
         return f"{len(actual)} clips, expected {len(expected)}"
     return None
+
+
+def _clip_s(archive) -> float | None:
+    """As saved; earlier versions did not."""
+    value = float(archive["clip_s"]) if "clip_s" in archive else math.nan
+    return value if value > 0 else None
+
+
+def _first_outside(values: np.ndarray) -> float:
+    is_good = (values >= -ROUNDING) & (values <= 1 + ROUNDING)
+    return float(values[~is_good][0])

@@ -99,7 +99,8 @@ class Postprocessing:
         tags = clip_posterior > threshold
         if self.at_least_one_tag:
             is_greatest = np.eye(num_classes, dtype=bool)[clip_posterior.argmax(-1)]
-            tags |= is_greatest & ~tags.any(-1, keepdims=True)
+            is_number = ~np.isnan(clip_posterior)  # which argmax takes for greatest
+            tags |= is_greatest & is_number & ~tags.any(-1, keepdims=True)
         return tags
 
     def detect(

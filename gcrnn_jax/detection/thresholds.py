@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gcrnn_jax.detection.events import segments_from_frames
+from gcrnn_jax.detection.posteriors import as_bool
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError, DataError
 
@@ -49,14 +50,14 @@ def best_tag_thresholds(
 
     Args:
         clip_posterior: [N, K] in [0, 1].
-        weak_label: bool [N, K].
+        weak_label: bool [N, K], or 0 and 1.
         grid: Ascending candidates, of which the answer is one.
 
     Returns:
         One threshold a class and one for all; a tag is a posterior greater than it.
 
     Raises:
-        DataError: The two are not the same [N, K].
+        DataError: The two are not the same [N, K], or a label is not 0 or 1.
 
     Example:
         >>> posterior = np.array([[0.9], [0.5], [0.1]])
@@ -69,7 +70,7 @@ def best_tag_thresholds(
             "posteriors and labels must be the same [N, K], "
             f"got {clip_posterior.shape} and {weak_label.shape}"
         )
-    weak_label = weak_label.astype(bool)
+    weak_label = as_bool(weak_label)
     counts = [_counts(clip_posterior > threshold, weak_label) for threshold in grid]
     return _best(counts, int(weak_label.sum()), grid)
 
@@ -81,6 +82,7 @@ def best_event_thresholds(
     hop_s: float,
     postprocessing: Postprocessing,
     *,
+    clip_s: float | None = None,
     grid: Sequence[float] = EVENT_GRID,
 ) -> BestThresholds:
     """Finds the event thresholds with the greatest micro segment-based F1.
@@ -93,6 +95,7 @@ def best_event_thresholds(
         segment_reference: bool [N, S, K], which seconds each class is active in.
         hop_s: Seconds a frame.
         postprocessing: Its `event_threshold` is not read.
+        clip_s: Where the last frames end; None: with themselves.
         grid: Ascending candidates, of which the answer is one.
 
     Raises:
@@ -108,12 +111,12 @@ def best_event_thresholds(
     # Frames after the reference's last segment are false alarms, not to be dropped.
     beyond = int(np.ceil(round(of_frames[1] * hop_s, 6))) - of_segments[1]
     padding = ((0, 0), (0, max(0, beyond)), (0, 0))
-    reference = np.pad(segment_reference.astype(bool), padding)
+    reference = np.pad(as_bool(segment_reference), padding)
     counts = []
     for threshold in grid:
         trial = replace(postprocessing, event_threshold=threshold)
         roll = trial.detect(frame_posterior, clip_posterior, hop_s)
-        segments = segments_from_frames(roll, hop_s, reference.shape[1])
+        segments = segments_from_frames(roll, hop_s, reference.shape[1], max_s=clip_s)
         counts.append(_counts(segments, reference))
     return _best(counts, int(reference.sum()), grid)
 

@@ -104,9 +104,16 @@ class Graph:
         bias = self._variables.get(f"params/{name}/bias", 0.0) * factor + shift
         return kernel, np.broadcast_to(bias, kernel.shape[-1:])
 
-    def max_pool(self, x: Value, *sizes: int) -> Any:
-        """Adds a maximum over blocks of [B, C, T, F]; drops what does not fill one."""
-        return x.MaxPool(kernel_shape=sizes, strides=sizes) if max(sizes) > 1 else x
+    def max_pool(self, x: Any, time: int, frequency: int) -> Any:
+        """Adds a maximum over blocks of [B, C, T, F], as `gcrnn_jax.models.pooling`.
+
+        The last block of time may have fewer frames; bins that fill no block go.
+        """
+        if frequency > 1:
+            x = x.MaxPool(kernel_shape=(1, frequency), strides=(1, frequency))
+        if time > 1:
+            x = x.MaxPool(kernel_shape=(time, 1), strides=(time, 1), ceil_mode=1)
+        return x
 
     def serialized(self, inputs: Ends, outputs: Ends, properties: Mapping) -> bytes:
         """The whole model with metadata, checked."""

@@ -191,8 +191,9 @@ def _tag_windows(graph: Graph, windows, net: WindowCnn, num_bins: int):
             name = f"block_{block}_unit_{unit}"
             x = graph.conv(x, f"{name}/conv", graph.norm(f"{name}/norm")).Relu() * real
         time, frequency = min(2, num_frames), min(2, num_bins)
-        x, real = graph.max_pool(x, time, frequency), graph.max_pool(real, time, 1)
         num_frames, num_bins = num_frames // time, num_bins // frequency
+        x, real = x[:, :, : time * num_frames], real[:, :, : time * num_frames]
+        x, real = graph.max_pool(x, time, frequency), graph.max_pool(real, time, 1)
     size = real.ReduceSum((2, 3), keepdims=0).Max(1.0) * float(num_bins)
     mean = x.ReduceSum((2, 3), keepdims=0) / size
     return graph.dense(mean, "tagging").Sigmoid()

@@ -133,7 +133,8 @@ class TrainedModel:
         """Posteriors of all clips of a split of features.
 
         Raises:
-            DataError: The split has other classes, or other bins.
+            DataError: The split has other classes, or other bins; or the posteriors of
+                a clip are not finite.
         """
         clips, frames = [], []
         for outputs, count in self._outputs(split):
@@ -147,6 +148,7 @@ class TrainedModel:
             np.concatenate(clips),
             np.concatenate(frames),
             self.postprocessing,
+            self.front_end.clip_s,
         )
 
     def attention(self, split: Split) -> np.ndarray:

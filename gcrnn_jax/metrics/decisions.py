@@ -42,7 +42,7 @@ def reference_segments(
     """Which seconds each class is active in, in the clips int [n]: bool [n, S, K]."""
     every = reference_events(split)
     events = [every[split.clip_ids[n]] for n in clips]
-    seconds = round(posteriors.frame.shape[1] * posteriors.hop_s, 6)
+    seconds = clip_seconds(posteriors)
     latest = max([seconds, *(e.offset for of_clip in events for e in of_clip)])
     shape = math.ceil(latest), split.class_names
     return np.stack([segment_roll(of_clip, *shape) for of_clip in events])
@@ -59,10 +59,17 @@ def estimated_events(
     decisions: Decisions, posteriors: PosteriorSet
 ) -> dict[str, list[Event]]:
     """The events of every clip, those without any included."""
+    rule = posteriors.hop_s, posteriors.class_names, posteriors.clip_s
     return {
-        clip: decode_events(roll, posteriors.hop_s, posteriors.class_names)
+        clip: decode_events(roll, *rule)
         for clip, roll in zip(posteriors.clip_ids, decisions.roll, strict=True)
     }
+
+
+def clip_seconds(posteriors: PosteriorSet) -> float:
+    """When the last frame of a whole clip ends."""
+    seconds = round(posteriors.frame.shape[1] * posteriors.hop_s, 6)
+    return min(seconds, posteriors.clip_s or seconds)
 
 
 def check_same_clips(posteriors: PosteriorSet, split: Split) -> None:

@@ -145,5 +145,6 @@ def _fit(
     if split.events is None:
         return base
     reference = reference_segments(posteriors, split, clips)
-    best = best_event_thresholds(part.frame, part.clip, reference, part.hop_s, base)
+    arrays, clip_s = (part.frame, part.clip, reference), part.clip_s
+    best = best_event_thresholds(*arrays, part.hop_s, base, clip_s=clip_s)
     return dataclasses.replace(base, event_threshold=threshold(best))

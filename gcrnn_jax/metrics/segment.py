@@ -26,7 +26,7 @@ import numpy as np
 from gcrnn_jax.data.event_lists import Event, EventRow, events_by_file
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.events import segment_roll
-from gcrnn_jax.detection.posteriors import PosteriorSet
+from gcrnn_jax.detection.posteriors import PosteriorSet, as_bool
 from gcrnn_jax.metrics.decisions import Decisions, estimated_events, reference_events
 from gcrnn_jax.metrics.metric import Column, Metric, class_rows, ratio
 from gcrnn_jax.metrics.tables import percent, text_table
@@ -71,7 +71,7 @@ class SegmentScores:
     macro_f1: float  # mean over classes, 0 for a class never estimated
     macro_error_rate: float  # mean over the classes that the reference has
     macro_f1_sed_eval: float  # without the classes never estimated
-    macro_error_rate_sed_eval: float
+    macro_error_rate_sed_eval: float  # of all classes, 0 without any segment
     counts: dict[str, int]  # by the names in COUNTS, which are sed_eval's
     per_class: dict[str, ClassSegments]
     num_clips: int
@@ -131,8 +131,15 @@ class SegmentMetric(Metric):
     def list_details(
         self, reference: Sequence[EventRow], estimated: Sequence[EventRow]
     ) -> SegmentScores:
-        """The scores of subtask B."""
-        return segment_scores(events_by_file(reference), events_by_file(estimated))
+        """The scores of subtask B.
+
+        As for sed_eval in the official script, a class that only `0 0` rows of the
+        reference name is one of the classes, of no segment.
+        """
+        there, found = events_by_file(reference), events_by_file(estimated)
+        names = {row.event_label for row in reference if row.event_label}
+        names |= {e.event_label for file in there for e in found.get(file, ())}
+        return segment_scores(there, found, sorted(names))
 
     def list_tables(self, details: SegmentScores) -> list[str]:
         """Averages, kinds of errors and classes."""
@@ -257,7 +264,8 @@ def _scores(
 
 
 def count_segments(reference: np.ndarray, estimated: np.ndarray) -> np.ndarray:
-    """Counts each of M segments, int [M, 9], from [M, K] activities."""
+    """Counts each of M segments, int [M, 9], from [M, K] activities, 0 or 1."""
+    reference, estimated = as_bool(reference), as_bool(estimated)
     hits = (reference & estimated).sum(1)  # [M]
     num_reference, num_estimated = reference.sum(1), estimated.sum(1)
     by_segment = {

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gcrnn_jax.detection.posteriors import as_bool
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.metrics.metric import ratio
 from gcrnn_jax.metrics.tables import percent
@@ -61,8 +62,8 @@ def tagging_scores(
     """Scores tags, and the posteriors they came from if given.
 
     Args:
-        weak_label: bool [N, K].
-        tags: bool [N, K].
+        weak_label: bool [N, K], or 0 and 1.
+        tags: The same.
         clip_posterior: [N, K] in [0, 1]; None: average precision and AUC are nan.
         class_names: K.
 
@@ -70,7 +71,7 @@ def tagging_scores(
         A class with no label and no tag has F1 nan and is no part of `macro_f1`.
 
     Raises:
-        DataError: The arrays are not all [N, K].
+        DataError: The arrays are not all [N, K], or a label is not 0 or 1.
 
     Example:
         >>> label = np.array([[True, False], [True, True]])
@@ -84,7 +85,7 @@ def tagging_scores(
     if set(shapes) != {(len(weak_label), num_classes)}:
         must = f"labels, tags and posteriors must be [N, {num_classes}]"
         raise DataError(f"{must}, got {shapes}")
-    weak_label, tags = weak_label.astype(bool), tags.astype(bool)
+    weak_label, tags = as_bool(weak_label), as_bool(tags)
     per_class = {}
     for k, name in enumerate(class_names):
         label, tag = weak_label[:, k], tags[:, k]
@@ -109,24 +110,25 @@ def tagging_scores(
 
 
 def tagging_counts(weak_label: np.ndarray, tags: np.ndarray) -> np.ndarray:
-    """Counts the tags of each clip, of all classes, from bool [N, K] each.
+    """Counts the tags of each clip, of all classes, from [N, K] each, 0 or 1.
 
     Returns:
         int [N, 3]: true positives, estimated, reference; their sums are for `rates`.
     """
-    weak_label, tags = weak_label.astype(bool), tags.astype(bool)
+    weak_label, tags = as_bool(weak_label), as_bool(tags)
     return np.stack([(weak_label & tags).sum(1), tags.sum(1), weak_label.sum(1)], 1)
 
 
 def average_precision(label: np.ndarray, posterior: np.ndarray) -> float:
     """Sums precision over the steps of recall as the threshold falls; nan if no label.
 
-    Both are [N]. Source: scikit-learn, `average_precision_score`.
+    Both are [N], labels 0 or 1. Source: scikit-learn, `average_precision_score`.
 
     Example:
         >>> average_precision(np.array([True, False, True]), np.array([0.9, 0.5, 0.1]))
         0.8333333333333333
     """
+    label = as_bool(label)
     if not label.any():
         return float("nan")
     hits, estimated = threshold_steps(label, posterior)
@@ -140,13 +142,14 @@ def threshold_steps(
 
     From [N] each, int [S] each for the S different posteriors.
     """
-    order = np.argsort(-posterior, kind="stable")
+    order, label = np.argsort(-posterior, kind="stable"), as_bool(label)
     last_of_step = np.append(np.diff(posterior[order]) != 0, True)
     return np.cumsum(label[order])[last_of_step], np.flatnonzero(last_of_step) + 1
 
 
 def auc(label: np.ndarray, posterior: np.ndarray) -> float:
     """How often a labelled clip of N is above an unlabelled one, ties half; or nan."""
+    label = as_bool(label)
     negatives = np.sort(posterior[~label])
     pairs = label.sum() * len(negatives)
     if not pairs:
@@ -205,6 +208,7 @@ def precision_recall(
         >>> precision_recall(np.array([True, False, True]), np.array([0.9, 0.5, 0.1]))
         [[0.5, 1.0], [0.5, 0.5], [1.0, 0.6666666666666666]]
     """
+    label = as_bool(label)
     if not label.any():
         return []
     hits, estimated = threshold_steps(label, posterior)

@@ -88,12 +88,7 @@ class FrameCnn(Network):
             x = self._convolution(
                 f"block_{block}", filters, mask_padding(x, frame_mask)
             )
-            if x.shape[1] < time:
-                raise ValueError(
-                    f"time_pooling {self.time_pooling} leaves nothing of {x.shape[1]} "
-                    f"frames in block {block}"
-                )
-            x = max_pool(mask_padding(x, frame_mask), time, 1)
+            x = max_pool(mask_padding(x, frame_mask), time, 1, frame_mask)
             frame_mask = pool_mask(frame_mask, time)
         return x, frame_mask
 

@@ -138,13 +138,12 @@ class GatedCrnn(Network):
                     axis_name=self.axis_name,
                     name=f"block_{block}_unit_{unit}",
                 )(x, train=train, frame_mask=frame_mask)
-            if x.shape[1] < time or x.shape[2] < frequency:
+            if x.shape[2] < frequency:
                 raise ValueError(
-                    f"time_pooling {self.time_pooling} and frequency_pooling "
-                    f"{self.frequency_pooling} leave nothing of {x.shape[1]} frames x "
+                    f"frequency_pooling {self.frequency_pooling} leaves nothing of "
                     f"{x.shape[2]} bins in block {block}"
                 )
-            x = max_pool(x, time, frequency)
+            x = max_pool(x, time, frequency, frame_mask)
             frame_mask = pool_mask(frame_mask, time)
         x = nn.relu(
             Convolution(self.last_filters, dtype=jnp.dtype(self.dtype), name="last")(x)

@@ -37,8 +37,8 @@ class Network(nn.Module):
 
     @property
     def min_input_frames(self) -> int:
-        """Fewest frames of features that it takes."""
-        return self.time_reduction
+        """Fewest frames of features that it takes when it is exported."""
+        return 1
 
     def for_export(self) -> Self:
         """The network in the form that is exported: in float32, of any length."""
@@ -62,14 +62,15 @@ class Network(nn.Module):
                 dropout.
 
         Returns:
-            Posteriors with at least T = input frames // time_reduction; what is beyond
-            the last input frame is padding.
+            Posteriors with at least T = ceil(input frames / time_reduction) frames, of
+            which the last ends with the clip; what is beyond it is padding.
 
         Raises:
-            ValueError: The features are too few for the network.
+            ValueError: The bins are too few for the network.
         """
         if frame_mask is None:
             frame_mask = jnp.ones(features.shape[:2], bool)
+        features = jnp.where(frame_mask[:, :, None], features, 0)
         return self.compute(features, frame_mask, train, clip_keys)
 
     def compute(
@@ -90,7 +91,7 @@ def variable_shapes(network: Network, num_frames: int, num_bins: int):
         {"params": ..., "batch_stats": ...} of `jax.ShapeDtypeStruct`.
 
     Raises:
-        ValueError: The features are too few for the network.
+        ValueError: The bins are too few for the network.
     """
     features = jax.ShapeDtypeStruct((1, num_frames, num_bins), jnp.float32)
     return jax.eval_shape(network.init, jax.random.key(0), features)

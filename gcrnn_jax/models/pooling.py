@@ -7,8 +7,13 @@ import jax
 import jax.numpy as jnp
 
 
-def max_pool(x: jax.Array, time: int, frequency: int) -> jax.Array:
-    """Maximum over blocks of time x frequency; what does not fill a block is dropped.
+def max_pool(
+    x: jax.Array, time: int, frequency: int, frame_mask: jax.Array | None = None
+) -> jax.Array:
+    """Maximum over blocks of time x frequency, of real frames only.
+
+    The last block of time may have fewer frames, so that none is lost; bins that fill
+    no block are dropped. A clip gives the same alone and padded in a longer batch.
 
     By reshape and max, whose gradient is elementwise: the reduce-window's gradient,
     select-and-scatter, is slow on every backend.
@@ -17,18 +22,30 @@ def max_pool(x: jax.Array, time: int, frequency: int) -> jax.Array:
         x: [B, T, F, C].
         time: Frames per block.
         frequency: Bins per block.
+        frame_mask: [B, T] bool, False on padding, which no maximum counts; None: every
+            frame is real. With blocks of one frame it is not read.
 
     Returns:
-        [B, T // time, F // frequency, C].
+        [B, ceil(T / time), F // frequency, C]; 0 where a block is nothing but padding.
 
     Example:
         >>> print(max_pool(jnp.arange(8.0).reshape(1, 2, 4, 1), 2, 2).ravel())
         [5. 7.]
+        >>> print(max_pool(-jnp.ones((1, 3, 1, 1)), 2, 1).ravel())
+        [-1. -1.]
     """
     num_clips, num_frames, num_bins, channels = x.shape
-    frames, bins = num_frames // time, num_bins // frequency
-    x = x[:, : frames * time, : bins * frequency]
-    return x.reshape(num_clips, frames, time, bins, frequency, channels).max((2, 4))
+    frames, bins = -(-num_frames // time), num_bins // frequency
+    x = x[:, :, : bins * frequency]
+    if time > 1:
+        if frame_mask is not None:
+            x = jnp.where(frame_mask[:, :, None, None], x, -jnp.inf)
+        missing = ((0, 0), (0, frames * time - num_frames), (0, 0), (0, 0))
+        x = jnp.pad(x, missing, constant_values=-jnp.inf)
+    x = x.reshape(num_clips, frames, time, bins, frequency, channels).max((2, 4))
+    if time > 1 and frame_mask is not None:
+        x = jnp.where(pool_mask(frame_mask, time)[:, :, None, None], x, 0)
+    return x
 
 
 def pool_mask(frame_mask: jax.Array, time: int) -> jax.Array:
@@ -37,8 +54,9 @@ def pool_mask(frame_mask: jax.Array, time: int) -> jax.Array:
     A merged frame is real where any of its frames is.
     """
     num_clips, num_frames = frame_mask.shape
-    frames = num_frames // time
-    return frame_mask[:, : frames * time].reshape(num_clips, frames, time).any(-1)
+    frames = -(-num_frames // time)
+    frame_mask = jnp.pad(frame_mask, ((0, 0), (0, frames * time - num_frames)))
+    return frame_mask.reshape(num_clips, frames, time).any(-1)
 
 
 def attention_pool(

@@ -52,11 +52,6 @@ class WindowCnn(Network):
         """The step between windows in prediction."""
         return self.window_frames // 2
 
-    @property
-    def min_input_frames(self) -> int:
-        """Fewest frames of features that it takes: what a window lacks is padding."""
-        return 1
-
     @nn.compact
     def compute(self, features, frame_mask, train, clip_keys) -> Posteriors:
         """See `Network`; T counts windows in training."""
@@ -96,8 +91,9 @@ class WindowCnn(Network):
                 )(x, train=train, frame_mask=frame_mask)
             # a window of few frames is pooled as far as it goes
             time, frequency = min(2, x.shape[1]), min(2, x.shape[2])
-            x = max_pool(x, time, frequency)
-            frame_mask = pool_mask(frame_mask, time)
+            filled = x.shape[1] // time * time
+            x = max_pool(x[:, :filled], time, frequency)
+            frame_mask = pool_mask(frame_mask[:, :filled], time)
         count = jnp.maximum(frame_mask.sum(1), 1) * x.shape[2]
         x = x.sum((1, 2)) / count[:, None]  # padding is 0
         return nn.sigmoid(nn.Dense(self.num_classes, name="tagging")(x))

@@ -7,7 +7,7 @@ from pathlib import Path
 from gcrnn_jax.data.atomic_files import make_folder, write_text
 from gcrnn_jax.data.event_lists import Event, write_event_list
 from gcrnn_jax.metrics import scoring
-from gcrnn_jax.metrics.decisions import estimated_events
+from gcrnn_jax.metrics.decisions import clip_seconds, estimated_events
 from gcrnn_jax.metrics.evaluator import Row
 from gcrnn_jax.metrics.metric import MACRO, MICRO
 from gcrnn_jax.metrics.scoring import Scores
@@ -69,7 +69,7 @@ def write_results(
     files = [f"{clip}.wav" for clip in posteriors.clip_ids]  # as the task names them
     found = estimated_events(chosen.decisions, posteriors).values()
     write_event_list(folder / "events.csv", dict(zip(files, found, strict=True)))
-    seconds = posteriors.frame.shape[1] * posteriors.hop_s
+    seconds = clip_seconds(posteriors)
     names = posteriors.class_names
     tags = {
         file: [Event(0.0, seconds, names[k]) for k in row.nonzero()[0]]

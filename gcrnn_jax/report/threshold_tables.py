@@ -140,7 +140,9 @@ def _event_figures(
         # A class without its tag loses all of its frames before the rules on runs, so
         # segments can be computed once for all tags.
         roll = rule.detect_tagged(posteriors.frame[clips], np.True_, posteriors.hop_s)
-        segments = segments_from_frames(roll, posteriors.hop_s, reference.shape[1])
+        segments = segments_from_frames(
+            roll, posteriors.hop_s, reference.shape[1], max_s=posteriors.clip_s
+        )
         totals = _total_counts(together, segments, reference)
         counts = _class_counts(together, segments, reference)
         for t, (total, classes) in enumerate(zip(totals, counts, strict=True)):

@@ -66,6 +66,7 @@ def test_files_with_only_rows_without_times_stay_as_files_without_events(tmp_pat
         ("a.wav\t1\tnan\tDog", "BAD_TIME", "'nan'"),
         ("a.wav\t1\tinf\tDog", "BAD_TIME", "'inf'"),
         ("a.wav\t-1\t2\tDog", "BAD_TIME", "'-1'"),
+        ("a.wav\t1\t1e15\tDog", "BAD_TIME", "0 to 864000, got '1e15'"),
         ("a.wav\t3\t2\tDog", "BAD_TIME", "3 > 2"),
     ],
 )

@@ -116,6 +116,13 @@ def test_frames_mark_the_segments_that_their_events_mark(seed, hop_s):
         segment_roll(decode_events(roll, hop_s, NAMES), 10, NAMES) for roll in rolls
     ]
     np.testing.assert_array_equal(segments_from_frames(rolls, hop_s, 10), expected)
+    max_s = 0.7 * 240 * hop_s
+    expected = [
+        segment_roll(decode_events(roll, hop_s, NAMES, max_s), 10, NAMES)
+        for roll in rolls
+    ]
+    found = segments_from_frames(rolls, hop_s, 10, max_s=max_s)
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_thirty_frames_of_a_tenth_do_not_spill_into_a_fourth_second():

@@ -94,10 +94,61 @@ def test_a_fine_frame_takes_the_coarse_frame_that_its_middle_lies_in():
     [
         ({"class_names": ("Car", "Bus", "Train")}, "other classes"),
         ({"clip_ids": ("ä b", "a")}, "clip 1 is 'ä b', expected 'a'"),
-        ({"clip_ids": ("a",)}, "1 clips, expected 2"),
-        ({"clip": np.full((2, 3), np.nan, np.float32)}, "not finite"),
     ],
 )
 def test_systems_that_do_not_belong_together_are_refused(change, message):
     with pytest.raises(DataError, match=message):
         fuse_posteriors([make_set(0), dataclasses.replace(make_set(1), **change)])
+
+
+def test_systems_of_more_and_fewer_clips_are_refused():
+    one = make_set(0)
+    part = {"clip_ids": ("a",), "clip": one.clip[:1], "frame": one.frame[:1]}
+    with pytest.raises(DataError, match="1 clips, expected 2"):
+        fuse_posteriors([one, dataclasses.replace(one, **part)])
+
+
+@pytest.mark.parametrize("name", ["clip", "frame"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1.01, -0.01])
+def test_what_is_no_probability_is_refused_with_its_clip(name, value, tmp_path):
+    one = make_set(0)
+    values = getattr(one, name).copy()
+    values[1, 2] = value
+    match = f"'ä b': expected {name} posteriors.*got {value}"
+    with pytest.raises(DataError, match=match):
+        dataclasses.replace(one, **{name: values})
+    one.save(tmp_path / "one.npz")
+    with np.load(tmp_path / "one.npz") as archive:
+        arrays = dict(archive) | {name: values}
+    np.savez(tmp_path / "bad.npz", **arrays)
+    with pytest.raises(DataError, match=rf"bad\.npz: .*{match}"):
+        PosteriorSet.load(tmp_path / "bad.npz")
+
+
+def test_a_mean_may_be_beyond_one_by_rounding():
+    one = make_set(0)
+    clip = np.full_like(one.clip, np.nextafter(np.float32(1), np.float32(2)))
+    assert (dataclasses.replace(one, clip=clip).clip > 1).all()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"clip": np.zeros((3, 3))},
+        {"clip": np.zeros((2, 2))},
+        {"frame": np.zeros((2, 6, 4))},
+        {"frame": np.zeros((2, 6, 3, 1))},
+    ],
+)
+def test_posteriors_of_other_shapes_are_refused(change):
+    with pytest.raises(DataError, match=r"posteriors of clips \[2, 3\]"):
+        dataclasses.replace(make_set(0), **change)
+
+
+def test_posteriors_without_the_length_of_clips_are_read(tmp_path):
+    dataclasses.replace(make_set(0), clip_s=0.5).save(tmp_path / "new.npz")
+    assert PosteriorSet.load(tmp_path / "new.npz").clip_s == 0.5
+    with np.load(tmp_path / "new.npz") as archive:
+        arrays = {name: archive[name] for name in archive.files if name != "clip_s"}
+    np.savez(tmp_path / "old.npz", **arrays)
+    assert PosteriorSet.load(tmp_path / "old.npz").clip_s is None

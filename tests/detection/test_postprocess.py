@@ -279,6 +279,7 @@ def test_a_clip_that_no_class_passes_gets_its_likeliest_tag_if_asked():
     frames = np.ones((3, 2, 2))
     assert fallback.detect(frames, clips, 1.0).any(1).tolist() == expected
     assert not BASE.tags(clips)[[0, 2]].any()
+    assert not fallback.tags(np.array([[np.nan, 0.2], [np.nan, np.nan]])).any()
 
 
 def test_every_class_may_have_its_own_threshold():

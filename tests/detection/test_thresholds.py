@@ -79,6 +79,15 @@ def test_false_alarms_after_the_last_reference_segment_count():
     assert found.per_class_f1 == 1.0
 
 
+def test_the_part_of_a_frame_after_the_end_of_the_clip_is_no_false_alarm():
+    posteriors = np.full((1, 3, 1), 0.9), np.ones((1, 1))
+    reference, hop_s = np.ones((1, 1, 1), bool), 0.4  # the last frame ends at 1.2 s
+    base = replace(BASE, min_event_s=0.0)
+    for clip_s, f1 in ((None, 2 / 3), (1.0, 1.0)):
+        best = best_event_thresholds(*posteriors, reference, hop_s, base, clip_s=clip_s)
+        assert best.per_class_f1 == pytest.approx(f1)
+
+
 def test_of_equally_good_thresholds_the_middle_of_the_longest_stretch_is_taken():
     # Best from 0.20 to 0.29, where only the clip at 0.3 is above, and is right.
     posterior, label = np.array([[0.3], [0.2], [0.1]]), np.array([[1], [0], [0]])

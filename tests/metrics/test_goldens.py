@@ -209,7 +209,8 @@ def test_lists_with_every_oddity_score_as_sed_eval_scores_them(goldens, case):
         events_by_file(strict(read_event_rows(folder / f"{name}.tsv")))
         for name in ("reference", "estimated")
     )
-    scores = segment_scores(reference, estimated)
+    classes = (folder / "classes.txt").read_text().split("\n")[:-1]
+    scores = segment_scores(reference, estimated, classes)
 
     overall = expected["overall"]
     wanted = [
@@ -219,7 +220,11 @@ def test_lists_with_every_oddity_score_as_sed_eval_scores_them(goldens, case):
     found = [*scores.micro, scores.error_rate, scores.substitution_rate]
     found += [scores.deletion_rate, scores.insertion_rate]
     np.testing.assert_allclose(found, as_floats(wanted), rtol=1e-12, atol=1e-12)
-    assert set(scores.per_class) <= set(expected["class_wise"])
+    average = expected["class_wise_average"]["error_rate"]["error_rate"]
+    assert scores.macro_error_rate_sed_eval == pytest.approx(average, rel=1e-12)
+    average = expected["class_wise_average"]["f_measure"]["f_measure"]
+    assert scores.macro_f1_sed_eval == pytest.approx(average, rel=1e-12, nan_ok=True)
+    assert set(scores.per_class) == set(expected["class_wise"])
     for name, score in scores.per_class.items():
         figures = expected["class_wise"][name]
         found = [score.f1_sed_eval, score.error_rate_sed_eval]

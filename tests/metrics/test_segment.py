@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from gcrnn_jax.data.event_lists import Event, events_by_file, read_event_rows
+from gcrnn_jax.data.event_lists import Event, EventRow, events_by_file, read_event_rows
 from gcrnn_jax.data.findings import strict
 from gcrnn_jax.errors import DataError
-from gcrnn_jax.metrics.segment import segment_scores
+from gcrnn_jax.metrics.segment import SegmentMetric, count_segments, segment_scores
 
 NAMES = ["Bus", "Car", "Tram"]
 
@@ -165,3 +165,28 @@ def test_a_label_outside_the_classes_given_is_an_error_that_names_it():
     events = {"a.wav": [Event(0, 1, "Tram")]}
     with pytest.raises(DataError, match="'Tram'"):
         segment_scores(events, events, ["Car"])
+
+
+def test_activities_of_every_type_count_as_bool_and_others_are_refused():
+    rng = np.random.default_rng(0)
+    pair = rng.random((2, 9, 3)) < 0.5
+    expected = count_segments(*pair)
+    for dtype in (int, np.uint8, float):
+        np.testing.assert_array_equal(count_segments(*pair.astype(dtype)), expected)
+    with pytest.raises(DataError, match=r"labels of 0 and 1, got 0\.5"):
+        count_segments(pair[0], pair[1] * 0.5)
+
+
+def test_a_class_of_zero_rows_alone_is_averaged_in_as_the_official_script_does():
+    reference = [
+        EventRow("a.wav", 0.0, 2.0, "Car", 1),
+        EventRow("a.wav", 0.0, 0.0, "Bus", 2),
+        EventRow("b.wav", None, None, None, 3),
+    ]
+    scores = SegmentMetric().list_details(
+        reference, [EventRow("a.wav", 0.0, 1.0, "Car", 1)]
+    )
+    # Car has an error rate of 1/2, Bus of 0 / (0 + eps)
+    assert scores.macro_error_rate_sed_eval == pytest.approx(0.25, rel=1e-12)
+    assert scores.macro_error_rate == 0.5
+    assert scores.macro_f1_sed_eval == scores.macro_f1 == pytest.approx(2 / 3)

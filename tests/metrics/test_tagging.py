@@ -11,6 +11,8 @@ from gcrnn_jax.metrics.official_tagging import official_tagging
 from gcrnn_jax.metrics.tagging import (
     auc,
     average_precision,
+    precision_recall,
+    tagging_counts,
     tagging_scores,
 )
 
@@ -183,3 +185,20 @@ def test_arrays_that_do_not_fit_are_an_error_with_their_shapes():
     ):
         with pytest.raises(DataError, match=r"\(3, 2\)"):
             tagging_scores(label, tags, posterior, names)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, int, float, np.float16])
+def test_labels_of_every_type_score_as_bool_and_others_are_refused(dtype):
+    label = np.array([True, False, True, False, False])
+    posterior = np.array([0.9, 0.8, 0.7, 0.3, 0.1])
+    for metric in (auc, average_precision, precision_recall):
+        assert metric(label.astype(dtype), posterior) == metric(label, posterior)
+        with pytest.raises(DataError, match="labels of 0 and 1, got 2"):
+            metric(2 * label.astype(dtype), posterior)
+    pair = label[:, None], posterior[:, None] > 0.5
+    typed = [array.astype(dtype) for array in pair]
+    assert tagging_counts(*typed).tolist() == tagging_counts(*pair).tolist()
+    rest = posterior[:, None], ["Car"]
+    assert tagging_scores(*typed, *rest) == tagging_scores(*pair, *rest)
+    with pytest.raises(DataError, match="labels of 0 and 1, got 2"):
+        tagging_scores(2 * typed[0], typed[1], *rest)

@@ -229,9 +229,3 @@ def test_dropout_drops_its_share_by_the_clips_own_key():
 def test_a_field_that_cannot_be_is_named(config, fields, named):
     with pytest.raises(ConfigError, match=f"model.*{named}"):
         network(K, config, **fields)
-
-
-def test_poolings_that_leave_no_frame_are_named():
-    model = FRAMES.clone(time_pooling=(5, 5, 5))
-    with pytest.raises(ValueError, match="time_pooling"):
-        jax.eval_shape(model.init, jax.random.key(0), features())

@@ -7,7 +7,7 @@ import pytest
 
 from gcrnn_jax.models.convolution import convolution, kernel_gradient
 from gcrnn_jax.models.layers import BidirectionalGru, Convolution, GatedConv
-from gcrnn_jax.models.pooling import attention_pool, max_pool
+from gcrnn_jax.models.pooling import attention_pool, max_pool, pool_mask
 
 
 def random(seed, *shape):
@@ -213,10 +213,13 @@ def test_weak_attention_counts_as_strong_does():
     np.testing.assert_allclose(attention_pool(detection, attention), 0.75, rtol=1e-5)
 
 
-def test_max_pooling_drops_what_fills_no_block():
-    x = random(0, 2, 7, 5, 3).astype(np.float32)
-    pooled = max_pool(jnp.asarray(x), 2, 2)
-    assert pooled.shape == (2, 3, 2, 3)
-    for t, f in np.ndindex(3, 2):
-        block = x[:, 2 * t : 2 * t + 2, 2 * f : 2 * f + 2]
-        np.testing.assert_array_equal(pooled[:, t, f], block.max((1, 2)))
+def test_max_pooling_keeps_the_last_frames_and_counts_no_padding():
+    x = random(0, 2, 7, 5, 3).astype(np.float32) - 9  # less than the zeros of padding
+    mask = np.arange(7) < np.array([[7], [3]])
+    pooled = max_pool(jnp.asarray(x), 2, 2, mask)
+    assert pooled.shape == (2, 4, 2, 3)
+    for clip, t, f in np.ndindex(2, 4, 2):
+        block = x[clip, 2 * t : (7, 3)[clip], 2 * f : 2 * f + 2][:2]
+        expected = block.max((0, 1)) if len(block) else np.zeros(3)
+        np.testing.assert_array_equal(pooled[clip, t, f], expected)
+    np.testing.assert_array_equal(pool_mask(mask, 2), [[1, 1, 1, 1], [1, 1, 0, 0]])
