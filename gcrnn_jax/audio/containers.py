@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+from gcrnn_jax.audio.mpeg import header_without_length
 from gcrnn_jax.audio.ogg import end_of_link
 from gcrnn_jax.audio.regions import Region, before_footers, skip_tags
 
@@ -20,14 +21,15 @@ class Extent(NamedTuple):
         samples: Where samples lie that the header gives another size. None: as it says.
         missing: Bytes of samples that the header promises and that are not there.
         unread: Bytes behind the samples that are neither samples nor tags nor chunks.
-        patch: Offset and bytes of a size in the header that libsndfile refuses.
+        header: What libsndfile is to read in place of the first `replaced` bytes.
     """
 
     end: int
     samples: tuple[int, int] | None = None
     missing: int = 0
     unread: int = 0
-    patch: tuple[int, bytes] = (0, b"")
+    header: bytes = b""
+    replaced: int = 0
 
 
 class _Form(NamedTuple):
@@ -93,6 +95,8 @@ def find_extent(region: Region) -> Extent:
         end = _next_start(region)
         size = int.from_bytes(region.at(4, 4), "little")
         return Extent(end, missing=max(0, size + 8 - end) if size < 1 << 31 else 0)
+    if header := header_without_length(region):
+        return Extent(region.size, header=header)
     if form is None:
         return Extent(_next_start(region))
     long_size = 0
@@ -181,8 +185,8 @@ def _patched(region: Region, start: int, extent: Extent) -> Extent:
     if not extent.missing and not extent.samples:
         return extent
     size = (extent.samples[1] if extent.samples else extent.end) - start
-    patch = start - 8, size.to_bytes(8, "big")
-    return extent._replace(samples=None, patch=patch)
+    header = region.at(0, start - 8) + size.to_bytes(8, "big")
+    return extent._replace(samples=None, header=header, replaced=start)
 
 
 def _next_start(region: Region) -> int:

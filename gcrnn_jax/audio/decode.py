@@ -215,7 +215,8 @@ class Recording:
             raise fault
         if end >= self._file.size:
             return False
-        self._file, rest = self._file.part(end), self._file.size - end
+        rest = self._file.size - end
+        self._file = self._file.part(end, self._file.size)
         self._part.close()
         where = f"{rest} bytes behind sample {num_samples} are not decoded"
         try:

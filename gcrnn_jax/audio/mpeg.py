@@ -26,6 +26,31 @@ def begins_mp3(region: Region) -> bool:
     return False
 
 
+def header_without_length(region: Region) -> bytes:
+    """Returns a frame for the start of an MP3 that does not say how long it is.
+
+    It says that the length is the largest there is: libsndfile would guess it from the
+    first frames and read no further. Nothing where there is no need.
+    """
+    start = skip_tags(region, 0) if region.at(0, 3) == b"ID3" else 0
+    header = region.at(start, 4)
+    length = _frame_length(header)
+    is_layer_3 = length and header[1] >> 1 & 3 == 1
+    if not is_layer_3 or not _same_kind(header, region.at(start + length, 4)):
+        return b""
+    if declares_length(region):
+        return b""
+    # no checksum, 128 or 64 kbps, of silence behind the header and the side information
+    header = bytes([0xFF, header[1] | 1, 0x90 | header[2] & 0x0C, header[3]])
+    is_mono, is_mpeg1 = header[3] >> 6 == 3, header[1] >> 3 & 3 == 3
+    side = {(True, True): 17, (True, False): 9, (False, True): 32}.get(
+        (is_mono, is_mpeg1), 17
+    )
+    count = (1 << 31) - 1
+    frame = header + bytes(side) + b"Xing\0\0\0\x01" + count.to_bytes(4, "big")
+    return frame.ljust(_frame_length(header), b"\0")
+
+
 def declares_length(region: Region) -> bool:
     """Whether an MP3's first frame says how many frames there are."""
     frame = region.at(skip_tags(region, 0), 64)

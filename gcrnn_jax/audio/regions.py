@@ -11,39 +11,36 @@ class Region:
 
     Attributes:
         size: Bytes in it.
+        header: Bytes that come before those of the file.
         furthest: The end of all that was read as of a file.
     """
 
-    def __init__(self, descriptor: int, begin: int, end: int):
-        self._descriptor, self._begin, self.size = descriptor, begin, end - begin
-        self._position, self._patch = 0, (0, b"")
-        self.furthest = 0
+    def __init__(self, descriptor: int, begin: int, end: int, header: bytes = b""):
+        self._descriptor, self._begin, self.header = descriptor, begin, header
+        self.size = len(header) + end - begin
+        self._position = self.furthest = 0
 
-    def part(
-        self, begin: int, end: int | None = None, patch: tuple[int, bytes] = (0, b"")
-    ) -> "Region":
-        """Returns a stretch of it; `patch` are an offset in that and its new bytes."""
-        end = self.size if end is None else end
-        part = Region(self._descriptor, self._begin + begin, self._begin + end)
-        part._patch = patch
-        return part
+    def part(self, begin: int, end: int, header: bytes = b"") -> "Region":
+        """Returns a stretch of one without a header, after a header."""
+        return Region(self._descriptor, self._begin + begin, self._begin + end, header)
 
     def whole_file(self) -> int | None:
         """Returns the file's descriptor if the region is all of it, as it is."""
-        is_whole = self._begin == 0 and not self._patch[1]
+        is_whole = self._begin == 0 and not self.header
         is_whole = is_whole and self.size == os.fstat(self._descriptor).st_size
         return self._descriptor if is_whole else None
 
     def at(self, offset: int, length: int) -> bytes:
-        """Returns the bytes at an offset, fewer at the end."""
-        length = max(0, min(length, self.size - offset)) if offset >= 0 else 0
-        if length == 0:
+        """Returns the bytes at an offset, fewer at the end, none before the start."""
+        length = min(length, self.size - offset)
+        if offset < 0 or length <= 0:
             return b""
-        content = os.pread(self._descriptor, length, self._begin + offset)
-        at, patch = self._patch[0] - offset, self._patch[1]
-        if patch and 0 <= at <= len(content) - len(patch):
-            content = content[:at] + patch + content[at + len(patch) :]
-        return content
+        start = self.header[offset : offset + length]
+        if len(start) == length:
+            return start
+        offset += len(start) - len(self.header)
+        content = os.pread(self._descriptor, length - len(start), self._begin + offset)
+        return start + content
 
     def find_all(self, pattern: bytes, start: int = 0) -> Iterator[int]:
         """Yields the offsets from `start` on where a pattern is."""

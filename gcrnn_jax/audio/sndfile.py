@@ -34,7 +34,7 @@ class SndfilePart:
 
     def __init__(self, region: Region, extent: Extent):
         self._region, self._extent = region, extent
-        self._file = region.part(0, extent.end, extent.patch)
+        self._file = region.part(extent.replaced, extent.end, extent.header)
         recording: Any = _open(self._file)
         self.samplerate, self.channels = recording.samplerate, recording.channels
         self.format = recording.format
@@ -118,7 +118,10 @@ class SndfilePart:
 
     def _position(self) -> int:
         """How much of the region was read."""
-        return _position(self._file)
+        descriptor = self._file.whole_file()
+        if descriptor is not None:
+            return os.lseek(descriptor, 0, os.SEEK_CUR)
+        return self._file.tell() - len(self._file.header) + self._extent.replaced
 
 
 def _open(region: Region, **how: Any) -> Any:
@@ -128,10 +131,3 @@ def _open(region: Region, **how: Any) -> Any:
         return soundfile.SoundFile(region, **how)
     os.lseek(descriptor, 0, os.SEEK_SET)
     return soundfile.SoundFile(descriptor, closefd=False, **how)
-
-
-def _position(region: Region) -> int:
-    descriptor = region.whole_file()
-    if descriptor is None:
-        return region.tell()
-    return os.lseek(descriptor, 0, os.SEEK_CUR)
