@@ -106,6 +106,7 @@ def stream_waveform(
             yield block[:left]
             if left is not None:
                 left = max(0, left - len(block))
+    levels.is_cropped = levels.num_samples == limit
     if fault is not None:
         raise fault
 

@@ -20,11 +20,13 @@ class Levels:
         peak: The largest magnitude in any channel.
         lowest: Of the mean of the channels.
         highest: Of the mean of the channels.
+        is_cropped: Whether the recording goes on behind what was added.
     """
 
     def __init__(self) -> None:
         self.num_samples = self.num_clipped = self._num_channels = 0
         self.peak, self.lowest, self.highest = 0.0, math.inf, -math.inf
+        self.is_cropped = False
         self._power = self._mono_power = 0.0
 
     def add(self, block: np.ndarray) -> np.ndarray:

@@ -188,6 +188,10 @@ def summary(store: FeatureStore) -> str:
         )
     lines.append(f"data sha256 {store.content_hash}")
     codes = store.card["rejects_per_code"]
+    if num_cropped := codes.get("CROPPED"):
+        total = sum(entry["num_clips"] for entry in store.card["splits"].values())
+        longer = f"recordings are longer than {store.front_end.clip_s:g} s"
+        lines.append(f"{num_cropped} of {total} {longer}: only their start is used")
     if codes:
         counts = ", ".join(f"{code} {count}" for code, count in codes.items())
         lines.append(f"{store.path / 'rejects.csv'}: {counts}")
