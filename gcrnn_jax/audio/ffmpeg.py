@@ -53,6 +53,8 @@ class FfmpegPart:
         if names == {"mp3"} and not begins_mp3(region):
             raise ValueError("not a known audio format")
         stream = self._container.streams.audio[0]
+        if stream.codec_context is None or not stream.rate or not stream.channels:
+            raise ValueError("no decoder for its audio")
         self.samplerate, self.channels = stream.rate, stream.channels
         self._declared_s = _declared_s(self._container, stream, names)
         self._left = None  # samples to come, where encoders fill up the last packet
