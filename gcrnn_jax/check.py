@@ -89,17 +89,18 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _run(flags: argparse.Namespace) -> None:
     from gcrnn_jax.checking.text import markdown, summary
     from gcrnn_jax.data.atomic_files import make_folder, write_text
-    from gcrnn_jax.data.preparation import cache_path
+    from gcrnn_jax.data.preparation import cache_folder, cache_path
     from gcrnn_jax.metrics.tables import json_text
 
     if flags.output is not None:
         make_folder(flags.output)  # hours before anything is written to it
-    resolved = flags.root.resolve()
+    resolved, can_keep = flags.root.resolve(), cache_folder() is not None
+    cache = cache_path(f"checked-{resolved.name}", str(resolved)) if can_keep else None
     report = check(
         flags.root,
         lists_only=flags.lists_only,
         num_workers=flags.workers,
-        cache=cache_path(f"checked-{resolved.name}", str(resolved)),
+        cache=cache,
     )
     print(summary(report))
     if flags.output is not None:

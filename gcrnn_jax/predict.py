@@ -4,8 +4,10 @@ r"""Finds the sounds in any recordings: tags and events, by one model or several
     python -m gcrnn_jax.predict runs/sed FOLDER --output found --formats events,audacity
 
 Recordings have any format and length, 4 to 384 kHz and up to 32 channels; folders are
-searched whole. What cannot be read is listed in errors.csv, and the rest is done. The
-same command again continues: it does only what is new. The tables are of the recordings
+searched whole. What cannot be read is listed in errors.csv, and the rest is done; so is
+what there is of recordings that end early, and they are listed as incomplete; levels
+that are far beyond full scale, and channels that cancel, as warnings. The same command
+again continues: it does only what is new. The tables are of the recordings
 and models of the last command; they are written when all is done. From Python:
 
     from gcrnn_jax import load_model
@@ -58,7 +60,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     ).with_thresholds(
         tag_threshold=flags.tag_threshold, event_threshold=flags.event_threshold
     )
-    predict_recordings(ensemble, flags.recordings, flags.output, wanted)
+    predict_recordings(
+        ensemble, flags.recordings, flags.output, wanted, strict=flags.strict
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -81,6 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--formats", default="events,tags", help=what)
     what = "also draw every recording, a PNG each"
     add("--plot", action="store_true", help=what)
+    what = "refuse recordings that end early instead of marking them as incomplete"
+    add("--strict", action="store_true", help=what)
     for name in ("tag", "event"):
         what = f"of all classes, instead of the model's own, for {name}s"
         add(f"--{name}_threshold", type=float, metavar="X", help=what)

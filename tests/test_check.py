@@ -218,7 +218,8 @@ AUDIO = {
     "FORMAT": lambda path: path.write_bytes(b"<html>"),
     "TRUNCATED": cut,
     "NONFINITE": nan,
-    "TOO_SHORT": put(noise(0, 1023)),
+    "LEVEL": put(32768 * noise(0), subtype="FLOAT"),
+    "CANCELLED": put(np.stack([noise(0), -noise(0)], 1)),
     "RATE": put(noise(0, 2000), 2000),
     "CHANNELS": put(np.zeros((16000, 33))),
     "NOT_REGULAR": lambda path: (path.unlink(), os.mkfifo(path)),
@@ -250,12 +251,12 @@ def test_a_fault_of_a_recording_is_found(root, code):
         assert root / place == later.get(code, path)
 
 
-def test_channels_that_cancel_are_silent_and_a_quiet_recording_is_not(root):
+def test_channels_that_cancel_are_found_and_a_quiet_recording_is_not(root):
     wave = noise(0)[:, None]
     put(np.hstack([wave, -wave]))(recording(root, "training", 0))
     put(1.2e-3 * np.sign(noise(1)))(recording(root, "training", 1))
-    silent = os.path.relpath(recording(root, "training", 0), root)
-    assert found(root) == {("SILENT", silent, 0)}
+    cancelled = os.path.relpath(recording(root, "training", 0), root)
+    assert found(root) == {("CANCELLED", cancelled, 0)}
 
 
 def test_a_long_recording_is_noted_as_cropped(root):
@@ -527,7 +528,7 @@ def test_a_cache_that_cannot_be_used_is_not(root, tmp_path, monkeypatch, damage)
     cache = tmp_path / "cache"
     check(root, cache=cache, num_workers=1)
     content = cache.read_text()
-    assert json.loads(content)["version"][0] == "gcrnn_jax heard"
+    assert json.loads(content)["version"][0] == "gcrnn_jax measures"
     cache.write_text(content[:-9] if damage is None else damage)
     assert len(probed_now(root, cache, monkeypatch)) == 7
     assert cache.read_text() == content

@@ -1,7 +1,8 @@
 """Any recording -> mono waveform, or a code for why it cannot be used.
 
 Nothing here trusts a header: samples are read in blocks of a fixed size up to the
-length that was asked for, whatever length the file claims.
+length that was asked for, whatever length the file claims; and what is left of the
+file behind them is accounted for.
 """
 
 import contextlib
@@ -11,41 +12,31 @@ import math
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from typing import IO, Any, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
 import soxr
 
+from gcrnn_jax.audio.containers import begins_recording, find_extent
+from gcrnn_jax.audio.levels import Levels
+from gcrnn_jax.audio.regions import Region
+from gcrnn_jax.audio.rejected import PARTIAL, Rejected
+from gcrnn_jax.audio.sndfile import SndfilePart
+
+if TYPE_CHECKING:
+    from gcrnn_jax.audio.ffmpeg import FfmpegPart
+
 MIN_RATE_HZ = 4000
 MAX_RATE_HZ = 384000
 MAX_CHANNELS = 32
 BLOCK_LENGTH = 65536  # samples of all channels together, read at a time
-TOLERANCE_S = 0.04  # a file may end this much (one hop) before its declared end
 MARGIN_S = 0.1  # read beyond the crop, so that the resampler sees no edge there
 
-# ADTS (bare AAC), ASF (WMA), Matroska (WebM); MP4 has `ftyp` in bytes 4 to 7.
+# Without FFmpeg, what it could read: ADTS (bare AAC), ASF (WMA), Matroska (WebM), AMR;
+# MP4 has `ftyp` in bytes 4 to 7, AVI `AVI ` in bytes 8 to 11.
 _FFMPEG_STARTS = (b"\xff\xf1", b"\xff\xf9", b"\x30\x26\xb2\x75", b"\x1a\x45\xdf\xa3")
-
-# WAV writers that stream put the largest size they can: length unknown.
-_UNKNOWN_WAV_SIZE = 0x7FFFF000
-
-
-class Rejected(Exception):  # noqa: N818 - an outcome of a recording, not a fault
-    """A recording that cannot be used.
-
-    Attributes:
-        code: MISSING, NOT_REGULAR, DENIED, EMPTY, FORMAT, CORRUPT, TRUNCATED,
-            NONFINITE, RATE, CHANNELS or TOO_SHORT.
-        detail: The reason, in a few words.
-    """
-
-    def __init__(self, code: str, detail: str):
-        super().__init__(code, detail)  # both, so that it survives pickling
-        self.code, self.detail = code, detail
-
-    def __str__(self) -> str:
-        return f"{self.code}: {self.detail}"
+_FFMPEG_STARTS = (*_FFMPEG_STARTS, b"#!AMR", b"\x47\x40", b"wvpk", b"MAC ")
 
 
 def read_waveform(
@@ -80,26 +71,44 @@ def stream_waveform(
     path: str | bytes | os.PathLike,
     sample_rate_hz: int = 16000,
     max_s: float | None = None,
+    levels: Levels | None = None,
 ) -> Iterator[np.ndarray]:
     """Yields the waveform that `read_waveform` returns, float32 [S], block by block.
 
-    Only a block or two are in memory, however long the recording.
+    Only a block or two are in memory, however long the recording. What is read is
+    added to `levels`.
 
     Raises:
-        Rejected: At the first fault; blocks before it have been yielded.
+        Rejected: At the first fault; with a code of `PARTIAL`, all samples before it
+            have been yielded.
     """
-    with os.fdopen(open_regular(path), "rb") as file, open_recording(file) as recording:
-        rate_hz = recording.samplerate
+    fault: Rejected | None = None
+    levels = Levels() if levels is None else levels
+    with open_recording(path) as recording:
+        rate_hz = recording.rate_hz
         limit = None if max_s is None else math.ceil((max_s + MARGIN_S) * rate_hz)
         left = None if max_s is None else math.ceil(max_s * sample_rate_hz)
-        mono = (
-            block.mean(axis=1, dtype=np.float64).astype(np.float32)
-            for block in read_blocks(file, recording, limit)
-        )
-        for block in resample(mono, rate_hz, sample_rate_hz):
+
+        def mono() -> Iterator[np.ndarray]:
+            nonlocal fault
+            try:
+                for block in recording.blocks(limit):
+                    yield levels.add(block)
+            except Rejected as rejected:
+                if rejected.code not in PARTIAL:
+                    raise
+                fault = rejected  # raised when all before it is resampled
+
+        for block in resample(mono(), rate_hz, sample_rate_hz):
+            if not np.isfinite(block).all():
+                detail = f"samples up to {levels.peak:.3g} overflow in resampling"
+                raise Rejected("NONFINITE", detail)
             yield block[:left]
             if left is not None:
                 left = max(0, left - len(block))
+    levels.is_cropped = levels.num_samples == limit
+    if fault is not None:
+        raise fault
 
 
 def resample(
@@ -151,140 +160,111 @@ def open_regular(path: str | bytes | os.PathLike) -> int:
     raise Rejected("NOT_REGULAR", kind)
 
 
-class _Sequential(soundfile.SoundFile):
-    """Reads from start to end without seeking.
+class Recording:
+    """An open recording.
 
-    soundfile seeks after every block, which is slow on lossy formats and fails on a
-    FLAC stream of unknown length.
+    Attributes:
+        rate_hz: Samples a second.
+        channels: Their number.
+        format: As libsndfile names it, "WAV", "OGG" ...; "FFMPEG" for all others.
     """
 
-    def seekable(self) -> bool:
-        return False
+    def __init__(self, file: Region):
+        self._file = file
+        self._part = _open_part(file)
+        self.rate_hz, self.channels = self._part.samplerate, self._part.channels
+        self.format = self._part.format
+
+    def close(self) -> None:
+        """Closes all but the file."""
+        self._part.close()
+
+    def blocks(self, limit: int | None = None) -> Iterator[np.ndarray]:
+        """Yields float32 [samples, channels], at most `limit` samples in all.
+
+        Recordings that were joined to one file are read one after the other.
+
+        Raises:
+            Rejected: Samples cannot be decoded, are not finite, or end too early; what
+                is before the fault has been yielded.
+        """
+        block_length, num_samples = max(1, BLOCK_LENGTH // self.channels), 0
+        while limit is None or num_samples < limit:
+            left = block_length if limit is None else limit - num_samples
+            block = self._part.read(min(block_length, left))
+            if len(block) == 0:
+                if not self._has_next_part(num_samples):
+                    break
+                continue
+            is_finite = np.isfinite(block).all(axis=1)
+            if not is_finite.all():
+                first = num_samples + int(np.argmin(is_finite))
+                raise Rejected("NONFINITE", f"sample {first} is not finite")
+            num_samples += len(block)
+            yield block
+        if num_samples == 0:
+            raise Rejected("EMPTY", "holds no samples")
+
+    def _has_next_part(self, num_samples: int) -> bool:
+        """Goes on to what is behind the part that was read; raises Rejected at a fault.
+
+        Args:
+            num_samples: That were read before, to say where the fault is.
+        """
+        end, fault = self._part.end()
+        if fault is not None:
+            raise fault
+        if end >= self._file.size:
+            return False
+        rest = self._file.size - end
+        self._file = self._file.part(end, self._file.size)
+        self._part.close()
+        where = f"{rest} bytes behind sample {num_samples} are not decoded"
+        try:
+            self._part = _open_part(self._file)
+        except Rejected as rejected:
+            raise Rejected("TRUNCATED", f"{where}: {rejected.detail}") from None
+        if (self._part.samplerate, self._part.channels) != (self.rate_hz, self.channels):
+            what = f"{self._part.samplerate} Hz, {self._part.channels} channels"
+            raise Rejected("TRUNCATED", f"{where}: another recording, {what}")
+        return True
 
 
 @contextlib.contextmanager
-def open_recording(file: IO[bytes]) -> Iterator[Any]:
-    """Opens a recording; rejects unsupported rates and channel counts."""
+def open_recording(path: str | bytes | os.PathLike) -> Iterator[Recording]:
+    """Opens a recording; rejects what is none, unsupported rates and channel counts."""
+    with os.fdopen(open_regular(path), "rb") as file:
+        descriptor = file.fileno()
+        recording = Recording(Region(descriptor, 0, os.fstat(descriptor).st_size))
+        with contextlib.closing(recording):
+            if not MIN_RATE_HZ <= recording.rate_hz <= MAX_RATE_HZ:
+                limits = f"[{MIN_RATE_HZ}, {MAX_RATE_HZ}] Hz"
+                raise Rejected("RATE", f"{recording.rate_hz} Hz, not in {limits}")
+            if recording.channels > MAX_CHANNELS:
+                detail = f"{recording.channels} channels, over {MAX_CHANNELS}"
+                raise Rejected("CHANNELS", detail)
+            yield recording
+
+
+def _open_part(file: Region) -> "SndfilePart | FfmpegPart":
+    """Opens the recording that begins a region, by FFmpeg what libsndfile knows not."""
+    extent = find_extent(file)
     try:
-        # The descriptor is ours to close: on an error libsndfile may or may not.
-        recording: Any = _Sequential(file.fileno(), closefd=False)
+        return SndfilePart(file, extent)
     except soundfile.LibsndfileError as error:
-        recording = _open_with_ffmpeg(file, _reason(error, "not a known audio format"))
-    with recording:
-        rate_hz, channels = recording.samplerate, recording.channels
-        if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
-            detail = f"{rate_hz} Hz, not in [{MIN_RATE_HZ}, {MAX_RATE_HZ}] Hz"
-            raise Rejected("RATE", detail)
-        if channels > MAX_CHANNELS:
-            raise Rejected("CHANNELS", f"{channels} channels, over {MAX_CHANNELS}")
-        yield recording
-
-
-def _open_with_ffmpeg(file: IO[bytes], reason: str) -> Any:
-    """Opens a format that libsndfile does not know, where PyAV is installed.
-
-    Only formats known by their first bytes: FFmpeg takes almost anything for MP3.
-    """
-    file.seek(0)
-    head = file.read(12)
-    if head[4:8] != b"ftyp" and not head.startswith(_FFMPEG_STARTS):
-        raise Rejected("FORMAT", reason)
+        message = getattr(error, "error_string", error)
+        reason = " ".join(str(message).split()).rstrip(".") or "not a known audio format"
     if importlib.util.find_spec("av") is None:
-        hint = "FFmpeg, `pip install gcrnn_jax[ffmpeg]`, knows more formats"
-        raise Rejected("FORMAT", f"{reason}; {hint}")
-    from gcrnn_jax.audio.ffmpeg import FfmpegRecording
+        head = file.at(0, 12)
+        is_known = head[4:8] == b"ftyp" or head[8:] == b"AVI "
+        if is_known or head.startswith(_FFMPEG_STARTS):
+            reason += "; FFmpeg, `pip install gcrnn_jax[ffmpeg]`, knows more formats"
+        raise Rejected("FORMAT", reason)
+    from gcrnn_jax.audio.ffmpeg import FfmpegPart
 
     try:
-        return FfmpegRecording(file)
-    except ValueError:
+        return FfmpegPart(file, extent)
+    except ValueError as error:
+        if begins_recording(file, 0):
+            raise Rejected("CORRUPT", f"cannot be opened: {error}") from None
         raise Rejected("FORMAT", reason) from None
-
-
-def read_blocks(
-    file: IO[bytes], recording: soundfile.SoundFile, limit: int | None = None
-) -> Iterator[np.ndarray]:
-    """Yields float32 [samples, channels], at most `limit` samples in all.
-
-    Raises:
-        Rejected: Samples cannot be decoded, are not finite, or end too early.
-    """
-    block_length = max(1, BLOCK_LENGTH // recording.channels)
-    num_samples = 0
-    while limit is None or num_samples < limit:
-        left = block_length if limit is None else limit - num_samples
-        try:
-            block = recording.read(min(block_length, left), "float32", always_2d=True)
-        except (soundfile.LibsndfileError, ValueError) as error:
-            reason = _reason(error, "cannot be decoded")
-            raise Rejected("CORRUPT", f"{reason} after sample {num_samples}") from None
-        if len(block) == 0:
-            _check_end(file, recording, num_samples)
-            return
-        is_finite = np.isfinite(block).all(axis=1)
-        if not is_finite.all():
-            first = num_samples + int(np.argmin(is_finite))
-            raise Rejected("NONFINITE", f"sample {first} is not finite")
-        num_samples += len(block)
-        yield block
-
-
-def _check_end(file: IO[bytes], recording: soundfile.SoundFile, num_samples: int):
-    """Raises if the file stops before the end that it declares, or is empty.
-
-    libsndfile shortens WAV and OGG silently. MP3 has no reliable length field, so a
-    truncated MP3 cannot be detected.
-    """
-    # libsndfile gives the largest number for a FLAC stream of unknown length
-    expected = recording.frames if recording.frames < 2**62 else 0
-    is_short = expected - num_samples > TOLERANCE_S * recording.samplerate
-    if recording.format in ("WAV", "WAVEX"):
-        missing_s = _missing_wav_s(file)
-        if missing_s > TOLERANCE_S:
-            raise Rejected("TRUNCATED", f"the last {missing_s:.3f} s are missing")
-    elif recording.format == "OGG":
-        if not _has_last_ogg_page(file):
-            raise Rejected("TRUNCATED", f"no last page after sample {num_samples}")
-        if is_short:
-            raise Rejected("CORRUPT", f"{num_samples} of {expected} samples readable")
-    elif recording.format == "FLAC" and is_short:
-        raise Rejected("TRUNCATED", f"{num_samples} of {expected} samples present")
-    if num_samples == 0:
-        raise Rejected("EMPTY", "holds no samples")
-
-
-def _missing_wav_s(file: IO[bytes]) -> float:
-    """The seconds of samples that a WAV file declares but does not hold."""
-    file.seek(0)
-    order: Literal["big", "little"] = "big" if file.read(4) == b"RIFX" else "little"
-    file.seek(12)
-    bytes_per_s = 0
-    while len(head := file.read(8)) == 8:
-        name, size, start = head[:4], int.from_bytes(head[4:], order), file.tell()
-        if name == b"fmt ":
-            bytes_per_s = int.from_bytes(file.read(12)[8:], order)
-        elif name == b"data":
-            if size >= _UNKNOWN_WAV_SIZE or not bytes_per_s:
-                return 0.0
-            missing = start + size - os.fstat(file.fileno()).st_size
-            return max(0, missing) / bytes_per_s
-        file.seek(start + size + size % 2)
-    return 0.0
-
-
-def _has_last_ogg_page(file: IO[bytes]) -> bool:
-    """Returns whether the last page is whole and marked as the end of its stream."""
-    size = os.fstat(file.fileno()).st_size
-    tail_length = min(size, 65536 + 282)  # no page is longer
-    file.seek(size - tail_length)
-    tail = file.read(tail_length)
-    start = tail.rfind(b"OggS")
-    if start < 0 or len(tail) < start + 27:
-        return False
-    body = start + 27 + tail[start + 26]
-    is_last = bool(tail[start + 5] & 4)
-    return is_last and len(tail) >= body + sum(tail[start + 27 : body])
-
-
-def _reason(error: soundfile.LibsndfileError | ValueError, otherwise: str) -> str:
-    message = getattr(error, "error_string", error)
-    return " ".join(str(message).split()).rstrip(".") or otherwise

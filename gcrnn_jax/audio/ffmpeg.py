@@ -2,51 +2,103 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import IO
+from typing import Any
 
 import av
 import numpy as np
 
+from gcrnn_jax.audio.containers import Extent
+from gcrnn_jax.audio.mpeg import begins_mp3
+from gcrnn_jax.audio.ogg import has_last_page
+from gcrnn_jax.audio.regions import Region, before_footers
+from gcrnn_jax.audio.rejected import Rejected
 
-class FfmpegRecording:
-    """The first audio stream of a file, read as a `soundfile.SoundFile` is.
+# Containers that FFmpeg is asked for: none that is a list of other files or addresses.
+_CONTAINERS = (
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dts,dtshd,eac3,flac,flv,iff,"
+    "loas,m4v,matroska,webm,matroska\\,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpc8,mpeg,"
+    "mpegts,mxf,nut,ogg,oma,rm,tak,truehd,tta,voc,w64,wav,wv,xwma"
+)
+# Of these the length that FFmpeg gives is in the file; of others it is a guess from the
+# bit rate of the first packets.
+_STATE_LENGTHS = {"mov", "matroska", "webm", "asf", "avi", "wav", "w64", "caf", "aiff"}
+_STATE_LENGTHS |= {"ape", "tta", "tak", "wv", "flac", "dsf", "xwma"}
+_READ_AHEAD = 65536  # bytes that FFmpeg may leave at the end, or may have in a buffer
+_TOLERANCE_S = 0.1  # of lengths in whole packets or milliseconds
+
+
+class FfmpegPart:
+    """The first audio stream of a recording that begins a region.
+
+    Attributes:
+        samplerate: In Hz.
+        channels: Their number.
+        format: "FFMPEG".
 
     Raises:
-        ValueError: FFmpeg knows no audio in the file, or cannot decode it.
+        ValueError: FFmpeg knows no audio in it, or cannot decode it.
     """
 
     format = "FFMPEG"
-    frames = 0  # samples are not counted before the end
 
-    def __init__(self, file: IO[bytes]):
-        file.seek(0)
+    def __init__(self, region: Region, extent: Extent):
+        self._extent, self._error, self._num_read = extent, "", 0
+        self._file = region.part(0, before_footers(region.part(0, extent.end)))
+        options = {"format_whitelist": _CONTAINERS}
         with _as_value_error():
-            self._container = av.open(file, mode="r")
+            self._container: Any = av.open(self._file, mode="r", options=options)
+        self._names = names = set(self._container.format.name.split(","))
         if not self._container.streams.audio:
             raise ValueError("no audio in it")
+        if names == {"mp3"} and not begins_mp3(region):
+            raise ValueError("not a known audio format")
         stream = self._container.streams.audio[0]
+        if stream.codec_context is None or not stream.rate or not stream.channels:
+            raise ValueError("no decoder for its audio")
         self.samplerate, self.channels = stream.rate, stream.channels
-        self._left = None  # samples to come, where the file says how many it has
-        if stream.duration is not None and stream.time_base is not None:
-            self._left = round(stream.duration * stream.time_base * stream.rate)
+        self._declared_s = _declared_s(self._container, stream, names)
+        self._left = None  # samples to come, where encoders fill up the last packet
+        if "mov" in names and self._declared_s is not None:
+            self._left = round(self._declared_s * stream.rate)
         self._blocks = self._decode(stream)
         self._rest = np.zeros((0, self.channels), np.float32)
 
-    def __enter__(self) -> "FfmpegRecording":
-        return self
-
-    def __exit__(self, error_type: type | None, *_: object) -> None:
+    def close(self) -> None:
+        """Closes what FFmpeg has open, not the file."""
         self._container.close()
 
-    def read(self, frames: int, dtype: str, always_2d: bool) -> np.ndarray:
-        """Returns the next samples, float32 [<= frames, channels]; none at the end."""
-        parts, count = [self._rest], len(self._rest)
-        while count < frames and (block := next(self._blocks, None)) is not None:
-            parts.append(block)
-            count += len(block)
+    def read(self, count: int) -> np.ndarray:
+        """Returns the next samples, float32 [<= count, channels]; none at the end."""
+        parts, length = [self._rest], len(self._rest)
+        try:
+            while length < count and (block := next(self._blocks, None)) is not None:
+                parts.append(block)
+                length += len(block)
+        except ValueError as error:
+            self._error = str(error)
         joined = np.concatenate(parts)
-        self._rest = joined[frames:]
-        return joined[:frames].astype(dtype, copy=False)
+        self._rest = joined[count:]
+        self._num_read += len(joined[:count])
+        return joined[:count].astype(np.float32, copy=False)
+
+    def end(self) -> tuple[int, Rejected | None]:
+        """Returns where in the region it ends, and what was not read, after all was."""
+        count, end, fault = self._num_read, self._extent.end, None
+        seconds, declared_s = count / self.samplerate, self._declared_s
+        rest = self._file.size - self._file.furthest
+        if self._error:
+            fault = Rejected("CORRUPT", f"{self._error} after sample {count}")
+        elif declared_s is not None and seconds < declared_s - _TOLERANCE_S:
+            fault = Rejected("TRUNCATED", f"{seconds:.3f} of {declared_s:.3f} s present")
+        elif self._extent.missing:
+            detail = f"{self._extent.missing} bytes are missing behind sample {count}"
+            fault = Rejected("TRUNCATED", detail)
+        elif self._names == {"ogg"} and not has_last_page(self._file):
+            fault = Rejected("TRUNCATED", f"no last page after sample {count}")
+        elif declared_s is None and rest > _READ_AHEAD:
+            detail = f"{rest} bytes behind sample {count} are not decoded"
+            fault = Rejected("TRUNCATED", detail)
+        return end, fault
 
     def _decode(self, stream) -> Iterator[np.ndarray]:
         layout = stream.layout.name
@@ -55,9 +107,20 @@ class FfmpegRecording:
             for decoded in self._container.decode(stream):
                 for frame in planar.resample(decoded):
                     block = frame.to_ndarray().T[: self._left]
-                    if self._left is not None:  # encoders fill up the last packet
+                    if self._left is not None:
                         self._left -= len(block)
                     yield block
+
+
+def _declared_s(container, stream, names: set[str]) -> float | None:
+    """The length that the container states; None: it states none of the sound."""
+    if not names & _STATE_LENGTHS:
+        return None
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    if container.duration is None or container.streams.video:
+        return None
+    return container.duration / av.time_base
 
 
 @contextlib.contextmanager

@@ -3,11 +3,8 @@
 import os
 from typing import NamedTuple
 
-import numpy as np
-
-from gcrnn_jax.audio.decode import open_recording, open_regular, read_blocks
-
-FULL_SCALE = 0.9999  # of the largest sample; 16 bits end at 0.99997
+from gcrnn_jax.audio.decode import open_recording
+from gcrnn_jax.audio.levels import Levels
 
 
 class Measures(NamedTuple):
@@ -21,6 +18,7 @@ class Measures(NamedTuple):
     """Half the difference of the highest and the lowest value of the mean of the
     channels: 1 is full scale, 0 is silence, at any constant level."""
     clipped: float  # share of samples, of all channels, that are at full scale
+    remarks: tuple[tuple[str, str], ...]  # of `Levels`
 
 
 def measure(path: str | bytes | os.PathLike) -> Measures:
@@ -29,18 +27,16 @@ def measure(path: str | bytes | os.PathLike) -> Measures:
     Raises:
         Rejected: As by `read_waveform` of the whole recording.
     """
-    num_samples, num_clipped, lowest, highest = 0, 0, np.inf, -np.inf
-    with os.fdopen(open_regular(path), "rb") as file, open_recording(file) as recording:
-        for block in read_blocks(file, recording):
-            mono = block.mean(axis=1, dtype=np.float64)
-            lowest, highest = min(lowest, mono.min()), max(highest, mono.max())
-            num_clipped += int(np.count_nonzero(np.abs(block) >= FULL_SCALE))
-            num_samples += len(block)
+    levels = Levels()
+    with open_recording(path) as recording:
+        for block in recording.blocks():
+            levels.add(block)
         return Measures(
-            num_samples / recording.samplerate,
-            recording.samplerate,
+            levels.num_samples / recording.rate_hz,
+            recording.rate_hz,
             recording.channels,
             recording.format,
-            float(highest - lowest) / 2,
-            num_clipped / (num_samples * recording.channels),
+            (levels.highest - levels.lowest) / 2,
+            levels.num_clipped / (levels.num_samples * recording.channels),
+            tuple(levels.remarks()),
         )

@@ -7,7 +7,6 @@ and logarithmic above, 27 steps for each factor of 6.4.
 """
 
 import functools
-import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +17,9 @@ WINDOWS = {
     "periodic_hamming": lambda length: np.hamming(length + 1)[:-1],
     "periodic_hann": lambda length: np.hanning(length + 1)[:-1],
 }
+_LINEAR_HZ = 200 / 3  # of a step on Slaney's scale up to 1 kHz
+_LINEAR_STEPS = 1000 / _LINEAR_HZ  # 15 but for rounding, which is that of librosa
+_LOG_STEP = np.log(6.4) / 27  # of the logarithm above
 _MELS_PER_BAND = 8
 # As many frames as stay in a core's cache. Each block is written over the last one:
 # memory that NumPy asks of the system anew may cost more than the transform.
@@ -51,13 +53,29 @@ def unit_window(window: str, window_length: int, frame_length: int) -> np.ndarra
 @functools.lru_cache(maxsize=16)
 def mel_filter_bank(mels: Mels) -> np.ndarray:
     """Returns the filters, float64 [n_fft // 2 + 1, n_mels], not writable."""
-    import librosa.filters  # takes 0.3 s, which only what computes features should pay
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of empty filters: FrontEnd refuses them
-        bank = librosa.filters.mel(**mels._asdict(), dtype=np.float64).T.copy()
+    edges_hz = mel_frequencies(mels.n_mels + 2, mels.fmin, mels.fmax)
+    bins_hz = np.fft.rfftfreq(mels.n_fft, 1.0 / mels.sr)[:, None]
+    widths = np.diff(edges_hz)
+    rising = (bins_hz - edges_hz[:-2]) / widths[:-1]
+    falling = (edges_hz[2:] - bins_hz) / widths[1:]
+    bank = np.maximum(0.0, np.minimum(rising, falling))
+    bank *= 2.0 / (edges_hz[2:] - edges_hz[:-2])
     bank.setflags(write=False)
     return bank
+
+
+def mel_frequencies(count: int, low_hz: float, high_hz: float) -> np.ndarray:
+    """Returns frequencies in Hz that are evenly spaced on Slaney's scale, [count].
+
+    Source: Slaney's Auditory Toolbox, 1998; `librosa.mel_frequencies` has the same.
+    """
+    low, high = (
+        hz / _LINEAR_HZ if hz < 1000 else _LINEAR_STEPS + np.log(hz / 1000) / _LOG_STEP
+        for hz in (low_hz, high_hz)
+    )
+    mels = np.linspace(low, high, count)
+    log_hz = 1000 * np.exp(_LOG_STEP * (mels - _LINEAR_STEPS))
+    return np.where(mels < _LINEAR_STEPS, mels * _LINEAR_HZ, log_hz)
 
 
 @functools.lru_cache(maxsize=16)

@@ -1,9 +1,10 @@
 """Recordings decoded to their end, each once: what was measured is kept in a file.
 
 A recording is decoded again when its size or its date has changed, like a shard of a
-feature store, or libsndfile has.
+feature store, or libsndfile has, or FFmpeg came or went.
 """
 
+import importlib.util
 import json
 import os
 import sys
@@ -23,7 +24,8 @@ from gcrnn_jax.progress import Progress
 
 PER_WORKER = 16  # recordings; fewer are decoded before another process has started
 
-_VERSION = ["gcrnn_jax heard", 2, soundfile.__libsndfile_version__]
+_VERSION = ["gcrnn_jax measures", 3, soundfile.__libsndfile_version__]
+_VERSION += [importlib.util.find_spec("av") is not None]  # which reads more formats
 
 
 class Probe(NamedTuple):

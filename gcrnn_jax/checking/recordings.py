@@ -118,15 +118,14 @@ def check_ends(
 def _levels(
     row: ClipRow, measures: Measures, front_end: FrontEnd
 ) -> Iterator[tuple[Code, str]]:
-    length = measures.duration_s
-    if math.ceil(length * front_end.sample_rate_hz - 1e-6) < front_end.min_length:
-        yield Code.TOO_SHORT, f"{length:.4f} s, shorter than one frame"
-        return
-    if row.labels and measures.peak_amplitude < SILENT_AMPLITUDE:
+    length, odd = measures.duration_s, dict(measures.remarks)
+    yield from ((Code[code], detail) for code, detail in odd.items())
+    is_silent = measures.peak_amplitude < SILENT_AMPLITUDE
+    if row.labels and is_silent and Code.CANCELLED.name not in odd:
         detail = f"moves by {measures.peak_amplitude:.2g} of full scale"
         detail = f"the mean of its channels {detail}"
         yield Code.SILENT, f"{detail}, expected {SILENT_AMPLITUDE:g} or more"
-    if measures.clipped > CLIPPED_SHARE:
+    if measures.clipped > CLIPPED_SHARE and Code.LEVEL.name not in odd:
         detail = f"{measures.clipped:.2%} of samples are at full scale"
         yield Code.CLIPPED, f"{detail}, expected {CLIPPED_SHARE:.2%} or less"
     listed = source_and_length(row.clip_id)[1]
@@ -134,7 +133,7 @@ def _levels(
         yield Code.SHORT_RECORDING, f"{length:.3f} s of {listed:g} s"
     if listed is not None and length > listed + LENGTH_TOLERANCE_S:
         yield Code.LONG_RECORDING, f"{length:.3f} s, listed as {listed:g} s"
-    elif length > front_end.clip_s + LENGTH_TOLERANCE_S:
+    elif row.labels and length > front_end.clip_s + LENGTH_TOLERANCE_S:
         yield Code.CROPPED, f"{length:.3f} s, {front_end.clip_s:g} s are read"
 
 

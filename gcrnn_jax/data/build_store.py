@@ -35,7 +35,9 @@ from gcrnn_jax.progress import Progress
 
 REJECTS = "rejects.csv"
 MIN_STD = 1e-3  # of a bin that never changes; what is left of it is rounding
-_HARMLESS = (Code.DUPLICATE, Code.UNKNOWN_CLIP)  # noted, but no clip is lost by them
+# noted, but no clip is lost by them
+_HARMLESS = (Code.DUPLICATE, Code.UNKNOWN_CLIP)
+_HARMLESS = (*_HARMLESS, Code.LEVEL, Code.CANCELLED, Code.CROPPED)
 
 
 def build_store(
@@ -134,11 +136,12 @@ class _Preparation:
     ledgers: dict[ShardJob, Ledger] = dataclasses.field(default_factory=dict)
 
     def findings(self) -> list[Finding]:
-        """Returns those of the lists, then the clips that are in no shard."""
+        """Returns those of the lists, then clips that are in no shard or are odd."""
         findings = list(self.list_findings)
         for job in self.jobs:
             ledger = self.ledgers.get(job)
-            for index, code, detail in ledger.rejects if ledger else ():
+            noted = [*ledger.rejects, *ledger.remarks] if ledger else []
+            for index, code, detail in sorted(noted):
                 location = self.sources[job.split].location(index)
                 findings.append(Finding(*location, Code[code], detail))
         return findings
@@ -160,7 +163,7 @@ class _Preparation:
         what += f" fraction of {self.max_bad_fraction:g} (max_bad_fraction)"
         examples = "; ".join(
             f"{finding.path}:{finding.line}: {finding.code.name}: {finding.detail}"
-            for finding in findings[:3]
+            for finding in [f for f in findings if f.code not in _HARMLESS][:3]
         )
         where = f"all are in {self.path / REJECTS}{examples and ': '}{examples}"
         left = f"; {num_pending} recordings were not looked at yet"
@@ -304,6 +307,8 @@ def _scaler(ledgers: Sequence[Ledger]) -> dict[str, list[float]]:
     mean = np.sum([ledger.sums for ledger in ledgers], axis=0) / count
     square = np.sum([ledger.squares for ledger in ledgers], axis=0) / count
     std = np.sqrt(np.maximum(square - mean**2, MIN_STD**2))
+    if not np.isfinite([mean, std]).all():
+        raise DataError("the features of the training split have no finite statistics")
     return {"mean": mean.tolist(), "std": std.tolist()}
 
 

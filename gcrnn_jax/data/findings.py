@@ -102,9 +102,15 @@ class Code(enum.Enum):
     NONFINITE = "error: recordings with NaN or infinite samples; " + _CLIP_LOST
     RATE = "error: recordings of a rate that cannot be used; " + _CLIP_LOST
     CHANNELS = "error: recordings of too many channels; " + _CLIP_LOST
-    TOO_SHORT = "error: recordings shorter than one frame; " + _CLIP_LOST
     EXTRA = "note: files that no list names; not used"
     SEVERAL = "note: clips with several recordings; the first is used"
+    LEVEL = (
+        "error: recordings with samples far beyond full scale; "
+        "all their features are that much too high"
+    )
+    CANCELLED = (
+        "error: recordings whose channels cancel; their mean, which is used, is silent"
+    )
     SILENT = (
         "error: labelled recordings in which nothing is heard; they train on silence"
     )
@@ -115,7 +121,7 @@ class Code(enum.Enum):
         "used from their start, which may not be where the label is"
     )
     CROPPED = (
-        "note: recordings longer than the network's input; "
+        "error: labelled recordings longer than the network's input; "
         "what is beyond front_end.clip_s is not used"
     )
     SAME_AUDIO = (

@@ -157,22 +157,32 @@ def prepare_soundscapes(
     )
 
 
-def cache_folder() -> Path:
-    """Returns where stores without an output go.
+def cache_folder() -> Path | None:
+    """Returns where stores without an output go, and what else is kept.
 
     That is $GCRNN_CACHE, $XDG_CACHE_HOME/gcrnn_jax or ~/.cache/gcrnn_jax, the first
-    that is set.
+    that is set. None: the user has no home, and nothing can be kept.
     """
     if folder := os.environ.get("GCRNN_CACHE"):
         return Path(folder)
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "gcrnn_jax"
+    if shared := os.environ.get("XDG_CACHE_HOME"):
+        return Path(shared) / "gcrnn_jax"
+    try:
+        return Path.home() / ".cache" / "gcrnn_jax"
+    except RuntimeError:
+        return None
 
 
 def cache_path(name: str, *inputs: object) -> Path:
-    """Returns the place in the cache that belongs to a name and plain values."""
+    """Returns the place in the cache that belongs to a name and plain values.
+
+    Raises:
+        ConfigError: The user has no home.
+    """
+    if (folder := cache_folder()) is None:
+        raise ConfigError("no home to keep anything in: say where, or set GCRNN_CACHE")
     key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-    return cache_folder() / f"{name}-{key[:12]}"
+    return folder / f"{name}-{key[:12]}"
 
 
 def summary(store: FeatureStore) -> str:
@@ -188,6 +198,10 @@ def summary(store: FeatureStore) -> str:
         )
     lines.append(f"data sha256 {store.content_hash}")
     codes = store.card["rejects_per_code"]
+    if num_cropped := codes.get("CROPPED"):
+        total = sum(entry["num_clips"] for entry in store.card["splits"].values())
+        longer = f"recordings are longer than {store.front_end.clip_s:g} s"
+        lines.append(f"{num_cropped} of {total} {longer}: only their start is used")
     if codes:
         counts = ", ".join(f"{code} {count}" for code, count in codes.items())
         lines.append(f"{store.path / 'rejects.csv'}: {counts}")

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from gcrnn_jax.audio.decode import Rejected, read_waveform
+from gcrnn_jax.audio.decode import Rejected, stream_waveform
 from gcrnn_jax.audio.front_end import FrontEnd
+from gcrnn_jax.audio.levels import Levels
 from gcrnn_jax.data.clip_lists import clip_id_of_file
 from gcrnn_jax.data.data_hash import clip_content_hash, file_content_hash
 from gcrnn_jax.data.event_lists import EventRow, events_by_file, read_event_rows
@@ -76,10 +77,16 @@ class RecordingSource:
         if (path := self.paths[index]) is None:
             raise Rejected(Code.MISSING.name, "no recording of this name")
         path = os.path.join(self.root, path)
-        waveform = read_waveform(path, self.sample_rate_hz, max_s=self.clip_s)
+        levels, rate_hz = Levels(), self.sample_rate_hz
+        blocks = stream_waveform(path, rate_hz, self.clip_s, levels)
+        waveform = np.concatenate(list(blocks))
+        remarks = levels.remarks()
+        if levels.is_cropped:
+            detail = f"longer than {self.clip_s:g} s, whose rest is not used"
+            remarks.append((Code.CROPPED.name, detail))
         weak_label = np.zeros(self.num_classes, bool)
         weak_label[list(self.rows[index].labels)] = True
-        return Loaded(waveform, weak_label, self._events(index))
+        return Loaded(waveform, weak_label, self._events(index), remarks)
 
     def _events(self, index: int) -> tuple[EventTuple, ...] | None:
         events = self.events

@@ -28,11 +28,13 @@ class Loaded(NamedTuple):
         waveform: float32 [S].
         weak_label: bool [K].
         events: (onset_s, offset_s, class name) each; None in a split without them.
+        remarks: Code and detail of what is odd, though the clip is used.
     """
 
     waveform: np.ndarray
     weak_label: np.ndarray
     events: Sequence[EventTuple] | None
+    remarks: Sequence[tuple[str, str]] = ()
 
 
 class Source(Protocol):
@@ -90,6 +92,7 @@ class Featured(NamedTuple):
     events: Sequence[EventTuple] | None = None
     code: str = ""  # why it cannot be used
     detail: str = ""
+    remarks: Sequence[tuple[str, str]] = ()
 
 
 @dataclasses.dataclass
@@ -108,6 +111,8 @@ class Ledger:
     squares: list[float]
     bytes: int
     sha256: str
+    # index, code, detail of clips that are used all the same
+    remarks: list[tuple[int, str, str]] = dataclasses.field(default_factory=list)
 
 
 def featurise(
@@ -121,21 +126,21 @@ def featurise(
 def _featurise_clip(source: Source, index: int, front_end: FrontEnd) -> Featured:
     content_hash = source.content_hash(index)
     try:
-        waveform, weak_label, events = source.load(index)
-        if len(waveform) < front_end.min_length:
-            raise Rejected(
-                Code.TOO_SHORT.name,
-                f"{len(waveform)} samples at {front_end.sample_rate_hz} Hz, "
-                f"one frame needs {front_end.min_length}",
-            )
+        waveform, weak_label, events, remarks = source.load(index)
+        if len(waveform) == 0:
+            raise Rejected(Code.EMPTY.name, "holds no samples")
+        # a clip shorter than a window has one frame, the rest of which is silence
+        missing = max(0, front_end.min_length - len(waveform))
+        features = front_end(np.pad(waveform, (0, missing))).astype(np.float16)
+        if not np.isfinite(features).all():
+            raise Rejected(Code.NONFINITE.name, "its features are not finite")
     except Rejected as rejected:
         code, detail = Code[rejected.code].name, rejected.detail
         return Featured(content_hash, code=code, detail=detail)
-    features = front_end(waveform).astype(np.float16)
     labels = np.flatnonzero(weak_label).tolist()
     if events is not None:
         events = [(float(onset), float(offset), name) for onset, offset, name in events]
-    return Featured(content_hash, features, labels, events)
+    return Featured(content_hash, features, labels, events, remarks=remarks)
 
 
 def write_shard(
@@ -168,6 +173,7 @@ def write_shard(
         labels=[clip.labels for _, clip in used],
         events=[clip.events for _, clip in used],
         rejects=[(i, clip.code, clip.detail) for i, clip in numbered if clip.code],
+        remarks=[(i, *remark) for i, clip in used for remark in clip.remarks],
         sums=sums.tolist(),
         squares=squares.tolist(),
         **write_file(path / job.file, npy_content(shard)),
@@ -184,6 +190,9 @@ def read_ledger(path: Path, job: ShardJob) -> Ledger | None:
         is_same = content.pop("fingerprint") == job.cache_key
         ledger = Ledger(**content)
         is_whole = (path / job.file).stat().st_size == ledger.bytes
+        is_whole = is_whole and np.isfinite([ledger.sums, ledger.squares]).all()
+        for _, code, _ in ledger.rejects:  # an earlier version refused for more reasons
+            Code[code]
     except (DataError, OSError, KeyError, TypeError):
         return None
     return ledger if is_same and is_whole else None

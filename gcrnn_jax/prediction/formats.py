@@ -2,7 +2,8 @@ r"""The formats that predictions are written in.
 
   events    events.csv: filename,onset,offset,event_label,score; times in seconds
   tags      tags.csv: the classes that are in each recording, the same columns
-  jsonl     recordings.jsonl: a line a recording, with the score of every class
+  jsonl     recordings.jsonl: a line a recording, with the score of every class,
+            whether it is `complete`, and remarks
   dcase     dcase/events.txt, dcase/tags.txt: lists as DCASE has them
   audacity  audacity/NAME.txt: label tracks
   raven     raven/NAME.selections.txt: selection tables
@@ -27,6 +28,7 @@ from gcrnn_jax.data.event_lists import Event
 from gcrnn_jax.prediction.ensemble import Ensemble
 from gcrnn_jax.prediction.posteriors import ATTENTION, FRAME, RecordingPosteriors
 from gcrnn_jax.prediction.recordings import Recording
+from gcrnn_jax.prediction.stream import until_fault
 from gcrnn_jax.report.picture import draw, picture_png
 
 MAX_COLUMNS = 4000  # of a picture; more do not show, and hours would not fit
@@ -48,6 +50,9 @@ class Record:
         scores: Maximum of the clip posteriors by class name.
         tags: Onset, offset, event_label and score, by falling score.
         events: The same of events, by onset.
+        complete: Whether the recording was read to its end; if not, all is of what
+            comes before.
+        remarks: Code and detail of what is odd: why it is not complete, its levels.
     """
 
     filename: str
@@ -55,6 +60,8 @@ class Record:
     scores: Mapping[str, float]
     tags: Sequence[Sequence[Any]]
     events: Sequence[Sequence[Any]]
+    complete: bool = True
+    remarks: Sequence[Sequence[str]] = ()
 
 
 class Output(NamedTuple):
@@ -160,7 +167,11 @@ def picture(output: Output) -> list[bytes]:
     posteriors, ensemble = output.posteriors, output.ensemble
     assert posteriors
     front_end = ensemble.models[0].front_end
-    waveform = stream_waveform(output.recording.path, front_end.sample_rate_hz)
+    waveform = until_fault(
+        stream_waveform(output.recording.path, front_end.sample_rate_hz),
+        front_end.min_length,
+        [],
+    )
     num_frames = max(1, round(posteriors.duration_s / front_end.hop_s))
     mels_merged = -(-num_frames // MAX_COLUMNS)
     mels = columns(stream_log_mel(waveform, front_end), mels_merged, np.mean)

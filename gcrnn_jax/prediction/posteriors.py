@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from gcrnn_jax.audio.rejected import Rejected
+
 # The parts of the posteriors of a recording.
 CLIP = 0  # that a class is in the window around a frame
 FRAME = 1  # that a class is active in a frame
@@ -26,11 +28,13 @@ class RecordingPosteriors:
         num_frames: N, so far.
         num_parts: P, as appended.
         peak: [3, K], the maximum of each part over all frames.
+        fault: Why the recording ends early. None: it is whole.
     """
 
     def __init__(self, class_names: Sequence[str], hop_s: float):
         self.class_names, self.hop_s = tuple(class_names), hop_s
         self.duration_s = 0.0
+        self.fault: Rejected | None = None
         self.num_frames = self.num_parts = 0
         self.peak = np.zeros((3, len(class_names)))
         self._file = tempfile.TemporaryFile()
@@ -68,7 +72,7 @@ def fuse_recording(systems: Sequence[RecordingPosteriors]) -> RecordingPosterior
     finest = min(systems, key=lambda system: system.hop_s)
     num_parts = min(system.num_parts for system in systems)
     fused = RecordingPosteriors(finest.class_names, finest.hop_s)
-    fused.duration_s = finest.duration_s
+    fused.duration_s, fused.fault = finest.duration_s, finest.fault
     for first in range(0, finest.num_frames, _BLOCK_FRAMES):
         frames = np.arange(first, min(first + _BLOCK_FRAMES, finest.num_frames))
         middles = (frames + 0.5) * finest.hop_s

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gcrnn_jax.audio.decode import Rejected, stream_waveform
+from gcrnn_jax.audio.decode import stream_waveform
+from gcrnn_jax.audio.levels import Levels
+from gcrnn_jax.audio.rejected import PARTIAL, Rejected
 from gcrnn_jax.data.atomic_files import (
     locked,
     make_folder,
@@ -32,6 +34,7 @@ from gcrnn_jax.prediction.recordings import Recording, Unreadable, list_recordin
 from gcrnn_jax.progress import Progress
 
 ERRORS = "errors.csv"
+_READING = 2  # raise it when recordings are read in another way: all are done again
 _LONGEST_NAME = 240  # bytes; file systems take 255, of which `.tmp` needs some
 
 
@@ -40,6 +43,8 @@ def predict_recordings(
     paths: Sequence[str],
     output: Path,
     formats: Sequence[str] = ("events", "tags"),
+    *,
+    strict: bool = False,
 ) -> list[Unreadable]:
     """Writes predictions for recordings to a folder, those left out that are done.
 
@@ -48,6 +53,8 @@ def predict_recordings(
         paths: Of recordings, and of folders to search.
         output: The folder; made if it is not there, locked meanwhile.
         formats: Names in `gcrnn_jax.prediction.formats.FORMATS`.
+        strict: Whether recordings that end early are refused. False: what is there of
+            them is predicted, and they are marked in errors.csv.
 
     Returns:
         The recordings and folders that could not be read.
@@ -63,7 +70,7 @@ def predict_recordings(
         raise ConfigError(f"no format {', '.join(unknown)}; there are {names}")
     recordings, unreadable = list_recordings(paths)
     total = len(recordings) + len(unreadable)
-    results = Results(output, ensemble, formats)
+    results = Results(output, ensemble, formats, strict)
     make_folder(output)
     with locked(output):
         todo = [one for one in recordings if not results.is_done(one)]
@@ -72,6 +79,9 @@ def predict_recordings(
         unreadable += _predict(ensemble, todo, results)
         files = results.write_combined(recordings, unreadable)
     print(f"wrote {output}: {', '.join(files)}")
+    if results.num_remarked:
+        counts = f"{results.num_remarked} of {total} recordings with remarks"
+        print(f"{counts}: {output / ERRORS}")
     if unreadable:
         counts = f"{len(unreadable)} of {total} recordings could not be read"
         print(f"{counts}: {output / ERRORS}")
@@ -86,10 +96,12 @@ def _predict(
 ) -> list[Unreadable]:
     """Writes results one after the other; returns what could not be read."""
     unreadable, seconds = [], 0.0
+    levels: dict[str, Levels] = {}
 
     def read(path: str, rate_hz: int) -> Iterator[np.ndarray]:
         nonlocal seconds
-        for block in stream_waveform(path, rate_hz):
+        levels[path] = Levels()
+        for block in stream_waveform(path, rate_hz, levels=levels[path]):
             seconds += len(block) / rate_hz
             bar.postfix(audio_minutes=seconds / 60)
             bar.update(0)  # one recording may last for hours
@@ -100,8 +112,11 @@ def _predict(
         for recording, outcome in zip(recordings, outcomes, strict=True):
             if isinstance(outcome, Rejected):
                 unreadable.append(Unreadable(recording.path, *outcome.args))
+            elif results.strict and outcome.fault:
+                unreadable.append(Unreadable(recording.path, *outcome.fault.args))
             else:
-                results.write(recording, outcome)
+                results.write(recording, outcome, levels[recording.path].remarks())
+            levels.pop(recording.path)
             bar.update()
     return unreadable
 
@@ -120,8 +135,11 @@ class Results:
     and thresholds from the same file, by size and date.
     """
 
-    def __init__(self, folder: Path, ensemble: Ensemble, formats: Sequence[str]):
-        """Results of an ensemble in some of `FORMATS`."""
+    def __init__(
+        self, folder: Path, ensemble: Ensemble, formats: Sequence[str], strict: bool
+    ):
+        """Results of an ensemble in some of `FORMATS`; strict: of whole recordings."""
+        self.strict, self.num_remarked = strict, 0
         self.folder, self._ensemble, self._formats = folder, ensemble, formats
         self._per_recording = [name for name in formats if name in PER_RECORDING]
         self._model_hash = ensemble.content_hash
@@ -133,7 +151,12 @@ class Results:
         ledger = self._read_ledger(recording)
         return ledger is not None and needed <= self._intact(recording, ledger)
 
-    def write(self, recording: Recording, posteriors: RecordingPosteriors) -> None:
+    def write(
+        self,
+        recording: Recording,
+        posteriors: RecordingPosteriors,
+        remarks: Sequence[tuple[str, str]] = (),
+    ) -> None:
         """Writes the files of one recording, and last of all its ledger.
 
         Files that other models or thresholds left of it are removed first.
@@ -142,7 +165,11 @@ class Results:
         peak = posteriors.peak[CLIP].tolist()
         scores = dict(zip(ensemble.class_names, peak, strict=True))
         tags, events = ensemble.tags(posteriors), ensemble.events(posteriors)
-        record = Record(recording.name, posteriors.duration_s, scores, tags, events)
+        fault = posteriors.fault
+        remarks = [*([fault.args] if fault else []), *remarks]
+        length_s, is_whole = posteriors.duration_s, fault is None
+        name = recording.name
+        record = Record(name, length_s, scores, tags, events, is_whole, remarks)
         if ledger is None:
             self._remove(recording)
         self._write_files(Output(recording, record, ensemble, posteriors), ledger)
@@ -151,6 +178,8 @@ class Results:
         self, recordings: Sequence[Recording], unreadable: Sequence[Unreadable]
     ) -> list[str]:
         """Writes the files of all recordings that are done, and errors.csv.
+
+        In that, the outcome of a row is "refused", "incomplete" or "warning".
 
         Those that an earlier command left are written anew, wanted or not: all files
         in the folder are of the same recordings and models.
@@ -171,7 +200,13 @@ class Results:
         for file, content in combined.items():
             records = (ledger.record for _, ledger in self._ledgers(recordings))
             _write(self.folder / file, content(records))
-        rows = [Unreadable._fields, *unreadable]
+        rows = [(*Unreadable._fields, "outcome")]
+        rows += [(*row, "refused") for row in unreadable]
+        for recording, ledger in self._ledgers(recordings):
+            self.num_remarked += bool(ledger.record.remarks)
+            for code, detail in ledger.record.remarks:
+                outcome = "incomplete" if code in PARTIAL else "warning"
+                rows.append((recording.path, code, detail, outcome))
         _write(self.folder / ERRORS, [csv_text(rows)])
         folders = [f"{PER_RECORDING[name].folder}/" for name in self._per_recording]
         return [*combined, *folders, ERRORS]
@@ -227,6 +262,7 @@ class Results:
             ledger = _Ledger(content["formats"], Record(**content["record"]))
             is_same = stamp.items() <= content.items()
             is_readable = ledger.sizes.keys() <= PER_RECORDING.keys()
+            is_readable = is_readable and (ledger.record.complete or not self.strict)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None  # not there, damaged, or the recording is gone
         return ledger if is_same and is_readable else None
@@ -237,6 +273,7 @@ class Results:
             status = os.stat(recording.path)
             self._stamps[recording.name] = {
                 "system": self._model_hash,
+                "reading": _READING,
                 "size": status.st_size,
                 "modified_ns": status.st_mtime_ns,
             }

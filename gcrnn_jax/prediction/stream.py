@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gcrnn_jax.audio.decode import Rejected
 from gcrnn_jax.audio.frames import stream_log_mel
+from gcrnn_jax.audio.rejected import PARTIAL, Rejected
 from gcrnn_jax.prediction.posteriors import ATTENTION, RecordingPosteriors
 from gcrnn_jax.prediction.windows import cross_fade, cut_windows
 
@@ -45,8 +45,9 @@ def stream_posteriors(
     while the windows of those before it are computed.
 
     Yields:
-        In the order of the recordings; Rejected for one that could not be read. They
-        have the part `ATTENTION` if it is asked for and the model gives it.
+        In the order of the recordings; Rejected for one that could not be read. One
+        that ends early has posteriors of what is there, and its `fault`. They have the
+        part `ATTENTION` if it is asked for and the model gives it.
     """
     windows = (window for one in recordings for window in _windows(model, one))
     outputs = _predict_windows(model, windows, ATTENTION + with_attention)
@@ -56,7 +57,7 @@ def stream_posteriors(
 
 def _windows(model: "Model", open_waveform: OpenWaveform) -> Iterator[_Window]:
     posteriors = RecordingPosteriors(model.class_names, model.hop_s)
-    front_end, num_samples, is_too_short = model.front_end, 0, True
+    front_end, num_samples = model.front_end, 0
     rate_hz = front_end.sample_rate_hz
 
     def counted() -> Iterator[np.ndarray]:
@@ -65,27 +66,47 @@ def _windows(model: "Model", open_waveform: OpenWaveform) -> Iterator[_Window]:
             num_samples += len(block)
             yield block
 
-    error = None
+    error, faults = None, []
     try:
-        frames = stream_log_mel(counted(), front_end)
+        least = (model.min_input_frames - 1) * front_end.hop_length
+        blocks = until_fault(counted(), front_end.min_length + least, faults)
         for start, window in cut_windows(
-            frames, front_end.num_frames, model.time_reduction
+            stream_log_mel(blocks, front_end),
+            front_end.num_frames,
+            model.time_reduction,
         ):
-            if len(window) >= model.min_input_frames:
-                is_too_short = False
-                features = front_end.features_from_log_mel(window)
-                yield _Window(posteriors, start, features)
-        if is_too_short:
-            hops = (model.min_input_frames - 1) * front_end.hop_length
-            raise Rejected(
-                "TOO_SHORT",
-                f"{num_samples} samples at {rate_hz} Hz, "
-                f"expected {front_end.min_length + hops} or more",
-            )
+            features = front_end.features_from_log_mel(window)
+            yield _Window(posteriors, start, features)
+        if num_samples == 0:
+            raise faults[0] if faults else Rejected("EMPTY", "holds no samples")
     except Rejected as rejected:
         error = rejected
     posteriors.duration_s = num_samples / rate_hz
+    posteriors.fault = faults[0] if faults else None
     yield _Window(posteriors, 0, None, error)
+
+
+def until_fault(
+    blocks: Iterable[np.ndarray], least: int, faults: list[Rejected]
+) -> Iterator[np.ndarray]:
+    """Yields the blocks of a waveform, and zeros if they are too few for a window.
+
+    Args:
+        blocks: float32 [samples] each.
+        least: Samples; a shorter waveform is filled up, one without a sample is not.
+        faults: Where the fault goes that ends a waveform early; others are raised.
+    """
+    count = 0
+    try:
+        for block in blocks:
+            count += len(block)
+            yield block
+    except Rejected as rejected:
+        if rejected.code not in PARTIAL:
+            raise
+        faults.append(rejected)
+    if 0 < count < least:
+        yield np.zeros(least - count, np.float32)
 
 
 def _predict_windows(

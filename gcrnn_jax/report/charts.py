@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gcrnn_jax.audio.front_end import FrontEnd
+from gcrnn_jax.audio.spectrum import mel_frequencies
 
 COLOUR_MAP = "magma"  # perceptually uniform, also with colour blindness
 _TICKS_KHZ = (0.5, 1, 2, 4, 8, 16)
@@ -112,11 +113,8 @@ def spectrogram_png(log_mel: np.ndarray) -> bytes:
 
 def frequency_ticks(front_end: FrontEnd) -> list[tuple[str, float]]:
     """(kHz, place) of round frequencies; place is in percent from the lowest bin."""
-    import librosa
-
-    edges = librosa.mel_frequencies(
-        n_mels=front_end.num_mels + 2, fmin=front_end.min_hz, fmax=front_end.max_hz
-    )
+    count, low_hz, high_hz = front_end.num_mels, front_end.min_hz, front_end.max_hz
+    edges = mel_frequencies(count + 2, low_hz, high_hz)
     places = (np.arange(len(edges)) - 0.5) / front_end.num_mels
     return [
         (f"{khz:g}", round(100 * float(place), 2))

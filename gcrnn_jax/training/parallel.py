@@ -58,7 +58,8 @@ def configure_jax(batch_size: int | None = None, cpu_devices: int = 0) -> None:
 
     Must come before anything that touches a device. See `use_cpu_cores`.
     """
-    use_compilation_cache(cache_folder() / "compiled")
+    if folder := cache_folder():
+        use_compilation_cache(folder / "compiled")
     use_cpu_cores(batch_size, cpu_devices)
     initialize()
 

@@ -61,6 +61,7 @@ def test_log_mel_equals_scipy_and_librosa(tmp_path, rate, channels):
         (16000, 1024, 64, 0, 8000),
         (44100, 2048, 128, 50, 14000),
         (8000, 512, 20, 0, 900),
+        (16000, 512, 40, 1000, 7600),
     ],
 )
 def test_mel_filters_equal_librosa(rate, window, mels, low, high):
@@ -68,7 +69,7 @@ def test_mel_filters_equal_librosa(rate, window, mels, low, high):
     theirs = librosa.filters.mel(
         sr=rate, n_fft=window, n_mels=mels, fmin=low, fmax=high, dtype=np.float64
     )
-    np.testing.assert_allclose(ours, theirs.T, rtol=1e-12, atol=1e-15)
+    np.testing.assert_array_equal(ours, theirs.T)
 
 
 def test_log_mel_of_other_sizes_equals_librosa():

@@ -1,0 +1,133 @@
+"""A recording that libsndfile reads, and whether it was read to its end."""
+
+import os
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from gcrnn_jax.audio.containers import Extent
+from gcrnn_jax.audio.mpeg import declares_length, ends_within_frame
+from gcrnn_jax.audio.ogg import has_last_page
+from gcrnn_jax.audio.regions import Region, before_footers, skip_tags
+from gcrnn_jax.audio.rejected import Rejected
+
+TOLERANCE_S = 0.04  # a file may end this much (one hop) before its declared end
+_UNKNOWN_LENGTH = 2**62  # libsndfile gives 2**63 - 1 for a FLAC stream without one
+_MP3_FRAME_LENGTH = 1441  # bytes; a frame that is cut short is no recording behind
+_PCM = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32")
+_PLAIN = (*_PCM, "FLOAT", "DOUBLE", "ULAW", "ALAW")  # can be read without the header
+_LITTLE_ENDIAN = (b"RIFF", b"RF64", b"BW64", b"riff", b"dns.")
+
+
+class SndfilePart:
+    """A recording that begins a region.
+
+    Attributes:
+        samplerate: In Hz.
+        channels: Their number.
+        format: As libsndfile names it, "WAV", "OGG" ...
+
+    Raises:
+        soundfile.LibsndfileError: libsndfile does not know it.
+    """
+
+    def __init__(self, region: Region, extent: Extent):
+        self._region, self._extent = region, extent
+        self._file = region.part(extent.replaced, extent.end, extent.header)
+        recording: Any = _open(self._file)
+        self.samplerate, self.channels = recording.samplerate, recording.channels
+        self.format = recording.format
+        if extent.samples and recording.subtype in _PLAIN:
+            self._file = region.part(*extent.samples)
+            is_little = region.at(0, 4) in _LITTLE_ENDIAN
+            recording = _open(
+                self._file,
+                samplerate=recording.samplerate,
+                channels=recording.channels,
+                format="RAW",
+                subtype=recording.subtype,
+                endian={"FILE": "LITTLE" if is_little else "BIG"}.get(
+                    recording.endian, recording.endian
+                ),
+            )
+        elif extent.samples:  # packed in blocks: what the header does not give is lost
+            begin, end = extent.samples
+            self._extent = extent._replace(unread=end - begin)
+        self._recording, self._error, self._num_read = recording, "", 0
+        self._length = min(recording.frames, _UNKNOWN_LENGTH)
+
+    def close(self) -> None:
+        """Closes what libsndfile has open, not the file."""
+        self._recording.close()
+
+    def read(self, count: int) -> np.ndarray:
+        """Returns the next samples, float32 [<= count, channels]; none at the end."""
+        count = min(count, self._length - self._num_read)
+        if self._error or count <= 0:
+            return np.zeros((0, self.channels), np.float32)
+        block = np.empty((count, self.channels), np.float32)
+        # soundfile's own read forgets the samples before an error
+        ffi, library = soundfile._ffi, soundfile._snd  # type: ignore[attr-defined]
+        pointer, handle = ffi.from_buffer("float[]", block), self._recording._file
+        count = library.sf_readf_float(handle, pointer, count)
+        if code := library.sf_error(handle):
+            reason = soundfile.LibsndfileError(code).error_string
+            self._error = " ".join(str(reason).split()).rstrip(".")
+            self._error = self._error or "cannot be decoded"
+        self._num_read += count
+        return block[:count]
+
+    def end(self) -> tuple[int, Rejected | None]:
+        """Returns where in the region it ends, and what was not read, after all was."""
+        num_read, missing = self._num_read, self._length - self._num_read
+        is_short = TOLERANCE_S * self.samplerate < missing < _UNKNOWN_LENGTH - num_read
+        end, extent, fault = self._extent.end, self._extent, None
+        if self._error:
+            fault = Rejected("CORRUPT", f"{self._error} after sample {num_read}")
+        elif self.format == "OGG" and not has_last_page(self._file):
+            fault = Rejected("TRUNCATED", f"no last page after sample {num_read}")
+        elif self.format == "OGG" and is_short:
+            detail = f"{num_read} of {self._length} samples readable"
+            fault = Rejected("CORRUPT", detail)
+        elif is_short and (self.format != "MP3" or declares_length(self._region)):
+            detail = f"{num_read} of {self._length} samples present"
+            fault = Rejected("TRUNCATED", detail)
+        elif extent.missing and (missing_s := self._seconds(extent.missing)):
+            fault = Rejected("TRUNCATED", f"the last {missing_s:.3f} s are missing")
+        elif extent.unread and self._seconds(extent.unread):
+            fault = self._unread(extent.unread)
+        elif self.format in ("FLAC", "MP3"):  # of which no header says where they end
+            end = skip_tags(self._region, self._position())
+            if extent.end - end <= _MP3_FRAME_LENGTH or self.format == "FLAC":
+                end, rest = extent.end, extent.end - end
+                fault = self._unread(rest) if rest > _MP3_FRAME_LENGTH else None
+            is_mp3_end = self.format == "MP3" and end == extent.end
+            if is_mp3_end and ends_within_frame(self._region, before_footers(self._region)):
+                fault = Rejected("TRUNCATED", f"sample {num_read} is within a frame")
+        return end, fault
+
+    def _unread(self, num_bytes: int) -> Rejected:
+        where = f"behind sample {self._num_read}"
+        return Rejected("TRUNCATED", f"{num_bytes} bytes {where} are not decoded")
+
+    def _seconds(self, num_bytes: int) -> float:
+        """How long so many bytes of samples last; 0: no longer than may be missing."""
+        read = self._position() / max(1, self._num_read) * self.samplerate
+        return num_bytes / read if num_bytes > TOLERANCE_S * read else 0.0
+
+    def _position(self) -> int:
+        """How much of the region was read."""
+        descriptor = self._file.whole_file()
+        if descriptor is not None:
+            return os.lseek(descriptor, 0, os.SEEK_CUR)
+        return self._file.tell() - len(self._file.header) + self._extent.replaced
+
+
+def _open(region: Region, **how: Any) -> Any:
+    """Opens a region, a whole file by its descriptor, which is quicker."""
+    descriptor = region.whole_file()
+    if descriptor is None:
+        return soundfile.SoundFile(region, **how)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return soundfile.SoundFile(descriptor, closefd=False, **how)
