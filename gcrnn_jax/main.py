@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from absl import flags, logging
 
 from gcrnn_jax.allocator import restart_tuned
-from gcrnn_jax.errors import ConfigError, exit_at_signals, run_command
+from gcrnn_jax.errors import ConfigError, run_command
 
 if TYPE_CHECKING:
     from gcrnn_jax.config import Config
@@ -193,7 +193,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(__doc__)
         return
     restart_tuned()
-    exit_at_signals()
     config, workdir = _parse(argv)
     logging.set_verbosity(logging.WARNING)
     run(config, workdir)

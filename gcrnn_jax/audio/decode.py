@@ -36,7 +36,7 @@ class Rejected(Exception):  # noqa: N818 - an outcome of a recording, not a faul
 
     Attributes:
         code: MISSING, NOT_REGULAR, DENIED, EMPTY, FORMAT, CORRUPT, TRUNCATED,
-            NONFINITE, RATE, CHANNELS or TOO_SHORT.
+            DECODER, NONFINITE, RATE, CHANNELS or TOO_SHORT.
         detail: The reason, in a few words.
     """
 

@@ -1,6 +1,7 @@
 """Length, level and clipping of whole recordings."""
 
 import os
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -23,8 +24,14 @@ class Measures(NamedTuple):
     clipped: float  # share of samples, of all channels, that are at full scale
 
 
-def measure(path: str | bytes | os.PathLike) -> Measures:
+def measure(
+    path: str | bytes | os.PathLike, on_block: Callable[[], None] = lambda: None
+) -> Measures:
     """Decodes a recording to its end, in blocks, and measures it.
+
+    Args:
+        path: Of the recording.
+        on_block: Called after each block, a second or less at a time.
 
     Raises:
         Rejected: As by `read_waveform` of the whole recording.
@@ -36,6 +43,7 @@ def measure(path: str | bytes | os.PathLike) -> Measures:
             lowest, highest = min(lowest, mono.min()), max(highest, mono.max())
             num_clipped += int(np.count_nonzero(np.abs(block) >= FULL_SCALE))
             num_samples += len(block)
+            on_block()
         return Measures(
             num_samples / recording.samplerate,
             recording.samplerate,
