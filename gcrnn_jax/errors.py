@@ -4,6 +4,7 @@
 73 workdir locked or not writable · 74 disk · 75 preempted, saved, run me again
 """
 
+import atexit
 import contextlib
 import io
 import os
@@ -78,6 +79,9 @@ def run_command(command: Callable[[], None]) -> None:
     except (GcrnnError, KeyboardInterrupt, OSError) as error:
         print_error(error)
         sys.exit(exit_code(error))
+    if is_command():  # Python would take a second to take all of JAX apart
+        atexit._run_exitfuncs()
+        exit_now(0)
 
 
 def exit_at_signals() -> None:
@@ -106,6 +110,11 @@ def raise_at_signals() -> Iterator[None]:
     finally:
         for number in numbers:
             signal.signal(number, _exit_at_signal)
+
+
+def is_command() -> bool:
+    """Whether this process is a command, and no program that imports the package."""
+    return signal.getsignal(signal.SIGTERM) is _exit_at_signal
 
 
 def hold_signals() -> None:

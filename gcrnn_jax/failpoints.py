@@ -21,6 +21,7 @@ POINTS = (
     "prepare.ledger",  # a shard is written, what makes it count is not
     "prepare.card",
     "write.rename",  # of any file: its content is written, its name is not
+    "write.folder",  # the old one is moved away, the new one is not in its place
     "train.restore",
     "train.step",
     "train.epoch",  # all its steps are computed, nothing of it is saved
@@ -36,7 +37,6 @@ POINTS = (
     "predict.ledger",
     "predict.tables",
     "export.program",
-    "export.replace",  # the old folder is moved away, the new one is not in its place
     "fuse.system",
     "fuse.write",
 )

@@ -2,6 +2,7 @@
 
 import math
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +42,14 @@ def available_bytes() -> int:
             if limit.isdecimal():
                 free.append(int(limit) - used)
     return max(0, min(free))
+
+
+def process_age_s() -> float:
+    """Seconds since this process was started; 0 where the system does not say."""
+    fields = _read(_PROC / "self/stat")
+    fields = fields[1 + max(i for i, x in enumerate(fields) if x.endswith(")")) :]
+    started_s = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started_s
 
 
 def _cgroups(controller: str) -> Iterator[Path]:

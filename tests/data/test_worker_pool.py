@@ -120,7 +120,7 @@ def test_without_processes_this_one_does_all(monkeypatch, capsys):
 
 
 def test_workers_are_cheap_and_leave_this_process_as_it_was(monkeypatch):
-    """One BLAS thread each, no signal, and nothing of this program but what they need."""
+    """One BLAS thread each, no signal, nothing of this program but what they need."""
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     code = (
