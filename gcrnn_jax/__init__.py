@@ -3,6 +3,8 @@
 Data flows down this list, and a file imports only from its own room or rooms above:
 
     errors      the ways a command ends early, and their exit codes
+    failpoints  faults at named points, for tests of what survives them
+    machine     cores and memory that this process may use
     allocator   the C library's memory, as XLA wants it
     fields      sections of a configuration -> typed objects
     progress    bars on terminals, plain lines elsewhere
@@ -32,7 +34,11 @@ Data flows down this list, and a file imports only from its own room or rooms ab
 """
 
 import importlib
+import os
+import sys
 from typing import TYPE_CHECKING, Any
+
+from gcrnn_jax.errors import exit_at_signals
 
 if TYPE_CHECKING:
     from gcrnn_jax.audio.front_end import FrontEnd, LogMel, Mfcc
@@ -54,6 +60,12 @@ if TYPE_CHECKING:
     from gcrnn_jax.training import Loss, TrainStep
 
 __version__ = "0.2.0"
+
+# Of a command from its first moment on: a program that imports this is left alone.
+if os.path.basename(sys.argv[0] if sys.argv else "") == "gcrnn" or (
+    sys.argv[:1] == ["-m"] and any("gcrnn_jax." in word for word in sys.orig_argv)
+):
+    exit_at_signals()
 
 # Imported when they are asked for: `import gcrnn_jax` alone brings nothing heavy.
 _PLACES = {

@@ -5,6 +5,8 @@ import re
 import sys
 from pathlib import Path
 
+from gcrnn_jax.errors import hold_signals
+
 # of glibc; one that does not know them, or another library, goes on as it is
 _TUNABLES = {
     "hugetlb": 1,  # transparent huge pages, where they are set to madvise or always
@@ -30,6 +32,7 @@ def restart_tuned() -> None:
     os.environ["GLIBC_TUNABLES"] = ":".join(
         f"glibc.malloc.{name}={value}" for name, value in _TUNABLES.items()
     )
+    hold_signals()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 

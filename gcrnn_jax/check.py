@@ -49,7 +49,7 @@ def check(
 
     Raises:
         DataError: There is no such folder.
-        GcrnnError: A worker died.
+        StuckError: Workers cannot start.
     """
     from gcrnn_jax.audio.front_end import make_front_end
     from gcrnn_jax.checking.card import data_card

@@ -1,16 +1,17 @@
 """The ways a command ends early, each with the exit code that tells a launcher why.
 
-0 done · 2 bad flags or config · 65 bad data · 70 training diverged
+0 done · 2 bad flags or config · 65 bad data · 70 training diverged · 71 stuck
 73 workdir locked or not writable · 74 disk · 75 preempted, saved, run me again
 """
 
+import atexit
 import contextlib
 import io
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 
@@ -38,6 +39,12 @@ class DivergedError(GcrnnError):
     exit_code = 70
 
 
+class StuckError(GcrnnError):
+    """A step, an evaluation, a save or a worker that takes far too long."""
+
+    exit_code = 71
+
+
 class WorkdirError(GcrnnError):
     """A folder that another run holds, or that cannot be written."""
 
@@ -57,7 +64,8 @@ class PreemptedError(GcrnnError):
 
 
 INTERRUPTED = 130  # as shells have it
-_AGAIN = "preempted: run the same command again"
+_AGAIN = "preempted: run the same command again to continue"
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def run_command(command: Callable[[], None]) -> None:
@@ -71,23 +79,62 @@ def run_command(command: Callable[[], None]) -> None:
     except (GcrnnError, KeyboardInterrupt, OSError) as error:
         print_error(error)
         sys.exit(exit_code(error))
+    if is_command():  # Python would take a second to take all of JAX apart
+        atexit._run_exitfuncs()
+        exit_now(0)
 
 
 def exit_at_signals() -> None:
     """Lets SIGTERM and Ctrl-C end the process where it is, with a line and its code.
 
     At once, where Python would raise an exception: JAX may swallow one, and XLA's
-    threads crash at a slow exit while they compile. Files are whole or absent.
+    threads crash at a slow exit while they compile. Files are whole or absent, and
+    workers end with this process.
     """
+    for number in _SIGNALS:
+        signal.signal(number, _exit_at_signal)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
-    def end(number: int, _) -> None:
-        is_interrupt = number == signal.SIGINT
-        error = KeyboardInterrupt() if is_interrupt else PreemptedError(_AGAIN)
+
+@contextlib.contextmanager
+def raise_at_signals() -> Iterator[None]:
+    """Lets signals that would end the process raise meanwhile.
+
+    For work without JAX that keeps what it has got so far.
+    """
+    numbers = [n for n in _SIGNALS if signal.getsignal(n) is _exit_at_signal]
+    try:
+        for number in numbers:
+            signal.signal(number, _raise_at_signal)
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, _exit_at_signal)
+
+
+def is_command() -> bool:
+    """Whether this process is a command, and no program that imports the package."""
+    return signal.getsignal(signal.SIGTERM) is _exit_at_signal
+
+
+def hold_signals() -> None:
+    """Keeps signals back until this process, or the program it becomes, listens."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+
+
+def _signal_error(number: int) -> BaseException:
+    return KeyboardInterrupt() if number == signal.SIGINT else PreemptedError(_AGAIN)
+
+
+def _exit_at_signal(number: int, _: object) -> None:
+    error = _signal_error(number)
+    with contextlib.suppress(RuntimeError):  # it came while something was printed
         print_error(error)
-        exit_now(exit_code(error))
+    exit_now(exit_code(error))
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
+
+def _raise_at_signal(number: int, _: object) -> None:
+    raise _signal_error(number)
 
 
 def print_error(error: BaseException) -> None:
@@ -111,7 +158,7 @@ def exit_code(error: BaseException) -> int:
 
 def exit_now(code: int) -> NoReturn:
     """Ends the process at once, after bringing out what it has printed."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, RuntimeError):
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gcrnn_jax.errors import ConfigError, run_command
+from gcrnn_jax.failpoints import failpoint
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -39,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for path in dict.fromkeys(flags.systems):
             print(f"{systems.count(path)} x {path}")
     fused = fuse_systems(systems, epochs=epochs, split=flags.split)
+    failpoint("fuse.write")
     fused.save(flags.output)
     print(
         f"wrote {flags.output}: {len(set(systems))} systems, {len(fused.clip_ids)} "

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING
 from absl import flags, logging
 
 from gcrnn_jax.allocator import restart_tuned
-from gcrnn_jax.errors import ConfigError, exit_at_signals, run_command
+from gcrnn_jax.errors import ConfigError, run_command
+from gcrnn_jax.failpoints import failpoint
 
 if TYPE_CHECKING:
     from gcrnn_jax.config import Config
@@ -46,7 +47,7 @@ def run(config: "Config", workdir: Path) -> None:
 
     from gcrnn_jax.data.atomic_files import locked, make_folder
     from gcrnn_jax.runs import Run
-    from gcrnn_jax.training import parallel
+    from gcrnn_jax.training import parallel, phases
 
     size, remainder = divmod(config.sampling.batch_size, parallel.num_processes())
     if remainder:
@@ -65,7 +66,10 @@ def run(config: "Config", workdir: Path) -> None:
             parallel.barrier("every process has compared the configuration")
             if is_first:
                 this_run.write_config()
-            _train_and_report(this_run)
+            with phases.opened(workdir if is_first else None) as account:
+                _train_and_report(this_run)
+                if is_first:
+                    print(f"time: {account.summary()}; {workdir / phases.FILE}")
         parallel.barrier("the first process has reported")
 
 
@@ -77,10 +81,11 @@ def _train_and_report(run: "Run") -> None:
     from gcrnn_jax.metrics import decide, score
     from gcrnn_jax.metrics.scoring import epoch_line
     from gcrnn_jax.runs import open_store, train_run
-    from gcrnn_jax.training import parallel
+    from gcrnn_jax.training import parallel, phases
 
     length, is_first = run.config.training, jax.process_index() == 0
-    store = open_store(run.config)
+    with phases.phase("waiting", is_watched=False):
+        store = open_store(run.config)
     if is_first:
         run.write_data(store)
         run.check_data(store)
@@ -94,20 +99,22 @@ def _train_and_report(run: "Run") -> None:
     saved_epochs = {*run.config.fusion.epochs(length.num_epochs), length.num_epochs}
 
     def on_epoch(epoch: int, state) -> str:
+        failpoint("score.epoch")
         posteriors = model.replace(variables=state.variables).predict(watched)
         decisions = decide(posteriors, posteriors.postprocessing)
         scores = score(decisions, posteriors, watched)
         if is_first:
             if epoch in saved_epochs:
                 posteriors.save(run.posteriors(watched, epoch))
+            failpoint("score.write")
             run.append_scores(epoch, watched.name, scores)
         return f"epoch {epoch}/{length.num_epochs}: {epoch_line(watched.name, scores)}"
 
     was_trained = train_run(run, store, mesh, on_epoch)
     if not was_trained and is_first:
         print(f"{run.folder} is finished ({length.num_epochs} epochs): evaluating")
-    averaged = run.average(model)
-    _report(run, store, model, averaged)
+    with phases.phase("evaluating", is_watched=False):
+        _report(run, store, model, run.average(model))
 
 
 def _report(
@@ -153,6 +160,7 @@ def _report(
     attention = averaged.attention(selection.select(split))
     if jax.process_index() != 0:
         return
+    failpoint("report.write")
     systems.write_results(folder, rows, main_row, data_sha256=store.content_hash)
     print(f"\n{split.name}: {len(split)} clips. {_explain(fit_split)}\n")
     print(systems.systems_table(rows))
@@ -193,7 +201,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(__doc__)
         return
     restart_tuned()
-    exit_at_signals()
     config, workdir = _parse(argv)
     logging.set_verbosity(logging.WARNING)
     run(config, workdir)

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gcrnn_jax.allocator import restart_tuned
-from gcrnn_jax.errors import ConfigError, exit_at_signals, run_command
+from gcrnn_jax.errors import ConfigError, run_command
 from gcrnn_jax.prediction import formats, predict_recordings
 
 EXAMPLES = """\
@@ -48,7 +48,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     if flags.batch_size < 1:
         raise ConfigError(f"--batch_size: expected 1 or more, got {flags.batch_size}")
     restart_tuned()
-    exit_at_signals()
     from gcrnn_jax.training.parallel import configure_jax
 
     configure_jax(flags.batch_size)

@@ -43,13 +43,19 @@ class Commands:
     def __init__(self, cache: Path):
         self.cache = cache
 
-    def start(self, *arguments, module="gcrnn_jax.main", processes=1, **options):
+    def start(
+        self, *arguments, module="gcrnn_jax.main", processes=1, failpoint="", **options
+    ):
         """A process that runs a module; `options` are those of Popen."""
         line = [sys.executable, "-m", module, *map(str, arguments)]
         if processes > 1:
             launcher = [sys.executable, "launch/local.py", f"-n{processes}", "--"]
             line = [*launcher, *line]
-        environment = {**os.environ, "GCRNN_CACHE": str(self.cache)}
+        environment = {
+            **os.environ,
+            "GCRNN_CACHE": str(self.cache),
+            "GCRNN_FAILPOINT": failpoint,
+        }
         return subprocess.Popen(
             line,
             cwd=self.ROOT,

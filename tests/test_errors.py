@@ -1,5 +1,10 @@
 """What ends a command decides its exit code, and is told without a traceback."""
 
+import os
+import signal
+import subprocess
+import sys
+
 import pytest
 
 from gcrnn_jax import errors
@@ -36,3 +41,57 @@ def test_who_no_longer_reads_ends_a_command_quietly(capsys):
     with pytest.raises(SystemExit) as end:
         errors.run_command(command)
     assert end.value.code == 0 and capsys.readouterr().err == ""
+
+
+AS_COMMAND = "sys.argv[0], sys.orig_argv = '-m', ['python', '-m', 'gcrnn_jax.check']"
+AS_SCRIPT = "sys.argv[0] = '/bin/gcrnn'"
+
+
+@pytest.mark.parametrize(
+    ("start", "number", "code", "message"),
+    [
+        (AS_COMMAND, 15, 75, "run the same command again to continue\n"),
+        (AS_SCRIPT, 2, 130, "interrupted\n"),
+        ("", 15, -15, ""),
+    ],
+)
+def test_signals_end_a_command_from_its_first_moment(start, number, code, message):
+    program = (
+        f"import os, sys\n{start}\nimport gcrnn_jax\nos.kill(os.getpid(), {number})"
+    )
+    line = [sys.executable, "-c", program]
+    result = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert result.returncode == code
+    assert result.stderr.endswith(message) and "Traceback" not in result.stderr
+
+
+def test_signals_wait_until_a_program_that_is_started_anew_listens():
+    again = "import os, signal, gcrnn_jax.errors as errors\nerrors.exit_at_signals()"
+    program = (
+        "import os, sys, gcrnn_jax.errors as errors\nerrors.hold_signals()\n"
+        "os.kill(os.getpid(), 15)\n"
+        f"os.execv(sys.executable, [sys.executable, '-c', {again!r}])"
+    )
+    line = [sys.executable, "-c", program]
+    result = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert result.returncode == 75, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("number", "error"),
+    [
+        (signal.SIGTERM, errors.PreemptedError),
+        (signal.SIGINT, KeyboardInterrupt),
+    ],
+)
+def test_work_that_keeps_what_it_has_is_told_of_signals(number, error):
+    before = [signal.getsignal(n) for n in errors._SIGNALS]
+    try:
+        errors.exit_at_signals()
+        ours = signal.getsignal(number)
+        with pytest.raises(error), errors.raise_at_signals():
+            os.kill(os.getpid(), number)
+        assert signal.getsignal(number) is ours
+    finally:
+        for n, handler in zip(errors._SIGNALS, before, strict=True):
+            signal.signal(n, handler)

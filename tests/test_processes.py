@@ -1,10 +1,12 @@
 """Several processes train as one does; signals and failures end all of them."""
 
 import fcntl
+import os
 import re
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -116,3 +118,27 @@ def test_a_signal_before_the_first_step_ends_with_a_line(
         assert process.wait(60) == code
         errors = process.stderr.read()
     assert told in errors and "Traceback" not in errors
+
+
+def test_a_command_that_is_ended_leaves_no_worker_behind(commands, data_folder):
+    """Not even one that hangs; a scheduler's signal goes to all of them."""
+    root = data_folder(training=40)
+    with commands.start(
+        *("--root", root, "--output", root / "store", "--workers", 2),
+        module="gcrnn_jax.prepare",
+        start_new_session=True,
+        failpoint="prepare.clip:hang",
+    ) as process:
+        while len(children := children_of(process.pid)) < 3:  # one keeps track of them
+            assert process.poll() is None
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.wait(60) == 75
+        assert "run the same command again to continue" in process.stderr.read()
+    deadline = time.monotonic() + 60
+    while any(os.path.exists(f"/proc/{child}") for child in children):
+        assert time.monotonic() < deadline
+
+
+def children_of(process_id):
+    with open(f"/proc/{process_id}/task/{process_id}/children") as file:
+        return file.read().split()

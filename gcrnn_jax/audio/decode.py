@@ -224,7 +224,10 @@ class Recording:
             self._part = _open_part(self._file)
         except Rejected as rejected:
             raise Rejected("TRUNCATED", f"{where}: {rejected.detail}") from None
-        if (self._part.samplerate, self._part.channels) != (self.rate_hz, self.channels):
+        if (self._part.samplerate, self._part.channels) != (
+            self.rate_hz,
+            self.channels,
+        ):
             what = f"{self._part.samplerate} Hz, {self._part.channels} channels"
             raise Rejected("TRUNCATED", f"{where}: another recording, {what}")
         return True
@@ -253,7 +256,9 @@ def _open_part(file: Region) -> "SndfilePart | FfmpegPart":
         return SndfilePart(file, extent)
     except soundfile.LibsndfileError as error:
         message = getattr(error, "error_string", error)
-        reason = " ".join(str(message).split()).rstrip(".") or "not a known audio format"
+        reason = (
+            " ".join(str(message).split()).rstrip(".") or "not a known audio format"
+        )
     if importlib.util.find_spec("av") is None:
         head = file.at(0, 12)
         is_known = head[4:8] == b"ftyp" or head[8:] == b"AVI "

@@ -89,7 +89,9 @@ class FfmpegPart:
         if self._error:
             fault = Rejected("CORRUPT", f"{self._error} after sample {count}")
         elif declared_s is not None and seconds < declared_s - _TOLERANCE_S:
-            fault = Rejected("TRUNCATED", f"{seconds:.3f} of {declared_s:.3f} s present")
+            fault = Rejected(
+                "TRUNCATED", f"{seconds:.3f} of {declared_s:.3f} s present"
+            )
         elif self._extent.missing:
             detail = f"{self._extent.missing} bytes are missing behind sample {count}"
             fault = Rejected("TRUNCATED", detail)

@@ -1,6 +1,7 @@
 """Length, level and clipping of whole recordings."""
 
 import os
+from collections.abc import Callable
 from typing import NamedTuple
 
 from gcrnn_jax.audio.decode import open_recording
@@ -21,8 +22,14 @@ class Measures(NamedTuple):
     remarks: tuple[tuple[str, str], ...]  # of `Levels`
 
 
-def measure(path: str | bytes | os.PathLike) -> Measures:
+def measure(
+    path: str | bytes | os.PathLike, on_block: Callable[[], None] = lambda: None
+) -> Measures:
     """Decodes a recording to its end, in blocks, and measures it.
+
+    Args:
+        path: Of the recording.
+        on_block: Called after each block, a second or less at a time.
 
     Raises:
         Rejected: As by `read_waveform` of the whole recording.
@@ -31,6 +38,7 @@ def measure(path: str | bytes | os.PathLike) -> Measures:
     with open_recording(path) as recording:
         for block in recording.blocks():
             levels.add(block)
+            on_block()
         return Measures(
             levels.num_samples / recording.rate_hz,
             recording.rate_hz,

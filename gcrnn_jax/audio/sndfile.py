@@ -103,7 +103,9 @@ class SndfilePart:
                 end, rest = extent.end, extent.end - end
                 fault = self._unread(rest) if rest > _MP3_FRAME_LENGTH else None
             is_mp3_end = self.format == "MP3" and end == extent.end
-            if is_mp3_end and ends_within_frame(self._region, before_footers(self._region)):
+            if is_mp3_end and ends_within_frame(
+                self._region, before_footers(self._region)
+            ):
                 fault = Rejected("TRUNCATED", f"sample {num_read} is within a frame")
         return end, fault
 

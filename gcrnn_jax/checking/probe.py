@@ -18,8 +18,11 @@ from gcrnn_jax.audio.decode import Rejected
 from gcrnn_jax.audio.measure import Measures, measure
 from gcrnn_jax.data.atomic_files import make_folder, read_json, write_atomically
 from gcrnn_jax.data.data_hash import file_content_hash
+from gcrnn_jax.data.findings import Code
+from gcrnn_jax.data.worker import sign
 from gcrnn_jax.data.worker_pool import ordered_map, resolve_num_workers
-from gcrnn_jax.errors import DataError, StorageError, WorkdirError
+from gcrnn_jax.errors import DataError, StorageError, WorkdirError, raise_at_signals
+from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.progress import Progress
 
 PER_WORKER = 16  # recordings; fewer are decoded before another process has started
@@ -56,7 +59,7 @@ def probe_all(
         cache: A file that keeps what was measured. None: none.
 
     Raises:
-        GcrnnError: A worker died.
+        StuckError: Workers cannot start.
     """
     names = {os.path.relpath(path, root): path for path in paths}
     before = _read_cache(cache) if cache else {}
@@ -75,10 +78,16 @@ def probe_all(
     workers = min(resolve_num_workers(num_workers), len(pending) // PER_WORKER)
     done, total = len(probes), len(names)
     bar = Progress(label="checking", unit="recordings", total=total, initial=done)
-    results = ordered_map(probe, pending, context=str(root), num_workers=workers)
+    results = ordered_map(
+        probe,
+        pending,
+        context=str(root),
+        num_workers=workers,
+        on_lost=lambda name, what: _lost(os.path.join(root, name), what),
+    )
     try:
         if pending:
-            with bar:
+            with raise_at_signals(), bar:
                 for name, result in zip(pending, results, strict=True):
                     probes[name] = result
                     bar.update()
@@ -90,15 +99,20 @@ def probe_all(
 
 def probe(root: str, name: str) -> Probe:
     """Reads and decodes one recording of the folder `root`."""
+    failpoint("prepare.clip")
     path = os.path.join(root, name)
     mtime_stamp, content_hash = _mtime_stamp(path), file_content_hash(path)
     try:
-        return Probe(mtime_stamp, content_hash, measure(path))
+        return Probe(mtime_stamp, content_hash, measure(path, sign))
     except Rejected as rejected:
         return Probe(mtime_stamp, content_hash, None, rejected.code, rejected.detail)
     except OSError as error:  # a disk or a mount that fails meanwhile
         detail = error.strerror or repr(error)
         return Probe(mtime_stamp, None, None, "DENIED", detail)
+
+
+def _lost(path: str, what: str) -> Probe:
+    return Probe(_mtime_stamp(path), None, None, Code.DECODER.name, what)
 
 
 def _mtime_stamp(path: str | Path) -> tuple[int, int, int] | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gcrnn_jax.errors import DataError, GcrnnError, StorageError, WorkdirError
+from gcrnn_jax.failpoints import failpoint
 
 _NOT_WRITABLE = ("EACCES", "EPERM", "EROFS", "ENOENT", "ENOTDIR", "EEXIST")
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -87,6 +88,7 @@ def write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
             file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
+        failpoint("write.rename")
         os.replace(partial, path)
         _sync_folder(path.parent)
     except OSError as error:
@@ -119,6 +121,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         with _storage_errors(path):
             if path.exists():
                 os.replace(path, old)
+            failpoint("write.folder")
             os.replace(partial, path)
             _sync_folder(path.parent)
         shutil.rmtree(old, ignore_errors=True)

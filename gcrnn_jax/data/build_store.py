@@ -9,6 +9,7 @@ was interrupted goes on where it was, and a changed recording costs one shard.
 import contextlib
 import csv
 import dataclasses
+import functools
 import hashlib
 import io
 import itertools
@@ -31,6 +32,7 @@ from gcrnn_jax.data.store import CARD, FORMAT, VERSION, FeatureStore
 from gcrnn_jax.data.store_shards import Featured, Ledger, ShardJob, Source
 from gcrnn_jax.data.worker_pool import ordered_map, resolve_num_workers
 from gcrnn_jax.errors import DataError
+from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.progress import Progress
 
 REJECTS = "rejects.csv"
@@ -197,7 +199,9 @@ class _Preparation:
             store_shards.featurise,
             tasks,
             context=(dict(self.sources), self.front_end),
-            num_workers=min(num_workers, len(tasks)),
+            num_workers=min(num_workers, len(tasks) // store_shards.CLIPS_PER_WORKER),
+            on_lost=functools.partial(store_shards.lost_clip, self.sources),
+            name=lambda task: self.sources[task[0]].location(task[1])[0],
         )
         done = total - num_pending
         with (
@@ -207,8 +211,8 @@ class _Preparation:
             for job in pending:
                 clips: list[Featured] = []
                 for _ in job.tasks():
-                    clips += (part := next(results))
-                    bar.update(len(part))
+                    clips.append(next(results))
+                    bar.update()
                 self.ledgers[job] = store_shards.write_shard(
                     self.path, job, clips, self.front_end
                 )
@@ -246,6 +250,7 @@ class _Preparation:
             "rejects_per_code": dict(sorted(codes.items())),
             "files": files,
         }
+        failpoint("prepare.card")
         content = json.dumps(card, indent=1) + "\n"
         write_atomically(self.path / CARD, [content.encode()])
 

@@ -98,6 +98,7 @@ class Code(enum.Enum):
     EMPTY = "error: recordings without a sample; " + _CLIP_LOST
     FORMAT = "error: recordings of no known format; " + _CLIP_LOST
     CORRUPT = "error: recordings that cannot be decoded to the end; " + _CLIP_LOST
+    DECODER = "error: recordings at which the decoder crashes or hangs; " + _CLIP_LOST
     TRUNCATED = "error: recordings whose end is missing; " + _CLIP_LOST
     NONFINITE = "error: recordings with NaN or infinite samples; " + _CLIP_LOST
     RATE = "error: recordings of a rate that cannot be used; " + _CLIP_LOST

@@ -16,9 +16,10 @@ from gcrnn_jax.data.atomic_files import read_json, write_atomically
 from gcrnn_jax.data.findings import Code
 from gcrnn_jax.data.store import EventTuple
 from gcrnn_jax.errors import DataError
+from gcrnn_jax.failpoints import failpoint
 
-CLIPS_PER_TASK = 16
-Task = tuple[str, range]  # of a worker: a split, and indices into its source
+CLIPS_PER_WORKER = 16  # fewer are done before another process has started
+Task = tuple[str, int]  # of a worker: a split, and an index into its source
 
 
 class Loaded(NamedTuple):
@@ -78,9 +79,8 @@ class ShardJob(NamedTuple):
         return f"{self.split}/shard-{self.number:05}.npy"
 
     def tasks(self) -> Iterator[Task]:
-        """Yields its clips in parts."""
-        for start in range(0, len(self.clips), CLIPS_PER_TASK):
-            yield self.split, self.clips[start : start + CLIPS_PER_TASK]
+        """Yields its clips."""
+        return ((self.split, index) for index in self.clips)
 
 
 class Featured(NamedTuple):
@@ -115,15 +115,11 @@ class Ledger:
     remarks: list[tuple[int, str, str]] = dataclasses.field(default_factory=list)
 
 
-def featurise(
-    context: tuple[Mapping[str, Source], FrontEnd], task: Task
-) -> list[Featured]:
-    """Loads clips and computes their features; what a worker does."""
-    (sources, front_end), (split, clips) = context, task
-    return [_featurise_clip(sources[split], index, front_end) for index in clips]
-
-
-def _featurise_clip(source: Source, index: int, front_end: FrontEnd) -> Featured:
+def featurise(context: tuple[Mapping[str, Source], FrontEnd], task: Task) -> Featured:
+    """Loads a clip and computes its features; what a worker does."""
+    failpoint("prepare.clip")
+    (sources, front_end), (split, index) = context, task
+    source = sources[split]
     content_hash = source.content_hash(index)
     try:
         waveform, weak_label, events, remarks = source.load(index)
@@ -141,6 +137,13 @@ def _featurise_clip(source: Source, index: int, front_end: FrontEnd) -> Featured
     if events is not None:
         events = [(float(onset), float(offset), name) for onset, offset, name in events]
     return Featured(content_hash, features, labels, events, remarks=remarks)
+
+
+def lost_clip(sources: Mapping[str, Source], task: Task, what: str) -> Featured:
+    """What is known of a clip at which workers were lost, and how they were."""
+    split, index = task
+    content_hash = sources[split].content_hash(index)
+    return Featured(content_hash, code=Code.DECODER.name, detail=what)
 
 
 def write_shard(
@@ -163,6 +166,7 @@ def write_shard(
         double = frames.astype(np.float64)
         sums += double.sum(axis=0)
         squares += (double**2).sum(axis=0)
+    failpoint("prepare.shard")
     _ledger_path(path, job).unlink(missing_ok=True)  # the old one no longer holds
     ledger = Ledger(
         split=job.split,
@@ -178,6 +182,7 @@ def write_shard(
         squares=squares.tolist(),
         **write_file(path / job.file, npy_content(shard)),
     )
+    failpoint("prepare.ledger")
     content = json.dumps({"fingerprint": job.cache_key, **vars(ledger)})
     write_atomically(_ledger_path(path, job), [content.encode()])
     return ledger

@@ -1,120 +1,154 @@
-"""A function over many tasks in parallel processes, results in the order of the tasks.
-
-Workers are started afresh ("spawn"), never forked: a fork of a process that has used
-JAX or BLAS threads may hang.
-"""
+"""A function over tasks in parallel processes, results in the order of the tasks."""
 
 import collections
-import contextlib
-import os
-import signal
 import sys
-import threading
-import types
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
+from multiprocessing import connection
 from typing import Any, TypeVar
 
-from gcrnn_jax.errors import GcrnnError
+from gcrnn_jax import machine
+from gcrnn_jax.data.worker import END, ERROR, TICK_S, LostError, Worker
+from gcrnn_jax.errors import StuckError
 
 Task = TypeVar("Task")
-Result = TypeVar("Result")
 
-_BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-_context: Any = None  # in a worker: what `ordered_map` was given
+_WORKER_BYTES = 300e6
 
 
 def resolve_num_workers(num_workers: int) -> int:
-    """How many processes: -1 is one for each core that this process may use."""
-    return len(os.sched_getaffinity(0)) if num_workers == -1 else num_workers
+    """How many processes: -1 is one for each core, as far as there is memory."""
+    if num_workers != -1:
+        return num_workers
+    fitting = int(machine.available_bytes() / _WORKER_BYTES)
+    return max(1, min(machine.num_cores(), fitting))
 
 
 def ordered_map(
-    function: Callable[[Any, Task], Result],
+    function: Callable[[Any, Task], Any],
     tasks: Iterable[Task],
     *,
     context: Any,
     num_workers: int,
-) -> Generator[Result, None, None]:
+    on_lost: Callable[[Task, str], Any] | None = None,
+    name: Callable[[Task], str] = str,
+) -> Generator[Any, None, None]:
     """Yields function(context, task) for every task, in the order of the tasks.
 
-    At most four tasks a worker are under way, so that memory stays flat however slow
-    the consumer is.
+    A worker that dies, or gives no sign of its task for `SILENT_S`, is replaced, and
+    its task done once more; a task that has cost two workers is lost. At most four
+    tasks a worker are under way, so that memory stays flat however slow the consumer
+    is.
 
     Args:
-        function: Of a module, so that a worker can import it.
+        function: Of a module, so that a worker can import it. One that takes long
+            calls `sign` now and then.
         tasks: Small, picklable; read as workers become free.
         context: Picklable; sent to each worker once.
-        num_workers: Processes; 0 or 1: this one alone. See `resolve_num_workers`.
+        num_workers: Processes; 0 or 1: this one alone, which a task that crashes or
+            hangs takes along. See `resolve_num_workers`.
+        on_lost: (task, what happened) -> the result of a task that is lost.
+        name: Of a task, in messages.
 
     Raises:
-        GcrnnError: A worker died. Exceptions of `function` come through as they are.
+        StuckError: A task is lost, and there is no `on_lost`; or workers cannot start.
+            Exceptions of `function` come through as they are.
     """
-    if num_workers <= 1:
-        for task in tasks:
-            yield function(context, task)
-        return
-    pool = ProcessPoolExecutor(
-        num_workers, get_context("spawn"), initializer=_start, initargs=(context,)
-    )
-    try:
-        with _plain_children():  # starts every worker now, under these conditions
-            list(pool.map(abs, range(num_workers)))
-        waiting: collections.deque[Future[Result]] = collections.deque()
-        for task in tasks:
-            waiting.append(pool.submit(_call, function, task))
-            if len(waiting) >= 4 * num_workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenProcessPool:
-        raise GcrnnError(
-            "a worker process died (out of memory, or a decoder that crashed); what is "
-            "done is kept: run again to go on, with one worker to see more"
-        ) from None
-    finally:
-        # A second Ctrl-C in here would leave workers that nobody ends.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        pool.shutdown(wait=True, cancel_futures=True)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    if num_workers > 1:
+        pool = _Pool(function, context, on_lost, name)
+        try:
+            if pool.start(num_workers):
+                yield from pool.map(iter(tasks))
+                return
+        finally:
+            pool.end()
+    for task in tasks:
+        yield function(context, task)
 
 
-def _start(context: Any) -> None:
-    """Makes a fresh process a worker."""
-    global _context  # noqa: PLW0603 - how an initializer hands anything over
-    _context = context
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    # Decoders write warnings of their own to stderr, one a broken MP3 frame.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+class _Pool:
+    def __init__(self, function, context, on_lost, name):
+        self._function, self._context = function, context
+        self._on_lost, self._name = on_lost, name
+        self._workers: list[Worker] = []
+        self._pending: collections.deque[tuple[int, Any]] = collections.deque()
+        self._results: dict[int, Any] = {}
+        self._suspects: set[int] = set()  # tasks that have cost a worker
 
+    def start(self, num_workers: int) -> bool:
+        """Starts workers; False if the system allows none."""
+        try:
+            for _ in range(num_workers):
+                self._workers.append(Worker(self._function, self._context))
+        except OSError as error:
+            count = len(self._workers) or "this process alone in place of"
+            print(f"{count} workers: no more can start ({error})", file=sys.stderr)
+        return bool(self._workers)
 
-def _end_with_parent() -> None:
-    if (parent := parent_process()) is not None:
-        parent.join()
-        os._exit(1)
+    def end(self) -> None:
+        """Ends all workers."""
+        for worker in self._workers:
+            worker.end()
 
+    def map(self, tasks: Iterator[Any]) -> Iterator[Any]:
+        numbered, window = enumerate(tasks), 4 * len(self._workers)
+        num_read = first = 0  # of the tasks; of those whose result is not yielded
+        while True:
+            while num_read < first + window and (one := next(numbered, None)):
+                self._pending.append(one)
+                num_read += 1
+            if first == num_read:
+                return
+            self._assign()
+            self._poll()
+            while first in self._results:
+                yield self._results.pop(first)
+                first += 1
 
-def _call(function: Callable[[Any, Task], Result], task: Task) -> Result:
-    return function(_context, task)
+    def _assign(self) -> None:
+        """Gives each worker a task, and then one more to find when that is done."""
+        for load in (0, 1):
+            for worker in self._workers:
+                if len(worker.tasks) == load and self._pending:
+                    worker.tasks.append(self._pending.popleft())
+                    worker.send(worker.tasks[-1][1])
 
+    def _poll(self) -> None:
+        """Takes what workers have to say, or counts the time that they are silent."""
+        started = time.monotonic()
+        ready = connection.wait([worker.pipe for worker in self._workers], TICK_S)
+        seconds = min(TICK_S, time.monotonic() - started)
+        for place, worker in enumerate(self._workers):
+            try:
+                if worker.pipe in ready:
+                    self._take(worker, *worker.receive())
+                elif worker.tasks:
+                    worker.wait(seconds)
+            except LostError as lost:
+                worker.end()
+                self._put_back(worker, str(lost))
+                self._workers[place] = Worker(self._function, self._context)
 
-@contextlib.contextmanager
-def _plain_children() -> Iterator[None]:
-    """Lets processes that start meanwhile be cheap, with one thread each.
+    def _take(self, worker: Worker, kind: int, value: Any) -> None:
+        if kind == ERROR:
+            raise value
+        if kind == END:
+            number, _ = worker.tasks.popleft()
+            self._results[number] = value
 
-    A spawned process imports its parent's main module again, which our workers do
-    not need: a training run's would bring all of JAX.
-    """
-    main, before = sys.modules["__main__"], dict(os.environ)
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    os.environ.update(dict.fromkeys(_BLAS_THREADS, "1"))
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-        for name in _BLAS_THREADS:
-            del os.environ[name]
-            os.environ.update({name: before[name]} if name in before else {})
+    def _put_back(self, worker: Worker, what: str) -> None:
+        """Lets the tasks of a lost worker be done by others."""
+        if not worker.tasks or "could not start" in what:
+            raise StuckError(f"a worker is lost: {what}; what is done is kept")
+        number, task = worker.tasks[0]
+        if number not in self._suspects:
+            self._suspects.add(number)
+            message = f"{self._name(task)}: {what}: it is tried once more"
+        elif self._on_lost is None:
+            raise StuckError(f"{self._name(task)}: {what}, twice; what is done is kept")
+        else:
+            self._results[number] = self._on_lost(task, what)
+            worker.tasks.popleft()
+            message = f"{self._name(task)}: {what}, twice: it is left out"
+        print(message, file=sys.stderr)
+        self._pending.extendleft(reversed(worker.tasks))

@@ -19,6 +19,7 @@ from gcrnn_jax.exporting.parity import compare
 from gcrnn_jax.exporting.readme import readme
 from gcrnn_jax.exporting.stablehlo import FEATURES_PROGRAM, WAVEFORM_PROGRAM
 from gcrnn_jax.exporting.waveform import front_end_arrays, min_samples
+from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.inference.model import TrainedModel
 
 FORMATS = ("stablehlo", "onnx")
@@ -96,6 +97,7 @@ def _write_programs(model: TrainedModel, folder: Path, formats: Sequence[str]):
             if file == WAVEFORM_PROGRAM:
                 inputs = {"waveform": ["batch", "samples"]}
             entries[file] = {"inputs": inputs, "outputs": outputs, **details}
+            failpoint("export.program")
             write_atomically(folder / file, [make_program(model)])
     return entries
 

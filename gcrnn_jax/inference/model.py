@@ -20,7 +20,7 @@ from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.inference.card import ModelCard
 from gcrnn_jax.models.network import Network
-from gcrnn_jax.training import parallel
+from gcrnn_jax.training import parallel, phases
 from gcrnn_jax.training.augment import Scaler, standardize
 from gcrnn_jax.training.checkpoints import write_model
 
@@ -141,6 +141,7 @@ class TrainedModel:
             clip, frame = parallel.to_host(outputs[:2])  # attention stays there
             clips.append(clip[:count])
             frames.append(frame[:count])
+            phases.sign()
         return PosteriorSet(
             tuple(split.clip_ids),
             tuple(split.class_names),

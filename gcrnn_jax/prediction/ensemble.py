@@ -5,6 +5,7 @@ import hashlib
 import math
 import numbers
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -115,11 +116,17 @@ class Ensemble:
         return dataclasses.replace(self, postprocessing=changed)
 
     def posteriors(
-        self, recordings: Sequence[OpenWaveform]
+        self, recordings: Sequence[OpenWaveform], folder: Path | None = None
     ) -> Iterator[RecordingPosteriors | Rejected]:
-        """Posteriors of recordings, in their order, or why one cannot be read."""
+        """Posteriors of recordings, in their order, or why one cannot be read.
+
+        They are kept in files without a name in `folder`; None: where temporary files
+        are.
+        """
         streams = [
-            stream_posteriors(model, recordings, with_attention=self.with_attention)
+            stream_posteriors(
+                model, recordings, with_attention=self.with_attention, folder=folder
+            )
             for model in self.models
         ]
         for outcomes in zip(*streams, strict=True):

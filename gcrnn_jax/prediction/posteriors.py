@@ -1,11 +1,14 @@
 """Posteriors of a recording of any length, on disk, and their mean over systems."""
 
+import contextlib
 import tempfile
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from gcrnn_jax.audio.rejected import Rejected
+from gcrnn_jax.errors import StorageError
 
 # The parts of the posteriors of a recording.
 CLIP = 0  # that a class is in the window around a frame
@@ -29,21 +32,32 @@ class RecordingPosteriors:
         num_parts: P, as appended.
         peak: [3, K], the maximum of each part over all frames.
         fault: Why the recording ends early. None: it is whole.
+        folder: Of the file; None: that of temporary files.
     """
 
-    def __init__(self, class_names: Sequence[str], hop_s: float):
+    def __init__(
+        self, class_names: Sequence[str], hop_s: float, folder: Path | None = None
+    ):
         self.class_names, self.hop_s = tuple(class_names), hop_s
+        self.folder = folder
         self.duration_s = 0.0
         self.fault: Rejected | None = None
         self.num_frames = self.num_parts = 0
         self.peak = np.zeros((3, len(class_names)))
-        self._file = tempfile.TemporaryFile()
+        with self._storage_errors():
+            self._file = tempfile.TemporaryFile(dir=folder)
 
     def append(self, values: np.ndarray) -> None:
-        """Adds the next frames, [n, P, K]; the P parts are `CLIP`, `FRAME`, ..."""
+        """Adds the next frames, [n, P, K]; the P parts are `CLIP`, `FRAME`, ...
+
+        Raises:
+            StorageError: The disk is full or fails.
+        """
         self.num_parts = parts = values.shape[1]
-        self._file.seek(0, 2)
-        self._file.write(np.ascontiguousarray(values, np.float32).data)
+        with self._storage_errors():
+            self._file.seek(0, 2)
+            self._file.write(np.ascontiguousarray(values, np.float32).data)
+            self._file.flush()
         self.num_frames += len(values)
         self.peak[:parts] = np.maximum(self.peak[:parts], values.max(0))
 
@@ -54,6 +68,22 @@ class RecordingPosteriors:
         self._file.seek(row * first)
         content = self._file.read(row * (end - first))
         return np.frombuffer(content, np.float32).reshape(shape)
+
+    @contextlib.contextmanager
+    def _storage_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            with contextlib.suppress(OSError, AttributeError):
+                self._file.close()  # with what it could not write
+            row = 4 * self.num_parts * len(self.class_names)
+            size, per_hour = row * self.num_frames, row / self.hop_s * 3600
+            where = self.folder or f"{tempfile.gettempdir()} (set by TMPDIR)"
+            raise StorageError(
+                f"cannot keep the posteriors of a recording in {where}: "
+                f"{error.strerror or error}, after {size / 1e6:.1f} MB; an hour takes "
+                f"{per_hour / 1e6:.1f} MB"
+            ) from None
 
     def blocks(self) -> Iterator[np.ndarray]:
         """Yields all frames in blocks, as `read` returns them."""
@@ -71,7 +101,7 @@ def fuse_recording(systems: Sequence[RecordingPosteriors]) -> RecordingPosterior
         return systems[0]
     finest = min(systems, key=lambda system: system.hop_s)
     num_parts = min(system.num_parts for system in systems)
-    fused = RecordingPosteriors(finest.class_names, finest.hop_s)
+    fused = RecordingPosteriors(finest.class_names, finest.hop_s, finest.folder)
     fused.duration_s, fused.fault = finest.duration_s, finest.fault
     for first in range(0, finest.num_frames, _BLOCK_FRAMES):
         frames = np.arange(first, min(first + _BLOCK_FRAMES, finest.num_frames))

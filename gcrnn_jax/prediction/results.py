@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gcrnn_jax.audio.decode import stream_waveform
 from gcrnn_jax.audio.levels import Levels
 from gcrnn_jax.audio.rejected import PARTIAL, Rejected
 from gcrnn_jax.data.atomic_files import (
@@ -20,6 +19,8 @@ from gcrnn_jax.data.atomic_files import (
     write_atomically,
 )
 from gcrnn_jax.errors import ConfigError, DataError
+from gcrnn_jax.failpoints import failpoint
+from gcrnn_jax.prediction.decoding import stream_decoded
 from gcrnn_jax.prediction.ensemble import Ensemble
 from gcrnn_jax.prediction.formats import (
     COMBINED,
@@ -77,6 +78,7 @@ def predict_recordings(
         if num_done := len(recordings) - len(todo):
             print(f"{num_done} of {len(recordings)} recordings were done before")
         unreadable += _predict(ensemble, todo, results)
+        failpoint("predict.tables")
         files = results.write_combined(recordings, unreadable)
     print(f"wrote {output}: {', '.join(files)}")
     if results.num_remarked:
@@ -101,14 +103,17 @@ def _predict(
     def read(path: str, rate_hz: int) -> Iterator[np.ndarray]:
         nonlocal seconds
         levels[path] = Levels()
-        for block in stream_waveform(path, rate_hz, levels=levels[path]):
+        for block in stream_decoded(path, rate_hz, levels[path]):
             seconds += len(block) / rate_hz
             bar.postfix(audio_minutes=seconds / 60)
             bar.update(0)  # one recording may last for hours
             yield block
 
     with Progress(label="predicting", unit="recordings", total=len(recordings)) as bar:
-        outcomes = ensemble.posteriors([partial(read, one.path) for one in recordings])
+        # beside the results: a disk with room for them has room for posteriors
+        outcomes = ensemble.posteriors(
+            [partial(read, one.path) for one in recordings], results.folder
+        )
         for recording, outcome in zip(recordings, outcomes, strict=True):
             if isinstance(outcome, Rejected):
                 unreadable.append(Unreadable(recording.path, *outcome.args))
@@ -161,6 +166,7 @@ class Results:
 
         Files that other models or thresholds left of it are removed first.
         """
+        failpoint("predict.recording")
         ensemble, ledger = self._ensemble, self._read_ledger(recording)
         peak = posteriors.peak[CLIP].tolist()
         scores = dict(zip(ensemble.class_names, peak, strict=True))
@@ -220,6 +226,7 @@ class Results:
                 content = PER_RECORDING[name].content(output)
                 _write(self._path(recording, name), content)
                 names.add(name)
+        failpoint("predict.ledger")
         content = {
             **self._stamp(recording),
             "formats": {name: self._size(recording, name) for name in sorted(names)},

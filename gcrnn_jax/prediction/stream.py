@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -38,25 +39,29 @@ def stream_posteriors(
     recordings: Iterable[OpenWaveform],
     *,
     with_attention: bool = False,
+    folder: Path | None = None,
 ) -> Iterator[RecordingPosteriors | Rejected]:
     """Predicts recordings one after the other.
 
     Windows of several short recordings are computed together; so a recording is read
-    while the windows of those before it are computed.
+    while the windows of those before it are computed. Posteriors lie in `folder`, or
+    among temporary files.
 
     Yields:
         In the order of the recordings; Rejected for one that could not be read. One
         that ends early has posteriors of what is there, and its `fault`. They have the
         part `ATTENTION` if it is asked for and the model gives it.
     """
-    windows = (window for one in recordings for window in _windows(model, one))
+    windows = (window for one in recordings for window in _windows(model, one, folder))
     outputs = _predict_windows(model, windows, ATTENTION + with_attention)
     for posteriors, group in itertools.groupby(outputs, lambda x: x[0].posteriors):
         yield _join(posteriors, group, model.time_reduction)
 
 
-def _windows(model: "Model", open_waveform: OpenWaveform) -> Iterator[_Window]:
-    posteriors = RecordingPosteriors(model.class_names, model.hop_s)
+def _windows(
+    model: "Model", open_waveform: OpenWaveform, folder: Path | None
+) -> Iterator[_Window]:
+    posteriors = RecordingPosteriors(model.class_names, model.hop_s, folder)
     front_end, num_samples = model.front_end, 0
     rate_hz = front_end.sample_rate_hz
 

@@ -3,7 +3,6 @@
 import base64
 import concurrent.futures
 import io
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from gcrnn_jax.audio.decode import Rejected
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.events import decode_events
+from gcrnn_jax.machine import num_cores
 from gcrnn_jax.report.charts import Axis, spectrogram_png, step_path
 from gcrnn_jax.report.report_data import ReportData
 
@@ -59,7 +59,7 @@ def clip_cards(data: ReportData) -> list[ClipCard]:
     for example in data.selection.examples:
         kinds.setdefault(example.clip, {})[example.class_index] = example.kind
     # encoding leaves Python, so that cores share it
-    with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with concurrent.futures.ThreadPoolExecutor(num_cores()) as pool:
         return list(pool.map(lambda clip: _clip_card(data, clip, kinds[clip]), kinds))
 
 

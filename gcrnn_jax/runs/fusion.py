@@ -10,6 +10,7 @@ from gcrnn_jax.detection.posteriors import (
     fuse_posteriors,
 )
 from gcrnn_jax.errors import ConfigError, DataError
+from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.inference import ModelCard, TrainedModel
 from gcrnn_jax.metrics.ensemble import choose_members
 from gcrnn_jax.runs.run import Run
@@ -65,6 +66,7 @@ def fuse_epochs(
     folder: Path, *, epochs: Fusion | None, split: str | None
 ) -> tuple[PosteriorSet, Split]:
     """The mean posteriors of a run's epochs, and the split that they are of."""
+    failpoint("fuse.system")
     run = Run.open(folder)
     store = run.open_store()
     model = TrainedModel.create(ModelCard.from_run(run.config, store), None)

@@ -28,6 +28,7 @@ from gcrnn_jax.data.atomic_files import read_json, write_atomically
 from gcrnn_jax.data.store import FeatureStore, Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.errors import ConfigError, DataError
+from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.inference.average import average_models
 from gcrnn_jax.inference.card import ModelCard
 from gcrnn_jax.inference.model import TrainedModel
@@ -231,6 +232,7 @@ class Run:
         By all processes, from a compiled model of the run. Its thresholds are those of
         the configuration.
         """
+        failpoint("report.average")
         epochs = self.config.fusion.epochs(self.config.training.num_epochs)
         card, variables = average_models(self.load_epoch(epoch) for epoch in epochs)
         card = dataclasses.replace(card, postprocessing=self.config.postprocessing)

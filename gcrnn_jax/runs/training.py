@@ -12,10 +12,11 @@ from gcrnn_jax.data.loader import training_batches
 from gcrnn_jax.data.store import FeatureStore, Split
 from gcrnn_jax.detection.events import frame_roll
 from gcrnn_jax.errors import DataError
+from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.inference.card import ModelCard
 from gcrnn_jax.metrics.decisions import reference_events
 from gcrnn_jax.runs.run import Run
-from gcrnn_jax.training import device_cache, parallel
+from gcrnn_jax.training import device_cache, parallel, phases
 from gcrnn_jax.training.checkpoints import Checkpoints
 from gcrnn_jax.training.loop import train
 from gcrnn_jax.training.state import TrainState, TrainStep, initial_state
@@ -50,8 +51,11 @@ def train_run(
     try:
         step = make_train_step(run, card, store, step_type)
         start = _first_state(run, card, step)
-        state = checkpoints.restore(start, mesh) or parallel.put_state(start, mesh)
+        failpoint("train.restore")
+        with phases.phase("restoring"):
+            state = checkpoints.restore(start, mesh) or parallel.put_state(start, mesh)
         done, total = int(state.step), run.config.training.num_steps
+        phases.continued(done)
         if done >= total:
             return False
         if done and jax.process_index() == 0:

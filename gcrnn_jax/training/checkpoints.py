@@ -18,6 +18,7 @@ from orbax.checkpoint import v1 as ocp
 
 from gcrnn_jax.data.atomic_files import make_folder
 from gcrnn_jax.errors import DataError, StorageError, WorkdirError
+from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.training.state import TrainState
 
 PyTree = Any
@@ -58,10 +59,13 @@ class Checkpoints:
 
     def save(self, state: TrainState, *, is_epoch: bool = True) -> None:
         """Starts saving the state, and as a model when an epoch has ended."""
+        failpoint("save.model")
         if is_epoch:
             card = {**self.card, "step": int(state.step)}
             self._save(self._models, int(state.step), _items(card, state.variables))
+        failpoint("save.state")
         self._save(self._resume, int(state.step), {"state": _to_dict(state)})
+        failpoint("save.done")
 
     def _save(self, checkpointer, step: int, content: PyTree) -> None:
         if step not in self._steps[checkpointer]:

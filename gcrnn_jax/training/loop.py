@@ -17,8 +17,10 @@ from jax.sharding import Mesh
 
 from gcrnn_jax.data.atomic_files import read_json_lines, write_atomically
 from gcrnn_jax.errors import DivergedError, PreemptedError
+from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.fields import check
 from gcrnn_jax.progress import Progress
+from gcrnn_jax.training import phases
 from gcrnn_jax.training.checkpoints import Checkpoints
 from gcrnn_jax.training.parallel import put_batch
 from gcrnn_jax.training.state import TrainState
@@ -140,23 +142,34 @@ def train(
                     f"preempted before step {number + 1} of {last}; saved in "
                     f"{log_path.parent}: run the same command again to continue"
                 )
-            batch = put_batch(next(batches), mesh)
-            with jax.transfer_guard("disallow"):  # the step reads what devices hold
-                state, metrics = step(state, batch)
-            # fetched one step late, so that the device never waits for the host
-            _record(waiting, log, display)
+            with phases.phase("waiting"):
+                rows = next(batches)
+            with phases.phase("compiling" if number == first else "stepping"):
+                failpoint("train.step")
+                batch = put_batch(rows, mesh)
+                with jax.transfer_guard("disallow"):  # the step reads what devices hold
+                    state, metrics = step(state, batch)
+                # fetched one step late, so that the device never waits for the host
+                _record(waiting, log, display)
+            phases.stepped()
             display.update(batch_size)
             waiting = number, metrics
             epoch, rest = divmod(number + 1, length.steps_per_epoch)
             if rest == 0:
-                _record(waiting, log, display)
+                with phases.phase("stepping"):
+                    _record(waiting, log, display)
                 waiting = None
                 log.flush()
-                checkpoints.save(state)
-                if on_epoch and (line := on_epoch(epoch, state)):
+                failpoint("train.epoch")
+                with phases.phase("saving"):
+                    checkpoints.save(state)
+                with phases.phase("evaluating"):
+                    line = on_epoch(epoch, state) if on_epoch else None
+                if line:
                     display.write(line)
     finally:
-        checkpoints.wait()
+        with phases.phase("saving"):
+            checkpoints.wait()
         display.close()
         log.close()
         preemption.close()

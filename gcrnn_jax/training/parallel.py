@@ -24,6 +24,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from gcrnn_jax.data.preparation import cache_folder
 from gcrnn_jax.errors import PreemptedError, exit_code, exit_now, print_error
 from gcrnn_jax.fields import check
+from gcrnn_jax.machine import num_cores
 
 AXIS = "data"  # the mapped axis: the clips of a batch
 
@@ -113,7 +114,7 @@ def use_cpu_cores(batch_size: int | None = None, num_devices: int = 0) -> None:
         num_devices: Of one process; 0: one a core, less what does not divide the batch.
     """
     if not num_devices:
-        cores = len(os.sched_getaffinity(0))
+        cores = num_cores()
         fits = [n for n in range(1, cores + 1) if not (batch_size or 0) % n]
         num_devices = max(fits)
     jax.config.update("jax_num_cpu_devices", num_devices)

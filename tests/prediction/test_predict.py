@@ -25,7 +25,6 @@ ALL = "events,tags,jsonl,dcase,audacity,raven,scores,plot"
 def command(run, capfd, monkeypatch):
     """The command in this process: its exit code, and what it prints."""
     monkeypatch.setattr(parallel, "configure_jax", lambda batch_size: None)
-    monkeypatch.setattr(predict, "exit_at_signals", lambda: None)
 
     def run_main(*arguments, model=run):
         line = [model, *arguments, "--batch_size", BATCH_SIZE]
@@ -247,7 +246,7 @@ def test_what_could_not_be_written_for_want_of_the_recording_is_not_done(
         yield from stream_waveform(path, rate_hz, levels=levels)
 
     with monkeypatch.context() as patch:
-        patch.setattr(results, "stream_waveform", denied)
+        patch.setattr(results, "stream_decoded", denied)
         assert "1 of 2 recordings could not be read" in predict_to(
             folder, out, "scores"
         )

@@ -1,0 +1,278 @@
+"""Tiny runs with faults drawn at random, continued, and compared with an undisturbed one.
+
+    python -m benchmarks.faults --trials 300
+    python -m benchmarks.faults --trials 20 --seed 7 --output faults.json
+
+A trial is a run that is started with a fault: at a failpoint (killed, sent a SIGTERM, an
+error, a full disk), or with a signal at a random moment; sometimes a file of its newest
+state is damaged then. It is started again up to twice with other faults, and at last
+without one. It has resumed exactly if that ends well, and the features, the weights of
+every epoch, the losses and the scores are to the bit those of the undisturbed run. The
+result is JSON: {"trials": N, "resumed_exactly": ..., "lost": ...} and every trial.
+
+All starts are forks of one process that has imported everything and touched no device.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.timing import RESULTS
+from gcrnn_jax import failpoints
+from gcrnn_jax.errors import exit_at_signals, run_command
+from gcrnn_jax.failpoints import POINTS
+
+EPOCHS, STEPS = 3, 3
+_FLAGS = (
+    "--config=configs/laptop.py",
+    "--config.data.soundscapes=(16,8,8)",
+    "--config.data.num_workers=0",
+    "--config.front_end.clip_s=1.0",
+    "--config.model.blocks=(1,)",
+    "--config.model.time_pooling=(2,)",
+    "--config.model.frequency_pooling=(2,)",
+    "--config.model.filters=4",
+    "--config.model.last_filters=8",
+    "--config.model.rnn_units=4",
+    "--config.sampling.batch_size=8",
+    "--config.parallel.cpu_devices=1",
+    f"--config.training.steps_per_epoch={STEPS}",
+    f"--config.training.num_epochs={EPOCHS}",
+    f"--config.fusion.epochs=1:{EPOCHS}:1",
+)
+_OFTEN = {  # how often a run comes by
+    "prepare.clip": 32,
+    "prepare.shard": 3,
+    "prepare.ledger": 3,
+    "write.rename": 30,
+    "train.step": EPOCHS * STEPS,
+    **dict.fromkeys(("train.epoch", "save.model", "save.state", "save.done"), EPOCHS),
+    "score.epoch": EPOCHS,
+    "score.write": EPOCHS,
+    "train.restore": 1,
+    "report.average": 1,
+    "report.write": 1,
+}
+_ACTIONS = ("kill", "kill", "term", "raise", "enospc")
+_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+_CODES = {0, 1, 74, 75, 130, -signal.SIGKILL}  # that a faulty start may end with
+_TIMEOUT_S = 120.0
+
+
+class Trials:
+    """Runs in a folder, one after the other."""
+
+    def __init__(self, folder: Path, seed: int):
+        """Trains the undisturbed run."""
+        self.folder, self._random = folder, random.Random(seed)
+        started = time.monotonic()
+        code = self._start("undisturbed", "")
+        if code:
+            sys.exit(f"the undisturbed run failed: {folder}/undisturbed.log")
+        self._expected = self._content("undisturbed")
+        started = time.monotonic()  # the second run finds its programs compiled
+        self._start("again", "")
+        self._usual_s = time.monotonic() - started
+        if self._content("again") != self._expected:
+            sys.exit("two undisturbed runs differ")
+
+    def trial(self, number: int) -> dict[str, Any]:
+        """One run; what befell it and what came of it."""
+        name, faults, problems = f"trial-{number}", [], []
+        started = time.monotonic()
+        for _ in range(self._random.choice((1, 1, 2, 3))):
+            fault = self._draw()
+            code = self._start(name, **fault)
+            faults.append({**fault, "exit_code": code})
+            if code not in _CODES:
+                problems.append(f"exit code {code}")
+            if self._random.random() < 0.2 and (file := self._damage(name)):
+                faults.append({"damaged": file})
+        if code := self._start(name, ""):
+            problems.append(f"the last start ended with {code}")
+        else:
+            content = self._content(name)
+            keys = self._expected.keys() | content.keys()
+            problems += [
+                f"{key} differs"
+                for key in sorted(keys)
+                if content.get(key) != self._expected.get(key)
+            ]
+        if not problems:
+            shutil.rmtree(self.folder / name)
+        seconds = time.monotonic() - started
+        return {"faults": faults, "problems": problems, "seconds": round(seconds, 2)}
+
+    def _draw(self) -> dict[str, Any]:
+        if self._random.random() < 0.25:
+            moment_s = self._random.uniform(0.2, self._usual_s)
+            number = self._random.choice(_SIGNALS)
+            return {"failpoint": "", "signal": int(number), "after_s": moment_s}
+        point = self._random.choice(list(_OFTEN))
+        count = self._random.randint(1, _OFTEN[point])
+        action = self._random.choice(_ACTIONS)
+        return {"failpoint": f"{point}@{count}:{action}"}
+
+    def _start(
+        self,
+        name: str,
+        failpoint: str,
+        signal: int | None = None,  # noqa: A002
+        after_s: float = 0.0,
+    ) -> int:
+        """Starts a run, and returns how it ended."""
+        workdir = self.folder / name
+        flags = [f"--workdir={workdir}", f"--config.data.store={workdir}/store"]
+        child = os.fork()
+        if not child:
+            _be_run(["main", *_FLAGS, *flags], failpoint, workdir)
+        deadline = time.monotonic() + _TIMEOUT_S
+        moment = time.monotonic() + after_s if signal else deadline
+        while True:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                return os.waitstatus_to_exitcode(status)
+            if time.monotonic() > moment:
+                is_late, moment = moment == deadline, deadline
+                os.kill(child, 9 if is_late else signal)
+            time.sleep(0.01)
+
+    def _damage(self, name: str) -> str | None:
+        """Damages a file of the newest of several states; returns what it did."""
+        states = [*(self.folder / name / "resume").glob("[0-9]*")]
+        states = sorted(
+            (s for s in states if s.name.isdigit()), key=lambda s: int(s.name)
+        )
+        if len(states) < 2:
+            return None
+        files = sorted(f for f in states[-1].rglob("*") if f.is_file())
+        file = self._random.choice([f for f in files if f.stat().st_size])
+        content = bytearray(file.read_bytes())
+        place = self._random.randrange(len(content))
+        kind = self._random.choice(("bit", "zeros", "cut"))
+        if kind == "bit":
+            content[place] ^= 1 << self._random.randrange(8)
+        elif kind == "zeros":
+            content[place : place + 512] = bytes(len(content[place : place + 512]))
+        else:
+            del content[place:]
+        file.write_bytes(content)
+        return f"{file.relative_to(self.folder / name)}: {kind} at {place}"
+
+    def _content(self, name: str) -> dict[str, Any]:
+        return json.loads((self.folder / name / "content.json").read_text())
+
+
+def _be_run(argv: Sequence[str], failpoint: str, workdir: Path) -> None:
+    """Is a start of the run, in a process of its own; does not return."""
+    log = os.open(workdir.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    code = 1
+    try:
+        exit_at_signals()
+        failpoints.arm(failpoint)
+
+        def command() -> None:
+            from gcrnn_jax import main
+
+            main.main(argv)
+            (workdir / "content.json").write_text(json.dumps(_content_of(workdir)))
+
+        run_command(command)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    os._exit(code)
+
+
+def _content_of(workdir: Path) -> dict[str, Any]:
+    """What must be to the bit as in the undisturbed run."""
+    import jax
+    import numpy as np
+
+    from gcrnn_jax.runs import Run
+    from gcrnn_jax.training import read_model
+
+    run, content = Run.open(workdir), {}
+    for path in (*sorted(run.models.iterdir()), run.averaged):
+        _, variables = read_model(path)
+        leaves = b"".join(np.asarray(x).tobytes() for x in jax.tree.leaves(variables))
+        content[path.name] = hashlib.sha256(leaves).hexdigest()
+    for path in (run.losses, run.scores):
+        content[path.name] = path.read_text()
+    for path in sorted((workdir / "store").rglob("*.npy")):
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        content[str(path.relative_to(workdir))] = digest
+    return content
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--trials", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=RESULTS / "faults.json")
+    flags = parser.parse_args(argv)
+    os.environ["GCRNN_RESTARTED"] = "1"
+    _import_all()
+    folder = Path(tempfile.mkdtemp(prefix="gcrnn_faults_"))
+    _keep_all_programs(folder / "compiled")
+    started, done = time.monotonic(), []
+    trials = Trials(folder, flags.seed)
+    for number in range(flags.trials):
+        done.append(trial := trials.trial(number))
+        print(f"{number + 1}/{flags.trials}: {json.dumps(trial)}", flush=True)
+        exact = sum(not one["problems"] for one in done)
+        result = {
+            "trials": len(done),
+            "resumed_exactly": exact,
+            "lost": len(done) - exact,
+            "seed": flags.seed,
+            "minutes": (time.monotonic() - started) / 60,
+            "all": done,
+        }
+        flags.output.parent.mkdir(parents=True, exist_ok=True)
+        flags.output.write_text(json.dumps(result, indent=1) + "\n")
+    print(f"{exact} of {len(done)} resumed exactly: {flags.output}")
+    if exact == len(done):
+        shutil.rmtree(folder)
+    else:
+        print(f"runs with problems are in {folder}")
+
+
+def _keep_all_programs(folder: Path) -> None:
+    import jax
+
+    folder.mkdir()
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)  # or commands choose theirs
+
+
+def _import_all() -> None:
+    """Imports what a run does, and leaves out its page, half of the time of a start."""
+    from gcrnn_jax import config, main, report, runs  # noqa: F401
+    from gcrnn_jax.report import page
+
+    config.load_config("laptop")
+    page.render_page = lambda _: ""
+
+
+if __name__ == "__main__":
+    assert _OFTEN.keys() <= set(POINTS)
+    main()
