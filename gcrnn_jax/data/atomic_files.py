@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import socket
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,15 +33,18 @@ def _storage_errors(path: Path) -> Iterator[None]:
         raise storage_error(path, error) from None
 
 
-def read_json(path: Path, kind: type = dict) -> Any:
+def read_json(path: Path, kind: type = dict, max_bytes: int = 1 << 30) -> Any:
     """Returns the content of a JSON file, of this kind.
 
     Raises:
-        DataError: It cannot be read, is no JSON, or holds something else.
+        DataError: It cannot be read, is no JSON, holds something else or too much.
     """
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > max_bytes:
+            raise ValueError(f"no regular file of at most {max_bytes} bytes")
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
     if not isinstance(content, kind):
         expected = "an object" if kind is dict else f"a {kind.__name__}"

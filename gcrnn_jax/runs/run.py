@@ -153,9 +153,9 @@ class Run:
         ]
         if changes:
             raise ConfigError(
-                f"{self.folder} holds a run with another configuration:\n  "
-                + "\n  ".join(changes)
-                + "\nContinue with the old values, or choose another --workdir"
+                f"{self.folder} holds a run with another configuration:",
+                *(f"  {change}" for change in changes),
+                "Continue with the old values, or choose another --workdir",
             )
 
     def write_config(self) -> None:

@@ -155,6 +155,7 @@ def train(
                 checkpoints.save(state)
                 if on_epoch and (line := on_epoch(epoch, state)):
                     display.write(line)
+                checkpoints.wait()  # a kill costs the epoch in progress, no other
     finally:
         checkpoints.wait()
         display.close()
