@@ -8,13 +8,17 @@ import os
 import shutil
 import socket
 import stat
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from absl import logging
 
 from gcrnn_jax.errors import DataError, GcrnnError, StorageError, WorkdirError
 
 _NOT_WRITABLE = ("EACCES", "EPERM", "EROFS", "ENOENT", "ENOTDIR", "EEXIST")
+_CRC = "crc32"  # of a log's line, the field of it
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
@@ -52,19 +56,32 @@ def read_json(path: Path, kind: type = dict, max_bytes: int = 1 << 30) -> Any:
     return content
 
 
+def json_line(content: Mapping[str, Any]) -> str:
+    """A line of a log, with its CRC-32, which `read_json_lines` checks."""
+    return json.dumps({**content, _CRC: _crc(content)}) + "\n"
+
+
 def read_json_lines(path: Path, field: str) -> Iterator[tuple[bytes, dict[str, Any]]]:
     """Yields the lines of a log that have a field, as bytes and as what they hold.
 
-    Ends at the first other one, which a machine that died may have cut; a log that is
-    not there has none.
+    A damaged line, or one that a machine that died has cut, is left out with a warning;
+    a log that is not there has none. Lines of version 0.2.0 and before have no CRC.
     """
-    for text in path.read_bytes().splitlines() if path.exists() else ():
+    texts = path.read_bytes().splitlines() if path.exists() else ()
+    for number, text in enumerate(texts, start=1):
         try:
             line = json.loads(text)
             line[field]  # KeyError: a line of something else
-        except (ValueError, KeyError, TypeError):
-            return
-        yield text, line
+            if line.pop(_CRC, None) not in (None, _crc(line)):
+                raise ValueError("another CRC")
+        except (ValueError, KeyError, TypeError, RecursionError):
+            logging.warning("%s:%s: damaged or cut: left out", path, number)
+        else:
+            yield text, line
+
+
+def _crc(content: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(content).encode())
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -139,6 +156,18 @@ def make_folder(path: Path) -> None:
     """
     with _storage_errors(path):
         path.mkdir(parents=True, exist_ok=True)
+
+
+def cache_folder() -> Path:
+    """Returns where stores go that are given no place, and what may be made again.
+
+    That is $GCRNN_CACHE, $XDG_CACHE_HOME/gcrnn_jax or ~/.cache/gcrnn_jax, the first
+    that is set.
+    """
+    if folder := os.environ.get("GCRNN_CACHE"):
+        return Path(folder)
+    shared = os.environ.get("XDG_CACHE_HOME")
+    return (Path(shared) if shared else Path.home() / ".cache") / "gcrnn_jax"
 
 
 @contextlib.contextmanager

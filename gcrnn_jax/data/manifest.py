@@ -15,18 +15,23 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from gcrnn_jax.data.atomic_files import read_json, write_atomically
+from gcrnn_jax.data.atomic_files import (
+    cache_folder,
+    read_json,
+    write_atomically,
+    write_text,
+)
 from gcrnn_jax.errors import DataError, GcrnnError
 
 MANIFEST = "manifest.json"
-_SEAL = "sha256"
+OWN_HASH = "own_sha256"
 _MAX_FILES = 100_000  # of a folder; an endless one would be walked for days
 _MAX_BYTES = 64 << 20  # of a manifest
 
 
 def seal(content: Mapping[str, Any]) -> dict[str, Any]:
     """A JSON object with its own SHA-256, which `unseal` checks."""
-    return {**content, _SEAL: _hash_object(content)}
+    return {**content, OWN_HASH: _hash_object(content)}
 
 
 def unseal(content: Mapping[str, Any], where: object) -> dict[str, Any]:
@@ -36,11 +41,11 @@ def unseal(content: Mapping[str, Any], where: object) -> dict[str, Any]:
         DataError: It is not what was sealed.
     """
     content = dict(content)
-    expected = content.pop(_SEAL, None)
+    expected = content.pop(OWN_HASH, None)
     if expected is not None and expected != _hash_object(content):
         raise DataError(
             f"{where}: damaged or edited: its content has another SHA-256 than it "
-            f"says (without the field {_SEAL!r} it is read unchecked)"
+            f"says (without the field {OWN_HASH!r} it is read unchecked)"
         )
     return content
 
@@ -124,8 +129,8 @@ def verify_manifest(folder: Path) -> bool:
     if MANIFEST not in found:
         return False
     content = read_json(path, max_bytes=_MAX_BYTES)
-    if _SEAL not in content:
-        raise DataError(f"{path}: damaged manifest: it has no {_SEAL}")
+    if OWN_HASH not in content:
+        raise DataError(f"{path}: damaged manifest: it has no {OWN_HASH}")
     files = unseal(content, path).get("files")
     if not isinstance(files, dict):
         raise DataError(f"{path}: expected a list of files")
@@ -163,16 +168,15 @@ def check_size(path: Path, entry: Mapping[str, Any]) -> os.stat_result:
     return status
 
 
-def verify_files(
-    folder: Path, files: Mapping[str, Mapping[str, Any]], memory: Path
-) -> None:
+def verify_files(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
     """Compares files with what a list says of them, if they have changed since.
+
+    The user's cache keeps size, times and inode of files as they were found whole, so
+    that they are hashed once; where it cannot be written, each time.
 
     Args:
         folder: Of the files.
         files: Path in the folder -> "bytes" and "sha256".
-        memory: Keeps size, times and inode of the files as they were found whole, so
-            that they are hashed once. Where it cannot be written, each time.
 
     Raises:
         DataError: A file is missing or another; names it.
@@ -182,12 +186,16 @@ def verify_files(
         status = check_size(folder / name, entry)
         times = status.st_mtime_ns, status.st_ctime_ns
         now[name] = [*times, status.st_ino, status.st_size, entry["sha256"]]
-    with contextlib.suppress(DataError):  # not there yet
+    memory = None
+    with contextlib.suppress(DataError, OSError, RuntimeError):  # no home, or not yet
+        place = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()
+        memory = cache_folder() / "verified" / f"{place[:16]}.json"
         if read_json(memory) == now:
             return
     paths, entries = [folder / name for name in files], files.values()
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for _ in pool.map(check_file, paths, entries):  # raises what the first raised
             pass
-    with contextlib.suppress(GcrnnError):  # a disk that may only be read
-        write_atomically(memory, [json.dumps(now).encode()])
+    if memory is not None:
+        with contextlib.suppress(GcrnnError):  # a disk that is full, or not ours
+            write_text(memory, json.dumps(now))

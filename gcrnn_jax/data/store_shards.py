@@ -14,6 +14,7 @@ from gcrnn_jax.audio.decode import Rejected
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.atomic_files import read_json, write_atomically
 from gcrnn_jax.data.findings import Code
+from gcrnn_jax.data.manifest import check_file, seal, unseal
 from gcrnn_jax.data.store import EventTuple
 from gcrnn_jax.errors import DataError
 
@@ -172,7 +173,7 @@ def write_shard(
         squares=squares.tolist(),
         **write_file(path / job.file, npy_content(shard)),
     )
-    content = json.dumps({"fingerprint": job.cache_key, **vars(ledger)})
+    content = json.dumps(seal({"fingerprint": job.cache_key, **vars(ledger)}))
     write_atomically(_ledger_path(path, job), [content.encode()])
     return ledger
 
@@ -180,13 +181,23 @@ def write_shard(
 def read_ledger(path: Path, job: ShardJob) -> Ledger | None:
     """Returns the ledger of a shard that is finished and still as it should be."""
     try:
-        content = read_json(_ledger_path(path, job))
-        is_same = content.pop("fingerprint") == job.cache_key
+        where = _ledger_path(path, job)
+        content = unseal(read_json(where), where)
+        if content.pop("fingerprint") != job.cache_key:
+            return None
         ledger = Ledger(**content)
-        is_whole = (path / job.file).stat().st_size == ledger.bytes
-    except (DataError, OSError, KeyError, TypeError):
+        check_file(path / job.file, vars(ledger))
+    except (DataError, KeyError, TypeError):
         return None
-    return ledger if is_same and is_whole else None
+    return ledger
+
+
+def remove_stale(folder: Path, ledgers: Sequence[Ledger]) -> None:
+    """Removes shards of an earlier, longer list, and what an interrupted run left."""
+    current = {Path(ledger.file).stem for ledger in ledgers}
+    for file in folder.glob("shard-*"):
+        if file.stem not in current or file.suffix == ".tmp":
+            file.unlink(missing_ok=True)
 
 
 def write_file(path: Path, content: bytes | memoryview) -> dict[str, Any]:
