@@ -40,6 +40,7 @@ class TrainingLength:
 
     def __post_init__(self):
         check(self, "1 or more", "num_epochs", "steps_per_epoch")
+        check(self, "1000000 or less", "num_epochs", "steps_per_epoch")
         check(self, "in [0, 1)", "weight_average")
 
     @property
