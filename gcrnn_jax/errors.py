@@ -16,9 +16,15 @@ from typing import NoReturn
 
 
 class GcrnnError(Exception):
-    """An error whose message is for the user: shown without a traceback."""
+    """An error whose message is for the user: shown without a traceback.
+
+    Several arguments are lines of it; a line break within one is part of some name.
+    """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.args))
 
 
 class ConfigError(GcrnnError):
@@ -142,9 +148,23 @@ def print_error(error: BaseException) -> None:
     if isinstance(error, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
     elif isinstance(error, GcrnnError | OSError):
-        print(f"error: {error}", file=sys.stderr)
+        lines = error.args if isinstance(error, GcrnnError) else (error,)
+        text = "\n".join(escape(str(line)) for line in lines)
+        print(f"error: {text}", file=sys.stderr)
     else:
         traceback.print_exception(error)
+
+
+def escape(text: str) -> str:
+    r"""A text on one line of a terminal, whatever names are in it.
+
+    Example:
+        >>> escape("a\nerror: b\x1b[2J")
+        'a\\nerror: b\\x1b[2J'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def exit_code(error: BaseException) -> int:

@@ -17,6 +17,7 @@ _RULES: dict[str, Callable[[Any], bool]] = {  # False for a NaN, too
     "0 or more": lambda x: x >= 0,
     "1 or more": lambda x: x >= 1,
     "1 or more each": lambda x: x >= 1,
+    "1000000 or less": lambda x: x <= 1_000_000,
     "2 or more": lambda x: x >= 2,
     "1 or less": lambda x: x <= 1,
     "greater than 0": lambda x: x > 0,
@@ -109,7 +110,7 @@ def _convert(value: Any, hint: Any) -> Any:
         return _convert_items(value, options)
     is_bool = isinstance(value, bool)
     if hint is float and isinstance(value, int) and not is_bool:
-        value = float(value)
+        value = float(value) if abs(value) < 2**1023 else math.inf
     is_right = isinstance(value, hint) and is_bool == (hint is bool)
     is_finite = not isinstance(value, float) or math.isfinite(value)
     return value if is_right and is_finite else _WRONG

@@ -110,7 +110,7 @@ def _train_and_report(run: "Run") -> None:
             run.append_scores(epoch, watched.name, scores)
         return f"epoch {epoch}/{length.num_epochs}: {epoch_line(watched.name, scores)}"
 
-    was_trained = train_run(run, store, mesh, on_epoch)
+    was_trained = train_run(run, store, mesh, on_epoch, is_scored=run.has_scores)
     if not was_trained and is_first:
         print(f"{run.folder} is finished ({length.num_epochs} epochs): evaluating")
     with phases.phase("evaluating", is_watched=False):

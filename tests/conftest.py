@@ -136,6 +136,12 @@ def session_folder(tmp_path_factory) -> Path:
     return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Nothing is left in the user's cache: features, what was found whole."""
+    os.environ["GCRNN_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def commands(session_folder) -> Commands:
     """The commands, with a cache of features of the session's own."""

@@ -70,6 +70,7 @@ def test_the_model_of_a_run_is_exported_beside_it(run):
         "README.md",
         "card.json",
         "front_end.npz",
+        "manifest.json",
         "model.onnx",
         "model.stablehlo",
         "waveform.stablehlo",

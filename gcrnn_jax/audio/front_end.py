@@ -40,6 +40,14 @@ class FrontEnd:
         for name, (is_good, text) in self._rules().items():
             if not is_good:
                 raise ValueError(f"{name} must be {text}, got {getattr(self, name)!r}")
+        for what, count, most in (
+            ("Hz", self.sample_rate_hz, 1_000_000),
+            ("samples a clip", self.clip_length, 1 << 30),
+            ("values a clip", self.num_frames * self.num_bins, 1 << 24),
+            ("mel weights", self.frame_length * self.num_mels, 1 << 25),
+        ):
+            if count > most:  # of a hostile model: a computer's memory
+                raise ValueError(f"{count} {what}, more than {most}")
         if empty := int(np.sum(~self.filter_bank().any(axis=0))):
             raise ValueError(
                 f"num_mels={self.num_mels} is too many: {empty} of them hold no "

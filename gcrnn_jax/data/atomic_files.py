@@ -7,14 +7,19 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Iterable, Iterator
+import stat
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from absl import logging
 
 from gcrnn_jax.errors import DataError, GcrnnError, StorageError, WorkdirError
 from gcrnn_jax.failpoints import failpoint
 
 _NOT_WRITABLE = ("EACCES", "EPERM", "EROFS", "ENOENT", "ENOTDIR", "EEXIST")
+_CRC = "crc32"  # of a log's line, the field of it
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
@@ -33,15 +38,18 @@ def _storage_errors(path: Path) -> Iterator[None]:
         raise storage_error(path, error) from None
 
 
-def read_json(path: Path, kind: type = dict) -> Any:
+def read_json(path: Path, kind: type = dict, max_bytes: int = 1 << 30) -> Any:
     """Returns the content of a JSON file, of this kind.
 
     Raises:
-        DataError: It cannot be read, is no JSON, or holds something else.
+        DataError: It cannot be read, is no JSON, holds something else or too much.
     """
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > max_bytes:
+            raise ValueError(f"no regular file of at most {max_bytes} bytes")
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
     if not isinstance(content, kind):
         expected = "an object" if kind is dict else f"a {kind.__name__}"
@@ -49,19 +57,32 @@ def read_json(path: Path, kind: type = dict) -> Any:
     return content
 
 
+def json_line(content: Mapping[str, Any]) -> str:
+    """A line of a log, with its CRC-32, which `read_json_lines` checks."""
+    return json.dumps({**content, _CRC: _crc(content)}) + "\n"
+
+
 def read_json_lines(path: Path, field: str) -> Iterator[tuple[bytes, dict[str, Any]]]:
     """Yields the lines of a log that have a field, as bytes and as what they hold.
 
-    Ends at the first other one, which a machine that died may have cut; a log that is
-    not there has none.
+    A damaged line, or one that a machine that died has cut, is left out with a warning;
+    a log that is not there has none. Lines of version 0.2.0 and before have no CRC.
     """
-    for text in path.read_bytes().splitlines() if path.exists() else ():
+    texts = path.read_bytes().splitlines() if path.exists() else ()
+    for number, text in enumerate(texts, start=1):
         try:
             line = json.loads(text)
             line[field]  # KeyError: a line of something else
-        except (ValueError, KeyError, TypeError):
-            return
-        yield text, line
+            if line.pop(_CRC, None) not in (None, _crc(line)):
+                raise ValueError("another CRC")
+        except (ValueError, KeyError, TypeError, RecursionError):
+            logging.warning("%s:%s: damaged or cut: left out", path, number)
+        else:
+            yield text, line
+
+
+def _crc(content: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(content).encode())
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -138,6 +159,22 @@ def make_folder(path: Path) -> None:
     """
     with _storage_errors(path):
         path.mkdir(parents=True, exist_ok=True)
+
+
+def cache_folder() -> Path | None:
+    """Returns where stores without an output go, and what else is kept.
+
+    That is $GCRNN_CACHE, $XDG_CACHE_HOME/gcrnn_jax or ~/.cache/gcrnn_jax, the first
+    that is set. None: the user has no home, and nothing can be kept.
+    """
+    if folder := os.environ.get("GCRNN_CACHE"):
+        return Path(folder)
+    if shared := os.environ.get("XDG_CACHE_HOME"):
+        return Path(shared) / "gcrnn_jax"
+    try:
+        return Path.home() / ".cache" / "gcrnn_jax"
+    except RuntimeError:
+        return None
 
 
 @contextlib.contextmanager

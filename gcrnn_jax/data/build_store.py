@@ -17,6 +17,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,11 @@ from gcrnn_jax.data.atomic_files import locked, make_folder, write_atomically
 from gcrnn_jax.data.data_hash import dataset_content_hash
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.labels import ClassList
+from gcrnn_jax.data.manifest import seal
 from gcrnn_jax.data.store import CARD, FORMAT, VERSION, FeatureStore
 from gcrnn_jax.data.store_shards import Featured, Ledger, ShardJob, Source
 from gcrnn_jax.data.worker_pool import ordered_map, resolve_num_workers
-from gcrnn_jax.errors import DataError
+from gcrnn_jax.errors import DataError, escape
 from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.progress import Progress
 
@@ -119,7 +121,9 @@ def _finished(path: Path, cache_key: str) -> FeatureStore | None:
     """Opens a store that is whole and of this input; None: there is work to do."""
     try:
         store = FeatureStore.open(path)
-    except DataError:
+    except DataError as error:
+        if (path / CARD).exists():
+            print(f"{escape(str(error))}: prepared again", file=sys.stderr)
         return None
     return store if store.card.get("identity") == cache_key else None
 
@@ -182,12 +186,15 @@ class _Preparation:
 
     def build_shards(self, num_workers: int) -> None:
         """Builds the shards that are not there."""
-        ledgers = ((job, store_shards.read_ledger(self.path, job)) for job in self.jobs)
+        with ThreadPoolExecutor() as pool:  # which hash shards
+            read = functools.partial(store_shards.read_ledger, self.path)
+            ledgers = zip(self.jobs, pool.map(read, self.jobs), strict=True)
         self.ledgers = {job: ledger for job, ledger in ledgers if ledger is not None}
         pending = [job for job in self.jobs if job not in self.ledgers]
         if changed := sum((self.path / job.file).exists() for job in pending):
             counts = f"{changed} of {len(self.jobs)} shards are built again"
-            print(f"{self.path}: its input has changed: {counts}", file=sys.stderr)
+            what = "input has changed, or they are damaged"
+            print(f"{self.path}: {counts}: their {what}", file=sys.stderr)
         for split in self.sources:
             make_folder(self.path / split)
         (self.path / CARD).unlink(missing_ok=True)  # not finished until it is back
@@ -251,7 +258,7 @@ class _Preparation:
             "files": files,
         }
         failpoint("prepare.card")
-        content = json.dumps(card, indent=1) + "\n"
+        content = json.dumps(seal(card), indent=1) + "\n"
         write_atomically(self.path / CARD, [content.encode()])
 
     def _write_split(
@@ -259,7 +266,7 @@ class _Preparation:
     ) -> dict[str, Any]:
         """Writes a split's labels, adds to `files`, returns its entry in the card."""
         source, folder = self.sources[name], self.path / name
-        _remove_stale(folder, ledgers)
+        store_shards.remove_stale(folder, ledgers)
         clip_ids = [source.clip_ids[i] for ledger in ledgers for i in ledger.clips]
         num_frames = [count for ledger in ledgers for count in ledger.num_frames]
         weak_label = np.zeros((len(clip_ids), len(self.classes)), bool)
@@ -315,11 +322,3 @@ def _scaler(ledgers: Sequence[Ledger]) -> dict[str, list[float]]:
     if not np.isfinite([mean, std]).all():
         raise DataError("the features of the training split have no finite statistics")
     return {"mean": mean.tolist(), "std": std.tolist()}
-
-
-def _remove_stale(folder: Path, ledgers: Sequence[Ledger]) -> None:
-    """Removes shards of an earlier, longer list, and what an interrupted run left."""
-    current = {Path(ledger.file).stem for ledger in ledgers}
-    for file in folder.glob("shard-*"):
-        if file.stem not in current or file.suffix == ".tmp":
-            file.unlink(missing_ok=True)

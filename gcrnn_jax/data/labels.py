@@ -5,9 +5,12 @@ import difflib
 import functools
 import os
 import re
+from collections import Counter
 from pathlib import Path
 
 from gcrnn_jax.errors import DataError
+
+_CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,9 +39,12 @@ class ClassList:
         if len(self.ids) != len(self.names):
             raise DataError(f"{len(self.ids)} class ids, {len(self.names)} class names")
         for what, values in (("id", self.ids), ("name", self.names)):
+            counts = Counter(values)
             for value in values:
-                if not value.strip() or values.count(value) > 1:
+                if not value.strip() or counts[value] > 1:
                     raise DataError(f"class {what} {value!r} is empty or not unique")
+                if _CONTROL.search(value):
+                    raise DataError(f"class {what} {value!r} has control characters")
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -3,12 +3,12 @@
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from gcrnn_jax.audio import soundscapes
 from gcrnn_jax.audio.front_end import FrontEnd
+from gcrnn_jax.data.atomic_files import cache_folder
 from gcrnn_jax.data.build_store import build_store
 from gcrnn_jax.data.folder import SPLITS, find_splits
 from gcrnn_jax.data.labels import DCASE2017_CLASSES
@@ -155,22 +155,6 @@ def prepare_soundscapes(
     return build_store(
         output, sources, front_end, DCASE2017_CLASSES, num_workers=num_workers
     )
-
-
-def cache_folder() -> Path | None:
-    """Returns where stores without an output go, and what else is kept.
-
-    That is $GCRNN_CACHE, $XDG_CACHE_HOME/gcrnn_jax or ~/.cache/gcrnn_jax, the first
-    that is set. None: the user has no home, and nothing can be kept.
-    """
-    if folder := os.environ.get("GCRNN_CACHE"):
-        return Path(folder)
-    if shared := os.environ.get("XDG_CACHE_HOME"):
-        return Path(shared) / "gcrnn_jax"
-    try:
-        return Path.home() / ".cache" / "gcrnn_jax"
-    except RuntimeError:
-        return None
 
 
 def cache_path(name: str, *inputs: object) -> Path:

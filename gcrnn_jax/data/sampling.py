@@ -158,6 +158,8 @@ class Sampling:
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise ValueError(f"batch_size: expected 1 or more, got {self.batch_size}")
+        if self.batch_size > 65536:
+            raise ValueError(f"batch_size: at most 65536, got {self.batch_size}")
         sizes = [0, *self.class_size_thresholds]
         if any(low >= high for low, high in itertools.pairwise(sizes)):
             expected = "class_size_thresholds: expected growing numbers over 0"

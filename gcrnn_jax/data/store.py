@@ -23,6 +23,7 @@ import numpy as np
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.atomic_files import read_json
 from gcrnn_jax.data.labels import ClassList
+from gcrnn_jax.data.manifest import unseal, verify_files
 from gcrnn_jax.errors import ConfigError, DataError
 
 FORMAT = "gcrnn_jax feature store"
@@ -178,11 +179,11 @@ class FeatureStore:
 
     @classmethod
     def open(cls, path: str | Path) -> "FeatureStore":
-        """Opens a finished store; checks the card and the size of every file.
+        """Opens a finished store; checks its card, and the files changed since.
 
         Raises:
             DataError: It is no store, not finished, of another version, or a file is
-                missing or has another size; names the file.
+                missing or damaged; names the file.
         """
         path = Path(path)
         card_path = path / CARD
@@ -199,10 +200,10 @@ class FeatureStore:
                 f"{VERSION}: prepare it again"
             )
         try:
-            for name, entry in card["files"].items():
-                _check_size(path / name, entry["bytes"])
+            card = unseal(card, card_path)
+            verify_files(path, card["files"])
             return cls(path, card)
-        except (KeyError, TypeError, AttributeError, ConfigError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
             raise DataError(f"{card_path}: damaged card: {error!r}") from None
 
     @property
@@ -289,15 +290,6 @@ class FeatureStore:
             content_hash=hashlib.sha256(text.encode()).hexdigest(),
             data_content_hash=self.content_hash,
         )
-
-
-def _check_size(path: Path, expected: int) -> None:
-    try:
-        size = path.stat().st_size
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from None
-    if size != expected:
-        raise DataError(f"{path}: {size} bytes, the card says {expected}")
 
 
 def _read_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:

@@ -14,6 +14,7 @@ from gcrnn_jax.audio.decode import Rejected
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.atomic_files import read_json, write_atomically
 from gcrnn_jax.data.findings import Code
+from gcrnn_jax.data.manifest import check_file, seal, unseal
 from gcrnn_jax.data.store import EventTuple
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.failpoints import failpoint
@@ -183,7 +184,7 @@ def write_shard(
         **write_file(path / job.file, npy_content(shard)),
     )
     failpoint("prepare.ledger")
-    content = json.dumps({"fingerprint": job.cache_key, **vars(ledger)})
+    content = json.dumps(seal({"fingerprint": job.cache_key, **vars(ledger)}))
     write_atomically(_ledger_path(path, job), [content.encode()])
     return ledger
 
@@ -191,16 +192,26 @@ def write_shard(
 def read_ledger(path: Path, job: ShardJob) -> Ledger | None:
     """Returns the ledger of a shard that is finished and still as it should be."""
     try:
-        content = read_json(_ledger_path(path, job))
-        is_same = content.pop("fingerprint") == job.cache_key
+        where = _ledger_path(path, job)
+        content = unseal(read_json(where), where)
+        if content.pop("fingerprint") != job.cache_key:
+            return None
         ledger = Ledger(**content)
-        is_whole = (path / job.file).stat().st_size == ledger.bytes
-        is_whole = is_whole and np.isfinite([ledger.sums, ledger.squares]).all()
+        check_file(path / job.file, vars(ledger))
         for _, code, _ in ledger.rejects:  # an earlier version refused for more reasons
             Code[code]
-    except (DataError, OSError, KeyError, TypeError):
+        is_finite = np.isfinite([ledger.sums, ledger.squares]).all()
+    except (DataError, KeyError, TypeError):
         return None
-    return ledger if is_same and is_whole else None
+    return ledger if is_finite else None
+
+
+def remove_stale(folder: Path, ledgers: Sequence[Ledger]) -> None:
+    """Removes shards of an earlier, longer list, and what an interrupted run left."""
+    current = {Path(ledger.file).stem for ledger in ledgers}
+    for file in folder.glob("shard-*"):
+        if file.stem not in current or file.suffix == ".tmp":
+            file.unlink(missing_ok=True)
 
 
 def write_file(path: Path, content: bytes | memoryview) -> dict[str, Any]:

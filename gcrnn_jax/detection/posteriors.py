@@ -4,11 +4,14 @@ import dataclasses
 import io
 import json
 import math
+import struct
 import zipfile
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from absl import logging
 
 from gcrnn_jax.data.atomic_files import make_folder, write_atomically
 from gcrnn_jax.detection.events import coarse_frames
@@ -17,8 +20,16 @@ from gcrnn_jax.errors import DataError, GcrnnError
 
 ROUNDING = 1e-6  # that a mean of posteriors may be beyond 0 or 1
 
-# What NumPy raises for files that are missing, cut short or something else.
-_UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, GcrnnError)
+# What NumPy raises for files that are missing, damaged or something else.
+_UNREADABLE = (
+    *(OSError, EOFError, ValueError, KeyError, TypeError, GcrnnError),
+    *(RuntimeError, MemoryError, OverflowError, AttributeError, SyntaxError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+)
+_READERS: dict[tuple[int, int], Callable] = {  # of headers, by the format's version
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,21 +87,33 @@ class PosteriorSet:
             frame=self.frame,
             postprocessing=json.dumps(dataclasses.asdict(self.postprocessing)),
             clip_s=np.float64(np.nan if self.clip_s is None else self.clip_s),
+            file_name=path.name,
         )
         make_folder(path.parent)
         write_atomically(path, [archive.getbuffer()])
 
     @classmethod
-    def load(cls, path: Path) -> "PosteriorSet":
+    def load(cls, path: Path, *, may_be_renamed: bool = True) -> "PosteriorSet":
         """Reads what `save` wrote.
 
+        Args:
+            path: Of the file.
+            may_be_renamed: Whether it may have been written under another name, which
+                is a warning then.
+
         Raises:
-            DataError: The file is missing, is not such an archive, or holds what
-                cannot be posteriors.
+            DataError: The file is missing, damaged or is not such an archive, or holds
+                what cannot be posteriors.
         """
         try:
+            _check_archive(path)
             with np.load(path, allow_pickle=False) as archive:
                 rules = json.loads(str(archive["postprocessing"]))
+                written = str(archive.get("file_name", path.name))
+                if written != path.name and not may_be_renamed:
+                    raise DataError(f"posteriors that were written as {written}")
+                if written != path.name:
+                    logging.warning("%s was written as %s", path, written)
                 return cls(
                     tuple(map(str, archive["clip_ids"])),
                     tuple(map(str, archive["class_names"])),
@@ -100,10 +123,28 @@ class PosteriorSet:
                     Postprocessing.from_dict(rules),
                     _clip_s(archive),
                 )
-        except (*_UNREADABLE, zipfile.BadZipFile) as error:
+        except _UNREADABLE as error:
             raise DataError(
                 f"{path}: expected posteriors as gcrnn_jax writes them, got {error}"
             ) from error
+
+
+def _check_archive(path: Path) -> None:
+    """Raises ValueError for a member whose CRC differs, or that is not one array.
+
+    NumPy alone reads no further than a damaged header says, and allocates what it says.
+    """
+    if not path.is_file():
+        raise ValueError("no regular file" if path.exists() else "no file")
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            with archive.open(member) as file:
+                shape, _, dtype = _READERS[np.lib.format.read_magic(file)](file)
+                size = file.tell() + math.prod(shape) * dtype.itemsize
+            if size != member.file_size:
+                raise ValueError(f"{member.filename}: not the bytes of {dtype} {shape}")
+        if damaged := archive.testzip():
+            raise ValueError(f"{damaged}: damaged: its CRC-32 differs")
 
 
 def fuse_posteriors(systems: Sequence[PosteriorSet]) -> PosteriorSet:

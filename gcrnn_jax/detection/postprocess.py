@@ -68,7 +68,7 @@ class Postprocessing:
             threshold = _checked_threshold(name, getattr(self, name))
             object.__setattr__(self, name, threshold)
         for name in ("gap_s", "min_event_s", "median_s"):
-            if not getattr(self, name) >= 0:
+            if not 0 <= getattr(self, name) < 1e9:  # s: frames must be int64
                 raise ValueError(f"{name}: expected >= 0, got {getattr(self, name)}")
         if not 0 <= self.hysteresis <= 1:
             raise ValueError(f"hysteresis: expected 0 to 1, got {self.hysteresis}")

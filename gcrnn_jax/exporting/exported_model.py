@@ -1,13 +1,21 @@
 """An exported program of features, to predict with like a trained model."""
 
 import dataclasses
+import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.detection.postprocess import Postprocessing
-from gcrnn_jax.exporting.stablehlo import FEATURES_PROGRAM, Predict, load_exported
+from gcrnn_jax.errors import DataError
+from gcrnn_jax.exporting.stablehlo import (
+    CARD,
+    FEATURES_PROGRAM,
+    Predict,
+    load_exported,
+)
 from gcrnn_jax.inference.card import ModelCard
 from gcrnn_jax.inference.model import hash_model
 
@@ -45,15 +53,16 @@ class ExportedModel:
             DataError: The folder or its program cannot be read.
         """
         content, program = load_exported(path)
-        card, exported = ModelCard.from_dict(content, path), content["exported"]
+        card = ModelCard.from_dict(content, path)
+        hop_s, min_frames = _read_exported(card, content.get("exported"), path)
         return cls(
             card.front_end,
             card.class_names,
             card.postprocessing,
             program,
             batch_size,
-            exported["frame_hop_s"],
-            exported["min_frames"],
+            hop_s,
+            min_frames,
             hash_model(content, [(path / FEATURES_PROGRAM).read_bytes()]),
         )
 
@@ -76,3 +85,17 @@ class ExportedModel:
             clip[row], frame[row] = row_clip, 0
             frame[row, : len(real)] = real
         return clip, frame, None
+
+
+def _read_exported(card: ModelCard, exported: Any, path: Path) -> tuple[float, int]:
+    """Seconds a frame and fewest frames of a program, as its card has them."""
+    fields = exported if isinstance(exported, dict) else {}
+    hop_s, min_frames = fields.get("frame_hop_s"), fields.get("min_frames")
+    expected, most = card.hop_s, card.front_end.num_frames
+    if not isinstance(hop_s, float) or not math.isclose(hop_s, expected):
+        what = f"frame_hop_s: expected {expected}, got {hop_s!r}"
+    elif type(min_frames) is not int or not 1 <= min_frames <= most:
+        what = f"min_frames: expected 1 to {most}, got {min_frames!r}"
+    else:
+        return hop_s, min_frames
+    raise DataError(f"{path / CARD}: exported.{what[:200]}")

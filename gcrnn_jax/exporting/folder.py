@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gcrnn_jax.data.atomic_files import atomic_folder, write_atomically
+from gcrnn_jax.data.manifest import write_manifest
 from gcrnn_jax.errors import ConfigError, WorkdirError
 from gcrnn_jax.exporting import stablehlo
 from gcrnn_jax.exporting.onnx_graph import OPSET
@@ -67,6 +68,7 @@ def export_model(
         write_atomically(folder / stablehlo.CARD, [content])
         write_atomically(folder / "README.md", [readme(card).encode()])
         write_atomically(folder / "front_end.npz", [archive.getbuffer()])
+        write_manifest(folder)
     return card
 
 

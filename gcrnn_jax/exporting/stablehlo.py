@@ -7,17 +7,23 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import logging
 from jax import export
 
 from gcrnn_jax.data.atomic_files import read_json
+from gcrnn_jax.data.manifest import regular_files, verify_manifest
 from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.exporting.waveform import features_in_jax, min_samples
+from gcrnn_jax.inference.card import ModelCard
 from gcrnn_jax.inference.model import TrainedModel
 
 FORMAT = "gcrnn_jax exported model 1"
 CARD = "card.json"
 FEATURES_PROGRAM = "model.stablehlo"
 WAVEFORM_PROGRAM = "waveform.stablehlo"
+
+_MAX_CARD_BYTES = 16 << 20
+_MAX_PROGRAM_BYTES = 2 << 30  # which no program's format can hold
 
 FEATURES_PLATFORMS = ("cpu", "cuda", "tpu")
 WAVEFORM_PLATFORMS = ("cpu", "cuda")  # TPUs have no float64 transform
@@ -81,7 +87,8 @@ def _serialize(function, shape: str, constraint: str, platforms) -> bytes:
 def is_exported(path: Path) -> bool:
     """Whether a folder is one that `python -m gcrnn_jax.export` wrote."""
     try:
-        return read_json(path / CARD)["format"] == FORMAT
+        card = read_json(path / CARD, max_bytes=_MAX_CARD_BYTES)
+        return card["format"] == FORMAT
     except (DataError, KeyError, TypeError):
         return False
 
@@ -98,24 +105,50 @@ def load_exported(path: Path) -> tuple[dict[str, Any], Predict]:
         ConfigError: A package that reads programs is not installed.
         DataError: It is no such folder, or has no StableHLO program that can be read.
     """
-    card = read_json(path / CARD)
+    {*regular_files(path)}  # raises for what is none
+    card = read_json(path / CARD, max_bytes=_MAX_CARD_BYTES)
     if (found := card.get("format")) != FORMAT:
         raise DataError(f"{path / CARD}: expected format {FORMAT!r}, got {found!r}")
     program = path / FEATURES_PROGRAM
     if not program.is_file():
         missing = f"{program.name}, which `--formats stablehlo` exports"
         raise DataError(f"{path} has no {missing}")
+    if not verify_manifest(path):
+        logging.warning("%s has no manifest: damage would not show", path)
     try:
-        call = jax.jit(export.deserialize(bytearray(program.read_bytes())).call)
+        if program.stat().st_size >= _MAX_PROGRAM_BYTES:
+            raise ValueError(f"{_MAX_PROGRAM_BYTES} bytes or more")
+        exported = export.deserialize(bytearray(program.read_bytes()))
+        _check_arrays(exported, ModelCard.from_dict(card, path))
     except ImportError as error:
         hint = "pip install 'gcrnn_jax[export]'"
         raise ConfigError(f"{program} cannot be read: {error}: {hint}") from None
+    except DataError:
+        raise
     except Exception as error:  # flatbuffers has no common one for damaged files
-        detail = f"{type(error).__name__}: {str(error)[:200]}"
-        raise DataError(f"{program} cannot be read: {detail}") from error
+        raise _program_error(program, error) from error
+    call = jax.jit(exported.call)
 
     def predict(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        clip, frame = call(jnp.asarray(features, jnp.float32))
-        return np.asarray(clip), np.asarray(frame)
+        try:
+            clip, frame = call(jnp.asarray(features, jnp.float32))
+            return np.asarray(clip), np.asarray(frame)
+        except Exception as error:  # a program is compiled when it is called
+            raise _program_error(program, error) from error
 
     return card, predict
+
+
+def _check_arrays(exported: export.Exported, card: ModelCard) -> None:
+    """Raises ValueError for a program of other arrays than its card's network has."""
+    bins, classes = card.front_end.num_bins, len(card.classes)
+    arrays = (*exported.in_avals, *exported.out_avals)
+    sizes = [(len(a.shape), a.shape[-1:], a.dtype) for a in arrays]
+    expected = [(3, bins), (2, classes), (3, classes)]
+    if sizes != [(n, (size,), np.float32) for n, size in expected]:
+        raise ValueError(f"its arrays are not those of {bins} bins, {classes} classes")
+
+
+def _program_error(program: Path, error: Exception) -> DataError:
+    detail = f"{type(error).__name__}: {str(error)[:200]}"
+    return DataError(f"{program} cannot be read: {detail}")

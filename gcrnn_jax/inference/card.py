@@ -12,12 +12,16 @@ from gcrnn_jax.config import Config
 from gcrnn_jax.data.labels import ClassList
 from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.detection.postprocess import Postprocessing
-from gcrnn_jax.errors import ConfigError, DataError
+from gcrnn_jax.errors import DataError, GcrnnError
+from gcrnn_jax.fields import convert
 from gcrnn_jax.models.network import variable_shapes
 from gcrnn_jax.training.augment import Scaler
 
 _FORMAT = "gcrnn_jax model 1"
 _READ_FORMATS = (_FORMAT, "gcrnn_jax exported model 1")
+_MAX_CLASSES, _MAX_MESSAGE = 65536, 1000
+# what a value of another type than expected ends in
+_WRONG = (AttributeError, TypeError, ValueError, OverflowError, IndexError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +50,11 @@ class ModelCard:
     def class_names(self) -> tuple[str, ...]:
         """Names of the K classes."""
         return tuple(self.classes.names)
+
+    @property
+    def hop_s(self) -> float:
+        """Seconds a frame of posteriors."""
+        return self.front_end.hop_s * self.config.model.time_reduction
 
     def __post_init__(self):
         """Raises ValueError for sizes that do not fit, or what is not finite."""
@@ -112,22 +121,24 @@ class ModelCard:
             return cls(
                 Config.from_dict(card["config"]),
                 FrontEnd.from_dict(card["front_end"]),
-                ClassList(card["classes"]["ids"], card["classes"]["names"]),
+                ClassList(*(_texts(card["classes"], n) for n in ("ids", "names"))),
                 Scaler(*(np.asarray(scaler[n], np.float32) for n in Scaler._fields)),
                 Postprocessing.from_dict(card["postprocessing"]),
-                int(card.get("step", 0)),
-                tuple(card.get("averaged", ())),
+                convert(card.get("step", 0), int, "step"),
+                convert(card.get("averaged", ()), tuple[int, ...], "averaged"),
             )
         except KeyError as error:
             raise DataError(f"{where}: its card lacks {error}") from error
-        except (
-            AttributeError,
-            ConfigError,
-            DataError,
-            TypeError,
-            ValueError,
-        ) as error:
-            raise DataError(f"{where}: its card is wrong: {error}") from error
+        except (GcrnnError, *_WRONG) as error:
+            what = f"{where}: its card is wrong: {str(error)[:_MAX_MESSAGE]}"
+            raise DataError(what) from error
+
+
+def _texts(section: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    texts = convert(section[name], tuple[str, ...], name)
+    if not 0 < len(texts) <= _MAX_CLASSES:
+        raise ValueError(f"{name}: expected 1 to {_MAX_CLASSES}, got {len(texts)}")
+    return texts
 
 
 def check_variables(card: ModelCard, variables: Any, where: object) -> None:
@@ -139,11 +150,15 @@ def check_variables(card: ModelCard, variables: Any, where: object) -> None:
         where: The model's path, for messages.
 
     Raises:
-        DataError: An array is missing, left over or of another shape; names it.
+        DataError: An array is missing, left over or of another shape or type; names it.
     """
     network = card.config.model.clone(num_classes=len(card.classes))
     size = (card.front_end.num_frames, card.front_end.num_bins)
-    expected = _shapes_by_name(variable_shapes(network, *size))
+    try:
+        expected = _shapes_by_name(variable_shapes(network, *size))
+    except (ValueError, TypeError, OverflowError, ArithmeticError) as error:
+        detail = f"{where}: its network cannot be: {str(error)[:_MAX_MESSAGE]}"
+        raise DataError(detail) from error
     shapes = _shapes_by_name(variables)
     for name in sorted({*expected, *shapes}):
         if expected.get(name) != shapes.get(name):
@@ -154,6 +169,10 @@ def check_variables(card: ModelCard, variables: Any, where: object) -> None:
             )
 
 
-def _shapes_by_name(variables: Any) -> dict[str, tuple[int, ...]]:
+def _shapes_by_name(variables: Any) -> dict[str, str]:
     leaves = jax.tree_util.tree_leaves_with_path(variables)
-    return {jax.tree_util.keystr(path): tuple(leaf.shape) for path, leaf in leaves}
+    return {
+        jax.tree_util.keystr(path): f"{tuple(leaf.shape)}"
+        + ("" if leaf.dtype == np.float32 else f" {leaf.dtype}")
+        for path, leaf in leaves
+    }

@@ -42,12 +42,17 @@ def make_network(fields: Mapping[str, Any], num_classes: int = 1) -> Network:
     """
     fields = dict(fields)
     kind = fields.pop("kind", None)
-    if kind not in NETWORKS:
+    if not isinstance(kind, str) or kind not in NETWORKS:
         names = " or ".join(map(repr, NETWORKS))
         raise ConfigError(f"model.kind: expected {names}, got {kind!r}")
-    return construct(
+    network = construct(
         NETWORKS[kind], fields, "model", num_classes=num_classes, axis_name=None
     )
+    try:
+        network.check_sizes()
+    except ValueError as error:
+        raise ConfigError(f"model: {error}") from error
+    return network
 
 
 def network_fields(network: Network) -> dict[str, Any]:

@@ -58,6 +58,7 @@ class GatedCrnn(Network):
     """
 
     kind: ClassVar[str] = "gated_crnn"
+    unrolled: ClassVar[tuple[str, ...]] = ("blocks", "gru_unroll")
 
     blocks: tuple[int, ...]  # gated units a block
     filters: int

@@ -23,6 +23,7 @@ class Mlp(Network):
     """
 
     kind: ClassVar[str] = "mlp"
+    unrolled: ClassVar[tuple[str, ...]] = ("context_frames", "median_frames")
 
     hidden: tuple[int, ...]
     context_frames: int  # odd; the clip's first and last frame are repeated

@@ -1,5 +1,6 @@
 """What training and prediction ask of every network."""
 
+import dataclasses
 from typing import ClassVar, NamedTuple, Self
 
 import jax
@@ -25,10 +26,25 @@ class Network(nn.Module):
     """
 
     kind: ClassVar[str]
+    # fields that make as many layers or copies: sizes of all others are arrays'
+    unrolled: ClassVar[tuple[str, ...]] = ()
 
     num_classes: int
     # BatchNorm counts all devices of this mapped axis; None: those of one device
     axis_name: str | None
+
+    def check_sizes(self) -> None:
+        """Raises ValueError for a size that no network has, before one is built of it.
+
+        A model's card may come from anybody.
+        """
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            items = value if isinstance(value, tuple) else (value,)
+            sizes = [item for item in items if isinstance(item, int)]
+            most = 1000 if field.name in self.unrolled else 65536
+            if sum(sizes) > most or len(items) > 100:
+                raise ValueError(f"{field.name} must be {most} or less, got {value}")
 
     @property
     def time_reduction(self) -> int:

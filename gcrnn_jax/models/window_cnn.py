@@ -27,6 +27,7 @@ class WindowCnn(Network):
     """
 
     kind: ClassVar[str] = "window_cnn"
+    unrolled: ClassVar[tuple[str, ...]] = ("units",)
 
     window_frames: int  # even, or as long as the clip
     filters: tuple[int, ...]  # of the blocks, each pooled by 2 x 2

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.exporting.exported_model import ExportedModel
-from gcrnn_jax.exporting.stablehlo import is_exported
+from gcrnn_jax.exporting.stablehlo import CARD
 from gcrnn_jax.inference.model import TrainedModel
 from gcrnn_jax.prediction.ensemble import Ensemble
 from gcrnn_jax.runs import loading
@@ -41,6 +41,6 @@ def load_model(
 
 
 def _load_one(path: Path, batch_size: int) -> TrainedModel | ExportedModel:
-    if is_exported(path):
+    if (path / CARD).exists():
         return ExportedModel.load(path, batch_size)
     return loading.load_model(path, batch_size=batch_size)

@@ -27,10 +27,14 @@ def load_model(path: Path, *, batch_size: int | None = None) -> TrainedModel:
 def read_card_and_variables(path: Path) -> tuple[ModelCard, PyTree]:
     """Reads a model as `load_model`, on no device and nothing compiled."""
     path = trained_model_path(path)
-    values, variables = read_model(path)
-    card = ModelCard.from_dict(values, path)
-    check_variables(card, variables, path)
-    return card, variables
+    cards = []
+
+    def check(values: Any, shapes: PyTree) -> None:
+        cards.append(card := ModelCard.from_dict(values, path))
+        check_variables(card, shapes, path)
+
+    _, variables = read_model(path, check)
+    return cards[0], variables
 
 
 def trained_model_path(path: Path) -> Path:

@@ -1,12 +1,12 @@
 """The logs of a run: the loss of every step, the scores of every epoch."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from absl import logging
 
-from gcrnn_jax.data.atomic_files import read_json_lines, write_atomically
+from gcrnn_jax.data.atomic_files import json_line, read_json_lines, write_atomically
 from gcrnn_jax.metrics.scoring import Scores, epoch_scores
 from gcrnn_jax.metrics.tables import to_json
 
@@ -25,12 +25,17 @@ def append_scores(path: Path, epoch: int, split_name: str, scores: Scores) -> No
     line = {"epoch": epoch, "split": split_name, **epoch_scores(scores)}
     logged = (old for _, old in read_json_lines(path, "epoch"))
     before = [old for old in logged if old["epoch"] < epoch]
-    lines = [json.dumps(to_json(one)) + "\n" for one in (*before, line)]
+    lines = [json_line(to_json(one)) for one in (*before, line)]
     write_atomically(path, ["".join(lines).encode()])
 
 
+def has_scores(path: Path, epoch: int) -> bool:
+    """Whether a log holds the scores of an epoch."""
+    return any(line["epoch"] == epoch for _, line in read_json_lines(path, "epoch"))
+
+
 def read_curves(
-    loss_path: Path, scores_path: Path, steps_per_epoch: int
+    loss_path: Path, scores_path: Path, steps_per_epoch: int, num_steps: int = 0
 ) -> dict[str, Any]:
     """The loss and the scores of a run, as far as it kept them.
 
@@ -38,6 +43,7 @@ def read_curves(
         loss_path: A line a step.
         scores_path: A line an epoch.
         steps_per_epoch: An epoch is this many steps.
+        num_steps: That were trained; a log of fewer is a warning.
 
     Returns:
         "loss": [x, mean loss] up to 400 times, x in epochs; "scores": the lines of
@@ -45,6 +51,12 @@ def read_curves(
     """
     losses = [line["loss"] for _, line in read_json_lines(loss_path, "loss")]
     scores = [line for _, line in read_json_lines(scores_path, "epoch")]
+    for path, lines, count in (
+        (loss_path, losses, num_steps),
+        (scores_path, scores, num_steps // steps_per_epoch),
+    ):
+        if len(lines) < count:
+            logging.warning("%s: %s lines of %s are there", path, len(lines), count)
     ends = np.linspace(0, len(losses), min(len(losses), _MAX_POINTS) + 1).astype(int)
     return {
         "loss": [

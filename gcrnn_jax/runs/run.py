@@ -11,7 +11,6 @@ scores.jsonl     scores of the watched split, a line an epoch
 results/         scores, decisions and report, a folder a split
 """
 
-import contextlib
 import dataclasses
 import functools
 import json
@@ -25,6 +24,7 @@ from absl import logging
 
 from gcrnn_jax.config import Config, as_json_lists, flatten
 from gcrnn_jax.data.atomic_files import read_json, write_atomically
+from gcrnn_jax.data.manifest import OWN_HASH, seal, unseal
 from gcrnn_jax.data.store import FeatureStore, Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.errors import ConfigError, DataError
@@ -35,7 +35,7 @@ from gcrnn_jax.inference.model import TrainedModel
 from gcrnn_jax.metrics.scoring import Scores
 from gcrnn_jax.old_names import with_todays_names
 from gcrnn_jax.runs.loading import read_card_and_variables
-from gcrnn_jax.runs.logs import append_scores, read_curves
+from gcrnn_jax.runs.logs import append_scores, has_scores, read_curves
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.checkpoints import saved_steps
 
@@ -82,10 +82,13 @@ class Run:
         """
         folder = Path(folder)
         path = folder / "config.json"
+        values = read_json(path)
         try:
-            return cls(folder, Config.from_dict(read_json(path)))
-        except ConfigError as error:
-            raise DataError(f"{path}: {error}") from error
+            config = Config.from_dict(_without_hash(values))
+        except (ConfigError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"{path}: {str(error)[:500]}") from error
+        unseal(values, path)
+        return cls(folder, config)
 
     @property
     def models(self) -> Path:
@@ -116,10 +119,15 @@ class Run:
         """Adds the scores of an epoch to the log; see `logs.append_scores`."""
         append_scores(self.scores, epoch, split_name, scores)
 
+    def has_scores(self, epoch: int) -> bool:
+        """Whether the log holds the scores of an epoch."""
+        return has_scores(self.scores, epoch)
+
     def curves(self) -> dict[str, Any]:
         """The loss and the scores over epochs; see `logs.read_curves`."""
         steps_per_epoch = self.config.training.steps_per_epoch
-        return read_curves(self.losses, self.scores, steps_per_epoch)
+        num_steps = max(saved_steps(self.models), default=0)
+        return read_curves(self.losses, self.scores, steps_per_epoch, num_steps)
 
     def results(self, split: Split) -> Path:
         """The folder of scores, decisions and report of a split."""
@@ -140,7 +148,9 @@ class Run:
         path = self.folder / "config.json"
         if not path.exists():
             return
-        before = flatten(as_json_lists(with_todays_names(read_json(path))))
+        written = read_json(path)
+        before = _without_hash(written)
+        before = flatten(as_json_lists(with_todays_names(before)))
         now = flatten(as_json_lists(self.config.to_dict()))
         free = _FREE
         if (schedule := before.get("optimizer.schedule")) != "constant":
@@ -153,10 +163,11 @@ class Run:
             if before.get(name) != now.get(name) and not name.startswith(free)
         ]
         if changes:
+            unseal(written, path)  # or was it damaged?
             raise ConfigError(
-                f"{self.folder} holds a run with another configuration:\n  "
-                + "\n  ".join(changes)
-                + "\nContinue with the old values, or choose another --workdir"
+                f"{self.folder} holds a run with another configuration:",
+                *(f"  {change}" for change in changes),
+                "Continue with the old values, or choose another --workdir",
             )
 
     def write_config(self) -> None:
@@ -179,7 +190,8 @@ class Run:
             DataError: They are others, or what is in the folder cannot be read.
         """
         now = _training_clips(store)
-        before = read_json(self.folder / "data.json")
+        path = self.folder / "data.json"
+        before = unseal(read_json(path), path)
         before.pop(_CONTENT_HASH, None)  # of all splits, for those who read scores
         if before == now:
             return
@@ -249,8 +261,8 @@ class Run:
         """
         for epoch in epochs:
             path, posteriors = self.posteriors(split, epoch), None
-            with contextlib.suppress(DataError):  # not there, or damaged
-                posteriors = PosteriorSet.load(path)
+            if path.exists():
+                posteriors = _load_posteriors(path, split)
             if parallel.broadcast_from_first(posteriors is not None):
                 posteriors = posteriors or PosteriorSet.load(path)
             else:
@@ -260,6 +272,18 @@ class Run:
                     posteriors.save(path)
             postprocessing = self.config.postprocessing
             yield dataclasses.replace(posteriors, postprocessing=postprocessing)
+
+
+def _load_posteriors(path: Path, split: Split) -> PosteriorSet | None:
+    """The posteriors of a split in a file; None: they are to be computed again."""
+    try:
+        posteriors = PosteriorSet.load(path, may_be_renamed=False)
+        if posteriors.clip_ids == tuple(split.clip_ids):
+            return posteriors
+        logging.warning("%s: of other clips: computed again", path)
+    except DataError as error:
+        logging.warning("%s: computed again", error)
+    return None
 
 
 def find_run(model: Path) -> Run | None:
@@ -288,4 +312,8 @@ def _training_clips(store: FeatureStore) -> dict[str, Any]:
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    write_atomically(path, [(json.dumps(content, indent=2) + "\n").encode()])
+    write_atomically(path, [(json.dumps(seal(content), indent=2) + "\n").encode()])
+
+
+def _without_hash(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in content.items() if name != OWN_HASH}

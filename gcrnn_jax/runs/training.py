@@ -28,6 +28,8 @@ def train_run(
     mesh: Mesh,
     on_epoch: Callable[[int, TrainState], str | None],
     step_type: type[TrainStep] = TrainStep,
+    *,
+    is_scored: Callable[[int], bool] | None = None,
 ) -> bool:
     """Trains a run to its last epoch.
 
@@ -37,6 +39,8 @@ def train_run(
         mesh: The devices.
         on_epoch: Called with (epoch, state) after each; what it returns is printed.
         step_type: Of the training step: a subclass that computes or updates otherwise.
+        is_scored: Whether an epoch is: `on_epoch` is called for a restored one that is
+            not, as a process may have been killed in it. None: all are.
 
     Returns:
         False if there was nothing left to do.
@@ -56,6 +60,13 @@ def train_run(
             state = checkpoints.restore(start, mesh) or parallel.put_state(start, mesh)
         done, total = int(state.step), run.config.training.num_steps
         phases.continued(done)
+        if done and done % run.config.training.steps_per_epoch == 0:
+            checkpoints.save_missing_model(state)
+            epoch = done // run.config.training.steps_per_epoch
+            if is_scored and not parallel.broadcast_from_first(is_scored(epoch)):
+                line = on_epoch(epoch, state)
+                if line and jax.process_index() == 0:
+                    print(line, flush=True)
         if done >= total:
             return False
         if done and jax.process_index() == 0:

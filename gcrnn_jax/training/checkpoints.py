@@ -1,11 +1,15 @@
 """Checkpoints by orbax: the weights of every epoch, and the state to resume from.
 
 Both are folders named by the global step. Weights lie with their card, one JSON file
-that holds all that predicting needs beside them.
+that holds all that predicting needs beside them. Once orbax has written all, each gets
+a manifest: that of the model first, so that a state with one has its model too. A kill
+in between leaves a state without, from which the next start writes the model again.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import math
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,12 +20,16 @@ from flax import serialization
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from orbax.checkpoint import v1 as ocp
 
-from gcrnn_jax.data.atomic_files import make_folder
+from gcrnn_jax.data.atomic_files import make_folder, read_json
+from gcrnn_jax.data.manifest import regular_files, verify_manifest, write_manifest
 from gcrnn_jax.errors import DataError, StorageError, WorkdirError
 from gcrnn_jax.failpoints import failpoint
+from gcrnn_jax.training import parallel
 from gcrnn_jax.training.state import TrainState
 
 PyTree = Any
+
+_MAX_CARD_BYTES = 16 << 20
 
 _policies = ocp.training.save_decision_policies
 _preservation = ocp.training.preservation_policies
@@ -52,10 +60,10 @@ class Checkpoints:
         self._models = _checkpointer(models, _preservation.PreserveAll())
         # two, so that a damaged newest one costs an epoch and not the run
         self._resume = _checkpointer(resume, _preservation.LatestN(2))
-        self._steps = {  # saved or being saved
-            self._models: set(saved_steps(models)),
-            self._resume: set(saved_steps(resume)),
-        }
+        self._folders = {self._models: models, self._resume: resume}
+        # saved or being saved, and not to be replaced
+        self._steps = {one: set(saved_steps(at)) for one, at in self._folders.items()}
+        self._without_manifest: list[Path] = []  # being saved, or just saved
 
     def save(self, state: TrainState, *, is_epoch: bool = True) -> None:
         """Starts saving the state, and as a model when an epoch has ended."""
@@ -72,8 +80,12 @@ class Checkpoints:
             self._steps[checkpointer].add(step)
             if jax.process_count() > 1:
                 self.wait()  # concurrent saves would wait on each other's barriers
+            path = self._folders[checkpointer] / str(step)
             with self._storage_errors():
-                checkpointer.save_checkpointables_async(step, content)
+                checkpointer.save_checkpointables_async(
+                    step, content, overwrite=path.exists()
+                )
+            self._without_manifest.append(path)
 
     @contextlib.contextmanager
     def _storage_errors(self) -> Iterator[None]:
@@ -96,32 +108,83 @@ class Checkpoints:
         )
         steps = saved_steps(self._folder)
         for step in reversed(steps):
-            try:
-                items = self._resume.load_checkpointables(step, {"state": target})
-                return _from_dict(like, items["state"])
-            except Exception as error:  # orbax has no common one for damaged files
-                path = self._folder / str(step)
-                logging.warning("skipping %s: %s", path, _short(error))
+            if self._is_whole(step) and (state := self._load(step, target)):
+                self._forget_after(step)
+                return _from_dict(like, state)
         if steps:
             raise DataError(
-                f"none of the {len(steps)} states in {self._folder} can be "
-                "read with this model and optimizer; has the configuration changed?"
+                f"none of the {len(steps)} states in {self._folder} can be read with "
+                "this model and optimizer: has the configuration changed? If they are "
+                "damaged, copy one back or train anew in another --workdir"
             )
         return None
 
+    def save_missing_model(self, state: TrainState) -> None:
+        """Saves the model of a restored state of an epoch, if it is not there whole.
+
+        A process that was killed may have left the state alone.
+        """
+        step, is_whole = int(state.step), False
+        with contextlib.suppress(DataError):
+            is_whole = verify_manifest(self._folders[self._models] / str(step))
+        if not parallel.broadcast_from_first(is_whole):
+            self._steps[self._models].discard(step)
+            self.save(state)
+            self.wait()
+
+    def _is_whole(self, step: int) -> bool:
+        """Whether a state is as it was written; as the first process finds it."""
+        path, is_whole = self._folder / str(step), True
+        if jax.process_index() == 0:
+            try:
+                if not verify_manifest(path):
+                    logging.warning("%s has no manifest: damage would not show", path)
+            except DataError as error:
+                logging.warning("skipping %s: %s", path, error)
+                is_whole = False
+        return parallel.broadcast_from_first(is_whole)
+
+    def _load(self, step: int, target: PyTree) -> PyTree | None:
+        state = None
+        try:
+            state = self._resume.load_checkpointables(step, {"state": target})["state"]
+        except Exception as error:  # orbax has no common one for damaged files
+            path = self._folder / str(step)
+            logging.warning("skipping %s: %s", path, _short(error))
+        return state if parallel.all_processes_agree(state is not None) else None
+
+    def _forget_after(self, step: int) -> None:
+        """Removes later states, which cannot be read; later models are replaced."""
+        later = [one for one in saved_steps(self._folder) if one > step]
+        parallel.barrier("every process knows which states are damaged")
+        if later and jax.process_index() == 0:
+            for one in later:
+                shutil.rmtree(self._folder / str(one), ignore_errors=True)
+        parallel.barrier("the damaged states are gone")
+        if later:
+            self._resume.reload()
+        for saved in self._steps.values():
+            saved.intersection_update(range(step + 1))
+
     def wait(self) -> None:
-        """Returns when everything saved so far lies on disk.
+        """Returns when everything saved so far lies on disk, each with its manifest.
 
         Raises:
             StorageError: Some of it could not be written.
         """
-        for checkpointer in (self._models, self._resume):
+        for checkpointer in self._folders:
             with self._storage_errors():
                 checkpointer.wait()
+        saved, self._without_manifest = self._without_manifest, []
+        if jax.process_index() == 0:
+            for path in saved:
+                if path.is_dir():  # an older state may be gone again
+                    write_manifest(path)
 
     def close(self) -> None:
         """Waits, and ends the background work."""
-        for checkpointer in (self._models, self._resume):
+        self.wait()
+        for checkpointer in self._folders:
             with self._storage_errors():
                 checkpointer.close()
 
@@ -144,7 +207,7 @@ def saved_steps(folder: Path) -> list[int]:
     return sorted(
         int(path.name)
         for path in folder.iterdir()
-        if path.name.isdigit() and any(path.iterdir())
+        if path.name.isdecimal() and path.is_dir() and any(path.iterdir())
     )
 
 
@@ -160,39 +223,74 @@ def write_model(path: Path, card: Mapping[str, Any], variables: PyTree) -> None:
     items = _items(card, jax.tree.map(np.asarray, variables))
     with _context():
         ocp.save_checkpointables(str(path.absolute()), items, overwrite=True)
+    if jax.process_index() == 0:
+        write_manifest(path)
 
 
-def read_model(path: Path) -> tuple[dict[str, Any], PyTree]:
+def read_model(
+    path: Path, check: Callable[[dict[str, Any], PyTree], Any] | None = None
+) -> tuple[dict[str, Any], PyTree]:
     """Reads the card and the weights, NumPy arrays, that lie at path.
+
+    Args:
+        path: Of the model, from anywhere.
+        check: Is given the card and, in place of arrays, what has their shape and
+            dtype, before any is allocated; raises DataError for those not to be read.
 
     Returns:
         The card, and {"params": ..., "batch_stats": ...}.
 
     Raises:
-        DataError: There is no model at path, or it cannot be read.
+        DataError: There is no model at path, it is damaged, or it cannot be read.
     """
     if not (path / "card").is_dir():
         raise DataError(
             f"{path} holds no model: expected a run's folder, a checkpoint or an "
             f"averaged model, found {_content(path)}"
         )
+    files = [path / name for name in regular_files(path)]
+    if not verify_manifest(path):
+        logging.log_first_n(
+            logging.WARNING, "%s has no manifest: damage would not show", 1, path
+        )
+    if large := [f for f in files if f.name in _TEXTS and _size(f) > _MAX_CARD_BYTES]:
+        raise DataError(f"{large[0]}: more than {_MAX_CARD_BYTES} bytes")
+    card = read_json(path / "card" / "data.json", max_bytes=_MAX_CARD_BYTES)
     try:
         with _context():
             metadata = ocp.checkpointables_metadata(str(path.absolute())).metadata
+            shapes = {name: metadata[name] for name in _WEIGHTS if name in metadata}
+            shapes = {"params": {}, "batch_stats": {}, **shapes}
+            _check_chunks(shapes)
+            if check is not None:
+                check(card, shapes)
             # targets make arrays come as NumPy, whatever devices they were saved from
-            target = {
-                item: jax.tree.map(lambda m: np.empty(m.shape, m.dtype), metadata[item])
-                for item in ("params", "batch_stats")
-                if item in metadata
-            }
-            items = ocp.load_checkpointables(
-                str(path.absolute()), {**target, "card": None}
-            )
+            target = jax.tree.map(lambda m: np.empty(m.shape, m.dtype), shapes)
+            target = {name: items for name, items in target.items() if items}
+            items = ocp.load_checkpointables(str(path.absolute()), target)
+    except DataError:
+        raise
     except Exception as error:  # orbax has no common one for damaged files
         detail = f"{path} holds no model that can be read: {_short(error)}"
         raise DataError(detail) from error
-    card = items.pop("card")
-    return card, {"batch_stats": {}, **items}
+    return card, {"params": {}, "batch_stats": {}, **items}
+
+
+_WEIGHTS = ("params", "batch_stats")
+_TEXTS = ("_METADATA", "_CHECKPOINT_METADATA", "_sharding", "data.json")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
+
+
+def _check_chunks(shapes: PyTree) -> None:
+    """Raises ValueError for an array stored in parts that are larger than it is."""
+    for leaf in jax.tree.leaves(shapes):
+        size = max(1, math.prod(leaf.shape))
+        if math.prod(leaf.storage_metadata.chunk_shape) > size:
+            chunk = leaf.storage_metadata.chunk_shape
+            raise ValueError(f"an array {leaf.shape} is stored in parts of {chunk}")
 
 
 def _items(card: Mapping[str, Any], variables: PyTree) -> PyTree:

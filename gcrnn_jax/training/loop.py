@@ -1,8 +1,6 @@
 """The one training loop: epochs of steps, a log line a step, a checkpoint an epoch."""
 
 import dataclasses
-import itertools
-import json
 import math
 import os
 import signal
@@ -12,10 +10,11 @@ from pathlib import Path
 from typing import IO
 
 import jax
+from absl import logging
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
-from gcrnn_jax.data.atomic_files import read_json_lines, write_atomically
+from gcrnn_jax.data.atomic_files import json_line, read_json_lines, write_atomically
 from gcrnn_jax.errors import DivergedError, PreemptedError
 from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.fields import check
@@ -43,6 +42,7 @@ class TrainingLength:
 
     def __post_init__(self):
         check(self, "1 or more", "num_epochs", "steps_per_epoch")
+        check(self, "1000000 or less", "num_epochs", "steps_per_epoch")
         check(self, "in [0, 1)", "weight_average")
 
     @property
@@ -55,12 +55,14 @@ def open_log(path: Path, first_step: int) -> IO[str]:
     """The log of steps to go on with; the lines of lost work, from first_step, go."""
     if jax.process_index() > 0:
         return open(os.devnull, "w")
-    lines = read_json_lines(path, "step")
-    kept = itertools.takewhile(
-        lambda pair: isinstance(pair[1]["step"], int) and pair[1]["step"] < first_step,
-        lines,
-    )
-    write_atomically(path, [text + b"\n" for text, _ in kept])
+    kept = [
+        text + b"\n"
+        for text, line in read_json_lines(path, "step")
+        if isinstance(line["step"], int) and line["step"] < first_step
+    ]
+    if len(kept) != first_step:
+        logging.warning("%s: %s lines of %s are there", path, len(kept), first_step)
+    write_atomically(path, kept)
     return path.open("a")
 
 
@@ -167,6 +169,7 @@ def train(
                     line = on_epoch(epoch, state) if on_epoch else None
                 if line:
                     display.write(line)
+                checkpoints.wait()  # a kill costs the epoch in progress, no other
     finally:
         with phases.phase("saving"):
             checkpoints.wait()
@@ -191,5 +194,5 @@ def _record(waiting, log: IO[str], display: Progress) -> None:
             ".learning_rate, with another --workdir, is the usual cure"
         )
     line = {"step": number, "loss": loss, "grad_norm": grad_norm}
-    log.write(json.dumps(line) + "\n")
+    log.write(json_line(line))
     display.postfix(loss=loss)

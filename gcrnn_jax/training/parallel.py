@@ -21,7 +21,7 @@ from jax._src import distributed  # its client has no public name
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from gcrnn_jax.data.preparation import cache_folder
+from gcrnn_jax.data.atomic_files import cache_folder
 from gcrnn_jax.errors import PreemptedError, exit_code, exit_now, print_error
 from gcrnn_jax.fields import check
 from gcrnn_jax.machine import num_cores

@@ -293,6 +293,7 @@ def test_a_damaged_file_is_named(data_folder, tmp_path, name, damage):
 def test_a_card_of_something_else_is_refused(data_folder, tmp_path, change, message):
     store = build(data_folder(training=2), tmp_path / "store")
     card = json.loads((store.path / "card.json").read_text())
+    del card["own_sha256"]  # as cards were before they had one
     change(card)
     (store.path / "card.json").write_text(json.dumps(card))
     with pytest.raises(DataError, match=message):

@@ -13,7 +13,7 @@ from gcrnn_jax.exporting import folder as exporting
 from gcrnn_jax.exporting.onnx_networks import onnx_program
 from gcrnn_jax.exporting.waveform import front_end_arrays
 
-NAMES = ["README.md", "card.json", "front_end.npz", "model.onnx"]
+NAMES = ["README.md", "card.json", "front_end.npz", "manifest.json", "model.onnx"]
 
 
 @pytest.fixture

@@ -105,6 +105,9 @@ def test_other_folders_are_told_from_exported_ones(exported, tmp_path):
     with pytest.raises(DataError, match=r"card\.json: cannot be read"):
         load_exported(tmp_path)
     (folder / stablehlo.FEATURES_PROGRAM).write_bytes(b"cut short")
+    with pytest.raises(DataError, match=r"model\.stablehlo: damaged: 9 bytes"):
+        load_exported(folder)
+    (folder / "manifest.json").unlink()  # as earlier versions exported
     with pytest.raises(DataError, match=r"model\.stablehlo cannot be read"):
         load_exported(folder)
     (folder / stablehlo.FEATURES_PROGRAM).unlink()  # --formats onnx

@@ -169,7 +169,7 @@ def test_what_is_no_model_is_named(tmp_path):
 def test_what_cannot_be_saved_is_an_error_of_the_disk(tmp_path, monkeypatch):
     checkpoints = open_checkpoints(tmp_path)
 
-    def full(*_):
+    def full(*_, **__):
         raise ValueError("RESOURCE_EXHAUSTED: No space left on device")
 
     for checkpointer in (checkpoints._models, checkpoints._resume):

@@ -1,0 +1,202 @@
+"""What was written is what is read: SHA-256 of files, and of JSON objects in them.
+
+A folder's manifest, FOLDER/manifest.json, is written last. It and every other sealed
+JSON object hold their own SHA-256, of the object without it, so that damage to them is
+noticed too. Folders and objects of version 0.2.0 and before have none.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from gcrnn_jax.data.atomic_files import (
+    cache_folder,
+    read_json,
+    write_atomically,
+    write_text,
+)
+from gcrnn_jax.errors import DataError, GcrnnError
+
+MANIFEST = "manifest.json"
+OWN_HASH = "own_sha256"
+_MAX_FILES = 100_000  # of a folder; an endless one would be walked for days
+_MAX_BYTES = 64 << 20  # of a manifest
+
+
+def seal(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON object with its own SHA-256, which `unseal` checks."""
+    return {**content, OWN_HASH: _hash_object(content)}
+
+
+def unseal(content: Mapping[str, Any], where: object) -> dict[str, Any]:
+    """A JSON object without its SHA-256; one that never had any as it is.
+
+    Raises:
+        DataError: It is not what was sealed.
+    """
+    content = dict(content)
+    expected = content.pop(OWN_HASH, None)
+    if expected is not None and expected != _hash_object(content):
+        raise DataError(
+            f"{where}: damaged or edited: its content has another SHA-256 than it "
+            f"says (without the field {OWN_HASH!r} it is read unchecked)"
+        )
+    return content
+
+
+def _hash_object(content: Mapping[str, Any]) -> str:
+    # as it is read back: keys are texts then, and tuples lists
+    text = json.dumps(json.loads(json.dumps(content)), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def regular_files(folder: Path) -> Iterator[str]:
+    """Yields the files in a folder and those below, as paths relative to it, sorted.
+
+    Raises:
+        DataError: Something is neither a file nor a folder, is a link out of it, or
+            cannot be read.
+    """
+    root, waiting, count = folder.resolve(), [""], 0
+    try:
+        while waiting:
+            below = waiting.pop()
+            for entry in sorted(os.scandir(folder / below), key=lambda one: one.name):
+                count += 1
+                name, path = os.path.join(below, entry.name), Path(entry.path)
+                mode = entry.stat().st_mode  # of what a link points to
+                if not path.resolve().is_relative_to(root):
+                    raise DataError(f"{path}: a link out of {folder}")
+                if count > _MAX_FILES:
+                    raise DataError(f"{folder}: more than {_MAX_FILES} files")
+                if stat.S_ISDIR(mode) and not entry.is_symlink():
+                    waiting.append(name)
+                elif stat.S_ISREG(mode):
+                    yield name
+                else:
+                    raise DataError(f"{path}: expected a file or a folder")
+    except OSError as error:
+        raise DataError(f"{error.filename}: {error.strerror}") from None
+
+
+def write_manifest(folder: Path) -> None:
+    """Writes the size and the SHA-256 of every file in a folder that is finished.
+
+    Raises:
+        DataError: A file cannot be read.
+        StorageError: The disk is full or fails.
+        WorkdirError: It cannot be written there.
+    """
+    files = {
+        name: {"bytes": (folder / name).stat().st_size, "sha256": hash_file(path)}
+        for name in regular_files(folder)
+        if (path := folder / name) and name != MANIFEST
+    }
+    content = json.dumps(seal({"files": files}), indent=1) + "\n"
+    write_atomically(folder / MANIFEST, [content.encode()])
+
+
+def verify_manifest(folder: Path) -> bool:
+    """Compares the files in a folder with its manifest.
+
+    Returns:
+        False if it has none, which is as earlier versions wrote it.
+
+    Raises:
+        DataError: A file, or the manifest, is missing or not as it was written; names
+            it. More files do no harm.
+    """
+    path, found = folder / MANIFEST, {*regular_files(folder)}
+    if MANIFEST not in found:
+        return False
+    content = read_json(path, max_bytes=_MAX_BYTES)
+    if OWN_HASH not in content:
+        raise DataError(f"{path}: damaged manifest: it has no {OWN_HASH}")
+    files = unseal(content, path).get("files")
+    if not isinstance(files, dict):
+        raise DataError(f"{path}: expected a list of files")
+    for name, entry in files.items():
+        if name not in found:
+            raise DataError(f"{folder / name}: missing: {path} lists it")
+        check_file(folder / name, entry)
+    return True
+
+
+def check_file(path: Path, entry: Mapping[str, Any]) -> None:
+    """Compares a file with its entry, "bytes" and "sha256", of a list of files.
+
+    Raises:
+        DataError: It is missing or another.
+    """
+    check_size(path, entry)
+    if hash_file(path) != entry["sha256"]:
+        raise DataError(f"{path}: damaged: its SHA-256 is not that it was written with")
+
+
+def check_size(path: Path, entry: Mapping[str, Any]) -> os.stat_result:
+    """Compares the size of a file with its entry; returns what `stat` says.
+
+    Raises:
+        DataError: It is missing, no regular file, or has another size.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+    if status.st_size != entry["bytes"] or not stat.S_ISREG(status.st_mode):
+        size, expected = status.st_size, entry["bytes"]
+        raise DataError(f"{path}: damaged: {size} bytes, {expected} were written")
+    return status
+
+
+def verify_files(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
+    """Compares files with what a list says of them, if they have changed since.
+
+    The user's cache keeps size, times and inode of files as they were found whole, so
+    that they are hashed once; where it cannot be written, each time.
+
+    Args:
+        folder: Of the files.
+        files: Path in the folder -> "bytes" and "sha256".
+
+    Raises:
+        DataError: A file is missing or another; names it.
+    """
+    now: dict[str, Any] = {}
+    for name, entry in files.items():
+        status = check_size(folder / name, entry)
+        times = status.st_mtime_ns, status.st_ctime_ns
+        now[name] = [*times, status.st_ino, status.st_size, entry["sha256"]]
+    memory = None
+    if cache := cache_folder():
+        place = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()
+        memory = cache / "verified" / f"{place[:16]}.json"
+        with contextlib.suppress(DataError, OSError):  # not yet
+            if read_json(memory) == now:
+                return
+    paths, entries = [folder / name for name in files], files.values()
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        for _ in pool.map(check_file, paths, entries):  # raises what the first raised
+            pass
+    if memory is not None:
+        with contextlib.suppress(GcrnnError):  # a disk that is full, or not ours
+            write_text(memory, json.dumps(now))
