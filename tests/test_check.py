@@ -317,7 +317,7 @@ def test_other_ways_to_write_lists_are_noted(root):
 @pytest.mark.parametrize(
     ("name", "code"),
     [
-        (TRAINING, "BAD_ROW"),
+        (TRAINING, ("UNREADABLE", "BAD_ROW")),
         (WEAK, "UNREADABLE"),
         (STRONG, "UNREADABLE"),
         ("sound_event_list_3_classes.txt", "CLASS_LIST"),
@@ -328,6 +328,8 @@ def test_other_encodings_are_found(root, name, code, encoding):
     text = (root / name).read_text().replace("Train", "Träin")
     (root / name).write_bytes(text.encode(encoding))
     findings = found(root)
+    if name == TRAINING:
+        code = code[encoding == "latin-1"]
     assert (code, name) in {(found_code, path) for found_code, path, _ in findings}
     line = 0  # of the whole file
     if encoding == "latin-1":
