@@ -69,10 +69,10 @@ def check(
         splits = dataset.splits.values()
         paths = [path for split in splits for path in split.recordings if path]
         probes = probe_all(dataset.root, paths, num_workers=num_workers, cache=cache)
+    front_end = make_front_end(sed.get_config().to_dict()["front_end"])
     if probes:
-        front_end = make_front_end(sed.get_config().to_dict()["front_end"])
         findings += check_recordings(dataset, probes, front_end)
-    findings += check_ends(dataset, events, probes)
+    findings += check_ends(dataset, events, probes, front_end.clip_s)
     if lists_only:
         codes = {Code.NO_RECORDINGS: Code.LISTS_ALONE}
         findings = [replace(f, code=codes.get(f.code, f.code)) for f in findings]

@@ -4,9 +4,10 @@ r"""Finds the sounds in any recordings: tags and events, by one model or several
     python -m gcrnn_jax.predict runs/sed FOLDER --output found --formats events,audacity
 
 Recordings have any format and length, 4 to 384 kHz and up to 32 channels; folders are
-searched whole. What cannot be read is listed in errors.csv, and the rest is done. The
-same command again continues: it does only what is new. The tables are of the recordings
-and models of the last command; they are written when all is done. From Python:
+searched whole, linked ones too. What cannot be read is listed in errors.csv, and the
+rest is done. The same command again continues: it does only what is new. The tables are
+of the recordings and models of the last command; they are written when all is done.
+From Python:
 
     from gcrnn_jax import load_model
     prediction = load_model("runs/sed").predict(waveform, rate_hz)

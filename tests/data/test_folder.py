@@ -3,7 +3,7 @@
 import pytest
 
 from gcrnn_jax.data.findings import Code
-from gcrnn_jax.data.folder import find_splits
+from gcrnn_jax.data.folder import find_splits, read_folder
 from gcrnn_jax.errors import DataError
 
 
@@ -99,7 +99,8 @@ def test_no_list_can_name_a_file_outside(data_folder):
     (root / "groundtruth_weak_label_testing_set.csv").write_text(
         "../../../secret.wav\t0\t10\tCar\n/etc/passwd\t0\t10\tCar\n"
     )
-    assert names(find_splits(root).splits["testing"]) == [None, None]
+    dataset, _ = read_folder(root)
+    assert names(dataset.splits["testing"]) == [None, None]
 
 
 def test_bad_rows_are_passed_on(data_folder):
