@@ -4,8 +4,9 @@
     python -m gcrnn_jax.evaluate --model runs/sed/averaged
     python -m gcrnn_jax.evaluate --posteriors fused.npz --store STORE
 
-Both lists have one tab-separated row an event, `file onset offset label`, or a file
-name alone for a clip without any. The official figures are printed under their
+Both lists have one row an event, `file onset offset label`, or a file name alone for a
+clip without any; tabs, commas, semicolons or spaces separate, and a header may name the
+columns, as in the events.csv of `predict`. The official figures are printed under their
 official names, and plain ones, in which every clip counts, beside them.
 """
 
@@ -22,6 +23,7 @@ from gcrnn_jax.data.event_lists import read_event_rows
 from gcrnn_jax.data.findings import strict
 from gcrnn_jax.errors import ConfigError, DataError, run_command
 from gcrnn_jax.metrics.list_checks import (
+    label_warnings,
     name_warnings,
     repetition_warnings,
     weak_list_warnings,
@@ -89,6 +91,7 @@ def evaluate_lists(
         [key(row.file) for row in reference_rows],
         [key(row.file) for row in estimated_rows],
     )
+    warnings += label_warnings(reference_rows, estimated_rows)
     if task in ("tagging", "both"):
         warnings += repetition_warnings(reference_rows)
     if task in ("detection", "both"):

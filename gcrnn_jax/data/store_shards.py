@@ -18,6 +18,7 @@ from gcrnn_jax.data.store import EventTuple
 from gcrnn_jax.errors import DataError
 
 CLIPS_PER_TASK = 16
+NO_RECORDING = "no recording of this name"
 Task = tuple[str, range]  # of a worker: a split, and indices into its source
 
 
@@ -47,6 +48,10 @@ class Source(Protocol):
 
     def cache_key(self, index: int) -> str:
         """Returns a text that changes when anything that `load` returns does."""
+        ...
+
+    def missing(self) -> Sequence[int]:
+        """Returns the clips that cannot be loaded, as far as is known without it."""
         ...
 
     def location(self, index: int) -> tuple[str, int]:
