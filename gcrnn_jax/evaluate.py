@@ -22,6 +22,7 @@ from gcrnn_jax.data.atomic_files import write_text
 from gcrnn_jax.data.event_lists import read_event_rows
 from gcrnn_jax.data.findings import strict
 from gcrnn_jax.errors import ConfigError, DataError, run_command
+from gcrnn_jax.fields import user_path
 from gcrnn_jax.metrics.list_checks import (
     label_warnings,
     name_warnings,
@@ -199,7 +200,11 @@ def _predict_or_load(flags: argparse.Namespace):
                 "--split nor, without --report, --root: the clips are known"
             )
         store = FeatureStore.open(flags.store)
-        paths = [flags.posteriors, Path(flags.fit)] if flags.fit else [flags.posteriors]
+        paths = (
+            [flags.posteriors, user_path(flags.fit)]
+            if flags.fit
+            else [flags.posteriors]
+        )
         parts = [load_labelled(path, store) for path in paths]
     return parts[0], parts[1] if flags.fit else None
 
@@ -219,13 +224,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--reference",
-        type=Path,
+        type=user_path,
         metavar="LIST",
         help="what is there: weak labels for tagging, strong labels for detection",
     )
     parser.add_argument(
         "--estimated",
-        type=Path,
+        type=user_path,
         metavar="LIST",
         help="what a system found, with a line for every clip",
     )
@@ -237,20 +242,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--model",
-        type=Path,
+        type=user_path,
         help="a run's folder (its averaged model), an averaged model or a checkpoint",
     )
     parser.add_argument(
-        "--posteriors", type=Path, metavar="NPZ", help="what `fuse` or a run wrote"
+        "--posteriors", type=user_path, metavar="NPZ", help="what `fuse` or a run wrote"
     )
     parser.add_argument(
         "--store",
-        type=Path,
+        type=user_path,
         help="features with labels; default: those that the model was trained on",
     )
     parser.add_argument(
         "--root",
-        type=Path,
+        type=user_path,
         help="recordings with labels, instead of --store; or to be heard in --report",
     )
     parser.add_argument(
@@ -263,13 +268,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=user_path,
         metavar="JSON",
         help="also write every score here; what is undefined is null",
     )
     parser.add_argument(
         "--report",
-        type=Path,
+        type=user_path,
         metavar="HTML",
         help="also write a page with curves and examples, of --model or --posteriors",
     )

@@ -24,6 +24,7 @@ from absl import flags, logging
 
 from gcrnn_jax.allocator import restart_tuned
 from gcrnn_jax.errors import ConfigError, exit_at_signals, run_command
+from gcrnn_jax.fields import user_path
 
 if TYPE_CHECKING:
     from gcrnn_jax.config import Config
@@ -243,7 +244,7 @@ def _parse(argv: list[str]) -> tuple["Config", Path]:
         sys.argv = before
     if len(rest) > 1:
         raise ConfigError(f"unexpected arguments {rest[1:]}: flags start with --")
-    return Config.from_dict(values), Path(flags.FLAGS.workdir or f"runs/{name}")
+    return Config.from_dict(values), user_path(flags.FLAGS.workdir or f"runs/{name}")
 
 
 def _with_config_file(argv: list[str]) -> tuple[list[str], str]:

@@ -16,9 +16,11 @@ From Python:
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from gcrnn_jax.allocator import restart_tuned
 from gcrnn_jax.errors import ConfigError, exit_at_signals, run_command
+from gcrnn_jax.fields import user_path
 from gcrnn_jax.prediction import formats, predict_recordings
 
 EXAMPLES = """\
@@ -59,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     ).with_thresholds(
         tag_threshold=flags.tag_threshold, event_threshold=flags.event_threshold
     )
-    predict_recordings(ensemble, flags.recordings, flags.output, wanted)
+    recordings = [str(path) for path in flags.recordings]
+    predict_recordings(ensemble, recordings, flags.output, wanted)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,13 +74,21 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
+    of_models: dict[str, Any] = {"type": user_path, "metavar": "MODEL"}
     what = "a run's folder, an averaged or exported model, or a checkpoint"
-    add("model", type=Path, metavar="MODEL", help=what)
+    add("model", help=what, **of_models)
     what = "a recording or a folder"
-    add("recordings", nargs="+", metavar="RECORDING", help=what)
-    add("--output", type=Path, required=True, metavar="FOLDER", help="where to")
+    add("recordings", nargs="+", type=user_path, metavar="RECORDING", help=what)
+    add("--output", type=user_path, required=True, metavar="FOLDER", help="where to")
     what = "a further model, whose posteriors are averaged in; may be repeated"
-    add("--fuse", type=Path, action="append", default=[], metavar="MODEL", help=what)
+    add(
+        "--fuse",
+        type=user_path,
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help=what,
+    )
     what = "see below; default: events,tags"
     add("--formats", default="events,tags", help=what)
     what = "also draw every recording, a PNG each"

@@ -53,7 +53,9 @@ def check_files(root: Path) -> Iterator[Finding]:
 
 def _separator(path: Path) -> Iterator[Finding]:
     """Commas or spaces where the official lists have tabs, and the like."""
-    official = "," if path.name in map(CLIP_LIST.format, SPLITS) else "\t"
+    official = (
+        "," if path.name in [CLIP_LIST.format(split) for split in SPLITS] else "\t"
+    )
     with contextlib.suppress(DataError):  # of another encoding
         found = find_separator(read_lines(path), is_timed, default=official)
         if found != official:
