@@ -272,6 +272,16 @@ def test_help_names_every_format(capsys):
         assert re.search(rf"^  .*\b{re.escape(name)}\b", printed, re.M), name
 
 
+def test_what_is_no_recording_is_named_by_its_ending(predict_to, tmp_path):
+    write(tmp_path / "in/a.wav")
+    for name in ("._a.wav", ".Trashes/b.wav", "a.json", "b.webmx", "c.json", "README"):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).touch()
+    printed = predict_to(tmp_path / "in", tmp_path / "out")
+    assert "4 files passed over: no ending, .json, .webmx\n" in printed
+    assert "could not be read" not in printed
+
+
 def test_a_folder_that_cannot_be_searched_is_listed(predict_to, tmp_path, monkeypatch):
     write(tmp_path / "in/a.wav")
     (tmp_path / "in/locked").mkdir()

@@ -15,7 +15,7 @@ from gcrnn_jax.config import Config
 from gcrnn_jax.data.sampling import Sampling
 from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.detection.posteriors import PosteriorSet
-from gcrnn_jax.errors import ConfigError, DataError
+from gcrnn_jax.errors import ConfigError, DataError, DivergedError
 from gcrnn_jax.inference import ModelCard, TrainedModel
 from gcrnn_jax.metrics import Evaluator
 from gcrnn_jax.metrics.decisions import decide
@@ -193,6 +193,7 @@ def test_the_data_that_a_run_was_begun_with_stay_known(tmp_path, caplog):
 def test_the_same_clips_are_accepted_and_others_refused(tmp_path, caplog):
     run = make_run(tmp_path)
     run.write_data(store())
+    begin(run)
     run.write_data(store(num_clips=9))  # the first stays
     run.check_data(store())
     rounding = np.add((0.5, 1.5), 1e-4)
