@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gcrnn_jax.errors import run_command
+from gcrnn_jax.fields import user_path
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -47,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "models",
-        type=Path,
+        type=user_path,
         nargs="+",
         metavar="MODEL",
         help="the folder of a run (with --epochs), or models to average",
@@ -58,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         help="epochs of the run, counted from 1, the last included",
     )
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="FOLDER", help="where to"
+        "--output", type=user_path, required=True, metavar="FOLDER", help="where to"
     )
     return parser
 

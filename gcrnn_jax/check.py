@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gcrnn_jax.errors import DataError, run_command
+from gcrnn_jax.fields import user_path
 
 if TYPE_CHECKING:
     from gcrnn_jax.checking.report import Report
@@ -69,10 +70,10 @@ def check(
         splits = dataset.splits.values()
         paths = [path for split in splits for path in split.recordings if path]
         probes = probe_all(dataset.root, paths, num_workers=num_workers, cache=cache)
+    front_end = make_front_end(sed.get_config().to_dict()["front_end"])
     if probes:
-        front_end = make_front_end(sed.get_config().to_dict()["front_end"])
         findings += check_recordings(dataset, probes, front_end)
-    findings += check_ends(dataset, events, probes)
+    findings += check_ends(dataset, events, probes, front_end.clip_s)
     if lists_only:
         codes = {Code.NO_RECORDINGS: Code.LISTS_ALONE}
         findings = [replace(f, code=codes.get(f.code, f.code)) for f in findings]
@@ -82,8 +83,7 @@ def check(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command; ends the process with the exit code of its error, if any."""
-    flags = _parser().parse_args(argv)
-    run_command(lambda: _run(flags))
+    run_command(lambda: _run(_parser().parse_args(argv)))
 
 
 def _run(flags: argparse.Namespace) -> None:
@@ -123,11 +123,11 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--root", type=Path, required=True, help="the folder of the data set"
+        "--root", type=user_path, required=True, help="the folder of the data set"
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=user_path,
         help=f"folder for {CHECK}, all findings and figures, and {CARD}, for people",
     )
     parser.add_argument(

@@ -39,6 +39,10 @@ class DataError(GcrnnError):
     exit_code = 65
 
 
+class RecordingsMissingError(DataError):
+    """A data set that is not there, or its recordings: perhaps a disk is missing."""
+
+
 class DivergedError(GcrnnError):
     """A loss or gradient that is not finite; names the step."""
 

@@ -4,8 +4,9 @@
     python -m gcrnn_jax.evaluate --model runs/sed/averaged
     python -m gcrnn_jax.evaluate --posteriors fused.npz --store STORE
 
-Both lists have one tab-separated row an event, `file onset offset label`, or a file
-name alone for a clip without any. The official figures are printed under their
+Both lists have one row an event, `file onset offset label`, or a file name alone for a
+clip without any; tabs, commas, semicolons or spaces separate, and a header may name the
+columns, as in the events.csv of `predict`. The official figures are printed under their
 official names, and plain ones, in which every clip counts, beside them.
 """
 
@@ -21,7 +22,9 @@ from gcrnn_jax.data.atomic_files import write_text
 from gcrnn_jax.data.event_lists import read_event_rows
 from gcrnn_jax.data.findings import strict
 from gcrnn_jax.errors import ConfigError, DataError, run_command
+from gcrnn_jax.fields import user_path
 from gcrnn_jax.metrics.list_checks import (
+    label_warnings,
     name_warnings,
     repetition_warnings,
     weak_list_warnings,
@@ -89,6 +92,7 @@ def evaluate_lists(
         [key(row.file) for row in reference_rows],
         [key(row.file) for row in estimated_rows],
     )
+    warnings += label_warnings(reference_rows, estimated_rows)
     if task in ("tagging", "both"):
         warnings += repetition_warnings(reference_rows)
     if task in ("detection", "both"):
@@ -196,7 +200,11 @@ def _predict_or_load(flags: argparse.Namespace):
                 "--split nor, without --report, --root: the clips are known"
             )
         store = FeatureStore.open(flags.store)
-        paths = [flags.posteriors, Path(flags.fit)] if flags.fit else [flags.posteriors]
+        paths = (
+            [flags.posteriors, user_path(flags.fit)]
+            if flags.fit
+            else [flags.posteriors]
+        )
         parts = [load_labelled(path, store) for path in paths]
     return parts[0], parts[1] if flags.fit else None
 
@@ -216,13 +224,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--reference",
-        type=Path,
+        type=user_path,
         metavar="LIST",
         help="what is there: weak labels for tagging, strong labels for detection",
     )
     parser.add_argument(
         "--estimated",
-        type=Path,
+        type=user_path,
         metavar="LIST",
         help="what a system found, with a line for every clip",
     )
@@ -234,20 +242,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--model",
-        type=Path,
+        type=user_path,
         help="a run's folder (its averaged model), an averaged model or a checkpoint",
     )
     parser.add_argument(
-        "--posteriors", type=Path, metavar="NPZ", help="what `fuse` or a run wrote"
+        "--posteriors", type=user_path, metavar="NPZ", help="what `fuse` or a run wrote"
     )
     parser.add_argument(
         "--store",
-        type=Path,
+        type=user_path,
         help="features with labels; default: those that the model was trained on",
     )
     parser.add_argument(
         "--root",
-        type=Path,
+        type=user_path,
         help="recordings with labels, instead of --store; or to be heard in --report",
     )
     parser.add_argument(
@@ -260,13 +268,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=user_path,
         metavar="JSON",
         help="also write every score here; what is undefined is null",
     )
     parser.add_argument(
         "--report",
-        type=Path,
+        type=user_path,
         metavar="HTML",
         help="also write a page with curves and examples, of --model or --posteriors",
     )

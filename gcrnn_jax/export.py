@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gcrnn_jax.errors import run_command
+from gcrnn_jax.fields import user_path
 
 EXAMPLES = """\
 examples:
@@ -59,11 +60,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add, formats = parser.add_argument, "stablehlo,onnx"
     model = "a run's folder (its averaged model), an averaged model or a checkpoint"
-    add("model", type=Path, metavar="MODEL", help=model)
+    add("model", type=user_path, metavar="MODEL", help=model)
     format_help = "default: %(default)s; `predict` runs what has stablehlo"
     add("--formats", default=formats, metavar="LIST", help=format_help)
     output = "default: MODEL_exported, beside the model; replaced if it is there"
-    add("--output", type=Path, metavar="FOLDER", help=output)
+    add("--output", type=user_path, metavar="FOLDER", help=output)
     return parser
 
 

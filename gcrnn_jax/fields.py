@@ -3,9 +3,11 @@
 import dataclasses
 import difflib
 import math
+import os
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from gcrnn_jax.errors import ConfigError
@@ -25,6 +27,22 @@ _RULES: dict[str, Callable[[Any], bool]] = {  # False for a NaN, too
     "in [0, 1]": lambda x: 0 <= x <= 1,
     "odd and 1 or more": lambda x: x >= 1 and x % 2 == 1,
 }
+
+
+def user_path(text: str) -> Path:
+    """A path that a flag or a field names, with ~ replaced.
+
+    Shells leave it behind `=`, and a folder named ~ is what nobody wants.
+
+    Raises:
+        ConfigError: It is empty, or of the user's home, and no home is known.
+    """
+    if not text:
+        raise ConfigError("expected a path, got an empty one")
+    path = Path(os.path.expanduser(text))
+    if path.parts[:1] == ("~",):
+        raise ConfigError(f"{text}: no home folder is known, set HOME or name it whole")
+    return path
 
 
 def construct(cls: type[T], values: Mapping[str, Any], section: str, **given: Any) -> T:

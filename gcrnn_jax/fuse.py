@@ -13,10 +13,10 @@ members are chosen: greedily, by the mean average precision of the tags. `evalua
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from gcrnn_jax.errors import ConfigError, run_command
 from gcrnn_jax.failpoints import failpoint
+from gcrnn_jax.fields import user_path
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -55,7 +55,11 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "systems", type=Path, nargs="+", metavar="SYSTEM", help="a run, or an .npz file"
+        "systems",
+        type=user_path,
+        nargs="+",
+        metavar="SYSTEM",
+        help="a run, or an .npz file",
     )
     parser.add_argument(
         "--epochs", metavar="FIRST:LAST:EVERY", help="of the runs, the last included"
@@ -65,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         "--choose", metavar="SPLIT", help="of the runs' data, to choose members on"
     )
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="NPZ", help="where to"
+        "--output", type=user_path, required=True, metavar="NPZ", help="where to"
     )
     return parser
 

@@ -25,6 +25,7 @@ from absl import flags, logging
 from gcrnn_jax.allocator import restart_tuned
 from gcrnn_jax.errors import ConfigError, run_command
 from gcrnn_jax.failpoints import failpoint
+from gcrnn_jax.fields import user_path
 
 if TYPE_CHECKING:
     from gcrnn_jax.config import Config
@@ -250,7 +251,7 @@ def _parse(argv: list[str]) -> tuple["Config", Path]:
         sys.argv = before
     if len(rest) > 1:
         raise ConfigError(f"unexpected arguments {rest[1:]}: flags start with --")
-    return Config.from_dict(values), Path(flags.FLAGS.workdir or f"runs/{name}")
+    return Config.from_dict(values), user_path(flags.FLAGS.workdir or f"runs/{name}")
 
 
 def _with_config_file(argv: list[str]) -> tuple[list[str], str]:

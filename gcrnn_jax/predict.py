@@ -4,11 +4,12 @@ r"""Finds the sounds in any recordings: tags and events, by one model or several
     python -m gcrnn_jax.predict runs/sed FOLDER --output found --formats events,audacity
 
 Recordings have any format and length, 4 to 384 kHz and up to 32 channels; folders are
-searched whole. What cannot be read is listed in errors.csv, and the rest is done; so is
-what there is of recordings that end early, and they are listed as incomplete; levels
-that are far beyond full scale, and channels that cancel, as warnings. The same command
-again continues: it does only what is new. The tables are of the recordings
-and models of the last command; they are written when all is done. From Python:
+searched whole, linked ones too. What cannot be read is listed in errors.csv, and the
+rest is done; so is what there is of recordings that end early, and they are listed as
+incomplete; levels that are far beyond full scale, and channels that cancel, as
+warnings. The same command again continues: it does only what is new. The tables are of
+the recordings and models of the last command; they are written when all is done.
+From Python:
 
     from gcrnn_jax import load_model
     prediction = load_model("runs/sed").predict(waveform, rate_hz)
@@ -17,9 +18,11 @@ and models of the last command; they are written when all is done. From Python:
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from gcrnn_jax.allocator import restart_tuned
 from gcrnn_jax.errors import ConfigError, run_command
+from gcrnn_jax.fields import user_path
 from gcrnn_jax.prediction import formats, predict_recordings
 
 EXAMPLES = """\
@@ -59,9 +62,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     ).with_thresholds(
         tag_threshold=flags.tag_threshold, event_threshold=flags.event_threshold
     )
-    predict_recordings(
-        ensemble, flags.recordings, flags.output, wanted, strict=flags.strict
-    )
+    recordings = [str(path) for path in flags.recordings]
+    predict_recordings(ensemble, recordings, flags.output, wanted, strict=flags.strict)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,13 +75,21 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
+    of_models: dict[str, Any] = {"type": user_path, "metavar": "MODEL"}
     what = "a run's folder, an averaged or exported model, or a checkpoint"
-    add("model", type=Path, metavar="MODEL", help=what)
+    add("model", help=what, **of_models)
     what = "a recording or a folder"
-    add("recordings", nargs="+", metavar="RECORDING", help=what)
-    add("--output", type=Path, required=True, metavar="FOLDER", help="where to")
+    add("recordings", nargs="+", type=user_path, metavar="RECORDING", help=what)
+    add("--output", type=user_path, required=True, metavar="FOLDER", help="where to")
     what = "a further model, whose posteriors are averaged in; may be repeated"
-    add("--fuse", type=Path, action="append", default=[], metavar="MODEL", help=what)
+    add(
+        "--fuse",
+        type=user_path,
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help=what,
+    )
     what = "see below; default: events,tags"
     add("--formats", default="events,tags", help=what)
     what = "also draw every recording, a PNG each"

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 
 from gcrnn_jax.errors import run_command
+from gcrnn_jax.fields import user_path
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -46,9 +47,13 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: python -m gcrnn_jax.prepare --root ~/dcase2017_task4 "
         "--output ~/store --config few_clips --workers 8",
     )
-    parser.add_argument("--root", required=True, help="the folder of the data set")
     parser.add_argument(
-        "--output", help="folder of the store (default: one in the user's cache)"
+        "--root", type=user_path, required=True, help="the folder of the data set"
+    )
+    parser.add_argument(
+        "--output",
+        type=user_path,
+        help="folder of the store (default: one in the user's cache)",
     )
     parser.add_argument(
         "--config",

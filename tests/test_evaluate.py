@@ -92,6 +92,29 @@ def test_lists_without_a_common_file_are_doubted(lists):
     assert "do they belong together" in warned[2]
 
 
+def test_labels_that_the_reference_never_has_are_pointed_out(lists):
+    lists[1].write_text("a.wav\t0\t1\tbus\nb.wav\t0\t1\tCow\nc.wav\n")
+    [warning] = evaluate_lists(*lists).warnings
+    assert warning.startswith("2 of 2 estimated labels are not in the reference, first")
+    assert "bus, Cow" in warning and warning.endswith("nearest to 'bus' is 'Bus'")
+
+
+def test_the_nearest_of_unknown_files_is_named(lists):
+    lists[1].write_text(ESTIMATED.replace("a.wav", "A.WAV"))
+    warned = evaluate_lists(*lists).warnings
+    assert warned[1].endswith("first A.WAV; the nearest to 'A.WAV' is 'a.wav'")
+
+
+def test_the_table_that_predict_writes_is_scored_as_it_is(lists):
+    expected = repr(evaluate_lists(*lists).details)  # NaN equals itself
+    lists[1].write_text(
+        "filename,onset,offset,event_label,score\n"
+        'a.wav,0.000,1.000,"Fire engine, fire truck (siren)",0.9\n'
+        "b.wav,,,,\nc.wav,,,,\n"
+    )
+    assert repr(evaluate_lists(*lists).details) == expected
+
+
 def test_names_without_wav_match_in_tagging_only(lists):
     lists[1].write_text(ESTIMATED.replace(".wav", ""))
     assert evaluate_lists(*lists, task="tagging").warnings == []

@@ -8,7 +8,7 @@ import pytest
 from flax import linen as nn
 
 from gcrnn_jax.errors import ConfigError
-from gcrnn_jax.fields import construct, convert, describe
+from gcrnn_jax.fields import construct, convert, describe, user_path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,3 +170,15 @@ def test_the_first_type_of_a_union_that_fits_is_taken():
 def test_lists_are_described_as_a_user_reads_them():
     assert describe(tuple[int, int, int]) == "a list of 3 int"
     assert describe(tuple[str, ...]) == "a list of str"
+
+
+def test_a_path_of_the_users_home_is_replaced(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert user_path("~/a/b") == tmp_path / "a/b" and user_path("~") == tmp_path
+    assert str(user_path("a/~/b")) == "a/~/b"
+    assert str(user_path("~no_such_user.wav")) == "~no_such_user.wav"
+    with pytest.raises(ConfigError, match="empty"):
+        user_path("")
+    monkeypatch.setattr("os.path.expanduser", lambda text: text)
+    with pytest.raises(ConfigError, match="no home folder is known"):
+        user_path("~/a")

@@ -1,5 +1,6 @@
 """What is wrong with the files of lists as files: their encodings and names."""
 
+import contextlib
 import difflib
 import re
 from collections.abc import Iterator
@@ -7,6 +8,13 @@ from pathlib import Path
 
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.folder import CLASS_LIST, CLIP_LIST, SPLITS, STRONG_LIST, WEAK_LIST
+from gcrnn_jax.data.list_text import (
+    SEPARATORS,
+    find_separator,
+    is_timed,
+    read_lines,
+)
+from gcrnn_jax.errors import DataError
 
 
 def list_files(root: Path) -> list[Path]:
@@ -29,6 +37,7 @@ def check_files(root: Path) -> Iterator[Finding]:
             continue  # UNREADABLE already
         for line, code, detail in _encoding(content):
             yield Finding(str(path), line, code, detail)
+        yield from _separator(path)
     for path in sorted(root.iterdir()):
         is_list = path.name.lower().endswith(CLIP_LIST.format(""))
         if not is_list or path in files or path.name.startswith("duration_of_files_"):
@@ -40,6 +49,19 @@ def check_files(root: Path) -> Iterator[Finding]:
         hint = f"; the nearest is {prefix}{near[0]}" if near else ""
         detail = f"splits are {', '.join(SPLITS)}{hint}"
         yield Finding(str(path), 0, Code.UNKNOWN_LIST, detail)
+
+
+def _separator(path: Path) -> Iterator[Finding]:
+    """Commas or spaces where the official lists have tabs, and the like."""
+    official = (
+        "," if path.name in [CLIP_LIST.format(split) for split in SPLITS] else "\t"
+    )
+    with contextlib.suppress(DataError):  # of another encoding
+        found = find_separator(read_lines(path), is_timed, default=official)
+        if found != official:
+            expected, came = SEPARATORS[official], SEPARATORS[found]
+            detail = f"official lists of this name have {expected}, this one {came}"
+            yield Finding(str(path), 0, Code.SEPARATOR, detail)
 
 
 def _encoding(content: bytes) -> Iterator[tuple[int, Code, str]]:

@@ -1,5 +1,6 @@
 """What is wrong with the recordings of a data set, after decoding each to its end."""
 
+import difflib
 import math
 import os
 from collections import defaultdict
@@ -8,37 +9,51 @@ from pathlib import Path
 
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.audio.measure import Measures
+from gcrnn_jax.audio.recording_files import readable_endings, walk_files
 from gcrnn_jax.checking.lists import source_and_length
 from gcrnn_jax.checking.probe import Probe
 from gcrnn_jax.data.clip_lists import ClipRow
 from gcrnn_jax.data.event_lists import EventRow
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.folder import AUDIO, Dataset, FolderSplit, index_recordings
+from gcrnn_jax.data.list_text import nfc
 
 SILENT_AMPLITUDE = 1e-3  # -60 dB of full scale
 CLIPPED_SHARE = 1e-3  # of samples
 LENGTH_TOLERANCE_S = 0.5  # cuts of videos fall where their frames do
 END_TOLERANCE_S = 0.04  # of events, one hop
-_EXTENSIONS = (".wav", ".flac", ".ogg", ".mp3", ".m4a", ".opus", ".aif", ".aiff", ".au")
+_MOST_COMPARED = 20  # clips without a recording, of which the nearest name is found
 
 
 def check_names(dataset: Dataset) -> list[Finding]:
     """Finds clips without a recording, and files without a clip."""
     files, _ = index_recordings(dataset.root)
     findings = list(_extra(dataset, files))
-    if not any(any(split.recordings) for split in dataset.splits.values()):
-        return findings  # NO_RECORDINGS already
     elsewhere: dict[str, str] = {}
     for split in dataset.splits.values():
         lost = [row for row, path in split.clips() if path is None]
-        if lost and len(lost) == len(split.rows):
-            detail = f"none of the {len(lost)} clips of {split.name}"
-            path = str(split.list_path)
-            findings.append(Finding(path, 0, Code.NO_RECORDINGS, detail))
-        elif lost:
+        if 0 < len(lost) < len(split.rows):  # or NO_RECORDINGS already
             elsewhere = elsewhere or _elsewhere(dataset.root, files)
-            findings += [_missing(split, row, elsewhere) for row in lost]
+            near = _nearest_names(lost, files)
+            findings += [_missing(split, row, elsewhere, near) for row in lost]
     return findings
+
+
+def _nearest_names(
+    rows: Sequence[ClipRow], files: Mapping[str, list[Path]]
+) -> dict[str, str]:
+    """Clip -> the recording named most like it: but for case, or if few are missing."""
+    folded = {stem.casefold().removeprefix("y"): stem for stem in files}
+    nearest = {}
+    for row in rows:
+        name = row.clip_id.rpartition("/")[2].casefold().removeprefix("y")
+        stem = folded.get(name)
+        if stem is None and len(rows) <= _MOST_COMPARED:
+            near = difflib.get_close_matches(name, folded, 1, cutoff=0.8)
+            stem = folded[near[0]] if near else None
+        if stem is not None:
+            nearest[row.clip_id] = files[stem][0].name
+    return nearest
 
 
 def _extra(dataset: Dataset, files: dict[str, list[Path]]) -> Iterator[Finding]:
@@ -53,7 +68,7 @@ def _extra(dataset: Dataset, files: dict[str, list[Path]]) -> Iterator[Finding]:
             if first is not None:
                 detail = f"{os.path.relpath(first, dataset.root)} is used"
                 yield Finding(str(path), 0, Code.SEVERAL, detail)
-            elif in_audio or path.suffix.lower() in _EXTENSIONS:
+            elif in_audio or path.suffix.lower() in readable_endings():
                 yield Finding(str(path), 0, Code.EXTRA, "in no list")
 
 
@@ -91,8 +106,12 @@ def check_ends(
     dataset: Dataset,
     events: Mapping[str, Sequence[EventRow]],
     probes: Mapping[Path, Probe],
+    clip_s: float,
 ) -> Iterator[Finding]:
-    """Finds events beyond the end of their clip, as decoded or else as listed."""
+    """Finds events beyond the end of their clip, as decoded or else as listed.
+
+    And events that begin after the part of a recording that is read, clip_s seconds.
+    """
     for name, rows in events.items():
         split = dataset.splits[name]
         lengths: dict[str, float] = {}
@@ -108,11 +127,14 @@ def check_ends(
                 continue
             if event.offset > end_s + END_TOLERANCE_S:
                 code = Code.AFTER_END if event.onset >= end_s else Code.BEYOND_END
-                detail = (
-                    f"{event.file}: {event.event_label} {event.onset:g}-"
-                    f"{event.offset:g} s, the clip has {end_s:.3f} s"
-                )
-                yield Finding(str(split.strong_list), event.line, code, detail)
+                detail = f"the clip has {end_s:.3f} s"
+            elif event.onset >= clip_s:
+                code, detail = Code.EVENT_CROPPED, f"{clip_s:g} s are read"
+            else:
+                continue
+            times = f"{event.onset:g}-{event.offset:g} s"
+            detail = f"{event.file}: {event.event_label} {times}, {detail}"
+            yield Finding(str(split.strong_list), event.line, code, detail)
 
 
 def _levels(
@@ -157,20 +179,26 @@ def _duplicates(
         yield Finding(str(path), 0, code, detail)
 
 
-def _missing(split: FolderSplit, row: ClipRow, elsewhere: dict[str, str]) -> Finding:
+def _missing(
+    split: FolderSplit,
+    row: ClipRow,
+    elsewhere: dict[str, str],
+    nearest: Mapping[str, str],
+) -> Finding:
     detail = f"no file Y{row.clip_id}.* or {row.clip_id}.*"
     place = elsewhere.get("Y" + row.clip_id) or elsewhere.get(row.clip_id)
     if place:
         detail += f" in audio/ or a folder of it; there is {place}"
+    elif row.clip_id in nearest:
+        detail += f"; the nearest is {nearest[row.clip_id]}"
     return Finding(str(split.list_path), row.line, Code.MISSING, detail)
 
 
 def _elsewhere(root: Path, files: dict[str, list[Path]]) -> dict[str, str]:
     """Returns stem -> path of files that are too deep in the folder, or beside it."""
     places = {}
-    for folder, _, names in os.walk(root):
-        for name in names:
-            stem = os.path.splitext(name)[0]
-            if stem not in files:
-                places[stem] = os.path.relpath(os.path.join(folder, name), root)
+    for path in walk_files(str(root), lambda _: None):
+        stem = nfc(os.path.splitext(os.path.basename(path))[0])
+        if stem not in files:
+            places[stem] = os.path.relpath(path, root)
     return places

@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import stat
+import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -150,6 +151,29 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def move_content(folder: Path, target: Path, last: str) -> None:
+    """Moves the files of a folder into another one, that named `last` at the end.
+
+    The target's own is removed first: while it is gone the move is not finished, and
+    the same call finishes it. Where `last` is not in the folder, nothing is done.
+
+    Raises:
+        StorageError: The disk fails.
+        WorkdirError: The target cannot be written.
+    """
+    if not (folder / last).exists():
+        return
+    with _storage_errors(target), contextlib.suppress(FileNotFoundError):
+        (target / last).unlink(missing_ok=True)
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        for file in sorted(files, key=lambda path: path == folder / last):
+            place = target / file.relative_to(folder)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(file, place)
+        _sync_folder(target)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def make_folder(path: Path) -> None:
     """Makes a folder and those on the way to it.
 
@@ -178,10 +202,14 @@ def cache_folder() -> Path | None:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Holds a folder against other processes; its holder's death releases it.
 
     Where a file system has no locks (some cluster mounts), nothing is held.
+
+    Args:
+        folder: Must be there.
+        wait: For a process that holds it, saying which; False: raise.
 
     Raises:
         WorkdirError: Another process holds it; names the process and its machine.
@@ -194,7 +222,12 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = file.read().strip() or "another process"
-            raise WorkdirError(f"{folder} is held by {holder}: wait for it") from None
+            if not wait:
+                message = f"{folder} is held by {holder}: wait for it"
+                raise WorkdirError(message) from None
+            print(f"{folder} is held by {holder}: waiting for it", file=sys.stderr)
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise storage_error(path, error) from None

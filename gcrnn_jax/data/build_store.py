@@ -4,44 +4,45 @@ A store is built shard by shard. Beside a finished shard lies its ledger: what t
 shard depends on, which clips are in it, what the rest of the store needs to know of
 them. A shard whose ledger still describes its clips is not built again, so a run that
 was interrupted goes on where it was, and a changed recording costs one shard.
+
+A finished store gives way only to a finished one: new shards, labels and card are
+written to its folder `.next` and moved into place at the end.
 """
 
 import contextlib
-import csv
 import dataclasses
 import functools
 import hashlib
-import io
 import itertools
 import json
+import shutil
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data import store_shards
-from gcrnn_jax.data.atomic_files import locked, make_folder, write_atomically
+from gcrnn_jax.data.atomic_files import (
+    locked,
+    make_folder,
+    move_content,
+    write_atomically,
+)
 from gcrnn_jax.data.data_hash import dataset_content_hash
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.labels import ClassList
 from gcrnn_jax.data.manifest import seal
-from gcrnn_jax.data.store import CARD, FORMAT, VERSION, FeatureStore
+from gcrnn_jax.data.rejects import LossLimit, num_lost, write_rejects
+from gcrnn_jax.data.split_files import scaler, write_split
+from gcrnn_jax.data.store import CARD, FORMAT, NEXT, VERSION, FeatureStore
 from gcrnn_jax.data.store_shards import Featured, Ledger, ShardJob, Source
 from gcrnn_jax.data.worker_pool import ordered_map, resolve_num_workers
-from gcrnn_jax.errors import DataError, escape
+from gcrnn_jax.errors import DataError, RecordingsMissingError, WorkdirError, escape
 from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.progress import Progress
-
-REJECTS = "rejects.csv"
-MIN_STD = 1e-3  # of a bin that never changes; what is left of it is rounding
-# noted, but no clip is lost by them
-_HARMLESS = (Code.DUPLICATE, Code.UNKNOWN_CLIP)
-_HARMLESS = (*_HARMLESS, Code.LEVEL, Code.CANCELLED, Code.CROPPED)
 
 
 def build_store(
@@ -69,12 +70,14 @@ def build_store(
         clips_per_shard: A shard is written whole or not at all.
 
     Returns:
-        The store; at once if it was finished and nothing has changed.
+        The store; at once if it was finished and nothing has changed. Where another
+        process prepares it, it is waited for.
 
     Raises:
         DataError: Too many bad clips, no usable training clip, or no such split.
+        RecordingsMissingError: Too many clips have no recording; nothing is changed.
         StorageError: The disk is full or fails.
-        WorkdirError: The folder cannot be written, or is being prepared by another.
+        WorkdirError: The folder cannot be written.
     """
     path = Path(path)
     if "training" not in sources:
@@ -88,11 +91,17 @@ def build_store(
     )
     if (store := _finished(path, cache_key)) is not None:
         preparation.check_losses(store.card["num_bad"])
+        _remove_unfinished(path)
         return store
+    preparation.refuse_missing()
     make_folder(path)
-    with locked(path):
-        preparation.build_shards(resolve_num_workers(num_workers))
-        preparation.write_card(cache_key)
+    with locked(path, wait=True):
+        move_content(path / NEXT, path, CARD)
+        if _finished(path, cache_key) is None:  # another process may have made it
+            if _open(path) is not None:
+                preparation.work = path / NEXT
+            preparation.build_shards(resolve_num_workers(num_workers))
+            preparation.write_card(cache_key)
     return FeatureStore.open(path)
 
 
@@ -119,13 +128,24 @@ def _hash(*values: Any) -> str:
 
 def _finished(path: Path, cache_key: str) -> FeatureStore | None:
     """Opens a store that is whole and of this input; None: there is work to do."""
+    store = _open(path)
+    return store if store and store.card.get("identity") == cache_key else None
+
+
+def _open(path: Path) -> FeatureStore | None:
     try:
-        store = FeatureStore.open(path)
+        return FeatureStore.open(path)
     except DataError as error:
         if (path / CARD).exists():
             print(f"{escape(str(error))}: prepared again", file=sys.stderr)
         return None
-    return store if store.card.get("identity") == cache_key else None
+
+
+def _remove_unfinished(path: Path) -> None:
+    """Removes what was begun to replace a store that is wanted as it is."""
+    if (path / NEXT).exists():
+        with contextlib.suppress(WorkdirError), locked(path):
+            shutil.rmtree(path / NEXT, ignore_errors=True)
 
 
 @dataclasses.dataclass
@@ -140,6 +160,32 @@ class _Preparation:
     list_findings: Sequence[Finding]
     max_bad_fraction: float
     ledgers: dict[ShardJob, Ledger] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.work = self.path  # where new files go
+        self.new: set[str] = set()  # shards that are there, if it is elsewhere
+        num_listed = sum(map(len, self.sources.values())) + num_lost(self.list_findings)
+        self.limit = LossLimit(self.max_bad_fraction, num_listed)
+
+    def refuse_missing(self) -> None:
+        """Raises, before a store is touched, where what is known is too much already.
+
+        Where there is no store, rejects.csv is written.
+        """
+        missing = [
+            Finding(*source.location(index), Code.MISSING, store_shards.NO_RECORDING)
+            for source in self.sources.values()
+            for index in source.missing()
+        ]
+        findings = [*self.list_findings, *missing]
+        if not self.limit.is_exceeded(bad := num_lost(findings)):
+            return
+        folder = None if (self.path / CARD).exists() else self.path
+        if folder:
+            make_folder(folder)
+            write_rejects(folder, findings)
+        kind = RecordingsMissingError if missing else DataError
+        raise kind(self.limit.message(bad, findings, listed_in=folder))
 
     def findings(self) -> list[Finding]:
         """Returns those of the lists, then clips that are in no shard or are odd."""
@@ -158,46 +204,28 @@ class _Preparation:
         `num_bad` is what a finished store has lost; None: what has been lost so far.
         """
         findings = self.findings()
-        bad = _num_lost(findings) if num_bad is None else num_bad
-        num_listed = sum(map(len, self.sources.values()))
-        num_listed += _num_lost(self.list_findings)
-        if bad <= self.max_bad_fraction * num_listed:
+        bad = num_lost(findings) if num_bad is None else num_bad
+        if not self.limit.is_exceeded(bad):
             return
         if num_bad is None:
-            self._write_rejects(findings)
-        what = f"{bad} of {num_listed} clips cannot be used, more than the allowed"
-        what += f" fraction of {self.max_bad_fraction:g} (max_bad_fraction)"
-        examples = "; ".join(
-            f"{finding.path}:{finding.line}: {finding.code.name}: {finding.detail}"
-            for finding in [f for f in findings if f.code not in _HARMLESS][:3]
+            write_rejects(self.work, findings)
+        raise DataError(
+            self.limit.message(
+                bad, findings, listed_in=self.work, num_pending=num_pending
+            )
         )
-        where = f"all are in {self.path / REJECTS}{examples and ': '}{examples}"
-        left = f"; {num_pending} recordings were not looked at yet"
-        raise DataError(f"{what}; {where}{left if num_pending else ''}")
-
-    def _write_rejects(self, findings: Sequence[Finding]) -> None:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["path", "line", "code", "detail"])
-        writer.writerows((f.path, f.line, f.code.name, f.detail) for f in findings)
-        # A name that is not UTF-8 is written as the bytes that it is.
-        content = text.getvalue().encode("utf-8", "surrogateescape")
-        write_atomically(self.path / REJECTS, [content])
 
     def build_shards(self, num_workers: int) -> None:
         """Builds the shards that are not there."""
-        with ThreadPoolExecutor() as pool:  # which hash shards
-            read = functools.partial(store_shards.read_ledger, self.path)
-            ledgers = zip(self.jobs, pool.map(read, self.jobs), strict=True)
-        self.ledgers = {job: ledger for job, ledger in ledgers if ledger is not None}
+        self._read_ledgers()
         pending = [job for job in self.jobs if job not in self.ledgers]
         if changed := sum((self.path / job.file).exists() for job in pending):
             counts = f"{changed} of {len(self.jobs)} shards are built again"
             what = "input has changed, or they are damaged"
             print(f"{self.path}: {counts}: their {what}", file=sys.stderr)
         for split in self.sources:
-            make_folder(self.path / split)
-        (self.path / CARD).unlink(missing_ok=True)  # not finished until it is back
+            make_folder(self.work / split)
+        (self.work / CARD).unlink(missing_ok=True)  # not finished until it is back
         num_pending = sum(len(job.clips) for job in pending)
         self.check_losses(num_pending=num_pending)
         total = sum(map(len, self.sources.values()))
@@ -221,20 +249,38 @@ class _Preparation:
                     clips.append(next(results))
                     bar.update()
                 self.ledgers[job] = store_shards.write_shard(
-                    self.path, job, clips, self.front_end
+                    self.work, job, clips, self.front_end
                 )
+                self.new.add(job.file)
                 # not hours later, if most recordings are missing
                 self.check_losses(num_pending=total - bar.count)
 
+    def _read_ledgers(self) -> None:
+        with ThreadPoolExecutor() as pool:  # which hash shards
+            for folder in dict.fromkeys([self.work, self.path]):
+                read = functools.partial(store_shards.read_ledger, folder)
+                ledgers = zip(self.jobs, pool.map(read, self.jobs), strict=True)
+                whole = {job: ledger for job, ledger in ledgers if ledger is not None}
+                self.ledgers |= whole
+                if folder != self.path:
+                    self.new = {job.file for job in whole}
+        # shards of the finished store stay where they are
+        self.new -= {job.file for job in whole}
+
     def write_card(self, cache_key: str) -> None:
-        """Writes the labels of every split, rejects.csv, and last of all the card."""
+        """Writes the labels of every split, rejects.csv, and last of all the card.
+
+        Where a finished store is to be replaced, what is new takes its place then.
+        """
         files: dict[str, dict[str, Any]] = {}
         by_split = {
             name: [self.ledgers[job] for job in self.jobs if job.split == name]
             for name in self.sources
         }
         splits = {
-            name: self._write_split(name, ledgers, files)
+            name: write_split(
+                self.work / name, self.sources[name], self.classes, ledgers, files
+            )
             for name, ledgers in by_split.items()
         }
         clips_sha256 = {
@@ -242,7 +288,7 @@ class _Preparation:
             for name, ledgers in by_split.items()
         }
         findings = self.findings()
-        self._write_rejects(findings)
+        write_rejects(self.work, findings)
         codes = Counter(finding.code.name for finding in findings)
         card = {
             "format": FORMAT,
@@ -251,74 +297,34 @@ class _Preparation:
             "data_sha256": dataset_content_hash(self.classes, clips_sha256),
             "front_end": self.front_end.as_dict(),
             "classes": {"ids": self.classes.ids, "names": self.classes.names},
-            "scaler": _scaler(by_split["training"]),
+            "scaler": scaler(by_split["training"]),
             "splits": splits,
-            "num_bad": _num_lost(findings),
+            "num_bad": num_lost(findings),
             "rejects_per_code": dict(sorted(codes.items())),
             "files": files,
         }
         failpoint("prepare.card")
-        content = json.dumps(seal(card), indent=1) + "\n"
-        write_atomically(self.path / CARD, [content.encode()])
+        self._finish(json.dumps(seal(card), indent=1) + "\n")
 
-    def _write_split(
-        self, name: str, ledgers: Sequence[Ledger], files: dict[str, dict[str, Any]]
-    ) -> dict[str, Any]:
-        """Writes a split's labels, adds to `files`, returns its entry in the card."""
-        source, folder = self.sources[name], self.path / name
-        store_shards.remove_stale(folder, ledgers)
-        clip_ids = [source.clip_ids[i] for ledger in ledgers for i in ledger.clips]
-        num_frames = [count for ledger in ledgers for count in ledger.num_frames]
-        weak_label = np.zeros((len(clip_ids), len(self.classes)), bool)
-        clip_labels = itertools.chain(*(ledger.labels for ledger in ledgers))
-        for row, labels in zip(weak_label, clip_labels, strict=True):
-            row[labels] = True
-        # ASCII with escapes: an id survives whatever it is made of.
-        contents = {
-            "clip_ids.json": json.dumps(clip_ids, indent=0).encode(),
-            "num_frames.npy": store_shards.npy_content(
-                np.asarray(num_frames, np.int32)
-            ),
-            "weak_label.npy": store_shards.npy_content(weak_label),
-        }
-        if source.has_events:
-            clip_events = itertools.chain(*(ledger.events for ledger in ledgers))
-            events = dict(zip(clip_ids, clip_events, strict=True))
-            contents["events.json"] = json.dumps(events, indent=0).encode()
-        else:
-            (folder / "events.json").unlink(missing_ok=True)
-        for file, content in contents.items():
-            files[f"{name}/{file}"] = store_shards.write_file(folder / file, content)
-        full = [ledger for ledger in ledgers if ledger.clips]  # others cannot be mapped
-        for ledger in full:
-            files[ledger.file] = {"bytes": ledger.bytes, "sha256": ledger.sha256}
-        counts = weak_label.sum(axis=0).tolist()
-        return {
-            "num_clips": len(clip_ids),
-            "num_listed": len(source),
-            "num_rejected": sum(len(ledger.rejects) for ledger in ledgers),
-            "num_frames": sum(num_frames),
-            "has_events": source.has_events,
-            "clips_per_class": dict(zip(self.classes.names, counts, strict=True)),
-            "shards": [
-                {"file": Path(ledger.file).name, "rows": len(ledger.clips)}
-                for ledger in full
-            ],
-        }
+    def _finish(self, card: str) -> None:
+        if self.work != self.path:
+            for name in self.sources:
+                _remove_stale(self.work / name, self.new)
+        write_atomically(self.work / CARD, [card.encode()])
+        if self.work != self.path:
+            move_content(self.work, self.path, CARD)
+        current = {ledger.file for ledger in self.ledgers.values()}
+        for name, source in self.sources.items():
+            _remove_stale(self.path / name, current)
+            if not source.has_events:
+                (self.path / name / "events.json").unlink(missing_ok=True)
 
 
-def _num_lost(findings: Sequence[Finding]) -> int:
-    return sum(finding.code not in _HARMLESS for finding in findings)
-
-
-def _scaler(ledgers: Sequence[Ledger]) -> dict[str, list[float]]:
-    """Returns mean and standard deviation per bin over the real frames."""
-    count = sum(sum(ledger.num_frames) for ledger in ledgers)
-    if count == 0:
-        raise DataError("the training split holds no clip that can be used")
-    mean = np.sum([ledger.sums for ledger in ledgers], axis=0) / count
-    square = np.sum([ledger.squares for ledger in ledgers], axis=0) / count
-    std = np.sqrt(np.maximum(square - mean**2, MIN_STD**2))
-    if not np.isfinite([mean, std]).all():
-        raise DataError("the features of the training split have no finite statistics")
-    return {"mean": mean.tolist(), "std": std.tolist()}
+def _remove_stale(folder: Path, current: Set[str]) -> None:
+    """Removes shards of an earlier, longer list, and what an interrupted run left."""
+    stems = {
+        Path(file).stem for file in current if Path(file).parent.name == folder.name
+    }
+    for file in folder.glob("shard-*"):
+        if file.stem not in stems or file.suffix == ".tmp":
+            file.unlink(missing_ok=True)

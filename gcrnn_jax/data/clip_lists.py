@@ -5,12 +5,15 @@ DCASE 2017 Task 4 writes them in two ways, both read here:
     training_set.csv                     ytid,start,end,"Label A,Label B","id a,id b"
     groundtruth_weak_label_*_set.csv     file<TAB>start<TAB>end<TAB>label
 
+with these or other separators, as `list_text` says.
+
 Two of its class names hold a comma, so the names of the first are never split: its
 ids say the same without ambiguity.
 """
 
 import csv
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +21,18 @@ from typing import NamedTuple
 from gcrnn_jax.data.event_lists import BadRow, BadTime, read_event_rows, seconds
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.labels import ClassList
-from gcrnn_jax.errors import DataError
+from gcrnn_jax.data.list_text import (
+    SEPARATORS,
+    find_separator,
+    is_blank,
+    is_time_header,
+    is_timed,
+    read_lines,
+    split_columns,
+    wrong_byte,
+)
+
+_EXTENSION = re.compile(r"\.([A-Za-z][A-Za-z0-9]{0,4}|3gp|3g2)")
 
 
 class ClipRow(NamedTuple):
@@ -47,18 +61,19 @@ def read_id_rows(path: str | os.PathLike) -> tuple[list[IdRow], list[Finding]]:
     Raises:
         DataError: The file cannot be read.
     """
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from None
-    rows, findings = [], []
-    for line, raw in enumerate(content.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
-        if not raw.strip() or raw.startswith(b"#"):
+    lines = read_lines(path)
+    separator = find_separator(lines, is_timed, default=",")
+    rows, findings, is_first = [], [], True
+    for line, text in enumerate(lines, 1):
+        if is_blank(text) or text.startswith("#"):
             continue
         try:
-            rows.append(_parse(raw, line))
+            columns = _split(text, separator)
+            if not (is_first and is_time_header(columns)):
+                rows.append(_parse(columns, line))
         except BadRow as bad:
             findings.append(Finding(str(path), line, bad.code, str(bad)))
+        is_first = False
     return rows, findings
 
 
@@ -134,7 +149,7 @@ def clip_id_of_file(name: str) -> str:
         '-5QrBL6MzLg_60.000_70.000'
     """
     stem, extension = os.path.splitext(name)
-    return name if extension[1:].isdigit() else stem
+    return stem if _EXTENSION.fullmatch(extension) else name
 
 
 def _unite(
@@ -159,20 +174,23 @@ def _unite(
     return list(clips.values()), sorted(findings, key=lambda finding: finding.line)
 
 
-def _parse(raw: bytes, line: int) -> IdRow:
+def _split(text: str, separator: str) -> list[str]:
+    if "\0" in text:
+        raise BadRow("holds a NUL")
+    if (byte := wrong_byte(text)) is not None:
+        raise BadRow(f"expected UTF-8 text, got the byte {byte:02x}")
     try:
-        text = raw.decode("utf-8")
-        if "\0" in text:
-            raise BadRow("holds a NUL")
-        [columns] = csv.reader([text], strict=True, skipinitialspace=True)
-    except UnicodeDecodeError as error:
-        raise BadRow(f"expected UTF-8 text, got {error.reason}") from None
+        return split_columns(text, separator)
     except csv.Error as error:
-        raise BadRow(f"not comma-separated: {error}") from None
+        kind = SEPARATORS[separator].removesuffix("s")
+        raise BadRow(f"not {kind}-separated: {error}") from None
+
+
+def _parse(columns: list[str], line: int) -> IdRow:
     if len(columns) != 5:
         expected = 'expected `ytid,start,end,"names","ids"`'
         raise BadRow(f"{expected}, got {len(columns)} columns")
-    video_id, start, end, names, ids = (column.strip() for column in columns)
+    video_id, start, end, names, ids = columns
     if not video_id or "/" in video_id or "\\" in video_id:
         raise BadRow(f"expected an id of a video, got {video_id!r}")
     start_s, end_s = seconds(start), seconds(end)

@@ -2,8 +2,9 @@
 
 One row an event, tab-separated, no header: `file onset offset label`, times in
 seconds. A file name alone is a clip without events, so is a DESED row whose other
-columns are empty; DESED's header row is recognised. The weak lists have the same
-columns, but their times are those of the clip in its YouTube video.
+columns are empty. Other separators are recognised, as `list_text` says, and a header,
+as DESED and `predict` write one: it says which columns count. The weak lists have the
+same columns, but their times are those of the clip in its YouTube video.
 
 What onset and offset mean is said once, in `gcrnn_jax/detection/events.py`.
 
@@ -11,16 +12,32 @@ Source: dcase.community/challenge2017, task 4; the lists of its development and
 evaluation sets.
 """
 
+import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from gcrnn_jax.audio.recording_files import AUDIO_ENDINGS
 from gcrnn_jax.data.atomic_files import write_text
 from gcrnn_jax.data.findings import Code, Finding
+from gcrnn_jax.data.list_text import (
+    OFFSET_NAMES,
+    ONSET_NAMES,
+    SEPARATORS,
+    check_utf8,
+    find_separator,
+    is_blank,
+    is_time_header,
+    is_timed,
+    read_lines,
+    split_columns,
+)
 from gcrnn_jax.errors import DataError
 
 MAX_S = 864_000.0  # ten days: no recording is longer
+_FILE_NAMES = frozenset("filename file file_name audio_filename recording path".split())
+_LABEL_NAMES = frozenset("event_label label class class_name event tag".split())
 
 
 class Event(NamedTuple):
@@ -60,7 +77,7 @@ def read_event_rows(path: str | Path) -> tuple[list[EventRow], list[Finding]]:
     line end are all accepted.
 
     Args:
-        path: A tab-separated list.
+        path: A list; see the head of this file and `list_text`.
 
     Returns:
         The rows in the order of the list, and what is wrong with those left out:
@@ -69,14 +86,22 @@ def read_event_rows(path: str | Path) -> tuple[list[EventRow], list[Finding]]:
     Raises:
         DataError: The list cannot be read.
     """
+    lines = read_lines(path)
+    check_utf8(path, lines)
+    separator = find_separator(lines, is_timed, default="\t")
+    header: list[str] | None = None
     rows: list[EventRow] = []
     findings = []
-    for line, text in enumerate(_lines(path), start=1):
-        columns = [column.strip() for column in text.split("\t")]
-        if not any(columns) or (not rows and _is_header(columns)):
+    for line, text in enumerate(lines, start=1):
+        if is_blank(text):
             continue
         try:
-            rows.append(_row(columns, line))
+            columns = _split(text, separator)
+            if header is None:
+                header = columns if is_time_header(columns) else []
+                if header:
+                    continue
+            rows.append(_row(_in_order(columns, header), line, separator))
         except BadRow as bad:
             findings.append(Finding(str(path), line, bad.code, str(bad)))
     return rows, findings
@@ -125,32 +150,56 @@ def write_event_list(
     write_text(path, "".join(f"{line}\n" for line in lines))
 
 
-def _lines(path: str | Path) -> list[str]:
+def _split(text: str, separator: str) -> list[str]:
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: expected UTF-8 text, got {error.reason}") from None
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from None
-    return text.split("\n")  # read_text has turned CRLF into LF
+        return split_columns(text, separator)
+    except csv.Error as error:
+        raise BadRow(f"not separated by {SEPARATORS[separator]}: {error}") from None
 
 
-def _is_header(columns: Sequence[str]) -> bool:
-    return [column.lower() for column in columns[1:3]] == ["onset", "offset"]
+def _in_order(columns: list[str], header: Sequence[str]) -> list[str]:
+    """The columns of a row as file, onset, offset, label; without those of no use."""
+    if not header or len(columns) == 1:
+        return columns
+    if len(columns) != len(header):
+        expected = f"expected {len(header)} columns as in the header"
+        raise BadRow(f"{expected}, got {len(columns)}: {' | '.join(columns)!r}")
+    names = [name.lower() for name in header]
+    wanted = (_FILE_NAMES, ONSET_NAMES, OFFSET_NAMES, _LABEL_NAMES)
+    places = [
+        next((i for i, name in enumerate(names) if name in known), place)
+        for place, known in enumerate(wanted)
+    ]
+    return [columns[place] if place < len(columns) else "" for place in places]
 
 
-def _row(columns: list[str], line: int) -> EventRow:
+def _row(columns: list[str], line: int, separator: str) -> EventRow:
     file, *others = columns
+    expected = "expected `file onset offset label` or `file`, separated by "
+    expected += SEPARATORS[separator]
     if file and not any(others):
+        if (other := _other_separator(file)) is not None:
+            raise BadRow(f"{expected}, got {other}: {file!r}")
         return EventRow(file, None, None, None, line)
     if len(columns) != 4 or not file or not columns[3]:
-        expected = "expected `file onset offset label` or `file`, separated by tabs"
         came = " | ".join(columns)
-        raise BadRow(f"{expected}, got {len(columns)} columns: {came!r}")
+        hint = "; quotes go around what holds a comma" if separator == "," else ""
+        raise BadRow(f"{expected}, got {len(columns)} columns: {came!r}{hint}")
     onset, offset = seconds(columns[1]), seconds(columns[2])
     if onset > offset:
         raise BadTime(f"expected onset <= offset, got {onset:g} > {offset:g}")
     return EventRow(file, onset, offset, columns[3], line)
+
+
+def _other_separator(file: str) -> str | None:
+    """What seems to separate columns in what should be a file name alone.
+
+    Its labels would be lost. A name that ends as recordings do may hold anything.
+    """
+    if file.lower().endswith(AUDIO_ENDINGS):
+        return None
+    kinds = {**SEPARATORS, "|": "bars"}
+    return next((kind for mark, kind in kinds.items() if mark in file), None)
 
 
 def seconds(text: str) -> float:

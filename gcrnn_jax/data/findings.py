@@ -32,6 +32,7 @@ class Code(enum.Enum):
     FOLDER = "error: folders that cannot be read; recordings in it are lost"
     UNREADABLE = "error: lists that cannot be read; all they say is lost"
     NO_ROW = "error: lists without a usable row; prepare refuses them"
+    NO_LABEL = "error: lists without a label; prepare refuses them"
 
     # rows of lists
     BAD_ROW = "error: rows of another form; the row is not used"
@@ -52,6 +53,10 @@ class Code(enum.Enum):
     ZERO_LENGTH = "error: events of no length; counted as one second, or as nothing"
     AFTER_END = "error: events after the end of their clip; always counted as missed"
     BEYOND_END = "note: events that outlast their clip; what is beyond counts as missed"
+    EVENT_CROPPED = (
+        "error: events that begin where the network's input has ended; "
+        "beyond front_end.clip_s nothing is learnt, and they count as missed"
+    )
     EVENT_UNLABELLED = (
         "error: events whose class is not among their clip's labels; "
         "detecting it is right and tagging it is wrong"
@@ -93,6 +98,10 @@ class Code(enum.Enum):
         "note: places with lists but no recordings; the lists alone were checked"
     )
     MISSING = "error: clips without a recording; " + _CLIP_LOST
+    AMBIGUOUS = (
+        "error: clips whose name recordings in several folders have; "
+        "prepare refuses them, as one would get the other's labels"
+    )
     NOT_REGULAR = "error: recordings that are no regular files; " + _CLIP_LOST
     DENIED = "error: recordings that may not be read; " + _CLIP_LOST
     EMPTY = "error: recordings without a sample; " + _CLIP_LOST
@@ -144,6 +153,10 @@ class Code(enum.Enum):
     )
     LINE_ENDS = (
         "note: lists with Windows or old Mac line ends; read here; not everywhere"
+    )
+    SEPARATOR = (
+        "note: lists separated otherwise than the official ones; "
+        "read here; not everywhere"
     )
     UNKNOWN_LIST = "note: lists of no known split; not read"
 

@@ -7,15 +7,24 @@
          audio/PART/Y<clip_id>.wav                  any PART, extension, with or
                                                     without Y; audio/ or PART/ may lack
 
+A weak list may name a recording by its part too, as PART/a.wav: it must where several
+parts have one of that name.
+
 Source: the lists and file names of DCASE 2017 Task 4.
 """
 
 import contextlib
 import dataclasses
+import filecmp
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from gcrnn_jax.audio.recording_files import (
+    is_no_audio,
+    readable_endings,
+    walk_files,
+)
 from gcrnn_jax.data.clip_lists import (
     ClipRow,
     read_clip_list,
@@ -25,7 +34,8 @@ from gcrnn_jax.data.clip_lists import (
 from gcrnn_jax.data.event_lists import EventRow, read_event_rows
 from gcrnn_jax.data.findings import Code, Finding, strict
 from gcrnn_jax.data.labels import ClassList, read_class_list
-from gcrnn_jax.errors import DataError
+from gcrnn_jax.data.list_text import nfc
+from gcrnn_jax.errors import DataError, RecordingsMissingError
 
 SPLITS = ("training", "validation", "testing", "evaluation")
 CLASS_LIST = "sound_event_list_*_classes.txt"
@@ -34,8 +44,7 @@ WEAK_LIST = "groundtruth_weak_label_{}_set.csv"
 STRONG_LIST = "groundtruth_strong_label_{}_set.csv"
 AUDIO = "audio"
 
-# Where one clip lies in several formats, the first of these is read.
-_PREFERRED = (".wav", ".flac", ".ogg", ".mp3")
+_NOT_FOUND = (Code.NO_SPLIT, Code.NO_RECORDINGS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,9 +82,16 @@ def find_splits(root: str | os.PathLike) -> Dataset:
 
     Raises:
         DataError: No folder, no class list or several, no split, a list without a
-            usable row, no recordings at all, or a clip that is in two splits.
+            usable row or label, or a clip that is in two splits or of which several
+            recordings have the name.
+        RecordingsMissingError: No folder, no list in it, or no recordings of a list.
     """
     dataset, findings = read_folder(root)
+    if any(finding.code in _NOT_FOUND for finding in findings):
+        try:
+            strict((dataset, findings))
+        except DataError as error:
+            raise RecordingsMissingError(str(error)) from None
     shared = [finding for finding in findings if finding.code is Code.SHARED_CLIP]
     if shared and findings[0] is shared[0]:
         examples = ", ".join(finding.detail for finding in shared[:3])
@@ -99,15 +115,17 @@ def read_folder(root: str | os.PathLike) -> tuple[Dataset, list[Finding]]:
     Returns:
         Every split that has a list; and what keeps the folder from being used:
         CLASS_LIST (the classes are then all labels of the lists), UNREADABLE, NO_ROW,
-        NO_SPLIT, SHARED_CLIP, NO_RECORDINGS and FOLDER.
+        NO_LABEL, NO_SPLIT, SHARED_CLIP, AMBIGUOUS, NO_RECORDINGS and FOLDER.
 
     Raises:
-        DataError: No folder.
+        RecordingsMissingError: No folder.
     """
     root = Path(root)
     if not root.is_dir():
         what = "a file" if root.exists() else "none"
-        raise DataError(f"{root}: expected a folder with a data set, found {what}")
+        raise RecordingsMissingError(
+            f"{root}: expected a folder with a data set, found {what}"
+        )
     classes, findings = _find_classes(root)
     recordings, unreadable = index_recordings(root)
     findings += unreadable
@@ -127,12 +145,17 @@ def read_folder(root: str | os.PathLike) -> tuple[Dataset, list[Finding]]:
             first = f"line {bad[0].line}: {bad[0].detail}" if bad else "it is empty"
             detail = f"no usable row: {first}"
             findings.append(Finding(str(list_path), 0, Code.NO_ROW, detail))
+        elif not any(row.labels for row in rows):
+            detail = f"none of its {len(rows)} clips has a label"
+            findings.append(Finding(str(list_path), 0, Code.NO_LABEL, detail))
+        found = [_candidates(root, recordings, row, name) for row in rows]
+        findings += _ambiguous(root, list_path, rows, found)
         strong_list = root / STRONG_LIST.format(name)
         splits[name] = FolderSplit(
             name=name,
             list_path=list_path,
             rows=tuple(rows),
-            recordings=tuple(_recording(recordings, row, name) for row in rows),
+            recordings=tuple(next(iter(paths), None) for paths in found),
             strong_list=strong_list if strong_list.is_file() else None,
         )
     dataset = Dataset(root, classes, splits, tuple(row_findings))
@@ -147,14 +170,20 @@ def _whole_folder(dataset: Dataset, num_recordings: int) -> Iterator[Finding]:
         detail = f"{expected}; found {_listing(root)}"
         yield Finding(str(root), 0, Code.NO_SPLIT, detail)
     yield from _find_shared(splits)
-    clip_ids = [clip_id for split in splits.values() for clip_id in split.clip_ids]
-    if clip_ids and not any(any(split.recordings) for split in splits.values()):
-        detail = (
-            "none of the listed clips has a recording: expected files such as "
-            f"{AUDIO}/training/Y{clip_ids[0]}.wav, found {num_recordings} files of "
-            "other names"
-        )
-        yield Finding(str(root), 0, Code.NO_RECORDINGS, detail)
+    listed = [split for split in splits.values() if split.rows]
+    lost = [split for split in listed if not any(split.recordings)]
+    for split in lost if len(lost) < len(listed) else lost[:1]:
+        where, what = str(split.list_path), f"none of its {len(split.rows)} clips"
+        if len(lost) == len(listed):
+            where, what = str(root), "none of the listed clips"
+        detail = f"{what} has a recording: {_expected(split, num_recordings)}"
+        yield Finding(where, 0, Code.NO_RECORDINGS, detail)
+
+
+def _expected(split: FolderSplit, num_recordings: int) -> str:
+    example = f"{AUDIO}/{split.name}/Y{split.clip_ids[0]}.wav"
+    found = f"found {num_recordings} files of other names"
+    return f"expected files such as {example}, {found}"
 
 
 def _find_classes(root: Path) -> tuple[ClassList, list[Finding]]:
@@ -204,45 +233,64 @@ def _find_list(root: Path, split: str) -> Path | None:
 def index_recordings(root: Path) -> tuple[dict[str, list[Path]], list[Finding]]:
     """Returns file name without extension -> its files, most preferred first.
 
+    Files that are no recordings by their ending, and the system's, are left out.
+
     The second result is a FOLDER for every folder that cannot be read.
     """
     top = root / AUDIO if (root / AUDIO).is_dir() else root
     recordings: dict[str, list[Path]] = {}
     findings = []
-    folders = [top]
-    while folders:
-        folder = folders.pop()
-        try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.name.startswith("."):
-                        continue
-                    if not entry.is_dir():
-                        stem = os.path.splitext(entry.name)[0]
-                        recordings.setdefault(stem, []).append(folder / entry.name)
-                    elif folder == top:  # parts have no parts
-                        folders.append(top / entry.name)
-        except OSError as error:
-            detail = str(error.strerror)
-            findings.append(Finding(str(folder), 0, Code.FOLDER, detail))
+
+    def note(error: OSError) -> None:
+        detail = str(error.strerror)
+        findings.append(Finding(str(error.filename), 0, Code.FOLDER, detail))
+
+    for path in walk_files(str(top), note, max_depth=1):  # parts have no parts
+        if not is_no_audio(path):
+            stem = nfc(os.path.splitext(os.path.basename(path))[0])
+            recordings.setdefault(stem, []).append(Path(path))
+    endings = readable_endings()
     for paths in recordings.values():
-        paths.sort(key=_preference)
+        paths.sort(key=lambda path: _preference(path, endings))
     return recordings, findings
 
 
-def _preference(path: Path) -> tuple[int, str]:
+def _preference(path: Path, endings: tuple[str, ...]) -> tuple[int, str]:
     extension = path.suffix.lower()
-    order = [*_PREFERRED, extension]
+    order = [*endings, extension]
     return order.index(extension), str(path)
 
 
-def _recording(
-    recordings: dict[str, list[Path]], row: ClipRow, split: str
-) -> Path | None:
-    paths = recordings.get("Y" + row.clip_id) or recordings.get(row.clip_id) or []
+def _candidates(
+    root: Path, recordings: dict[str, list[Path]], row: ClipRow, split: str
+) -> list[Path]:
+    """The recordings that a row may mean, the most preferred first."""
+    part, _, name = row.clip_id.rpartition("/")
+    paths = recordings.get(name) or recordings.get("Y" + name) or []
+    if part:
+        wanted = (root / part, root / AUDIO / part)
+        paths = [path for path in paths if Path(nfc(str(path.parent))) in wanted]
     # "train" and "eval" are folders of "training" and "evaluation".
     of_split = [path for path in paths if split.startswith(path.parent.name.lower())]
-    return next(iter(of_split or paths), None)
+    return of_split or paths
+
+
+def _ambiguous(
+    root: Path, list_path: Path, rows: list[ClipRow], found: list[list[Path]]
+) -> Iterator[Finding]:
+    """Clips of which several folders have a recording, and not the same one."""
+    for row, paths in zip(rows, found, strict=True):
+        of_folders = list({path.parent: path for path in reversed(paths)}.values())
+        if not all(_have_same_bytes(of_folders[0], one) for one in of_folders[1:]):
+            names = ", ".join(os.path.relpath(path, root) for path in of_folders)
+            detail = f"{row.clip_id} may be any of {names}: name it with its folder"
+            yield Finding(str(list_path), row.line, Code.AMBIGUOUS, detail)
+
+
+def _have_same_bytes(first: Path, other: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return filecmp.cmp(first, other, shallow=False)
+    return False
 
 
 def _find_shared(splits: dict[str, FolderSplit]) -> Iterator[Finding]:

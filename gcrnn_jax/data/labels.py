@@ -1,16 +1,27 @@
 """Class lists: which sounds a system knows, in which order."""
 
+import contextlib
+import csv
 import dataclasses
 import difflib
 import functools
 import os
 import re
 from collections import Counter
-from pathlib import Path
+from collections.abc import Sequence
 
+from gcrnn_jax.data.list_text import (
+    SEPARATORS,
+    check_utf8,
+    find_separator,
+    is_blank,
+    read_lines,
+    split_columns,
+)
 from gcrnn_jax.errors import DataError
 
 _CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f\u2028\u2029]")
+_HEADER = re.compile(r"(class_)?id[\s,;]", re.I)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,34 +111,54 @@ def _nearest(text: str, values: tuple[str, ...]) -> str:
 def read_class_list(path: str | os.PathLike) -> ClassList:
     r"""Reads `id<TAB>name` a line; columns between the two and a header are skipped.
 
+    Other separators are recognised, as `list_text` says; with commas every row must
+    have as many columns as the first, or a name that holds one would be cut.
+
     Args:
         path: As sound_event_list_17_classes.txt of DCASE 2017 Task 4.
 
     Raises:
         DataError: The file cannot be read, or a line is not such a row; names both.
     """
-    path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise DataError(f"{path}: class list: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: class list is not UTF-8: {error}") from None
-    rows = []
+    lines = read_lines(path)
+    check_utf8(path, lines)
+    no_header = [line for line in lines if not _HEADER.match(line)]
+    separator = find_separator(no_header, _is_class_row, default="\t")
+    rows: list[list[str]] = []
     for number, line in enumerate(lines, start=1):
-        is_header = not rows and line.lower().startswith(("class_id", "id\t"))
-        if is_header or not line.strip():
+        if is_blank(line) or (not rows and _HEADER.match(line)):
             continue
-        columns = [column.strip() for column in line.split("\t")]
-        if len(columns) < 2 or not columns[0] or not columns[-1]:
-            raise DataError(f"{path}:{number}: expected id<TAB>name, got {line!r}")
-        rows.append((columns[0], columns[-1]))
+        columns = _class_columns(path, number, line, separator)
+        if separator != "\t" and rows and len(columns) != len(rows[0]):
+            raise DataError(
+                f"{path}:{number}: expected {len(rows[0])} columns as in the first "
+                f"row, separated by {SEPARATORS[separator]}, got {len(columns)}: "
+                f"{line!r}"
+            )
+        rows.append(columns)
     if not rows:
         raise DataError(f"{path}: the class list holds no class")
     try:
-        return ClassList(*zip(*rows, strict=True))
+        return ClassList(*zip(*((row[0], row[-1]) for row in rows), strict=True))
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
+
+
+def _class_columns(
+    path: str | os.PathLike, number: int, line: str, separator: str
+) -> list[str]:
+    columns = []
+    with contextlib.suppress(csv.Error):
+        columns = split_columns(line, separator)
+    if separator == " ":
+        columns = re.split(" {2,}", line.strip())
+    if not _is_class_row(columns):
+        raise DataError(f"{path}:{number}: expected id<TAB>name, got {line!r}")
+    return columns
+
+
+def _is_class_row(columns: Sequence[str]) -> bool:
+    return len(columns) > 1 and bool(columns[0] and columns[-1])
 
 
 DCASE2017_CLASSES = ClassList(

@@ -3,6 +3,8 @@
 import dataclasses
 import hashlib
 import json
+import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,12 +12,13 @@ from gcrnn_jax.audio import soundscapes
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.atomic_files import cache_folder
 from gcrnn_jax.data.build_store import build_store
-from gcrnn_jax.data.folder import SPLITS, find_splits
+from gcrnn_jax.data.folder import SPLITS, find_splits, read_folder
 from gcrnn_jax.data.labels import DCASE2017_CLASSES
 from gcrnn_jax.data.recording_source import recording_sources
 from gcrnn_jax.data.soundscape_source import soundscape_split
 from gcrnn_jax.data.store import FeatureStore
-from gcrnn_jax.errors import ConfigError
+from gcrnn_jax.errors import ConfigError, DataError, RecordingsMissingError
+from gcrnn_jax.fields import user_path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +42,10 @@ class DataOptions:
     max_bad_fraction: float
 
     def __post_init__(self):
-        """Raises ValueError for a number that is out of range."""
+        """Raises ValueError for a number that is out of range; replaces ~ in paths."""
+        for name in ("root", "store"):
+            if path := getattr(self, name):
+                object.__setattr__(self, name, str(user_path(path)))
         for name in ("held_out_fraction", "max_bad_fraction"):
             if not 0 <= (value := getattr(self, name)) <= 1:
                 raise ValueError(f"{name} must be in [0, 1], got {value}")
@@ -54,6 +60,8 @@ class DataOptions:
     def prepare(self, front_end: FrontEnd, seed: int) -> FeatureStore:
         """Returns the features of the data, after computing what is not there yet.
 
+        Where the recordings are gone, and their features not, these are used.
+
         Args:
             front_end: Of the features.
             seed: Of soundscapes and of the choice of clips that are held out.
@@ -63,13 +71,17 @@ class DataOptions:
         """
         output = self.store or None
         if self.root:
-            store = prepare_folder(
-                self.root,
-                output,
-                front_end,
-                num_workers=self.num_workers,
-                max_bad_fraction=self.max_bad_fraction,
-            )
+            try:
+                store = prepare_folder(
+                    self.root,
+                    output,
+                    front_end,
+                    num_workers=self.num_workers,
+                    max_bad_fraction=self.max_bad_fraction,
+                )
+            except RecordingsMissingError as error:
+                path = self.store or _place_in_cache(self.root, front_end)
+                store = _store_without_recordings(path, self.root, front_end, error)
         else:
             sizes: dict[str, int] = dict(zip(SPLITS, self.soundscapes, strict=False))
             store = prepare_soundscapes(
@@ -106,11 +118,8 @@ def prepare_folder(
     """
     dataset = find_splits(root)
     sources, findings = recording_sources(dataset, front_end)
-    if output is None:
-        resolved = Path(root).resolve()
-        output = cache_path(resolved.name, str(resolved), front_end.as_dict())
     return build_store(
-        output,
+        _place_in_cache(root, front_end) if output is None else output,
         sources,
         front_end,
         dataset.classes,
@@ -118,6 +127,47 @@ def prepare_folder(
         num_workers=num_workers,
         max_bad_fraction=max_bad_fraction,
     )
+
+
+def _place_in_cache(root: str | Path, front_end: FrontEnd) -> Path:
+    resolved = Path(root).resolve()
+    return cache_path(resolved.name, str(resolved), front_end.as_dict())
+
+
+def _store_without_recordings(
+    path: str | Path, root: str, front_end: FrontEnd, reason: RecordingsMissingError
+) -> FeatureStore:
+    """Opens the finished store of recordings that are gone, and says so.
+
+    Raises:
+        RecordingsMissingError: There is none, of another front end, or the labels of
+            its clips have changed since.
+    """
+    try:
+        store = FeatureStore.open(path)
+    except DataError:
+        raise reason from None
+    if store.front_end != front_end or not _has_labels_of(store, root):
+        raise reason
+    print(
+        f"recordings not found ({reason}); using the features in {store.path}",
+        file=sys.stderr,
+    )
+    return store
+
+
+def _has_labels_of(store: FeatureStore, root: str) -> bool:
+    """Whether the lists of a folder, if they are there, are those of a store."""
+    if not os.path.isdir(root):
+        return True
+    dataset, _ = read_folder(root)
+    for name in dataset.splits.keys() & store.splits.keys():
+        split, labels = store.splits[name], dataset.splits[name].rows
+        listed = {row.clip_id: list(row.labels) for row in labels}
+        for clip_id, weak_label in zip(split.clip_ids, split.weak_label, strict=True):
+            if listed.get(clip_id) != weak_label.nonzero()[0].tolist():
+                return False
+    return not dataset.splits or dataset.classes == store.classes
 
 
 def prepare_soundscapes(

@@ -16,7 +16,7 @@ from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.folder import AUDIO, Dataset, FolderSplit
 from gcrnn_jax.data.labels import ClassList
 from gcrnn_jax.data.store import EventTuple
-from gcrnn_jax.data.store_shards import Loaded
+from gcrnn_jax.data.store_shards import NO_RECORDING, Loaded
 
 ClipEvents = Mapping[str, tuple[EventTuple, ...]]  # clip id -> its events
 
@@ -60,6 +60,14 @@ class RecordingSource:
             return repr((*inputs, error.errno))
         return repr((*inputs, status.st_size, status.st_mtime_ns))
 
+    def missing(self) -> list[int]:
+        """Returns the clips without a recording."""
+        return [
+            index
+            for index, path in enumerate(self.paths)
+            if path is None or not os.path.exists(os.path.join(self.root, path))
+        ]
+
     def location(self, index: int) -> tuple[str, int]:
         """Returns the recording's path in the folder, and the line of its list."""
         row, path = self.rows[index], self.paths[index]
@@ -75,7 +83,7 @@ class RecordingSource:
     def load(self, index: int) -> Loaded:
         """Decodes a recording; raises Rejected where that cannot be done."""
         if (path := self.paths[index]) is None:
-            raise Rejected(Code.MISSING.name, "no recording of this name")
+            raise Rejected(Code.MISSING.name, NO_RECORDING)
         path = os.path.join(self.root, path)
         levels, rate_hz = Levels(), self.sample_rate_hz
         blocks = stream_waveform(path, rate_hz, self.clip_s, levels)

@@ -38,6 +38,10 @@ class SoundscapeSource:
         """Returns what the clip depends on."""
         return repr((self.seed, index, self.balanced, self.sample_rate_hz, VERSION))
 
+    def missing(self) -> tuple[int, ...]:
+        """Returns none: they are generated."""
+        return ()
+
     def location(self, index: int) -> tuple[str, int]:
         """Returns a name for messages."""
         return f"soundscapes/{self.clip_ids[index]}", index

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gcrnn_jax.audio.front_end import FrontEnd
-from gcrnn_jax.data.atomic_files import read_json
+from gcrnn_jax.data.atomic_files import move_content, read_json
 from gcrnn_jax.data.labels import ClassList
 from gcrnn_jax.data.manifest import unseal, verify_files
 from gcrnn_jax.errors import ConfigError, DataError
@@ -29,6 +29,7 @@ from gcrnn_jax.errors import ConfigError, DataError
 FORMAT = "gcrnn_jax feature store"
 VERSION = 2
 CARD = "card.json"
+NEXT = ".next"  # folder in a finished store, where the one to replace it is built
 
 EventTuple = tuple[float, float, str]
 
@@ -187,6 +188,8 @@ class FeatureStore:
         """
         path = Path(path)
         card_path = path / CARD
+        if not card_path.exists():
+            move_content(path / NEXT, path, CARD)  # where its builder was killed
         if not card_path.exists():
             raise DataError(
                 f"{card_path}: not found: no feature store, or one not finished"

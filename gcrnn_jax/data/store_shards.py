@@ -20,6 +20,7 @@ from gcrnn_jax.errors import DataError
 from gcrnn_jax.failpoints import failpoint
 
 CLIPS_PER_WORKER = 16  # fewer are done before another process has started
+NO_RECORDING = "no recording of this name"
 Task = tuple[str, int]  # of a worker: a split, and an index into its source
 
 
@@ -51,6 +52,10 @@ class Source(Protocol):
 
     def cache_key(self, index: int) -> str:
         """Returns a text that changes when anything that `load` returns does."""
+        ...
+
+    def missing(self) -> Sequence[int]:
+        """Returns the clips that cannot be loaded, as far as is known without it."""
         ...
 
     def location(self, index: int) -> tuple[str, int]:
@@ -204,14 +209,6 @@ def read_ledger(path: Path, job: ShardJob) -> Ledger | None:
     except (DataError, KeyError, TypeError):
         return None
     return ledger if is_finite else None
-
-
-def remove_stale(folder: Path, ledgers: Sequence[Ledger]) -> None:
-    """Removes shards of an earlier, longer list, and what an interrupted run left."""
-    current = {Path(ledger.file).stem for ledger in ledgers}
-    for file in folder.glob("shard-*"):
-        if file.stem not in current or file.suffix == ".tmp":
-            file.unlink(missing_ok=True)
 
 
 def write_file(path: Path, content: bytes | memoryview) -> dict[str, Any]:

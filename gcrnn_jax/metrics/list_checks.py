@@ -1,6 +1,7 @@
 """Warnings for lists that do not match; the official tools score them silently."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from gcrnn_jax.data.event_lists import EventRow
@@ -24,10 +25,27 @@ def name_warnings(reference: Sequence[str], estimated: Sequence[str]) -> list[st
         warnings.append(
             f"{len(unknown)} of {len(others)} estimated files are not in the reference "
             f"and do not count, first {_first(unknown)}"
+            f"{_nearest(unknown[0], missing)}"
         )
     if len(missing) == len(files):
         warnings.append("no file name is in both lists: do they belong together?")
     return warnings
+
+
+def label_warnings(
+    reference: Sequence[EventRow], estimated: Sequence[EventRow]
+) -> list[str]:
+    """Estimated labels that the reference never has, which may be misspelt."""
+    labels, others = (
+        dict.fromkeys(row.event_label for row in rows if row.event_label)
+        for rows in (reference, estimated)
+    )
+    unknown = [label for label in others if label not in labels]
+    warning = (
+        f"{len(unknown)} of {len(others)} estimated labels are not in the reference, "
+        f"first {_first(unknown)}: all their events count as wrong"
+    )
+    return [warning + _nearest(unknown[0], labels)] if unknown and labels else []
 
 
 def repetition_warnings(reference: Sequence[EventRow]) -> list[str]:
@@ -54,6 +72,13 @@ def weak_list_warnings(reference: Sequence[EventRow]) -> list[str]:
         "the reference is a weak list, its times are where the clips were cut from: "
         "the detection figures mean nothing, use --task=tagging"
     ]
+
+
+def _nearest(text: str, names: Iterable[str]) -> str:
+    """Which name was probably meant, if one is like it."""
+    folded = {name.casefold(): name for name in names}
+    near = difflib.get_close_matches(text.casefold(), folded, 1)
+    return f"; the nearest to {text!r} is {folded[near[0]]!r}" if near else ""
 
 
 def _first(files: Sequence[str]) -> str:

@@ -69,7 +69,11 @@ def predict_recordings(
     if unknown := [name for name in formats if name not in FORMATS]:
         names = ", ".join(FORMATS)
         raise ConfigError(f"no format {', '.join(unknown)}; there are {names}")
-    recordings, unreadable = list_recordings(paths)
+    recordings, unreadable, passed_over = list_recordings(paths)
+    if passed_over:
+        total = passed_over.total()
+        endings = ", ".join(ending or "no ending" for ending in sorted(passed_over))
+        print(f"{total} file{'s'[: total > 1]} passed over: {endings}")
     total = len(recordings) + len(unreadable)
     results = Results(output, ensemble, formats, strict)
     make_folder(output)

@@ -43,6 +43,7 @@ PyTree = Any
 
 _CONTENT_HASH = "data_sha256"
 _SOUNDSCAPES_CHANGED = " (built-in soundscapes are others since version 0.2)"
+_RATE = "optimizer.learning_rate"  # which may change where training diverged
 _SCALER_TOLERANCE = 1e-3  # in units of the features, whose deviations are 1 to 4
 
 # What may change between a run and its continuation: the rest would make another run.
@@ -138,15 +139,31 @@ class Run:
         name = f"{split.name}-{split.content_hash[:8]}"
         return self.folder / "posteriors" / name / f"epoch-{epoch}.npz"
 
+    @property
+    def divergence(self) -> Path:
+        """Why its last start ended, if training diverged; another rate may be tried."""
+        return self.folder / "diverged.json"
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything was saved of its training: weights, states or scores."""
+        kept = [self.averaged, self.scores]
+        for folder in (self.models, self.states):
+            kept += folder.glob("[0-9]*") if folder.is_dir() else ()
+        return any(path.exists() for path in kept)
+
     def check_config(self) -> None:
         """Compares the configuration with the one that the folder was begun with.
+
+        Where nothing was saved yet, as after a first command with a mistake in it, the
+        configuration may be any: it replaces the one that is there.
 
         Raises:
             ConfigError: A field differs that would make it another run; names each.
             DataError: The configuration in the folder cannot be read.
         """
         path = self.folder / "config.json"
-        if not path.exists():
+        if not path.exists() or not self.has_begun:
             return
         written = read_json(path)
         before = _without_hash(written)
@@ -155,6 +172,8 @@ class Run:
         free = _FREE
         if (schedule := before.get("optimizer.schedule")) != "constant":
             free = free[1:]  # the rate at every step depends on the number of epochs
+        if self.divergence.exists():
+            free += (_RATE,)
         prolonged = {_FREE[0]: f" (a {schedule} schedule cannot be prolonged)"}
         changes = [
             f"{name}: {before.get(name, 'absent')} -> {now.get(name, 'absent')}"
@@ -171,13 +190,14 @@ class Run:
             )
 
     def write_config(self) -> None:
-        """Keeps the configuration with the run."""
+        """Keeps the configuration with the run; a divergence is over then."""
+        self.divergence.unlink(missing_ok=True)
         _write(self.folder / "config.json", self.config.to_dict())
 
     def write_data(self, store: FeatureStore) -> None:
-        """Keeps what identifies the data, if it is not there."""
+        """Keeps what identifies the data, if it is not there or nothing was saved."""
         path = self.folder / "data.json"
-        if not path.exists():
+        if not path.exists() or not self.has_begun:
             _write(path, {_CONTENT_HASH: store.content_hash, **_training_clips(store)})
 
     def check_data(self, store: FeatureStore) -> None:

@@ -1,6 +1,7 @@
 """A run trained to its last epoch, from where an earlier start left it."""
 
 import functools
+import json
 from collections.abc import Callable
 
 import jax
@@ -8,16 +9,17 @@ import numpy as np
 from absl import logging
 from jax.sharding import Mesh
 
+from gcrnn_jax.data.atomic_files import write_text
 from gcrnn_jax.data.loader import training_batches
 from gcrnn_jax.data.store import FeatureStore, Split
 from gcrnn_jax.detection.events import frame_roll
-from gcrnn_jax.errors import DataError
+from gcrnn_jax.errors import DataError, DivergedError
 from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.inference.card import ModelCard
 from gcrnn_jax.metrics.decisions import reference_events
 from gcrnn_jax.runs.run import Run
 from gcrnn_jax.training import device_cache, parallel, phases
-from gcrnn_jax.training.checkpoints import Checkpoints
+from gcrnn_jax.training.checkpoints import Checkpoints, saved_steps
 from gcrnn_jax.training.loop import train
 from gcrnn_jax.training.state import TrainState, TrainStep, initial_state
 
@@ -83,9 +85,29 @@ def train_run(
             batch_size=run.config.sampling.batch_size,
             on_epoch=on_epoch,
         )
+    except DivergedError as error:
+        checkpoints.wait()
+        raise note_divergence(run, error) from None
     finally:
         checkpoints.close()
     return True
+
+
+def note_divergence(run: Run, error: DivergedError) -> DivergedError:
+    """Allows another learning rate at the next start; the error says how to go on."""
+    if jax.process_index() == 0:
+        write_text(run.divergence, json.dumps({"error": str(error)}) + "\n")
+    rate = run.config.optimizer.learning_rate
+    flag = f"a lower --config.optimizer.learning_rate (it is {rate:g})"
+    how = f"{error}. The same command with {flag}"
+    steps = saved_steps(run.states)
+    if not steps:
+        return DivergedError(f"{how} starts again: no epoch was finished")
+    how += f" goes on after epoch {steps[-1] // run.config.training.steps_per_epoch}"
+    if steps[1:]:
+        newest = [str(folder / str(steps[-1])) for folder in (run.states, run.models)]
+        how += f", or after the one before if {' and '.join(newest)} are removed"
+    return DivergedError(how)
 
 
 def make_train_step(

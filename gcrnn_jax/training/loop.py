@@ -190,8 +190,7 @@ def _record(waiting, log: IO[str], display: Progress) -> None:
         what = "loss" if not math.isfinite(loss) else "gradient"
         raise DivergedError(
             f"the {what} of step {number + 1} is not finite (loss {loss}, gradient "
-            f"norm {grad_norm}); its update was not applied. A lower --config.optimizer"
-            ".learning_rate, with another --workdir, is the usual cure"
+            f"norm {grad_norm}); its update was not applied"
         )
     line = {"step": number, "loss": loss, "grad_norm": grad_norm}
     log.write(json_line(line))

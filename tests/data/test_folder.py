@@ -1,10 +1,13 @@
 """A folder is found as it lies there, or the message says what is missing."""
 
+import shutil
+import unicodedata
+
 import pytest
 
 from gcrnn_jax.data.findings import Code
-from gcrnn_jax.data.folder import find_splits
-from gcrnn_jax.errors import DataError
+from gcrnn_jax.data.folder import find_splits, read_folder
+from gcrnn_jax.errors import DataError, RecordingsMissingError
 
 
 def names(split) -> list[str | None]:
@@ -99,7 +102,8 @@ def test_no_list_can_name_a_file_outside(data_folder):
     (root / "groundtruth_weak_label_testing_set.csv").write_text(
         "../../../secret.wav\t0\t10\tCar\n/etc/passwd\t0\t10\tCar\n"
     )
-    assert names(find_splits(root).splits["testing"]) == [None, None]
+    dataset, _ = read_folder(root)
+    assert names(dataset.splits["testing"]) == [None, None]
 
 
 def test_bad_rows_are_passed_on(data_folder):
@@ -161,3 +165,82 @@ def test_the_benchmark_is_found_whole(shared):
     assert dataset.findings == ()
     assert all(all(split.recordings) for split in dataset.splits.values())
     assert dataset.splits["validation"].strong_list is not None
+
+
+def weak_list(root, text, split="testing"):
+    (root / f"{split}_set.csv").unlink(missing_ok=True)
+    path = root / f"groundtruth_weak_label_{split}_set.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def put(path, content=b""):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def test_files_beside_recordings_are_left_out(data_folder):
+    root = data_folder(training=2)
+    folder = root / "audio/training"
+    clip = "Ytraining0_0.000_10.000"
+    (folder / f"{clip}.wav").rename(folder / f"{clip}.opus")
+    for name in (f"{clip}.json", f"._{clip}.wav", "Ytraining1_0.000_10.000.txt"):
+        put(folder / name)
+    put(root / "audio/.Trash-1000" / f"{clip}.wav")
+    put(root / "audio/@eaDir" / f"{clip}.wav")
+    put(folder / f"{clip}.xyz")  # no known ending: only if there is nothing else
+    split = find_splits(root).splits["training"]
+    assert names(split) == [f"{clip}.opus", "Ytraining1_0.000_10.000.wav"]
+
+
+@pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
+def test_names_are_found_whatever_their_unicode_form(data_folder, on_disk):
+    root = data_folder(training=1, testing=1)
+    put(root / "audio/testing" / unicodedata.normalize(on_disk, "Pöllö.wav"))
+    other = "NFD" if on_disk == "NFC" else "NFC"
+    weak_list(root, unicodedata.normalize(other, "Pöllö.wav\t0\t10\tCar\n"))
+    [path] = find_splits(root).splits["testing"].recordings
+    assert path is not None and path.is_file()
+
+
+def test_a_name_in_two_folders_is_told_apart_by_its_folder_or_refused(data_folder):
+    root = data_folder(training=1, testing=1)
+    put(root / "audio/a/x.wav", b"one")
+    put(root / "audio/b/x.wav", b"other")
+    path = weak_list(root, "a/x.wav\t0\t10\tCar\naudio/b/x.wav\t0\t10\tTrain\n")
+    split = find_splits(root).splits["testing"]
+    assert [row.labels for row in split.rows] == [(0,), (2,)]
+    assert split.recordings == (root / "audio/a/x.wav", root / "audio/b/x.wav")
+    path = weak_list(root, "x.wav\t0\t10\tCar\n")
+    with pytest.raises(
+        DataError, match=rf"{path.name}:1: x may be any of audio/[ab]/x"
+    ):
+        find_splits(root)
+    put(root / "audio/b/x.wav", b"one")  # the same one twice
+    assert names(find_splits(root).splits["testing"]) == ["x.wav"]
+
+
+def test_a_clip_does_not_get_the_recording_of_the_clip_named_with_y(data_folder):
+    root = data_folder(training=1, testing=1)
+    for name in ("x", "Yx"):
+        put(root / f"audio/testing/{name}.wav")
+    weak_list(root, "x.wav\t0\t10\tCar\nYx.wav\t0\t10\tTrain\n")
+    assert names(find_splits(root).splits["testing"]) == ["x.wav", "Yx.wav"]
+
+
+def test_a_list_without_a_label_is_an_error(data_folder):
+    root = data_folder(training=2, testing=1)
+    weak_list(root, "testing0_0.000_10.000.wav\n")
+    with pytest.raises(
+        DataError, match=r"testing_set\.csv: none of its 1 clips has a l"
+    ):
+        find_splits(root)
+
+
+def test_a_list_without_a_recording_is_an_error_whatever_others_have(data_folder):
+    root = data_folder(training=2, testing=1)
+    shutil.rmtree(root / "audio/testing")
+    with pytest.raises(
+        RecordingsMissingError, match=r"testing_set\.csv: none of its 1 "
+    ):
+        find_splits(root)

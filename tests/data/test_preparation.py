@@ -1,11 +1,12 @@
 """Where stores without an output go, and that they are found again there."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from gcrnn_jax.data.preparation import DataOptions, cache_folder, cache_path, summary
-from gcrnn_jax.errors import ConfigError
+from gcrnn_jax.errors import ConfigError, RecordingsMissingError
 from tests import defaults
 
 
@@ -60,3 +61,50 @@ def test_features_go_where_they_are_asked_to_and_are_summed_up(
     assert cached.path == cache_path(root.name, str(root), front_end.as_dict())
     hours = sum(asked.splits["training"].num_frames) * front_end.hop_s / 3600
     assert f"training: 3 clips, {hours:.2f} h" in summary(asked)
+
+
+def options(root, store=""):
+    return defaults.build(DataOptions, "data", root=str(root), store=str(store))
+
+
+def test_paths_of_the_users_home_are_replaced(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert options("~/set", "~/store").root == "/home/me/set"
+    assert options("~/set", "~/store").store == "/home/me/store"
+    assert options("").root == ""
+
+
+@pytest.mark.parametrize("gone", ["folder", "content", "audio", "training"])
+def test_a_finished_store_works_when_its_recordings_are_gone(
+    data_folder, tmp_path, monkeypatch, capsys, gone
+):
+    monkeypatch.setenv("GCRNN_CACHE", str(tmp_path / "cache"))
+    root = data_folder(training=4, testing=2)
+    front_end = defaults.front_end(clip_s=1.0)
+    store = options(root).prepare(front_end, seed=0)
+    shutil.rmtree(root / {"audio": "audio", "training": "audio/training"}.get(gone, ""))
+    if gone == "content":
+        root.mkdir()
+    again = options(root).prepare(front_end, seed=0)
+    assert again.path == store.path and len(again.splits["training"]) == 4
+    printed = capsys.readouterr().err
+    assert "recordings not found (" in printed
+    assert f"using the features in {store.path}" in printed
+    with pytest.raises(RecordingsMissingError):
+        options(root).prepare(defaults.front_end(clip_s=2.0), seed=0)
+    with pytest.raises(RecordingsMissingError):
+        options(root, tmp_path / "none").prepare(front_end, seed=0)
+
+
+def test_a_store_with_other_labels_than_the_lists_does_not_stand_for_them(
+    data_folder, tmp_path
+):
+    root = data_folder(training=4)
+    front_end, data = defaults.front_end(clip_s=1.0), options(root, tmp_path / "store")
+    data.prepare(front_end, seed=0)
+    (root / "audio/training/Ytraining0_0.000_10.000.wav").unlink()
+    data.prepare(front_end, seed=0)
+    text = (root / "training_set.csv").read_text()
+    (root / "training_set.csv").write_text(text.replace("/m/2", "/m/3"))
+    with pytest.raises(RecordingsMissingError, match="1 of 4 clips"):
+        data.prepare(front_end, seed=0)

@@ -17,7 +17,12 @@ from gcrnn_jax.data.build_store import build_store
 from gcrnn_jax.data.folder import find_splits
 from gcrnn_jax.data.recording_source import recording_sources
 from gcrnn_jax.data.store import FeatureStore
-from gcrnn_jax.errors import DataError, StorageError, WorkdirError
+from gcrnn_jax.errors import (
+    DataError,
+    RecordingsMissingError,
+    StorageError,
+    WorkdirError,
+)
 from tests import defaults
 
 FRONT_END = defaults.front_end(clip_s=1.0)
@@ -310,16 +315,29 @@ def test_a_store_needs_a_training_split(data_folder, tmp_path):
         build(data_folder(testing=2), tmp_path / "store")
 
 
-def test_a_second_preparation_is_told_who_holds_the_store(data_folder, tmp_path):
+def test_a_second_preparation_waits_for_the_first_and_takes_its_store(
+    data_folder, tmp_path, monkeypatch, capsys
+):
     root, path = data_folder(training=2), tmp_path / "store"
     path.mkdir()
-    with open(path / ".lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.write("process 77 on elsewhere\n")
-        file.flush()
-        with pytest.raises(WorkdirError, match="process 77 on elsewhere"):
+    flock = fcntl.flock
+
+    def first_is_done(file, operation):
+        if operation == fcntl.LOCK_EX:  # waiting: meanwhile the other one finishes
+            fcntl.flock(holder, fcntl.LOCK_UN)
+            monkeypatch.setattr(fcntl, "flock", flock)
             build(root, path)
-    build(root, path)
+        return flock(file, operation)
+
+    with open(path / ".lock", "w") as holder:
+        flock(holder, fcntl.LOCK_EX)
+        holder.write("process 77 on elsewhere\n")
+        holder.flush()
+        monkeypatch.setattr(fcntl, "flock", first_is_done)
+        build(root, path)
+    printed = capsys.readouterr().err
+    assert f"{path} is held by process 77 on elsewhere: waiting for it" in printed
+    assert printed.count("preparing: 2/2") == 1
 
 
 def test_a_place_that_cannot_be_written_is_an_error(data_folder, tmp_path):
@@ -346,3 +364,65 @@ def test_a_full_disk_is_an_error_and_leaves_no_shard(data_folder, tmp_path):
         signal.signal(signal.SIGXFSZ, handler)
     assert not list(path.rglob("shard-*"))
     build(root, path)
+
+
+def lose(root, *indices):
+    for index in indices:
+        recording(root, index).unlink()
+
+
+def test_missing_recordings_are_refused_before_a_store_is_touched(
+    data_folder, tmp_path
+):
+    root, path = data_folder(training=6), tmp_path / "store"
+    build(root, path)
+    before = content(path)
+    lose(root, 0, 5)
+    with pytest.raises(RecordingsMissingError, match="2 of 6 clips.*MISSING"):
+        build(root, path)
+    assert content(path) == before
+    with pytest.raises(RecordingsMissingError, match=r"other/rejects\.csv"):
+        build(root, tmp_path / "other")
+
+
+def test_a_good_store_gives_way_only_to_a_finished_one(
+    data_folder, tmp_path, monkeypatch
+):
+    root, path = data_folder(training=12, testing=3), tmp_path / "store"
+    build(root, path)
+    before = content(path)
+    for index in (1, 6):
+        recording(root, index).write_bytes(b"no audio")
+    with pytest.raises(DataError, match="1 of 15 clips.*were not looked at yet"):
+        build(root, path)  # ends with the first shard
+    assert {name: content(path)[name] for name in before} == before
+    FeatureStore.open(path).splits["training"].rows([1])
+    build(root, path, max_bad_fraction=0.2)
+    build(root, tmp_path / "fresh", max_bad_fraction=0.2)
+    assert content(path) == content(tmp_path / "fresh")
+
+
+@pytest.mark.parametrize("num_moved", [0, 1, 3])
+def test_a_replacement_that_is_killed_is_finished_by_whoever_opens_the_store(
+    data_folder, tmp_path, monkeypatch, num_moved
+):
+    root, path = data_folder(training=6), tmp_path / "store"
+    build(root, path)
+    change_samples(recording(root, 1))
+    replace, moved = os.replace, []
+
+    def killed(source, target):
+        if ".next" in str(source) and ".next" not in str(target):
+            if len(moved) == num_moved:
+                raise KeyboardInterrupt
+            moved.append(source)
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            build(root, path)
+    FeatureStore.open(path)
+    assert not (path / ".next").exists()
+    build(root, tmp_path / "fresh")
+    assert content(path) == content(tmp_path / "fresh")

@@ -272,15 +272,27 @@ def test_help_names_every_format(capsys):
         assert re.search(rf"^  .*\b{re.escape(name)}\b", printed, re.M), name
 
 
+def test_what_is_no_recording_is_named_by_its_ending(predict_to, tmp_path):
+    write(tmp_path / "in/a.wav")
+    for name in ("._a.wav", ".Trashes/b.wav", "a.json", "b.webmx", "c.json", "README"):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).touch()
+    printed = predict_to(tmp_path / "in", tmp_path / "out")
+    assert "4 files passed over: no ending, .json, .webmx\n" in printed
+    assert "could not be read" not in printed
+
+
 def test_a_folder_that_cannot_be_searched_is_listed(predict_to, tmp_path, monkeypatch):
     write(tmp_path / "in/a.wav")
-    walk = os.walk
+    (tmp_path / "in/locked").mkdir()
+    scan = os.scandir
 
-    def denied(folder, onerror):
-        yield from walk(folder)
-        onerror(PermissionError(13, "Permission denied", f"{folder}/locked"))
+    def denied(folder):
+        if str(folder).endswith("locked"):
+            raise PermissionError(13, "Permission denied", folder)
+        return scan(folder)
 
-    monkeypatch.setattr(os, "walk", denied)
+    monkeypatch.setattr(os, "scandir", denied)
     printed = predict_to(tmp_path / "in", tmp_path / "out")
     assert "1 of 2 recordings could not be read" in printed
     (row,) = rows(tmp_path / "out/errors.csv")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 from types import SimpleNamespace
 
@@ -14,13 +15,13 @@ from gcrnn_jax.config import Config
 from gcrnn_jax.data.sampling import Sampling
 from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.detection.posteriors import PosteriorSet
-from gcrnn_jax.errors import ConfigError, DataError
+from gcrnn_jax.errors import ConfigError, DataError, DivergedError
 from gcrnn_jax.inference import ModelCard, TrainedModel
 from gcrnn_jax.metrics import Evaluator
 from gcrnn_jax.metrics.decisions import decide
 from gcrnn_jax.metrics.scoring import score
 from gcrnn_jax.runs import Run, load_model, open_store, train_run
-from gcrnn_jax.runs.training import make_train_step
+from gcrnn_jax.runs.training import make_train_step, note_divergence
 from gcrnn_jax.training import device_cache, parallel
 from gcrnn_jax.training.checkpoints import read_model, saved_steps, write_model
 from gcrnn_jax.training.fusion import Fusion
@@ -59,6 +60,13 @@ def store(num_clips=3, labels="abc", mean=(0.5, 1.5), name="Car", data="all"):
     )
 
 
+def begin(run):
+    """Leaves in a run's folder what a start with a finished epoch leaves."""
+    run.write_config()
+    (run.models / "2").mkdir(parents=True)
+    (run.models / "2" / "card").touch()
+
+
 def test_a_configuration_is_read_as_it_was_written(tmp_path):
     run = make_run(tmp_path)
     run.check_config()  # nothing is there yet
@@ -80,14 +88,58 @@ def test_a_configuration_is_read_as_it_was_written(tmp_path):
     ],
 )
 def test_what_makes_another_run_is_refused_and_named(tmp_path, section, field, value):
-    make_run(tmp_path).write_config()
+    begin(make_run(tmp_path))
     other = make_run(tmp_path, **{section: {field: value}})
     with pytest.raises(ConfigError, match=rf"\n  {section}\.{field}: .* -> "):
         other.check_config()
 
 
-def test_a_run_may_be_prolonged_and_its_data_moved(tmp_path):
+def test_a_run_that_saved_nothing_may_be_begun_with_another_configuration(tmp_path):
     make_run(tmp_path).write_config()
+    make_run(tmp_path).write_data(store())
+    (tmp_path / "resume").mkdir()
+    other = make_run(tmp_path, model={"filters": 8})
+    other.check_config()
+    other.write_config()
+    other.write_data(store(num_clips=4))
+    other.check_data(store(num_clips=4))
+    assert Run.open(tmp_path) == other
+
+
+@pytest.mark.parametrize("kept", ["resume/2/state", "averaged/card", "scores.jsonl"])
+def test_a_run_that_saved_anything_has_begun(tmp_path, kept):
+    make_run(tmp_path).write_config()
+    (tmp_path / kept).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / kept).touch()
+    with pytest.raises(ConfigError, match="another configuration"):
+        make_run(tmp_path, model={"filters": 8}).check_config()
+
+
+def test_after_divergence_the_same_command_goes_on_with_another_rate(tmp_path):
+    run = make_run(tmp_path)
+    lower = make_run(tmp_path, optimizer={"learning_rate": 1e-5})
+    begin(run)
+    with pytest.raises(ConfigError, match="learning_rate"):
+        lower.check_config()
+    diverged = DivergedError("the loss of step 250 is not finite")
+    error = note_divergence(run, diverged)
+    assert str(error).endswith("starts again: no epoch was finished")
+    for step in (100, 200):
+        (run.states / str(step) / "state").mkdir(parents=True)
+    error = note_divergence(run, diverged)
+    assert str(error).startswith(str(diverged))
+    expected = r"lower --config\.optimizer\.learning_rate .* goes on after epoch 2, .*"
+    assert re.search(expected + f"if {run.states}/200 and", str(error))
+    with pytest.raises(ConfigError, match="filters"):
+        make_run(tmp_path, model={"filters": 8}).check_config()
+    lower.check_config()
+    lower.write_config()
+    with pytest.raises(ConfigError, match="learning_rate"):
+        run.check_config()  # once
+
+
+def test_a_run_may_be_prolonged_and_its_data_moved(tmp_path):
+    begin(make_run(tmp_path))
     make_run(
         tmp_path,
         training={"num_epochs": 100},
@@ -100,7 +152,7 @@ def test_a_run_may_be_prolonged_and_its_data_moved(tmp_path):
 
 
 def test_a_run_whose_rate_falls_to_its_end_cannot_be_prolonged(tmp_path):
-    make_run(tmp_path, few_clips).write_config()
+    begin(make_run(tmp_path, few_clips))
     other = make_run(tmp_path, few_clips, training={"num_epochs": 100})
     with pytest.raises(ConfigError, match=r"num_epochs: 30 -> 100 \(a cosine schedule"):
         other.check_config()
@@ -109,6 +161,7 @@ def test_a_run_whose_rate_falls_to_its_end_cannot_be_prolonged(tmp_path):
 @pytest.mark.parametrize("content", ["", "{", "[1]", "\0", None])
 def test_a_damaged_configuration_is_named(tmp_path, content):
     if content is not None:
+        begin(make_run(tmp_path))
         (tmp_path / "config.json").write_text(content)
         with pytest.raises(DataError, match=r"config\.json: "):
             make_run(tmp_path).check_config()
@@ -128,6 +181,7 @@ def test_the_data_that_a_run_was_begun_with_stay_known(tmp_path, caplog):
     """Other scored clips are other data, with which a run may go on."""
     run = make_run(tmp_path)
     run.write_data(store(data="first"))
+    begin(run)
     run.write_data(store(data="second"))
     with caplog.at_level("WARNING", logger="absl"):
         run.check_data(store(data="second"))
@@ -139,6 +193,7 @@ def test_the_data_that_a_run_was_begun_with_stay_known(tmp_path, caplog):
 def test_the_same_clips_are_accepted_and_others_refused(tmp_path, caplog):
     run = make_run(tmp_path)
     run.write_data(store())
+    begin(run)
     run.write_data(store(num_clips=9))  # the first stays
     run.check_data(store())
     rounding = np.add((0.5, 1.5), 1e-4)

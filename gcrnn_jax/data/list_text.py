@@ -1,0 +1,138 @@
+"""The text of lists: its encoding, and how its columns are separated, for all readers.
+
+Lists come from other tools, from hands and from spreadsheets: separated by tabs,
+commas, semicolons or spaces, with or without a header, with blank rows at their ends.
+The separator is found once for a whole list; a row of another kind is then an error.
+Text is brought to Unicode's form NFC, so that names that look the same are the same.
+"""
+
+import codecs
+import csv
+import os
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from gcrnn_jax.errors import DataError
+
+SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", " ": "spaces"}
+ONSET_NAMES = frozenset("onset onset_s start start_s start_time start_seconds".split())
+OFFSET_NAMES = frozenset("offset offset_s end end_s end_time end_seconds".split())
+_BLANKS = " \t,;\"'\u00a0"
+_NUM_SNIFFED = 1000  # rows, of which the separator is found
+
+
+def nfc(text: str) -> str:
+    """A text in Unicode's composed form, as labels and names are compared."""
+    return unicodedata.normalize("NFC", text)
+
+
+def read_lines(path: str | os.PathLike) -> list[str]:
+    """Reads the lines of a list, with any line ends and with or without a mark.
+
+    Bytes that are not UTF-8 are kept as lone surrogates: see `check_utf8`.
+
+    Raises:
+        DataError: It cannot be read, or is UTF-16.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from None
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or (
+        len(content) > 1 and 0 in content[:2]
+    ):
+        raise DataError(f"{path}: expected UTF-8 text, got UTF-16: save it as UTF-8")
+    lines = content.removeprefix(codecs.BOM_UTF8).splitlines()
+    return [nfc(line.decode("utf-8", "surrogateescape")) for line in lines]
+
+
+def check_utf8(path: str | os.PathLike, lines: Sequence[str]) -> None:
+    """Raises DataError for a list with bytes that are not UTF-8; names the first."""
+    for number, line in enumerate(lines, start=1):
+        if (byte := wrong_byte(line)) is not None:
+            raise DataError(
+                f"{path}:{number}: expected UTF-8 text, got the byte {byte:02x}, which "
+                "is not UTF-8: save it as UTF-8"
+            )
+
+
+def wrong_byte(line: str) -> int | None:
+    """The first byte of a line that is not UTF-8."""
+    match = re.search("[\udc80-\udcff]", line)
+    return ord(match[0]) - 0xDC00 if match else None
+
+
+def is_blank(line: str) -> bool:
+    """Whether a row has nothing but separators, as spreadsheets write empty rows."""
+    return not line.strip(_BLANKS)
+
+
+def find_separator(
+    lines: Sequence[str], is_row: Callable[[list[str]], bool], default: str
+) -> str:
+    """The separator by which most rows of a list are such as they should be.
+
+    Args:
+        lines: Of the list.
+        is_row: Of the columns of a line.
+        default: Where no separator makes a row, and of several that do alike.
+    """
+    rows = [line for line in lines if not is_blank(line)][:_NUM_SNIFFED]
+    order = sorted(SEPARATORS, key=lambda separator: separator != default)
+    return max(order, key=lambda by: sum(_makes_row(line, by, is_row) for line in rows))
+
+
+def _makes_row(line: str, separator: str, is_row: Callable) -> bool:
+    try:
+        return separator in line and is_row(split_columns(line, separator))
+    except csv.Error:
+        return False
+
+
+def split_columns(line: str, separator: str) -> list[str]:
+    """The columns of a row, stripped and without the quotes that spreadsheets add.
+
+    Spaces separate columns where two or more follow each other, or else the first four
+    columns, of which the last is the rest.
+
+    Raises:
+        csv.Error: Quotes that do not end.
+    """
+    if separator in ",;":
+        reader = csv.reader(
+            [line], delimiter=separator, strict=True, skipinitialspace=True
+        )
+        return [column.strip() for column in next(reader)]
+    if separator == "\t":
+        return [_unquoted(column.strip()) for column in line.split("\t")]
+    columns = re.split(" {2,}", line.strip())
+    return columns if len(columns) > 3 else line.split(None, 3)
+
+
+def _unquoted(text: str) -> str:
+    inner = text[1:-1].replace('""', "")
+    is_quoted = len(text) > 1 and text[0] == text[-1] == '"' and '"' not in inner
+    return text[1:-1].replace('""', '"') if is_quoted else text
+
+
+def is_timed(columns: Sequence[str]) -> bool:
+    """Whether the second and third column are numbers, or a header says so."""
+    if len(columns) < 3:
+        return False
+    return is_time_header(columns) or all(map(_is_number, columns[1:3]))
+
+
+def is_time_header(columns: Sequence[str]) -> bool:
+    """Whether a row names the columns, two of which are times."""
+    names = {column.lower() for column in columns}
+    return bool(names & ONSET_NAMES and names & OFFSET_NAMES)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text.replace(",", "."))  # a decimal comma: the reader says what is wrong
+    except ValueError:
+        return False
+    return True

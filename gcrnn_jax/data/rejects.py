@@ -1,0 +1,79 @@
+"""What a store is without: the file that lists it, and how much it may be."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from gcrnn_jax.data.atomic_files import write_atomically
+from gcrnn_jax.data.findings import Code, Finding
+
+REJECTS = "rejects.csv"
+# noted, but no clip is lost by them
+_HARMLESS = (Code.DUPLICATE, Code.UNKNOWN_CLIP)
+_HARMLESS = (*_HARMLESS, Code.LEVEL, Code.CANCELLED, Code.CROPPED)
+
+
+def num_lost(findings: Sequence[Finding]) -> int:
+    """How many clips or rows of lists are lost by what was found."""
+    return sum(finding.code not in _HARMLESS for finding in findings)
+
+
+def write_rejects(folder: Path, findings: Sequence[Finding]) -> None:
+    """Writes rejects.csv: path, line, code and detail of each.
+
+    Raises:
+        StorageError: The disk is full or fails.
+        WorkdirError: The folder cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["path", "line", "code", "detail"])
+    writer.writerows((f.path, f.line, f.code.name, f.detail) for f in findings)
+    # A name that is not UTF-8 is written as the bytes that it is.
+    content = text.getvalue().encode("utf-8", "surrogateescape")
+    write_atomically(folder / REJECTS, [content])
+
+
+class LossLimit(NamedTuple):
+    """How much of the listed clips and rows may be unusable.
+
+    Attributes:
+        max_fraction: Of them.
+        num_listed: Clips and rows.
+    """
+
+    max_fraction: float
+    num_listed: int
+
+    def is_exceeded(self, num_bad: int) -> bool:
+        """Whether so many are too many."""
+        return num_bad > self.max_fraction * self.num_listed
+
+    def message(
+        self,
+        num_bad: int,
+        findings: Sequence[Finding],
+        *,
+        listed_in: Path | None,
+        num_pending: int = 0,
+    ) -> str:
+        """What is lost, with three examples, and where all of it is listed, if it is.
+
+        Args:
+            num_bad: Clips and rows that are lost.
+            findings: Of them, those that are known.
+            listed_in: The folder of their rejects.csv.
+            num_pending: Recordings that were not looked at yet.
+        """
+        what = f"{num_bad} of {self.num_listed} clips cannot be used, more than the "
+        what += f"allowed fraction of {self.max_fraction:g} (max_bad_fraction)"
+        examples = "; ".join(
+            f"{finding.path}:{finding.line}: {finding.code.name}: {finding.detail}"
+            for finding in [f for f in findings if f.code not in _HARMLESS][:3]
+        )
+        where = f"all are in {listed_in / REJECTS}" if listed_in else "such as"
+        where += f": {examples}" if examples else ""
+        left = f"; {num_pending} recordings were not looked at yet"
+        return f"{what}; {where}{left if num_pending else ''}"
