@@ -9,14 +9,11 @@ into them and come out: the least that it can need.
 """
 
 import argparse
-import time
 
 import jax
-import jax.numpy as jnp
-import numpy as np
-from jax.sharding import Mesh
 
 from benchmarks.operations import work_of
+from benchmarks.peaks import copy_rate, matrix_rate, median_seconds
 from benchmarks.step import (
     TrainingStep,
     add_network_flags,
@@ -28,7 +25,7 @@ from benchmarks.timing import keep
 from gcrnn_jax.allocator import restart_tuned
 from gcrnn_jax.metrics.tables import text_table
 from gcrnn_jax.training import parallel
-from gcrnn_jax.training.parallel import AXIS, data_parallel, put_batch
+from gcrnn_jax.training.parallel import put_batch
 
 
 def main() -> None:
@@ -43,10 +40,12 @@ def main() -> None:
     training = TrainingStep(flags)
     batch = put_batch(random_batch(flags.batch), training.mesh)
     done = work_of(training.step, training.state, batch)._asdict()
-    seconds = _seconds(lambda: training(batch), flags)
+    count = flags.steps * flags.rounds
+    seconds = median_seconds(lambda: training(batch), count, flags.warmup)
+    devices = jax.devices()
     ceilings = {
-        "operations": _matrix_rate(training.mesh, flags),
-        "bytes": _copy_rate(training.mesh, flags),
+        "operations": matrix_rate(devices, flags.size, flags.dtype, count),
+        "bytes": copy_rate(devices, flags.size, count),
     }
     rows = [
         [
@@ -62,36 +61,6 @@ def main() -> None:
     print(f"\n{title}: {1000 * seconds:.1f} ms, {flags.batch / seconds:.4g} clips/s")
     print(text_table(["", "a step", "reached", "ceiling", "share"], rows))
     keep(title, {"seconds": seconds, "a step": done, "ceilings": ceilings}, flags)
-
-
-def _seconds(function, flags) -> float:
-    """The median time of a call."""
-    seconds = []
-    for _ in range(flags.warmup + flags.steps * flags.rounds):
-        start = time.perf_counter()
-        jax.block_until_ready(function())
-        seconds.append(time.perf_counter() - start)
-    return float(np.median(seconds[flags.warmup :]))
-
-
-def _matrix_rate(mesh: Mesh, flags) -> float:
-    """Operations a second of all devices, of products with float32 results."""
-    shape = (mesh.devices.size, flags.size, flags.size)
-    x = put_batch(jax.random.normal(jax.random.key(0), shape, flags.dtype), mesh)
-
-    def multiply(_, x):
-        return jnp.matmul(x, x, preferred_element_type=jnp.float32)
-
-    mapped = data_parallel(multiply, mesh, out_axes=AXIS)
-    return 2.0 * x.size * flags.size / _seconds(lambda: mapped((), x), flags)
-
-
-def _copy_rate(mesh: Mesh, flags) -> float:
-    """Bytes a second of all devices, read and written."""
-    shape = (mesh.devices.size, 4 * flags.size, flags.size)
-    x = put_batch(jnp.ones(shape, jnp.float32), mesh)
-    copy = data_parallel(lambda _, x: x + 1, mesh, out_axes=AXIS)
-    return 2.0 * x.nbytes / _seconds(lambda: copy((), x), flags)
 
 
 if __name__ == "__main__":

@@ -3,25 +3,29 @@
     python -m benchmarks.checks
 
 The tests run on CPUs: on a GPU these look at its convolutions, at bfloat16, and at
-clips that it holds. Prints a line a check; exit code 1 if one fails.
+clips that it holds. Compares the losses of the first steps; prints a line of JSON a
+check; exit code 1 if one fails.
 """
 
 import argparse
 import sys
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import jax
 import numpy as np
 
+from benchmarks.peaks import print_figure
 from benchmarks.step import TrainingStep, add_network_flags, random_batch
-from gcrnn_jax.metrics.tables import text_table
 from gcrnn_jax.training import parallel
 
 STEPS = 3
 
 
 class _Clips(SimpleNamespace):
+    strong_label = None
+
     def __len__(self) -> int:
         return len(self.features)
 
@@ -34,28 +38,35 @@ def main() -> None:
     add_network_flags(parser)
     flags = parser.parse_args()
     parallel.configure_jax(flags.batch, flags.devices)
-    with jax.default_matmul_precision("float32"):  # or GPUs round to 10 bits
-        exact = _losses(flags)
-        with jax.default_device(cpu := jax.devices("cpu")[0]):
-            on_cpu = _losses(flags, devices=[cpu])
-    sent = _losses(flags)
-    checks = [
-        ("exact products: as on a CPU", exact, on_cpu, 1e-4),
-        ("default products: as exact ones", sent, exact, 1e-2),
-        ("bfloat16: as float32", _losses(flags, dtype="bfloat16"), exact, 3e-2),
-        ("unrolled scan: as a plain one", _losses(flags, unroll=8), sent, 1e-4),
-        ("clips on the devices: as sent", _losses(flags, is_held=True), sent, 1e-4),
-    ]
-    rows, failed = [], False
-    for what, found, expected, bound in checks:
+    failed = False
+    for what, found, expected, bound in _comparisons(flags):
         difference = float(np.max(np.abs(found / expected - 1)))
         passed = difference <= bound  # not where it is NaN
         failed |= not passed
-        verdict = "ok" if passed else "FAILED"
-        rows.append([what, f"{difference:.1e}", f"{bound:.0e}", verdict])
-    header = [f"losses of {STEPS} steps", "difference", "bound", ""]
-    print(text_table(header, rows))
+        fields = {"of": what, "difference": difference, "bound": bound}
+        print_figure("check", **fields, passed=passed)
     sys.exit(failed)
+
+
+def _comparisons(flags) -> Iterator[tuple[str, np.ndarray, np.ndarray, float]]:
+    """What is compared, the two losses and how much they may differ by."""
+    cpu = jax.devices("cpu")[0]
+
+    def on_cpu(**fields) -> np.ndarray:
+        with jax.default_device(cpu):
+            return _losses(flags, devices=[cpu], **fields)
+
+    with jax.default_matmul_precision("float32"):  # or GPUs round to 10 bits
+        exact = _losses(flags)
+        yield "exact products: as on a CPU", exact, on_cpu(), 1e-4
+    sent = _losses(flags)
+    yield "default products: as exact ones", sent, exact, 1e-2
+    half = _losses(flags, dtype="bfloat16")
+    yield "bfloat16: as on a CPU", half, on_cpu(dtype="bfloat16"), 3e-2
+    yield "bfloat16: as float32", half, exact, 3e-2
+    held = _losses(flags, is_held=True)
+    yield "clips on the devices: as sent", held, sent, 1e-4
+    yield "unrolled scan: as a plain one", _losses(flags, unroll=8), sent, 1e-4
 
 
 def _losses(flags, *, devices=None, is_held: bool = False, **fields) -> np.ndarray:

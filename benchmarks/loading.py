@@ -8,7 +8,7 @@ Reads built-in soundscapes, which the first call makes.
 import argparse
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 from jax.sharding import Mesh
@@ -38,27 +38,34 @@ def main() -> None:
     )
     flags = parser.parse_args()
     parallel.configure_jax(flags.batch, flags.devices)
-    clips = {"training": flags.clips, "validation": 1, "testing": 1}
-    front_end = load_config("sed").front_end
-    store = prepare_soundscapes(clips, 0, None, front_end, num_workers=-1)
-    split = store.splits["training"]
+    split = soundscape_clips(flags.clips)
     sides = {"loader alone": lambda: _load(_batches(split, 44))}
     report("loader batch 44", alternate(sides, flags.rounds), "clips/s", flags)
+    rates = alternate(loop_sides(flags, split), flags.rounds)
+    report(f"loop {network_name(flags)}", rates, "clips/s", flags)
 
+
+def soundscape_clips(count: int) -> Split:
+    """Features of built-in soundscapes, made by the first call."""
+    clips = {"training": count, "validation": 1, "testing": 1}
+    front_end = load_config("sed").front_end
+    store = prepare_soundscapes(clips, 0, None, front_end, num_workers=-1)
+    return store.splits["training"]
+
+
+def loop_sides(flags, split: Split) -> dict[str, Callable[[], float]]:
+    """Measurements of clips a second in the training loop, by where they come from."""
     training, holding = TrainingStep(flags), TrainingStep(flags, split)
     mesh = training.mesh
     batches, indices = _batches(split, flags.batch), _batches(split, flags.batch, True)
     one = put_batch(next(batches), mesh)
-    sides = {
+    return {
         "loader": lambda: _train(training, _sent(batches, mesh), flags),
         "clips on the devices": lambda: _train(holding, _sent(indices, mesh), flags),
         "one batch on the devices": lambda: _train(
             training, itertools.repeat(one), flags
         ),
     }
-    report(
-        f"loop {network_name(flags)}", alternate(sides, flags.rounds), "clips/s", flags
-    )
 
 
 def _batches(split: Split, batch_size: int, is_held: bool = False) -> Iterator:

@@ -12,12 +12,12 @@ import json
 import os
 import shlex
 import subprocess
-import time
 from collections.abc import Callable
 
 import jax
 import numpy as np
 
+from benchmarks.peaks import median_seconds
 from benchmarks.timing import ROUNDS, alternate, report
 from gcrnn_jax.allocator import restart_tuned
 from gcrnn_jax.config import load_config
@@ -40,6 +40,7 @@ class TrainingStep:
         self.mesh = parallel.make_mesh(devices)
         changes = {"dtype": flags.dtype, "filters": flags.filters}
         changes["gru_unroll"] = flags.unroll
+        changes["gru_reset_after"] = flags.reset_after
         config = load_config(
             flags.task, **{f"model.{name}": value for name, value in changes.items()}
         )
@@ -74,18 +75,19 @@ def main() -> None:
     """The command line."""
     flags = _parser().parse_args()
     parallel.configure_jax(flags.batch, flags.devices)
-    sides = {"gcrnn_jax": _our_side(flags)}
+    sides = {"gcrnn_jax": our_side(flags)}
     if flags.peer:
-        sides["PyTorch"] = _peer_side(flags)
+        sides["PyTorch"] = peer_side(flags)
     measured = alternate(sides, flags.rounds)
     for what in ("train", "inference"):
-        rates = {name: [rate[what] for rate in of] for name, of in measured.items()}
+        rates = {name: [one[what] for one in of] for name, of in measured.items()}
         report(f"{what} {network_name(flags)}", rates, "clips/s", flags)
 
 
 def network_name(flags: argparse.Namespace) -> str:
     """Which network was measured, for a title."""
     name = f"{flags.task} {flags.dtype} batch {flags.batch}"
+    name += " reset after" if flags.reset_after else ""
     return name + (f" unroll {flags.unroll}" if flags.unroll > 1 else "")
 
 
@@ -99,7 +101,7 @@ def random_batch(size: int) -> dict[str, np.ndarray]:
     }
 
 
-def _our_side(flags) -> Callable[[], dict[str, float]]:
+def our_side(flags) -> Callable[[], dict[str, float]]:
     """A measurement of the training step and of inference."""
     training = TrainingStep(flags)
     batch = parallel.put_batch(random_batch(flags.batch), training.mesh)
@@ -109,22 +111,17 @@ def _our_side(flags) -> Callable[[], dict[str, float]]:
     variables = parallel.put_state(jax.tree.map(np.array, variables), training.mesh)
     predict = compile_network(model, training.scaler, training.mesh)
     return lambda: {
-        "train": _rate(lambda: training(batch), flags),
-        "inference": _rate(lambda: predict(variables, inputs), flags),
+        "train": rate(lambda: training(batch), flags),
+        "inference": rate(lambda: predict(variables, inputs), flags),
     }
 
 
-def _rate(function: Callable, flags) -> float:
+def rate(function: Callable, flags) -> float:
     """Clips a second, by the median of a few calls."""
-    seconds = []
-    for _ in range(flags.warmup + flags.steps):
-        start = time.perf_counter()
-        jax.block_until_ready(function())
-        seconds.append(time.perf_counter() - start)
-    return flags.batch / float(np.median(seconds[flags.warmup :]))
+    return flags.batch / median_seconds(function, flags.steps, flags.warmup)
 
 
-def _peer_side(flags) -> Callable[[], dict[str, float]]:
+def peer_side(flags) -> Callable[[], dict[str, float]]:
     """The same of the peer, in a process of its own."""
     line = [*shlex.split(flags.peer), f"--task={flags.task}", f"--batch={flags.batch}"]
     line += [f"--channels={flags.filters}", f"--steps={flags.steps}"]
@@ -153,9 +150,18 @@ def add_network_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--unroll", type=positive, default=1, help="steps of the GRU's scan"
     )
+    parser.add_argument(
+        "--reset_after", action="store_true", help="the GRU's gate, as in cuDNN"
+    )
     parser.add_argument("--devices", type=int, default=0, help="of a CPU; 0: its cores")
     parser.add_argument("--warmup", type=int, default=1, help="untimed, in a round")
     add_counts(parser)
+
+
+def add_peer_flags(parser: argparse.ArgumentParser) -> None:
+    """What to compare with."""
+    parser.add_argument("--peer", help="the command that times the peer")
+    parser.add_argument("--compile", action="store_true", help="the peer")
 
 
 def add_counts(parser: argparse.ArgumentParser) -> None:
@@ -176,8 +182,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_network_flags(parser)
-    parser.add_argument("--peer", help="the command that times the peer")
-    parser.add_argument("--compile", action="store_true", help="the peer")
+    add_peer_flags(parser)
     return parser
 
 
