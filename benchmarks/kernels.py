@@ -37,8 +37,6 @@ def read_kernels(folder: Path) -> list[Kernel]:
     """
     traces = folder.rglob("*.trace.json.gz")
     paths = sorted(traces, key=lambda path: path.stat().st_mtime)
-        folder.rglob("*.trace.json.gz"), key=lambda path: path.stat().st_mtime
-    )
     if not paths:
         raise FileNotFoundError(f"{folder}: no *.trace.json.gz")
     with gzip.open(paths[-1], "rt") as file:
