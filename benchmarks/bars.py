@@ -99,7 +99,9 @@ def _run(figures: Figures) -> Row:
     if whole := _of(figures, "item", item="run", outcome="done"):
         return name, f"{whole[-1]['seconds']:.0f} s", ""
     rates = [one["clips_per_s"] for one in _of(figures, "loop")]
-    guess = f"; {STEPS / min(rates):.0f} s of steps by the slowest loop" if rates else ""
+    guess = (
+        f"; {STEPS / min(rates):.0f} s of steps by the slowest loop" if rates else ""
+    )
     return name, "-", f"not measured{guess}"
 
 

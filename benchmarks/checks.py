@@ -70,7 +70,10 @@ def _comparisons(flags) -> Iterator[tuple[str, np.ndarray, np.ndarray, float]]:
 
 
 def _losses(flags, *, devices=None, is_held: bool = False, **fields) -> np.ndarray:
-    """Of the first steps on random clips, without a transfer that is not asked for."""
+    """Of the first steps on random clips, without a transfer that is not asked for.
+
+    NaN where a gradient is not finite: such a step leaves the weights as they are.
+    """
     flags = argparse.Namespace(**{**vars(flags), **fields})
     clips = random_batch(3 * flags.batch)
     drawn = np.random.default_rng(1).integers(3 * flags.batch, size=flags.batch)
@@ -81,7 +84,8 @@ def _losses(flags, *, devices=None, is_held: bool = False, **fields) -> np.ndarr
     batch, losses = parallel.put_batch(batch, training.mesh), []
     with jax.transfer_guard("disallow"):
         for _ in range(STEPS):
-            losses.append(jax.device_get(training(batch)["loss"]))
+            metrics = jax.device_get(training(batch))
+            losses.append(np.nan if metrics["diverged"] else metrics["loss"])
     return np.array(losses, np.float64)
 
 

@@ -35,15 +35,16 @@ def read_kernels(folder: Path) -> list[Kernel]:
     Raises:
         FileNotFoundError: The folder holds no trace.
     """
-    paths = sorted(folder.rglob("*.trace.json.gz"), key=lambda path: path.stat().st_mtime)
+    traces = folder.rglob("*.trace.json.gz")
+    paths = sorted(traces, key=lambda path: path.stat().st_mtime)
     if not paths:
         raise FileNotFoundError(f"{folder}: no *.trace.json.gz")
     with gzip.open(paths[-1], "rt") as file:
         events = json.load(file)["traceEvents"]
     totals: dict[str, list[float]] = {}
     for event in _kernel_events(events):
-        # fusion.12 and fusion.13 are two, loop_add_fusion_3 and loop_add_fusion too
-        totals.setdefault(event["name"], []).append(event.get("dur", 0.0) / 1e6)
+        name = re.sub(r"[._]\d+$", "", event["name"])
+        totals.setdefault(name, []).append(event.get("dur", 0.0) / 1e6)
     whole = sum(map(sum, totals.values())) or 1.0
     kernels = [
         Kernel(name, len(seconds), sum(seconds), sum(seconds) / whole)
@@ -73,5 +74,5 @@ def _kernel_events(events: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def _is_runtime(name: str) -> bool:
-    """Whether it is XLA's own bookkeeping, as the waiting of its threads."""
-    return "::" in name or name.startswith("end: ")
+    """Whether it is XLA's own bookkeeping, or on a CPU a loop around its operations."""
+    return re.match(r"end: |(while|call|conditional)(\.\d+)?$|.*::", name) is not None

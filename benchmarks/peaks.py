@@ -23,7 +23,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 _VERSIONS = ("jax", "jaxlib", "flax", "optax", "numpy", "torch")
 
 
-def print_figure(name: str, **fields: Any) -> None:
+def print_figure(name: str, /, **fields: Any) -> None:
     """Prints a figure as `benchmarks.plan` reads it."""
     print(json.dumps({"figure": name, **fields}), flush=True)
 
@@ -38,23 +38,25 @@ def median_seconds(function: Callable[[], object], steps: int, warmup: int = 1):
     return statistics.median(seconds[warmup:])
 
 
-def matrix_rate(devices: Sequence[jax.Device], size: int, dtype: str, steps: int):
+def matrix_rate(devices: Sequence[Any], size: int, dtype: str, steps: int):
     """Operations a second of all devices, of products with float32 results."""
     x = _spread(np.random.default_rng(0).standard_normal, devices, (size, size), dtype)
     multiply = jax.jit(lambda x: jnp.matmul(x, x, preferred_element_type=jnp.float32))
     return 2.0 * x.size * size / median_seconds(lambda: multiply(x), steps)
 
 
-def copy_rate(devices: Sequence[jax.Device], size: int, steps: int):
+def copy_rate(devices: Sequence[Any], size: int, steps: int):
     """Bytes a second of all devices, read and written."""
     x = _spread(np.ones, devices, (4 * size, size), "float32")
     copy = jax.jit(lambda x: x + 1)
     return 2.0 * x.nbytes / median_seconds(lambda: copy(x), steps)
 
 
-def _spread(make, devices: Sequence[jax.Device], shape: tuple[int, ...], dtype: str):
+def _spread(make, devices: Sequence[Any], shape: tuple[int, ...], dtype: str):
     """The same array on every device, as one [devices, *shape]."""
-    sharding = NamedSharding(Mesh(np.asarray(devices), ("data",)), PartitionSpec("data"))
+    sharding = NamedSharding(
+        Mesh(np.asarray(devices), ("data",)), PartitionSpec("data")
+    )
     rows = np.broadcast_to(make(shape).astype(np.float32), (len(devices), *shape))
     return jax.jit(lambda x: x.astype(dtype), out_shardings=sharding)(
         jax.device_put(rows, sharding)

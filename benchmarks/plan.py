@@ -11,6 +11,7 @@ what to do next. Without a GPU everything runs at a tiny size.
 import argparse
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -37,7 +38,7 @@ class Item(NamedTuple):
 
     Attributes:
         name: Of its lines.
-        arguments: After `python -m`.
+        arguments: Of the interpreter.
         cap_s: It is killed then, or when it has had half of the time that is left.
         needs: Modules; where one is missing, a line says so.
         environment: Added to that of the plan.
@@ -97,14 +98,16 @@ def run_plan(items: Iterable[Item], recorder: Recorder, limit_s: float) -> None:
         else:
             outcome = _run_item(item, limit, recorder)
         seconds = round(time.monotonic() - start, 2)
-        recorder.add(item.name, {"figure": "item", "outcome": outcome, "seconds": seconds})
+        recorder.add(
+            item.name, {"figure": "item", "outcome": outcome, "seconds": seconds}
+        )
 
 
 def _run_item(item: Item, limit_s: float, recorder: Recorder) -> str:
     """Returns "done", or why it is not."""
     recorder.log(f"--- {item.name}: {' '.join(item.arguments)}\n")
     process = subprocess.Popen(
-        [sys.executable, "-m", *item.arguments],
+        [sys.executable, *item.arguments],
         env={**os.environ, **item.environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -150,19 +153,20 @@ def _kill_group(process: subprocess.Popen) -> None:
 
 def gpu_items(recorder: Recorder, folder: Path, peer: str | None) -> Iterator[Item]:
     """The plan, item after item; what comes later depends on the figures so far."""
-    yield Item("device", ("benchmarks.peaks",), 60, ("jax",))
+    yield Item("device", ("-m", "benchmarks.peaks"), 60, ("jax",))
     device = [one for one in recorder if one["figure"] == "device"]
     is_tiny = bool(device) and device[0]["platform"] == "cpu"
     if not device or (is_tiny and device[0]["driver"]):
         return  # without JAX nothing else runs, and a GPU that it does not see is none
     tiny = ("--filters=2", "--steps=1", "--rounds=1", "--devices=1")
+    tiny += ("--blocks", "1", "1", "1", "1")
     network = tiny if is_tiny else ("--steps=20", "--rounds=3", "--warmup=3")
     batches = ("2",) if is_tiny else ("44", "256")
     checked = (*tiny, "--batch=2") if is_tiny else ("--filters=16", "--batch=4")
-    yield Item("correctness", ("benchmarks.checks", *checked), 100)
+    yield Item("correctness", ("-m", "benchmarks.checks", *checked), 100)
 
     def item(name: str, variant: Variant, cap_s: float, *further: str) -> Item:
-        module = ("benchmarks.figures", name, f"--variant={variant.name}")
+        module = ("-m", "benchmarks.figures", name, f"--variant={variant.name}")
         flags = (*module, "--dtype=bfloat16", *network, *variant.flags, *further)
         name = f"{name}: {variant.name}"
         return Item(name, flags, cap_s, environment=_environment(variant))
@@ -173,8 +177,9 @@ def gpu_items(recorder: Recorder, folder: Path, peer: str | None) -> Iterator[It
         yield item("step", together, 90, "--batches", *batches)
     best = best_variant(recorder)
     line = [*([f"--peer={peer}"] if peer else []), *([] if is_tiny else ["--compile"])]
+    turns = () if is_tiny else ("--rounds=2",)  # the peer compiles anew in each
     for batch in reversed(batches):
-        yield item("peer", best, 150, "--batches", batch, "--rounds=2", *line)
+        yield item("peer", best, 150, "--batches", batch, *turns, *line)
     clips = "--clips=60" if is_tiny else "--clips=5000"
     yield item("loop", best, 90, "--batches", batches[0], clips)
     # kernels that the host starts one by one: of a graph there may be only its whole
@@ -188,6 +193,7 @@ def _long_items(folder: Path, is_tiny: bool) -> Iterator[Item]:
     tiny = (
         "--config.data.soundscapes=(24,12,12)",
         "--config.data.num_workers=0",
+        "--config.model.blocks=(1,1,1,1)",
         "--config.model.filters=2",
         "--config.sampling.batch_size=4",
         "--config.training.steps_per_epoch=1",
@@ -195,13 +201,13 @@ def _long_items(folder: Path, is_tiny: bool) -> Iterator[Item]:
         "--config.fusion.epochs=1:2:1",
     )
     fields = ("--config.model.dtype=bfloat16", *(tiny if is_tiny else ()))
-    line = ("gcrnn_jax.main", "--config=configs/sed.py", f"--workdir={folder / 'run'}")
     needs = (*PACKAGE, "jinja2", "matplotlib")
-    yield Item("run", (*line, *fields), 900, needs, takes_rest=True)
-    output = f"--output={folder / 'tables'}"
-    rows = ("--rows", "crnn") if is_tiny else ("--rows", "crnn", "at", "sed", "best")
-    line = ("benchmarks.tables", output, *rows, *fields)
-    yield Item("tables", line, 900, needs, takes_rest=True)
+    line = ("-m", "gcrnn_jax.main", "--config=configs/sed.py")
+    line += (f"--workdir={folder / 'run'}", *fields)
+    yield Item("run", line, math.inf, needs, takes_rest=True)
+    rows = ("crnn",) if is_tiny else ("crnn", "at", "sed", "best")
+    line = ("-m", "benchmarks.tables", f"--output={folder / 'tables'}", *fields)
+    yield Item("tables", (*line, "--rows", *rows), math.inf, needs, takes_rest=True)
 
 
 def _environment(variant: Variant) -> dict[str, str]:

@@ -28,6 +28,7 @@ from gcrnn_jax.training.augment import Scaler
 from gcrnn_jax.training.state import TrainStep, initial_state
 
 FRAMES, BINS, CLASSES = 240, 64, 17
+BLOCKS = [2, 2, 2, 1]  # as in configs/sed.py and at.py
 
 
 class TrainingStep:
@@ -40,7 +41,7 @@ class TrainingStep:
         self.mesh = parallel.make_mesh(devices)
         changes = {"dtype": flags.dtype, "filters": flags.filters}
         changes["gru_unroll"] = flags.unroll
-        changes["gru_reset_after"] = flags.reset_after
+        changes |= {"gru_reset_after": flags.reset_after, "blocks": flags.blocks}
         config = load_config(
             flags.task, **{f"model.{name}": value for name, value in changes.items()}
         )
@@ -88,6 +89,7 @@ def network_name(flags: argparse.Namespace) -> str:
     """Which network was measured, for a title."""
     name = f"{flags.task} {flags.dtype} batch {flags.batch}"
     name += " reset after" if flags.reset_after else ""
+    name += "" if [*flags.blocks] == BLOCKS else f" blocks {flags.blocks}"
     return name + (f" unroll {flags.unroll}" if flags.unroll > 1 else "")
 
 
@@ -147,6 +149,9 @@ def add_network_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=positive, default=8)
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--filters", type=positive, default=64)
+    parser.add_argument(
+        "--blocks", type=positive, nargs=4, default=BLOCKS, help="gated units of each"
+    )
     parser.add_argument(
         "--unroll", type=positive, default=1, help="steps of the GRU's scan"
     )
