@@ -155,9 +155,10 @@ def train(
                 waiting = None
                 log.flush()
                 checkpoints.save(state)
-                if on_epoch and (line := on_epoch(epoch, state)):
-                    display.write(line)
+                line = on_epoch(epoch, state) if on_epoch else None
                 checkpoints.wait()  # a kill costs the epoch in progress, no other
+                if line:
+                    display.write(line)
     finally:
         checkpoints.wait()
         display.close()
