@@ -208,7 +208,8 @@ class Warnings(python_logging.Handler):
 
     def __enter__(self) -> "Warnings":
         logger = logging.get_absl_logger()
-        self._before, logger.handlers = logger.handlers, [self]
+        self._before: list[python_logging.Handler] = logger.handlers
+        setattr(logger, "handlers", [self])  # noqa: B010
         return self
 
     def __exit__(self, *_) -> None:

@@ -34,6 +34,18 @@ def test_every_error_ends_a_command_with_its_code(error, code, message, capsys):
     assert capsys.readouterr().err.endswith(message)
 
 
+def test_a_name_cannot_forge_a_line_of_an_error(capsys):
+    name = "a.wav\nerror: b\x1b[2J\u2028\u202ec\udcff"
+    for error in (
+        errors.DataError(f"{name}: bad", "  more"),
+        OSError(28, "full", name),
+    ):
+        errors.print_error(error)
+    first, more, third = capsys.readouterr().err.splitlines()
+    assert first == r"error: a.wav\nerror: b\x1b[2J\u2028\u202ec\udcff: bad"
+    assert more == "  more" and third.startswith("error: [Errno 28] full: 'a.wav")
+
+
 def test_who_no_longer_reads_ends_a_command_quietly(capsys):
     def command():
         raise BrokenPipeError

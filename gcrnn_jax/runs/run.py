@@ -44,6 +44,7 @@ PyTree = Any
 _CONTENT_HASH = "data_sha256"
 _SOUNDSCAPES_CHANGED = " (built-in soundscapes are others since version 0.2)"
 _RATE = "optimizer.learning_rate"  # which may change where training diverged
+_WRONG = (AttributeError, TypeError, ValueError, OverflowError)
 _SCALER_TOLERANCE = 1e-3  # in units of the features, whose deviations are 1 to 4
 
 # What may change between a run and its continuation: the rest would make another run.
@@ -86,7 +87,7 @@ class Run:
         values = read_json(path)
         try:
             config = Config.from_dict(_without_hash(values))
-        except (ConfigError, TypeError, ValueError, AttributeError) as error:
+        except (ConfigError, *_WRONG) as error:
             raise DataError(f"{path}: {str(error)[:500]}") from error
         unseal(values, path)
         return cls(folder, config)

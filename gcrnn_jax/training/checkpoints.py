@@ -9,6 +9,7 @@ in between leaves a state without, from which the next start writes the model ag
 import contextlib
 import math
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -174,6 +175,8 @@ class Checkpoints:
         """
         for checkpointer in self._folders:
             with self._storage_errors():
+                while checkpointer.is_saving_in_progress():
+                    time.sleep(0.01)  # orbax would log a traceback of Ctrl-C
                 checkpointer.wait()
         saved, self._without_manifest = self._without_manifest, []
         if jax.process_index() == 0:

@@ -167,9 +167,10 @@ def train(
                     checkpoints.save(state)
                 with phases.phase("evaluating"):
                     line = on_epoch(epoch, state) if on_epoch else None
+                with phases.phase("saving"):
+                    checkpoints.wait()  # a kill costs the epoch in progress, no other
                 if line:
                     display.write(line)
-                checkpoints.wait()  # a kill costs the epoch in progress, no other
     finally:
         with phases.phase("saving"):
             checkpoints.wait()

@@ -2,10 +2,16 @@
 
 import errno
 import os
+import re
 
 import pytest
 
-from gcrnn_jax.data.atomic_files import atomic_folder, write_atomically
+from gcrnn_jax.data.atomic_files import (
+    atomic_folder,
+    json_line,
+    read_json_lines,
+    write_atomically,
+)
 from gcrnn_jax.errors import StorageError, WorkdirError
 
 
@@ -74,3 +80,17 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(
     with pytest.raises(kind, match="cannot write .*a.txt"):
         write_atomically(path, [b"second"])
     assert content(tmp_path) == {"a.txt": "first"}
+
+
+def test_a_damaged_line_of_a_log_is_left_out_and_said(tmp_path, caplog):
+    path = tmp_path / "log"
+    lines = [json_line({"step": n, "loss": n / 3}) for n in range(5)]
+    path.write_text("".join(lines))
+    read = [line for _, line in read_json_lines(path, "step")]
+    assert read == [{"step": n, "loss": n / 3} for n in range(5)] and not caplog.text
+    lines[1] = lines[1].replace("0.3", "0.2")
+    lines[3] = '{"step": 3, "loss": 1.0}\n'  # as version 0.2.0 wrote it
+    path.write_text("".join(lines)[:-9])
+    read = [line["step"] for _, line in read_json_lines(path, "step")]
+    assert read == [0, 2, 3]
+    assert [re.search(r"log:(\d+)", text)[1] for text in caplog.messages] == ["2", "5"]

@@ -169,6 +169,38 @@ def test_a_damaged_shard_is_built_again(data_folder, tmp_path, finished):
     assert content(path) == whole
 
 
+@pytest.mark.parametrize("part", ["npy", "json"])
+def test_one_wrong_bit_costs_its_shard(data_folder, tmp_path, part, capsys):
+    root = data_folder(training=12)
+    path = tmp_path / "store"
+    build(root, path)
+    whole, before = content(path), times(path)
+    file = path / f"training/shard-00001.{part}"
+    damaged = bytearray(file.read_bytes())
+    damaged[-40] ^= 1
+    file.write_bytes(damaged)
+    if part == "npy":
+        with pytest.raises(DataError, match=r"shard-00001\.npy: damaged: its SHA-256"):
+            FeatureStore.open(path)
+    else:  # nothing reads it until something else is built again
+        (path / "card.json").unlink()
+    build(root, path)
+    assert content(path) == whole
+    redone = [file.name for file, time in times(path).items() if time != before[file]]
+    assert redone == ["shard-00001.npy"]
+    assert "1 of 3 shards are built again" in capsys.readouterr().err
+
+
+def test_a_card_with_another_number_is_noticed(data_folder, tmp_path):
+    root, path = data_folder(training=3), tmp_path / "store"
+    build(root, path)
+    card = path / "card.json"
+    card.write_text(card.read_text().replace('"num_bad": 0', '"num_bad": 1'))
+    with pytest.raises(DataError, match=r"card\.json: damaged"):
+        FeatureStore.open(path)
+    assert build(root, path).card["num_bad"] == 0
+
+
 def test_a_changed_recording_costs_its_shard_and_is_said(data_folder, tmp_path, capsys):
     root = data_folder(training=12)
     path = tmp_path / "store"

@@ -1,5 +1,7 @@
 import dataclasses
+import io
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -49,6 +51,55 @@ def test_a_posterior_file_that_was_cut_short_is_named(tmp_path):
     (tmp_path / "cut.npz").write_bytes(content[: len(content) // 2])
     with pytest.raises(DataError, match=r"cut\.npz"):
         PosteriorSet.load(tmp_path / "cut.npz")
+
+
+def test_every_wrong_bit_of_a_posterior_file_is_noticed_or_does_no_harm(tmp_path):
+    one, path = make_set(0), tmp_path / "one.npz"
+    one.save(path)
+    content = path.read_bytes()
+    random = np.random.default_rng(0)
+    for place in random.choice(8 * len(content), 300, replace=False):
+        damaged = bytearray(content)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        try:
+            again = PosteriorSet.load(path)
+        except DataError:
+            continue
+        np.testing.assert_array_equal(again.clip, one.clip)
+        np.testing.assert_array_equal(again.frame, one.frame)
+        assert (again.clip_ids, again.hop_s) == (one.clip_ids, one.hop_s)
+
+
+def test_an_array_that_says_it_is_larger_or_smaller_is_refused(tmp_path):
+    """NumPy reads as much as the header says, which need not be all."""
+    path = tmp_path / "one.npz"
+    make_set(0).save(path)
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    for shape in (b"(1, 3), }", b"(9999999999, 3), }"):
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, array in arrays.items():
+                file = io.BytesIO()
+                np.save(file, array)
+                content = file.getvalue()
+                if name == "clip":
+                    padding = b" " * (len(shape) - len(b"(2, 3), }"))
+                    content = content.replace(b"(2, 3), }" + padding, shape)
+                archive.writestr(f"{name}.npy", content)
+        with pytest.raises(DataError, match=r"clip\.npy: not the bytes of float32"):
+            PosteriorSet.load(path)
+
+
+def test_a_file_under_another_name_is_a_warning_or_an_error(tmp_path, caplog):
+    make_set(0).save(tmp_path / "epoch-1.npz")
+    PosteriorSet.load(tmp_path / "epoch-1.npz", may_be_renamed=False)
+    assert not caplog.messages
+    path = (tmp_path / "epoch-1.npz").rename(tmp_path / "epoch-2.npz")
+    PosteriorSet.load(path)
+    assert "epoch-2.npz was written as epoch-1.npz" in caplog.text
+    with pytest.raises(DataError, match=r"written as epoch-1\.npz"):
+        PosteriorSet.load(path, may_be_renamed=False)
 
 
 def test_posteriors_of_version_0_1_are_read(tmp_path):

@@ -169,6 +169,15 @@ def test_a_damaged_configuration_is_named(tmp_path, content):
         Run.open(tmp_path)
 
 
+def test_a_configuration_with_another_value_than_was_written_is_noticed(tmp_path):
+    make_run(tmp_path).write_config()
+    path = tmp_path / "config.json"
+    path.write_text(path.read_text().replace('"seed": 0', '"seed": 8'))
+    for read in (lambda: Run.open(tmp_path), make_run(tmp_path).check_config):
+        with pytest.raises(DataError, match=r"config\.json: damaged or edited"):
+            read()
+
+
 def test_a_configuration_that_is_wrong_is_an_error_of_the_data(tmp_path):
     make_run(tmp_path).write_config()
     path = tmp_path / "config.json"
@@ -314,6 +323,20 @@ def test_thresholds_fitted_by_version_0_1_are_fitted_again(old_folder):
     assert row.scores.tagging.micro.f1 == pytest.approx(4 / 15)
     assert row.scores.detection.micro.f1 == pytest.approx(0.17886178861788618)
     assert row.scores.detection.error_rate == pytest.approx(2.2)
+
+
+def test_an_epoch_that_a_kill_left_unscored_is_scored_at_the_next_start(old_folder):
+    run, features = open_old(old_folder, num_epochs=1)
+    epochs = []
+
+    def start(is_scored):
+        on_epoch = lambda epoch, state: epochs.append(epoch)  # noqa: E731
+        train_run(run, features, one_device(), on_epoch, is_scored=lambda _: is_scored)
+
+    start(is_scored=True)
+    assert epochs == []
+    start(is_scored=False)
+    assert epochs == [1]
 
 
 def test_a_run_of_version_0_1_goes_on_as_it_would_have_then(old_folder):

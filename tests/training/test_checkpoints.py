@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -107,6 +108,59 @@ def test_a_damaged_newest_state_costs_one_epoch(tmp_path):
     for path in (tmp_path / "resume" / "4").rglob("d/*"):
         path.write_bytes(b"")
     assert restored(tmp_path).step == 2
+
+
+def damage(folder):
+    """Flips a bit of a file that orbax would not miss."""
+    path = next(folder.rglob("ocdbt.process_0/d/*"))
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_state_with_one_wrong_bit_is_skipped_and_its_model_replaced(tmp_path, caplog):
+    save_steps(tmp_path, 2, 4)
+    damage(tmp_path / "resume" / "4")
+    checkpoints = open_checkpoints(tmp_path)
+    mesh = parallel.make_mesh(jax.devices()[:1])
+    assert checkpoints.restore(make_state(0, 0.0), mesh).step == 2
+    [skipped] = [text for text in caplog.messages if "skipping" in text]
+    assert "resume/4/" in skipped and "SHA-256" in skipped
+    checkpoints.save(make_state(4, 0.7))  # trained again, on another machine
+    checkpoints.close()
+    _, variables = read_model(tmp_path / "checkpoints" / "4")
+    assert_equal(variables["params"], make_state(4, 0.7).params)
+    assert_equal(restored(tmp_path), make_state(4, 0.7))
+
+
+@pytest.mark.parametrize("fault", ["gone", "damaged", "without a manifest"])
+def test_a_state_whose_model_is_not_there_whole_writes_it(tmp_path, fault):
+    save_steps(tmp_path, 2, 4)
+    model = tmp_path / "checkpoints" / "4"
+    if fault == "gone":
+        shutil.rmtree(model)
+    elif fault == "damaged":
+        damage(model)
+    else:
+        (model / "manifest.json").unlink()
+    checkpoints = open_checkpoints(tmp_path)
+    state = checkpoints.restore(make_state(0, 0.0), parallel.make_mesh())
+    checkpoints.save_missing_model(state)
+    checkpoints.close()
+    assert (model / "manifest.json").exists()
+    card, variables = read_model(model)
+    assert card["step"] == 4
+    assert_equal(variables["params"], state.params)
+
+
+def test_a_model_that_is_there_whole_is_left_alone(tmp_path):
+    save_steps(tmp_path, 2)
+    before = (tmp_path / "checkpoints" / "2" / "manifest.json").stat().st_mtime_ns
+    checkpoints = open_checkpoints(tmp_path)
+    checkpoints.save_missing_model(make_state(2, 0.2))
+    checkpoints.close()
+    after = (tmp_path / "checkpoints" / "2" / "manifest.json").stat().st_mtime_ns
+    assert before == after
 
 
 def test_when_no_state_can_be_read_nothing_starts_from_scratch(tmp_path):
