@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from gcrnn_jax.data.preparation import cache_folder, cache_path
+from gcrnn_jax.errors import ConfigError
 from tests import defaults
 
 
@@ -36,3 +37,17 @@ def test_the_cache_is_in_the_first_folder_that_is_set(monkeypatch, variables, fo
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert cache_folder() == Path(folder).expanduser()
+
+
+def test_without_a_home_nothing_is_kept(monkeypatch):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("GCRNN_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    assert cache_folder() is None
+    with pytest.raises(ConfigError, match="no home.*GCRNN_CACHE"):
+        cache_path("data")
+    monkeypatch.setenv("GCRNN_CACHE", "/own")
+    assert cache_folder() == Path("/own")
