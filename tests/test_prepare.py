@@ -144,3 +144,43 @@ def test_bad_flags_end_with_2(argv, capsys):
 def test_no_data_ends_with_65_and_one_line(tmp_path, capsys):
     assert run("--root", tmp_path / "none") == 65
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_levels_and_crops_are_counted_and_overflow_is_refused(tmp_path, capsys):
+    root = tmp_path / "set"
+    (root / "audio").mkdir(parents=True)
+    (root / "sound_event_list_2_classes.txt").write_text(CLASSES)
+    rows = [f'c{i},0.000,10.000,"Car","/m/1"\r\n' for i in range(4)]
+    (root / "training_set.csv").write_text("".join(rows), newline="")
+    noise = 0.1 * np.random.default_rng(0).standard_normal(8000)
+    for index, samples in enumerate(
+        (noise, 32768 * noise, 3e38 * np.sign(noise), np.tile(noise, 60))
+    ):
+        path = root / f"audio/Yc{index}_0.000_10.000.wav"
+        soundfile.write(path, samples, 44100 // (1 + index // 3), subtype="FLOAT")
+    command = ("--root", root, "--output", tmp_path / "store", "--workers", 1)
+    assert run(*command, "--max_bad_fraction", 0.25) == 0  # one of four
+    printed = capsys.readouterr().out
+    assert "1 of 3 recordings are longer than 10 s" in printed
+    assert "CROPPED 1, LEVEL 1, NONFINITE 1" in printed
+    codes = [(row[0][7:9], row[2]) for row in rejects(tmp_path / "store")]
+    assert codes == [("c1", "LEVEL"), ("c2", "NONFINITE"), ("c3", "CROPPED")]
+    assert "divide by 32768?" in rejects(tmp_path / "store")[0][3]
+    card = json.loads((tmp_path / "store/card.json").read_text())
+    assert np.isfinite([card["scaler"]["mean"], card["scaler"]["std"]]).all()
+
+
+@pytest.mark.parametrize(
+    "damage", [{"sums": [float("nan")] * 64}, {"rejects": [[0, "TOO_SHORT", ""]]}]
+)
+def test_a_shard_of_an_earlier_version_with_no_finite_sums_is_built_again(
+    folder, tmp_path, damage
+):
+    options = {"max_bad_fraction": 1, "num_workers": 1}
+    store = prepare(folder, tmp_path / "store", **options)
+    card, ledger = store.path / "card.json", store.path / "training/shard-00000.json"
+    before = card.read_bytes()
+    ledger.write_text(json.dumps(json.loads(ledger.read_text()) | damage))
+    card.unlink()
+    prepare(folder, tmp_path / "store", **options)
+    assert card.read_bytes() == before

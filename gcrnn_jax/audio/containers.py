@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from gcrnn_jax.audio.mpeg import header_without_length
 from gcrnn_jax.audio.ogg import end_of_link
-from gcrnn_jax.audio.regions import Region, before_footers, skip_tags
+from gcrnn_jax.audio.regions import Region, before_footers, before_zeros, skip_tags
 
 
 class Extent(NamedTuple):
@@ -90,26 +90,27 @@ def find_extent(region: Region) -> Extent:
         order: Literal["big", "little"] = "big" if magic == b".snd" else "little"
         start, size = (int.from_bytes(region.at(at, 4), order) for at in (4, 8))
         return _extent(region, None, start, size)
-    form = _FORMS.get(magic)
     if magic == b"RIFF" and region.at(8, 4) == b"AVI ":
-        end = _next_start(region)
-        size = int.from_bytes(region.at(4, 4), "little")
+        end, size = _next_start(region), int.from_bytes(region.at(4, 4), "little")
         return Extent(end, missing=max(0, size + 8 - end) if size < 1 << 31 else 0)
+    if (form := _FORMS.get(magic)) is not None:
+        return _extent_of_chunks(region, form, magic)
     if header := header_without_length(region):
-        return Extent(region.size, header=header)
-    if form is None:
-        return Extent(_next_start(region))
+        return Extent(before_zeros(region, before_footers(region)), header=header)
+    return Extent(_next_start(region))
+
+
+def _extent_of_chunks(region: Region, form: _Form, magic: bytes) -> Extent:
     long_size = 0
-    for name, start, size in _chunks(region, form, form.first):
+    for name, start, stated in _chunks(region, form, form.first):
         if name == b"ds64":
-            long_size = int.from_bytes(region.at(start + 8, 8), form.order)
+            long_size = _signed(region.at(start + 8, 8), form.order)
         if name in _SAMPLES:
-            if magic in (b"RF64", b"BW64") and size == 0xFFFFFFFF:
-                return _extent(region, form, start, long_size)
-            skipped = {b"SSND": 8, b"caff": 4}
-            skip = skipped.get(name, 0) + skipped.get(magic, 0)
+            is_long = magic in (b"RF64", b"BW64") and stated == 0xFFFFFFFF
+            size, is_caf = long_size if is_long else stated, magic == b"caff"
+            skip = 8 if name == b"SSND" else 4 if is_caf else 0
             extent = _extent(region, form, start + skip, size - skip)
-            return _patched(region, start, extent) if magic == b"caff" else extent
+            return _patched(region, start, extent) if is_caf else extent
     return Extent(region.size)
 
 
@@ -150,14 +151,17 @@ def _chunks(
     while len(head := region.at(offset, head_length)) == head_length:
         if not all(0x20 <= byte < 0x7F for byte in head[:4]):
             return
-        size = int.from_bytes(head[form.name_length :], form.order, signed=False)
-        if form.size_length == 8 and size >= 1 << 63:
-            size -= 1 << 64
-        start, size = offset + head_length, size - form.overhead
+        size = _signed(head[form.name_length :], form.order) - form.overhead
+        start = offset + head_length
         yield head[:4], start, size
         if size < 0:
             return
         offset = -(-(start + size) // form.align) * form.align
+
+
+def _signed(field: bytes, order: Literal["big", "little"]) -> int:
+    """The value of a size, of 64 bits with a sign: -1 is an unknown one."""
+    return int.from_bytes(field, order, signed=len(field) == 8)
 
 
 def _skip_chunks(region: Region, form: _Form | None, start: int) -> int:

@@ -20,7 +20,7 @@ import soxr
 
 from gcrnn_jax.audio.containers import begins_recording, find_extent
 from gcrnn_jax.audio.levels import Levels
-from gcrnn_jax.audio.regions import Region
+from gcrnn_jax.audio.regions import Region, skip_tags
 from gcrnn_jax.audio.rejected import PARTIAL, Rejected
 from gcrnn_jax.audio.sndfile import SndfilePart
 
@@ -214,7 +214,9 @@ class Recording:
         end, fault = self._part.end()
         if fault is not None:
             raise fault
-        if end >= self._file.size:
+        if not begins_recording(self._file, end):
+            end = skip_tags(self._file, end)
+        if end == self._file.size:
             return False
         rest = self._file.size - end
         self._file = self._file.part(end, self._file.size)

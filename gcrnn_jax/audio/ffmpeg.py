@@ -21,9 +21,10 @@ _CONTAINERS = (
 )
 # Of these the length that FFmpeg gives is in the file; of others it is a guess from the
 # bit rate of the first packets.
-_STATE_LENGTHS = {"mov", "matroska", "webm", "asf", "avi", "wav", "w64", "caf", "aiff"}
+_STATE_LENGTHS = {"mov", "matroska", "webm", "asf", "wav", "w64", "caf", "aiff"}
 _STATE_LENGTHS |= {"ape", "tta", "tak", "wv", "flac", "dsf", "xwma"}
 _READ_AHEAD = 65536  # bytes that FFmpeg may leave at the end, or may have in a buffer
+_PACKETS = (188, 192, 204)  # bytes of those of MPEG-TS
 _TOLERANCE_S = 0.1  # of lengths in whole packets or milliseconds
 
 
@@ -97,6 +98,8 @@ class FfmpegPart:
             fault = Rejected("TRUNCATED", detail)
         elif self._names == {"ogg"} and not has_last_page(self._file):
             fault = Rejected("TRUNCATED", f"no last page after sample {count}")
+        elif self._names == {"mpegts"} and all(self._file.size % n for n in _PACKETS):
+            fault = Rejected("TRUNCATED", f"sample {count} is within a packet")
         elif declared_s is None and rest > _READ_AHEAD:
             detail = f"{rest} bytes behind sample {count} are not decoded"
             fault = Rejected("TRUNCATED", detail)

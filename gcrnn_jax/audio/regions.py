@@ -96,10 +96,8 @@ def _tag_length(region: Region, start: int, head: bytes) -> int:
     """Bytes of the tag that begins there; 0: none does."""
     if head.startswith(b"ID3") and len(head) >= 10 and max(head[6:10]) < 128:
         return 10 + id3_length(head) + 10 * bool(head[5] & 0x10)
-    if head.startswith(b"TAG") and region.size - start in (128, 128 + 227):
-        return 128
-    if head.startswith(b"TAG+"):
-        return 227
+    if head.startswith(b"TAG"):
+        return 227 if head.startswith(b"TAG+") else 128
     if head.startswith(b"APETAGEX"):
         return 32 + int.from_bytes(head[12:16], "little")
     if head.startswith(b"LYRICSBEGIN"):
@@ -123,6 +121,16 @@ def before_footers(region: Region) -> int:
         return end
     with_header = 32 * bool(footer[23] & 0x80)
     return max(0, end - int.from_bytes(footer[12:16], "little") - with_header)
+
+
+def before_zeros(region: Region, end: int) -> int:
+    """Returns where the zeros before an offset begin."""
+    while content := region.at(max(0, end - _CHUNK), min(end, _CHUNK)):
+        rest = content.rstrip(b"\0")
+        end -= len(content) - len(rest)
+        if rest:
+            break
+    return end
 
 
 def _num_zeros(region: Region, start: int) -> int:

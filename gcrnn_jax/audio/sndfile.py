@@ -104,7 +104,7 @@ class SndfilePart:
                 fault = self._unread(rest) if rest > _MP3_FRAME_LENGTH else None
             is_mp3_end = self.format == "MP3" and end == extent.end
             if is_mp3_end and ends_within_frame(
-                self._region, before_footers(self._region)
+                self._region, min(end, before_footers(self._region))
             ):
                 fault = Rejected("TRUNCATED", f"sample {num_read} is within a frame")
         return end, fault
@@ -130,6 +130,7 @@ def _open(region: Region, **how: Any) -> Any:
     """Opens a region, a whole file by its descriptor, which is quicker."""
     descriptor = region.whole_file()
     if descriptor is None:
-        return soundfile.SoundFile(region, **how)
+        file: Any = region  # soundfile asks for no more than it has
+        return soundfile.SoundFile(file, **how)
     os.lseek(descriptor, 0, os.SEEK_SET)
     return soundfile.SoundFile(descriptor, closefd=False, **how)

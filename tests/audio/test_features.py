@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from pathlib import Path
 
 import librosa
 import numpy as np
@@ -10,6 +11,7 @@ import scipy.signal
 import soundfile
 import soxr
 
+import gcrnn_jax
 from gcrnn_jax.audio.decode import read_waveform
 from gcrnn_jax.audio.spectrum import Mels, mel_filter_bank
 from tests.defaults import front_end
@@ -214,3 +216,9 @@ def test_mfcc_of_a_clip_shorter_than_the_delta_repeats_its_ends(num_frames):
         padded = np.pad(features, ((4, 4), (0, 0)), mode="edge")
         whole = mfcc(np.pad(padded, ((9, 9), (0, 0)), mode="edge"))
         np.testing.assert_allclose(ours, whole[13:-13], atol=1e-5)
+
+
+def test_librosa_is_only_compared_with():
+    """It brings numba, which needs a home that can be written."""
+    for path in Path(gcrnn_jax.__file__).parent.rglob("*.py"):
+        assert "import librosa" not in path.read_text(), path

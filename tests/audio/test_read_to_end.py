@@ -9,6 +9,7 @@ import soundfile
 from gcrnn_jax.audio.containers import Extent, find_extent
 from gcrnn_jax.audio.decode import Rejected, read_waveform, stream_waveform
 from gcrnn_jax.audio.measure import measure
+from gcrnn_jax.audio.mpeg import begins_mp3
 from gcrnn_jax.audio.regions import Region, skip_tags
 
 RATE, LENGTH = 16000, 64000
@@ -125,7 +126,7 @@ TAGS = {
 @pytest.mark.parametrize("tag", TAGS)
 @pytest.mark.parametrize("name", [*SNDFILE, *FFMPEG])
 def test_tags_behind_a_recording_are_no_part_of_it(make, tmp_path, name, tag):
-    if tag == "zeros" and name in ("amr", "adts", "flv", "w64_"):
+    if tag == "zeros" and name in ("amr", "adts", "flv", "ts"):
         pytest.skip("FFmpeg takes zeros for a broken frame, which is said")
     check(tmp_path, name, make(name) + TAGS[tag], 1)
 
@@ -148,7 +149,7 @@ def test_half_a_recording_is_not_taken_for_a_whole(make, tmp_path, name):
     with pytest.raises(Rejected):
         measure(path)
     if name not in ("m4a", "vorbis"):  # whose samples need what is at the end
-        assert 0.3 * LENGTH < len(waveform) < 0.6 * LENGTH
+        assert 0.2 * LENGTH < len(waveform) < 0.6 * LENGTH
 
 
 @pytest.mark.parametrize("name", [name for name, (_, at) in SNDFILE.items() if at])
@@ -158,7 +159,8 @@ def test_a_size_that_is_not_true_loses_nothing(make, tmp_path, name):
     field = slice(content.index(before) + skipped, None)
     field = slice(field.start, field.start + length)
     size = int.from_bytes(content[field], order)
-    for fault in (bytes(length), b"\xff" * length):  # lost power, a pipe
+    unknown = [] if name == "rf64" else [b"\xff" * length]  # which libsndfile refuses
+    for fault in (bytes(length), *unknown):  # lost power, a pipe
         content[field] = fault
         check(tmp_path, name, content, 1)
     content[field] = (2 * size).to_bytes(length, order)
@@ -230,8 +232,26 @@ def test_an_mp3_without_a_length_is_read_to_its_end(tmp_path):
     np.testing.assert_allclose(bare[shift:][: len(whole)], whole, atol=1e-6)
 
 
-def test_noise_and_text_are_no_mp3(tmp_path):
+def test_an_mp3_has_two_frames_in_a_row_or_a_tag(tmp_path):
+    frame = b"\xff\xfb\x90\x00" + bytes(413)
+    for content, expected in (
+        (frame + frame, True),
+        (b"junk" + frame + frame, True),
+        (frame + b"\xff\xfb\x98\x00" + bytes(500), False),  # of another rate
+        (frame + bytes(500), False),
+        (b"ID3\4\0\0\0\0\0\5tag..sound", True),
+        (b"ID3\4\0\0\0\0\7\5tag..", False),
+    ):
+        (tmp_path / "a").write_bytes(content)
+        with open(tmp_path / "a", "rb") as file:
+            region = Region(file.fileno(), 0, len(content))
+            assert begins_mp3(region) == expected
+
+
+def test_noise_and_text_and_lists_of_files_are_no_mp3(tmp_path, monkeypatch):
     rng, path = np.random.default_rng(0), tmp_path / "a.mp3"
+    soundfile.write(tmp_path / "a.wav", NOISE, RATE)
+    monkeypatch.chdir(tmp_path)  # FFmpeg would read the file that a list names
     for content in (
         *(b"\xff\xfb\x90\x00" + rng.bytes(3000) for _ in range(5)),
         b"ID3 is a tag " * 100,

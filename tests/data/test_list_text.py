@@ -66,8 +66,16 @@ def test_single_spaces_separate_where_the_second_and_third_are_numbers(tmp_path)
         ("a.wav Dog\n", 1, "separated by tabs, got spaces"),
         ("a.wav|0|1|Dog\n", 1, "separated by tabs, got bars"),
         ("a.wav,0,1,Air horn, truck horn\n", 1, "quotes go around what holds"),
-        ("b c.wav 0 1 Dog\na.wav 0 1 Dog\n", 1, "expected a time in seconds, got"),
-        ("a.wav;0,5;2,0;Dog\n", 1, "expected a time in seconds, got '0,5'"),
+        (
+            "b c.wav 0 1 Dog\na.wav 0 1 Dog\n",
+            1,
+            "expected a time in seconds, 0 to 864000, got",
+        ),
+        (
+            "a.wav;0,5;2,0;Dog\n",
+            1,
+            "expected a time in seconds, 0 to 864000, got '0,5'",
+        ),
         ('a.wav,0,1,Dog\na.wav,0,1,"Dog\n', 2, "not separated by commas"),
         ("file,onset,offset,label\na.wav,0,1,Dog,0.9\n", 2, "4 columns as in the head"),
     ],

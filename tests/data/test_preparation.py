@@ -108,3 +108,17 @@ def test_a_store_with_other_labels_than_the_lists_does_not_stand_for_them(
     (root / "training_set.csv").write_text(text.replace("/m/2", "/m/3"))
     with pytest.raises(RecordingsMissingError, match="1 of 4 clips"):
         data.prepare(front_end, seed=0)
+
+
+def test_without_a_home_nothing_is_kept(monkeypatch):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("GCRNN_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    assert cache_folder() is None
+    with pytest.raises(ConfigError, match="no home.*GCRNN_CACHE"):
+        cache_path("data")
+    monkeypatch.setenv("GCRNN_CACHE", "/own")
+    assert cache_folder() == Path("/own")

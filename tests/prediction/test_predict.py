@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import soundfile
 
 from gcrnn_jax import predict
 from gcrnn_jax.audio.decode import Rejected, stream_waveform
@@ -389,3 +390,38 @@ def test_names_that_are_no_text_do_not_end_a_command():
         check=True,
     )
     assert done.stdout == "wrote \\udcff.wav\n"
+
+
+def test_what_is_odd_of_a_recording_is_a_row_and_strict_refuses_half_of_one(
+    ensemble, predict_to, tmp_path
+):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    write(folder / "good.wav", 2.0)
+    content = (folder / "good.wav").read_bytes()
+    (folder / "half.wav").write_bytes(content[: len(content) // 2])
+    noise = 0.1 * np.random.default_rng(0).standard_normal(16000)
+    soundfile.write(folder / "scaled.wav", 32768 * noise, 16000, subtype="FLOAT")
+    soundfile.write(folder / "turned.wav", np.stack([noise, -noise], 1), 16000)
+    first = predict_to(folder, out, "jsonl,plot")
+    assert "3 of 4 recordings with remarks" in first
+    again = predict_to(folder, out, "jsonl")
+    assert "4 of 4 recordings were done before" in again
+    assert "3 of 4 recordings with remarks" in again
+    found = {
+        os.path.basename(row["path"]): (row["code"], row["outcome"])
+        for row in rows(out / "errors.csv")
+    }
+    assert found == {
+        "half.wav": ("TRUNCATED", "incomplete"),
+        "scaled.wav": ("LEVEL", "warning"),
+        "turned.wav": ("CANCELLED", "warning"),
+    }
+    with open(out / "recordings.jsonl") as file:
+        lines = {line["filename"]: line for line in map(json.loads, file)}
+    assert [lines[name]["complete"] for name in sorted(lines)] == [1, 0, 1, 1]
+    (remark,) = lines["scaled.wav"]["remarks"]
+    assert remark[1].endswith("where full scale is 1: divide by 32768?")
+
+    predict_recordings(ensemble, [str(folder)], out, ["jsonl"], strict=True)
+    assert "half.wav" not in (out / "recordings.jsonl").read_text()
+    assert rows(out / "errors.csv")[0]["outcome"] == "refused"
