@@ -12,7 +12,6 @@ written to its folder `.next` and moved into place at the end.
 import contextlib
 import dataclasses
 import functools
-import hashlib
 import itertools
 import json
 import shutil
@@ -83,9 +82,9 @@ def build_store(
     if "training" not in sources:
         what = "no split named training, whose statistics scale all others"
         raise DataError(f"{what}; there are {', '.join(sources) or 'none'}")
-    jobs = _plan(sources, front_end, classes, clips_per_shard)
+    jobs = store_shards.plan_shards(sources, front_end, classes, clips_per_shard)
     rows = [(f.path, f.line, f.code.name, f.detail) for f in list_findings]
-    cache_key = _hash([job.cache_key for job in jobs], rows)
+    cache_key = store_shards.hash_values([job.cache_key for job in jobs], rows)
     preparation = _Preparation(
         path, sources, front_end, classes, jobs, list_findings, max_bad_fraction
     )
@@ -103,27 +102,6 @@ def build_store(
             preparation.build_shards(resolve_num_workers(num_workers))
             preparation.write_card(cache_key)
     return FeatureStore.open(path)
-
-
-def _plan(
-    sources: Mapping[str, Source],
-    front_end: FrontEnd,
-    classes: ClassList,
-    clips_per_shard: int,
-) -> list[ShardJob]:
-    common = [VERSION, front_end.as_dict(), classes.ids, classes.names]
-    jobs = []
-    for split, source in sources.items():
-        for number, start in enumerate(range(0, len(source), clips_per_shard)):
-            clips = range(start, min(start + clips_per_shard, len(source)))
-            keys = [[source.clip_ids[i], source.cache_key(i)] for i in clips]
-            cache_key = _hash([*common, split, source.has_events], keys)
-            jobs.append(ShardJob(split, number, clips, cache_key))
-    return jobs
-
-
-def _hash(*values: Any) -> str:
-    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
 def _finished(path: Path, cache_key: str) -> FeatureStore | None:

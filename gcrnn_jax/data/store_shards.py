@@ -14,8 +14,9 @@ from gcrnn_jax.audio.decode import Rejected
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.atomic_files import read_json, write_atomically
 from gcrnn_jax.data.findings import Code
+from gcrnn_jax.data.labels import ClassList
 from gcrnn_jax.data.manifest import check_file, seal, unseal
-from gcrnn_jax.data.store import EventTuple
+from gcrnn_jax.data.store import VERSION, EventTuple
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.failpoints import failpoint
 
@@ -119,6 +120,29 @@ class Ledger:
     sha256: str
     # index, code, detail of clips that are used all the same
     remarks: list[tuple[int, str, str]] = dataclasses.field(default_factory=list)
+
+
+def plan_shards(
+    sources: Mapping[str, Source],
+    front_end: FrontEnd,
+    classes: ClassList,
+    clips_per_shard: int,
+) -> list[ShardJob]:
+    """The shards of all splits, in order, each of so many clips or fewer."""
+    common = [VERSION, front_end.as_dict(), classes.ids, classes.names]
+    jobs = []
+    for split, source in sources.items():
+        for number, start in enumerate(range(0, len(source), clips_per_shard)):
+            clips = range(start, min(start + clips_per_shard, len(source)))
+            keys = [[source.clip_ids[i], source.cache_key(i)] for i in clips]
+            cache_key = hash_values([*common, split, source.has_events], keys)
+            jobs.append(ShardJob(split, number, clips, cache_key))
+    return jobs
+
+
+def hash_values(*values: Any) -> str:
+    """SHA-256 of plain values, as JSON."""
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
 def featurise(context: tuple[Mapping[str, Source], FrontEnd], task: Task) -> Featured:
