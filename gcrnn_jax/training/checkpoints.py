@@ -30,7 +30,9 @@ from gcrnn_jax.training.state import TrainState
 
 PyTree = Any
 
-_MAX_CARD_BYTES = 16 << 20
+_MAX_CARD_BYTES = 16 << 20  # and of each of
+_TEXTS = ("_METADATA", "_CHECKPOINT_METADATA", "_sharding", "data.json")
+_WEIGHTS = ("params", "batch_stats")
 
 _policies = ocp.training.save_decision_policies
 _preservation = ocp.training.preservation_policies
@@ -251,13 +253,13 @@ def read_model(
             f"{path} holds no model: expected a run's folder, a checkpoint or an "
             f"averaged model, found {_content(path)}"
         )
-    files = [path / name for name in regular_files(path)]
     if not verify_manifest(path):
         logging.log_first_n(
             logging.WARNING, "%s has no manifest: damage would not show", 1, path
         )
-    if large := [f for f in files if f.name in _TEXTS and _size(f) > _MAX_CARD_BYTES]:
-        raise DataError(f"{large[0]}: more than {_MAX_CARD_BYTES} bytes")
+    for file in (path / name for name in regular_files(path)):
+        if file.name in _TEXTS and file.stat().st_size > _MAX_CARD_BYTES:
+            raise DataError(f"{file}: more than {_MAX_CARD_BYTES} bytes")
     card = read_json(path / "card" / "data.json", max_bytes=_MAX_CARD_BYTES)
     try:
         with _context():
@@ -277,14 +279,6 @@ def read_model(
         detail = f"{path} holds no model that can be read: {_short(error)}"
         raise DataError(detail) from error
     return card, {"params": {}, "batch_stats": {}, **items}
-
-
-_WEIGHTS = ("params", "batch_stats")
-_TEXTS = ("_METADATA", "_CHECKPOINT_METADATA", "_sharding", "data.json")
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size
 
 
 def _check_chunks(shapes: PyTree) -> None:

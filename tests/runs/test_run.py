@@ -325,7 +325,7 @@ def test_thresholds_fitted_by_version_0_1_are_fitted_again(old_folder):
     assert row.scores.detection.error_rate == pytest.approx(2.2)
 
 
-def test_an_epoch_that_a_kill_left_unscored_is_scored_at_the_next_start(old_folder):
+def test_a_model_and_scores_that_a_kill_left_out_are_made_at_the_next_start(old_folder):
     run, features = open_old(old_folder, num_epochs=1)
     epochs = []
 
@@ -333,8 +333,9 @@ def test_an_epoch_that_a_kill_left_unscored_is_scored_at_the_next_start(old_fold
         on_epoch = lambda epoch, state: epochs.append(epoch)  # noqa: E731
         train_run(run, features, one_device(), on_epoch, is_scored=lambda _: is_scored)
 
+    shutil.rmtree(run.models / "2")
     start(is_scored=True)
-    assert epochs == []
+    assert epochs == [] and saved_steps(run.models) == [2]
     start(is_scored=False)
     assert epochs == [1]
 

@@ -126,6 +126,7 @@ def test_a_state_with_one_wrong_bit_is_skipped_and_its_model_replaced(tmp_path, 
     assert checkpoints.restore(make_state(0, 0.0), mesh).step == 2
     [skipped] = [text for text in caplog.messages if "skipping" in text]
     assert "resume/4/" in skipped and "SHA-256" in skipped
+    assert saved_steps(tmp_path / "resume") == [2]
     checkpoints.save(make_state(4, 0.7))  # trained again, on another machine
     checkpoints.close()
     _, variables = read_model(tmp_path / "checkpoints" / "4")

@@ -262,6 +262,18 @@ def test_the_lines_of_an_epoch_are_on_the_disk_before_its_checkpoint(
     assert seen == [STEPS, 2 * STEPS]
 
 
+def test_an_epoch_is_on_the_disk_before_the_next_begins(tmp_path):
+    """Or a kill in the second would cost the first too."""
+    whole = []
+
+    def find_manifests(epoch, state):
+        places = (tmp_path / "run").glob(f"*/{(epoch - 1) * STEPS}/manifest.json")
+        whole.append([path.parts[-3] for path in sorted(places)])
+
+    run(tmp_path / "run", 2, on_epoch=find_manifests)
+    assert whole == [[], ["checkpoints", "resume"]]
+
+
 def test_sigterm_before_the_first_step_saves_no_model(tmp_path, monkeypatch):
     folder = tmp_path / "run"
     with monkeypatch.context() as patch, pytest.raises(PreemptedError):
