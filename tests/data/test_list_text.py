@@ -53,6 +53,12 @@ def test_every_separator_gives_the_same_rows(tmp_path, text, end):
     assert events(tmp_path, text) == [DOG, HORN, SILENT]
 
 
+def test_a_file_name_alone_may_hold_anything_before_its_ending(tmp_path):
+    text = "Street, Monday 3.wav\na;b.FLAC\n"
+    rows = [("Street, Monday 3.wav", *SILENT[1:]), ("a;b.FLAC", *SILENT[1:])]
+    assert events(tmp_path, text) == rows
+
+
 def test_single_spaces_separate_where_the_second_and_third_are_numbers(tmp_path):
     text = "a.wav 0.5 2 Dog\nb.wav 0 1 Air horn, truck horn\nd.wav\n"
     assert events(tmp_path, text) == [DOG, ("b.wav", *HORN[1:]), SILENT]
