@@ -72,7 +72,7 @@ def walk_files(
         try:
             status = os.stat(folder)
             identity = status.st_dev, status.st_ino
-            if identity in searched:
+            if status.st_ino and identity in searched:  # 0: no inodes there
                 continue
             searched.add(identity)
             with os.scandir(folder) as entries:

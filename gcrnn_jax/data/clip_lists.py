@@ -29,6 +29,7 @@ from gcrnn_jax.data.list_text import (
     is_timed,
     read_lines,
     split_columns,
+    without_empty_end,
     wrong_byte,
 )
 
@@ -187,6 +188,7 @@ def _split(text: str, separator: str) -> list[str]:
 
 
 def _parse(columns: list[str], line: int) -> IdRow:
+    columns = without_empty_end(columns, 5)
     if len(columns) != 5:
         expected = 'expected `ytid,start,end,"names","ids"`'
         raise BadRow(f"{expected}, got {len(columns)} columns")

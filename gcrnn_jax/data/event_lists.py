@@ -32,6 +32,7 @@ from gcrnn_jax.data.list_text import (
     is_timed,
     read_lines,
     split_columns,
+    without_empty_end,
 )
 from gcrnn_jax.errors import DataError
 
@@ -160,7 +161,8 @@ def _split(text: str, separator: str) -> list[str]:
 def _in_order(columns: list[str], header: Sequence[str]) -> list[str]:
     """The columns of a row as file, onset, offset, label; without those of no use."""
     if not header or len(columns) == 1:
-        return columns
+        return without_empty_end(columns, 4)
+    columns = without_empty_end(columns, len(header))
     if len(columns) != len(header):
         expected = f"expected {len(header)} columns as in the header"
         raise BadRow(f"{expected}, got {len(columns)}: {' | '.join(columns)!r}")

@@ -111,6 +111,14 @@ def split_columns(line: str, separator: str) -> list[str]:
     return columns if len(columns) > 3 else line.split(None, 3)
 
 
+def without_empty_end(columns: list[str], count: int) -> list[str]:
+    """The columns of a row; those beyond so many go if nothing is in them.
+
+    A spreadsheet pads all rows to the width of the widest.
+    """
+    return columns if any(columns[count:]) else columns[:count]
+
+
 def _unquoted(text: str) -> str:
     inner = text[1:-1].replace('""', "")
     is_quoted = len(text) > 1 and text[0] == text[-1] == '"' and '"' not in inner

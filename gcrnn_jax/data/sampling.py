@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from gcrnn_jax.errors import DataError
+
 # streams of random numbers: of a cycle's order, of a class's clips
 _ORDER, _CLIPS = range(2)
 
@@ -96,7 +98,7 @@ class BalancedSampler(Sampler):
         self.clips = [np.flatnonzero(column) for column in np.asarray(weak_label).T]
         self.weights[[not len(clips) for clips in self.clips]] = 0
         if not self.weights.any():
-            raise ValueError("no class has both clips and a weight")
+            raise DataError("no training clip has a label: no class can be drawn")
         # slot of a cycle -> class, and -> index of that draw within its class
         self.slot_class = np.repeat(np.arange(len(self.weights)), self.weights)
         first = np.cumsum(self.weights) - self.weights

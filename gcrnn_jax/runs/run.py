@@ -150,7 +150,8 @@ class Run:
         """Whether anything was saved of its training: weights, states or scores."""
         kept = [self.averaged, self.scores]
         for folder in (self.models, self.states):
-            kept += folder.glob("[0-9]*") if folder.is_dir() else ()
+            found = folder.iterdir() if folder.is_dir() else ()
+            kept += [path for path in found if path.name.isdigit()]
         return any(path.exists() for path in kept)
 
     def check_config(self) -> None:

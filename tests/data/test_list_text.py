@@ -40,16 +40,23 @@ SILENT = ("d.wav", None, None, None)
         '"a.wav"\t0.5\t2\tDog\n"b, c.wav"\t0\t1\t"Air horn, truck horn"\nd.wav\n',
         "filename,onset,offset,event_label,score\na.wav,0.500,2.000,Dog,0.9\n"
         '"b, c.wav",0.000,1.000,"Air horn, truck horn",0.8\nd.wav,,,,\n',
+        'a.wav,0.5,2,Dog,,\n"b, c.wav",0,1,"Air horn, truck horn",,\nd.wav,,,,,\n',
         "label;end;start;file\nDog;2;0.5;a.wav\n"
         "Air horn, truck horn;1;0;b, c.wav\n;;;d.wav\n",
     ],
-    ids="tabs commas spaced semicolons spaces excel-tabs own-csv header".split(),
+    ids="tabs commas spaced semicolons spaces excel-tabs own-csv padded header".split(),
 )
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_every_separator_gives_the_same_rows(tmp_path, text, end):
     blank = {";": ";;;", ",": ",,,"}.get(text[5], "\t\t\t")
     text = f"{text}{blank}\n\n{blank}\n".replace("\n", end)
     assert events(tmp_path, text) == [DOG, HORN, SILENT]
+
+
+def test_a_file_name_alone_may_hold_anything_before_its_ending(tmp_path):
+    text = "Street, Monday 3.wav\na;b.FLAC\n"
+    rows = [("Street, Monday 3.wav", *SILENT[1:]), ("a;b.FLAC", *SILENT[1:])]
+    assert events(tmp_path, text) == rows
 
 
 def test_single_spaces_separate_where_the_second_and_third_are_numbers(tmp_path):
@@ -132,6 +139,7 @@ def test_a_class_name_with_a_bare_comma_is_not_cut(tmp_path):
     "text",
     [
         'x,0,10,"Dog,Air horn, truck horn","c0,c1"\ny,0,10,Dog,c0\n,,,,\n',
+        'x,0,10,"Dog,Air horn, truck horn","c0,c1",,\ny,0,10,Dog,c0,,\n,,,,,,\n',
         "x;0;10;Dog,Air horn, truck horn;c0,c1\ny;0;10;Dog;c0\n",
         "x\t0\t10\tDog,Air horn, truck horn\tc0,c1\ny\t0\t10\tDog\tc0\n",
         'ytid,start_s,end_s,names,ids\nx,0,10,"a,b","c0,c1"\ny,0,10,Dog,c0\n',

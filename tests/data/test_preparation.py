@@ -91,7 +91,7 @@ def test_a_finished_store_works_when_its_recordings_are_gone(
     assert "recordings not found (" in printed
     assert f"using the features in {store.path}" in printed
     with pytest.raises(RecordingsMissingError):
-        options(root).prepare(defaults.front_end(clip_s=2.0), seed=0)
+        options(root, store.path).prepare(defaults.front_end(clip_s=2.0), seed=0)
     with pytest.raises(RecordingsMissingError):
         options(root, tmp_path / "none").prepare(front_end, seed=0)
 

@@ -12,6 +12,7 @@ from gcrnn_jax.data.sampling import (
     ShuffledSampler,
     class_weights,
 )
+from gcrnn_jax.errors import DataError
 
 SIZES = (7, 20, 45)
 THRESHOLDS = (1000, 2000, 3000, 4000)
@@ -158,3 +159,8 @@ def test_classes_of_the_official_sizes_are_drawn_five_to_one_in_every_cycle():
         counts = weak_label[sampler.batch(step)].sum(0)
         np.testing.assert_array_equal(counts, class_weights(sizes, THRESHOLDS))
         assert counts.max() / counts.min() == 5.0
+
+
+def test_training_clips_without_a_label_are_an_error():
+    with pytest.raises(DataError, match="no training clip has a label"):
+        BalancedSampler(np.zeros((5, 2), bool), [1, 1], 4, seed=0)

@@ -434,6 +434,22 @@ def test_a_good_store_gives_way_only_to_a_finished_one(
     assert content(path) == content(tmp_path / "fresh")
 
 
+def test_shards_of_an_earlier_attempt_do_not_replace_good_ones(data_folder, tmp_path):
+    root, path = data_folder(training=12), tmp_path / "store"
+    build(root, path)
+    shutil.copy2(recording(root, 1), tmp_path / "copy.wav")
+    change_samples(recording(root, 1))
+    recording(root, 6).write_bytes(b"no audio")
+    with pytest.raises(DataError, match="1 of 12 clips"):
+        build(root, path)  # after the first shard was built anew
+    assert (path / ".next/training/shard-00000.npy").exists()
+    shutil.copy2(tmp_path / "copy.wav", recording(root, 1))
+    soundfile.write(recording(root, 6), 0.5 * np.ones(8000), 16000)
+    build(root, path)
+    build(root, tmp_path / "fresh")
+    assert content(path) == content(tmp_path / "fresh")
+
+
 @pytest.mark.parametrize("num_moved", [0, 1, 3])
 def test_a_replacement_that_is_killed_is_finished_by_whoever_opens_the_store(
     data_folder, tmp_path, monkeypatch, num_moved

@@ -20,7 +20,7 @@ from gcrnn_jax.inference import ModelCard, TrainedModel
 from gcrnn_jax.metrics import Evaluator
 from gcrnn_jax.metrics.decisions import decide
 from gcrnn_jax.metrics.scoring import score
-from gcrnn_jax.runs import Run, load_model, open_store, train_run
+from gcrnn_jax.runs import Run, load_model, open_store, train_run, training
 from gcrnn_jax.runs.training import make_train_step, note_divergence
 from gcrnn_jax.training import device_cache, parallel
 from gcrnn_jax.training.checkpoints import read_model, saved_steps, write_model
@@ -243,6 +243,18 @@ def open_old(folder, **changes):
     training = dataclasses.replace(run.config.training, **changes)
     run = Run(folder, dataclasses.replace(run.config, training=training))
     return run, FeatureStore.open(folder / "store")
+
+
+def test_training_that_diverges_says_how_to_go_on(old_folder, monkeypatch):
+    run, features = open_old(old_folder, num_epochs=2)
+
+    def diverge(*_, **__):
+        raise DivergedError("the loss of step 3 is not finite")
+
+    monkeypatch.setattr(training, "train", diverge)
+    with pytest.raises(DivergedError, match="step 3 is .* goes on after epoch 1$"):
+        train_run(run, features, one_device(), lambda *_: None)
+    assert run.divergence.exists()
 
 
 def one_device():
