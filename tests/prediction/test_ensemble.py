@@ -360,3 +360,32 @@ def test_a_recording_of_too_few_frames_is_too_short():
     with pytest.raises(DataError, match="TOO_SHORT: 1500 samples.*expected 1688"):
         ensemble.predict(sounds(1)[:1500], 16000)
     assert len(ensemble.predict(sounds(1)[:1688], 16000).frame) == 2
+
+
+def returning(clip, frame):
+    """A model with these posteriors everywhere."""
+    model = loudness_model()
+    shape = model.batch_size, model.front_end.num_frames, 3
+
+    def predict_batch(features, num_frames):
+        return np.full(shape[::2], clip), np.full(shape, frame), None
+
+    return SimpleNamespace(**vars(model) | {"predict_batch": predict_batch})
+
+
+@pytest.mark.parametrize(
+    ("clip", "frame"), [(np.nan, 0.5), (0.5, np.inf), (1.1, 0.5), (0.5, -0.1)]
+)
+def test_posteriors_that_are_none_reject_the_recording(clip, frame):
+    ensemble = loudness_ensemble(returning(clip, frame))
+    one, other = ensemble.posteriors([blocks_of(sounds(25.0), 9000)] * 2)
+    assert isinstance(one, Rejected) and one.args[0] == "POSTERIORS" == other.args[0]
+
+
+def test_nothing_passes_a_threshold_of_one():
+    above = np.nextafter(np.float32(1), np.float32(2))  # by rounding
+    ensemble = loudness_ensemble(returning(above, above))
+    assert len(ensemble.predict(sounds(2.0), 16000).tags) == 3
+    sure = ensemble.with_thresholds(tag_threshold=1.0, event_threshold=1.0)
+    prediction = sure.predict(sounds(2.0), 16000)
+    assert (prediction.tags, prediction.events) == ([], [])

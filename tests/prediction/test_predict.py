@@ -325,7 +325,7 @@ def test_runs_and_their_averaged_models_are_one(command, predict_to, run, tmp_pa
 def test_thresholds_of_the_command_line_are_used(command, tmp_path):
     write(tmp_path / "a.wav")
     arguments = [tmp_path / "a.wav", "--output", tmp_path / "out"]
-    for threshold, num_rows in ((0, 3), (1, 1)):  # one tag at least
+    for threshold, num_rows in ((0, 3), (1, 0)):
         assert command(*arguments, "--tag_threshold", threshold)[0] == 0
         assert len(rows(tmp_path / "out/tags.csv")) == num_rows
     assert command(*arguments, "--tag_threshold=0", "--event_threshold=0")[0] == 0
