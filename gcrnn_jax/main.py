@@ -175,6 +175,8 @@ def _report(
     )
     write_page(folder / "report.html", page)
     print(f"wrote {folder / 'report.html'}: the same as a page, with examples to hear")
+    if sentence := systems.shortfall(main_row, rows[-1]):
+        print(f"\n{sentence}")
 
 
 def _explain(fit_split) -> str:

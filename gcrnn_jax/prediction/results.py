@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import math
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -32,6 +34,7 @@ from gcrnn_jax.prediction.recordings import Recording, Unreadable, list_recordin
 from gcrnn_jax.progress import Progress
 
 ERRORS = "errors.csv"
+_MOST_READ = 0.99  # of a recording; the rest is computing and writing
 _LONGEST_NAME = 240  # bytes; file systems take 255, of which `.tmp` needs some
 
 
@@ -85,14 +88,20 @@ def _predict(
     ensemble: Ensemble, recordings: Sequence[Recording], results: "Results"
 ) -> list[Unreadable]:
     """Writes results one after the other; returns what could not be read."""
-    unreadable, seconds = [], 0.0
+    unreadable, seconds, num_models = [], 0.0, len(ensemble.models)
+    counted = Counter()  # path -> share of the recording that the bar has
 
     def read(path: str, rate_hz: int) -> Iterator[np.ndarray]:
         nonlocal seconds
+        length_s = None
         for block in stream_waveform(path, rate_hz):
+            length_s = length_s or expected_s(path)  # which may be hours
             seconds += len(block) / rate_hz
+            share = len(block) / rate_hz / length_s / num_models
+            share = min(share, _MOST_READ - counted[path])
+            counted[path] += share
             bar.postfix(audio_minutes=seconds / 60)
-            bar.update(0)  # one recording may last for hours
+            bar.update(share)
             yield block
 
     with Progress(label="predicting", unit="recordings", total=len(recordings)) as bar:
@@ -102,8 +111,19 @@ def _predict(
                 unreadable.append(Unreadable(recording.path, *outcome.args))
             else:
                 results.write(recording, outcome)
-            bar.update()
+            bar.update(1 - counted[recording.path])
     return unreadable
+
+
+def expected_s(path: str) -> float:
+    """Seconds of a recording by its header, for progress; infinite: it is not known."""
+    import soundfile
+
+    try:
+        header = soundfile.info(os.fsencode(path))
+    except (OSError, RuntimeError, ValueError, TypeError):
+        return math.inf
+    return header.frames / header.samplerate or math.inf
 
 
 class _Ledger(NamedTuple):

@@ -116,7 +116,8 @@ def train(
         The last state.
 
     Raises:
-        DivergedError: A loss, a gradient or a new state was not finite; no update was applied for it.
+        DivergedError: A loss, a gradient or a new state was not finite, and its
+            update was not applied.
         PreemptedError: SIGTERM came; the state is saved.
     """
     first, last = int(state.step), length.num_steps

@@ -15,6 +15,7 @@ from gcrnn_jax.errors import ConfigError, DataError, run_command
 from gcrnn_jax.predict import load_model
 from gcrnn_jax.prediction import FORMATS, predict_recordings, results
 from gcrnn_jax.prediction.formats import COMBINED, PER_RECORDING
+from gcrnn_jax.progress import Progress
 from gcrnn_jax.training import parallel
 from tests.prediction.conftest import BATCH_SIZE, write
 
@@ -377,3 +378,12 @@ def test_names_that_are_no_text_do_not_end_a_command():
         check=True,
     )
     assert done.stdout == "wrote \\udcff.wav\n"
+
+
+def test_progress_goes_on_within_a_recording(predict_to, tmp_path, monkeypatch):
+    write(tmp_path / "long.wav", 40.0)
+    shown = []
+    monkeypatch.setattr(Progress, "update", lambda bar, count=1: shown.append(count))
+    predict_to(tmp_path / "long.wav", tmp_path / "out")
+    assert sum(shown) == pytest.approx(1)
+    assert len(shown) > 2 and max(shown) < 0.9
