@@ -115,7 +115,7 @@ class _Bar(tqdm):
     @property
     def format_dict(self) -> dict[str, Any]:
         """What a bar is printed from."""
-        return super().format_dict | {"n": _short(self.n)}
+        return {**super().format_dict, "n": _short(self.n)}
 
 
 def _short(count: float) -> float:

@@ -210,7 +210,7 @@ class _Preparation:
                     self.path, job, clips, self.front_end
                 )
                 # not hours later, if most recordings are missing
-                self.check_losses(num_pending=total - bar.count)
+                self.check_losses(num_pending=total - round(bar.count))
 
     def write_card(self, cache_key: str) -> None:
         """Writes the labels of every split, rejects.csv, and last of all the card."""

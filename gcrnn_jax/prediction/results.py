@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import os
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -89,7 +89,8 @@ def _predict(
 ) -> list[Unreadable]:
     """Writes results one after the other; returns what could not be read."""
     unreadable, seconds, num_models = [], 0.0, len(ensemble.models)
-    counted = Counter()  # path -> share of the recording that the bar has
+    # path -> share of the recording that the bar has
+    counted: defaultdict[str, float] = defaultdict(float)
 
     def read(path: str, rate_hz: int) -> Iterator[np.ndarray]:
         nonlocal seconds
@@ -120,7 +121,8 @@ def expected_s(path: str) -> float:
     import soundfile
 
     try:
-        header = soundfile.info(os.fsencode(path))
+        with open(path, "rb") as file:
+            header = soundfile.info(file)
     except (OSError, RuntimeError, ValueError, TypeError):
         return math.inf
     return header.frames / header.samplerate or math.inf
