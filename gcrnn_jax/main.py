@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from absl import flags, logging
 
 from gcrnn_jax.allocator import restart_tuned
-from gcrnn_jax.errors import ConfigError, exit_at_signals, run_command
+from gcrnn_jax.errors import ConfigError, DivergedError, exit_at_signals, run_command
 
 if TYPE_CHECKING:
     from gcrnn_jax.config import Config
@@ -73,6 +73,7 @@ def _train_and_report(run: "Run") -> None:
     import jax
 
     from gcrnn_jax.data.preparation import summary
+    from gcrnn_jax.detection.posteriors import NoProbabilityError
     from gcrnn_jax.inference import ModelCard, TrainedModel
     from gcrnn_jax.metrics import decide, score
     from gcrnn_jax.metrics.scoring import epoch_line
@@ -94,7 +95,14 @@ def _train_and_report(run: "Run") -> None:
     saved_epochs = {*run.config.fusion.epochs(length.num_epochs), length.num_epochs}
 
     def on_epoch(epoch: int, state) -> str:
-        posteriors = model.replace(variables=state.variables).predict(watched)
+        try:
+            posteriors = model.replace(variables=state.variables).predict(watched)
+        except NoProbabilityError as error:
+            raise DivergedError(
+                f"the model of step {epoch * length.steps_per_epoch}: {error}. A lower "
+                "--config.optimizer.learning_rate, with another --workdir, is "
+                "the usual cure"
+            ) from error
         decisions = decide(posteriors, posteriors.postprocessing)
         scores = score(decisions, posteriors, watched)
         if is_first:
