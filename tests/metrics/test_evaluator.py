@@ -7,6 +7,7 @@ import pytest
 
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.metrics.decisions import Decisions, clip_seconds, estimated_events
 from gcrnn_jax.metrics.evaluator import CHOSEN_HERE, Evaluator, fit_thresholds
 from gcrnn_jax.report.systems import shortfall
 
@@ -140,3 +141,13 @@ def test_a_system_no_better_than_a_constant_answer_is_said_to_be_so(splits):
     sharp = replace(posteriors, postprocessing=replace(RULES, tag_threshold=0.2))
     good = evaluator.with_own_thresholds("good", sharp)
     assert shortfall(good, constant) == ""
+
+
+def test_no_event_outlasts_its_clip(splits):
+    posteriors = replace(posteriors_of(splits[0]), hop_s=0.4)
+    always = Decisions(posteriors.clip > 0, posteriors.frame > 0)
+    for clip_s, end in ((None, 1.2), (1.0, 1.0)):
+        cut = replace(posteriors, clip_s=clip_s)
+        events = estimated_events(always, cut)["testing 0"]
+        assert [event.offset for event in events] == [end, end]
+        assert clip_seconds(cut) == end
