@@ -7,6 +7,7 @@ wrote for it, is read under the names of today.
 import dataclasses
 import importlib.util
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,12 @@ class Config:
             self.augmentation.check(*shape, is_log_magnitude=is_log_magnitude)
         except ValueError as error:
             raise ConfigError(f"augmentation: {error}") from error
+        merged = math.prod(getattr(self.model, "time_pooling", ()))
+        if merged > shape[0]:
+            raise ConfigError(
+                f"model: time_pooling merges {merged} frames, of which a clip has "
+                f"{shape[0]}"
+            )
         try:
             variable_shapes(self.model, *shape)
         except ValueError as error:  # poolings that leave nothing

@@ -145,7 +145,8 @@ def _evaluate_system(flags: argparse.Namespace) -> None:
         raise ConfigError(
             f"--fit: thresholds found on {split.name} say nothing when scored on it"
         )
-    evaluator = Evaluator(split, fit and fit.split)
+    others = scored.store.splits.values()
+    evaluator = Evaluator(split, fit and fit.split, others=others)
     rows = [evaluator.with_own_thresholds(name, scored.posteriors)]
     if fit is not None:
         fitted = (name, scored.posteriors, fit.posteriors)

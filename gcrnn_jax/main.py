@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from absl import flags, logging
 
 from gcrnn_jax.allocator import restart_tuned
-from gcrnn_jax.errors import ConfigError, run_command
+from gcrnn_jax.errors import ConfigError, DivergedError, run_command
 from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.fields import user_path
 
@@ -78,6 +78,7 @@ def _train_and_report(run: "Run") -> None:
     import jax
 
     from gcrnn_jax.data.preparation import summary
+    from gcrnn_jax.detection.posteriors import NoProbabilityError
     from gcrnn_jax.inference import ModelCard, TrainedModel
     from gcrnn_jax.metrics import decide, score
     from gcrnn_jax.metrics.scoring import epoch_line
@@ -101,7 +102,12 @@ def _train_and_report(run: "Run") -> None:
 
     def on_epoch(epoch: int, state) -> str:
         failpoint("score.epoch")
-        posteriors = model.replace(variables=state.variables).predict(watched)
+        try:
+            posteriors = model.replace(variables=state.variables).predict(watched)
+        except NoProbabilityError as error:
+            raise DivergedError(
+                f"the model of step {epoch * length.steps_per_epoch}: {error}"
+            ) from error
         decisions = decide(posteriors, posteriors.postprocessing)
         scores = score(decisions, posteriors, watched)
         if is_first:
@@ -184,6 +190,8 @@ def _report(
     )
     write_page(folder / "report.html", page)
     print(f"wrote {folder / 'report.html'}: the same as a page, with examples to hear")
+    if sentence := systems.shortfall(main_row, rows[-1]):
+        print(f"\n{sentence}")
 
 
 def _explain(fit_split) -> str:

@@ -43,12 +43,12 @@ class Progress:
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
-        self.count = self.initial
+        self.count: float = self.initial
         self._values: dict[str, Any] = {}
         self._started = self._shown = self.clock()
         self._is_closed = False
         stream = self.stream or sys.stderr
-        self._bar = tqdm(
+        self._bar = _Bar(
             total=self.total,
             initial=self.initial,
             desc=self.label,
@@ -70,8 +70,8 @@ class Progress:
         self._values |= values
         self._bar.set_postfix_str(self._postfix(), refresh=False)
 
-    def update(self, count: int = 1) -> None:
-        """Counts so many more units done."""
+    def update(self, count: float = 1) -> None:
+        """Counts so many more units done, or parts of one."""
         self.count += count
         self._bar.update(count)
         if self._bar.disable and self.clock() - self._shown >= _EVERY_S:
@@ -99,14 +99,29 @@ class Progress:
         elapsed = self._shown - self._started
         rate = (self.count - self.initial) / elapsed if elapsed > 0 else 0.0
         total = "" if self.total is None else f"/{self.total}"
-        parts = [f"{self.label}: {self.count}{total} {self.unit}"]
+        parts = [f"{self.label}: {_short(self.count)}{total} {self.unit}"]
         parts.append(f"{rate:.4g} {self.unit}/s")
-        if self.total is not None and self.count < self.total and rate > 0:
+        if self.total is not None and _short(self.count) < self.total and rate > 0:
             parts.append(f"{_duration((self.total - self.count) / rate)} left")
         else:
             parts.append(f"{_duration(elapsed)} taken")
         parts += [self._postfix()] if self._values else []
         print(", ".join(parts), file=self.stream or sys.stderr, flush=True)
+
+
+class _Bar(tqdm):
+    """A bar whose count may be of parts, which are not printed to the last bit."""
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        """What a bar is printed from."""
+        return {**super().format_dict, "n": _short(self.n)}
+
+
+def _short(count: float) -> float:
+    """A count with two decimals, or none."""
+    rounded = round(count, 2)
+    return int(rounded) if rounded == int(rounded) else rounded
 
 
 def _duration(seconds: float) -> str:

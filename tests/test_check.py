@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from gcrnn_jax.check import check, main
-from gcrnn_jax.checking import probe
+from gcrnn_jax.checking import lists, probe
 from gcrnn_jax.checking.card import most_together
 from gcrnn_jax.checking.text import summary
 from gcrnn_jax.data.findings import Code
@@ -36,6 +36,15 @@ def noise(seed, num_samples=16000) -> np.ndarray:
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("GCRNN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(lists, "MIN_CLIPS", 1)  # these sets are small
+
+
+def test_classes_with_few_clips_to_train_on_are_named(root, monkeypatch):
+    monkeypatch.setattr(lists, "MIN_CLIPS", 2)
+    (found,) = check(root).groups.items()
+    assert found[0] is Code.CLASS_SMALL and found[0].severity == "note"
+    details = [finding.detail for finding in found[1]]
+    assert details == ["Air horn, truck horn: 1 clip", "Train: 1 clip"]
 
 
 @pytest.fixture

@@ -68,3 +68,20 @@ def test_an_error_ends_the_display_and_comes_through():
     with pytest.raises(KeyError), Progress(label="a", unit="b", stream=stream):
         raise KeyError
     assert len(stream.getvalue().splitlines()) == 1
+
+
+def test_parts_of_a_unit_count_and_tell_the_time_that_is_left():
+    stream, now = io.StringIO(), [0.0]
+    options = {"total": 1, "stream": stream, "clock": lambda: now[0]}
+    with Progress(label="predicting", unit="recordings", **options) as display:
+        for now[0], part in ((12.0, 0.1234567), (20.0, 0.8765433)):
+            display.update(part)
+    assert stream.getvalue().splitlines() == [
+        "predicting: 0.12/1 recordings, 0.01029 recordings/s, 1:25 left",
+        "predicting: 1/1 recordings, 0.05 recordings/s, 0:20 taken",
+    ]
+    stream = Terminal()
+    shown = {"label": "predicting", "unit": "recordings", "total": 1}
+    with Progress(**shown, stream=stream) as display:
+        display.update(0.1234567)
+    assert "0.12/1" in stream.getvalue()

@@ -8,7 +8,7 @@ from pathlib import Path
 from gcrnn_jax.checking.files import check_files
 from gcrnn_jax.data.clip_lists import ClipRow, read_id_rows, read_weak_list
 from gcrnn_jax.data.event_lists import EventRow
-from gcrnn_jax.data.findings import Code, Finding
+from gcrnn_jax.data.findings import MIN_CLIPS, Code, Finding
 from gcrnn_jax.data.folder import (
     CLIP_LIST,
     SPLITS,
@@ -247,7 +247,7 @@ def _sources(dataset: Dataset) -> Iterator[Finding]:
 
 
 def _classes(dataset: Dataset) -> Iterator[Finding]:
-    """Classes that a split has no clip of."""
+    """Classes that a split has no clip of, or few to train on."""
     labels = {
         name: {label for row in split.rows for label in row.labels}
         for name, split in dataset.splits.items()
@@ -255,6 +255,12 @@ def _classes(dataset: Dataset) -> Iterator[Finding]:
     }
     for label, class_name in enumerate(dataset.classes.names):
         having = [name for name in labels if label in labels[name]]
+        if "training" in having:
+            split = dataset.splits["training"]
+            count = sum(label in row.labels for row in split.rows)
+            if count < MIN_CLIPS:
+                detail = f"{class_name}: {count} clip{'s'[: count > 1]}"
+                yield Finding(str(split.list_path), 0, Code.CLASS_SMALL, detail)
         for name in labels.keys() - having:
             path = str(dataset.splits[name].list_path)
             if name == "training" and having:

@@ -231,7 +231,7 @@ class _Preparation:
                 )
                 self.new.add(job.file)
                 # not hours later, if most recordings are missing
-                self.check_losses(num_pending=total - bar.count)
+                self.check_losses(num_pending=total - round(bar.count))
 
     def _read_ledgers(self) -> None:
         with ThreadPoolExecutor() as pool:  # which hash shards

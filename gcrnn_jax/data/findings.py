@@ -10,6 +10,9 @@ T = TypeVar("T")
 _CLIP_LOST = "the clip is not used, in training nor in scores"
 
 
+MIN_CLIPS = 10  # of a class; a rule of thumb: with fewer, a network learns the clips
+
+
 @enum.unique
 class Code(enum.Enum):
     """A kind of finding, written as `severity: what was found; what comes of it`.
@@ -47,7 +50,10 @@ class Code(enum.Enum):
         "error: clips with other labels in the weak list than in the clip list; "
         "training takes the clip list's, official scores the weak list's"
     )
-    UNLABELLED = "note: clips without a label; they train as having no class"
+    UNLABELLED = (
+        "note: clips without a label; they are scored as having no class, and balanced "
+        "sampling, the default, never draws them to train on"
+    )
 
     # events
     ZERO_LENGTH = "error: events of no length; counted as one second, or as nothing"
@@ -67,11 +73,11 @@ class Code(enum.Enum):
     )
     NO_EVENT = (
         "note: labelled clips without any event that has times; "
-        "detecting their classes counts as a false alarm"
+        "where they are scored, detecting their classes counts as a false alarm"
     )
     LABEL_WITHOUT_EVENT = (
         "note: labels of clips that the strong list does not mention; "
-        "detecting them counts as a false alarm"
+        "where they are scored, detecting them counts as a false alarm"
     )
     OVERLAP = (
         "note: pairs of clip and class whose events overlap; "
@@ -86,6 +92,10 @@ class Code(enum.Enum):
     )
     CLASS_UNTRAINED = (
         "error: classes scored but in no training clip; they cannot be learnt"
+    )
+    CLASS_SMALL = (
+        f"note: classes in fewer than {MIN_CLIPS} training clips; "
+        "hardly anything is learnt from so few"
     )
     CLASS_EMPTY = "note: classes in no clip of a split; they have no score"
     SHORT_CLIP = (

@@ -32,6 +32,10 @@ _READERS: dict[tuple[int, int], Callable] = {  # of headers, by the format's ver
 }
 
 
+class NoProbabilityError(DataError):
+    """A posterior that is not finite, or not in [0, 1]; names the clip."""
+
+
 @dataclasses.dataclass(frozen=True)
 class PosteriorSet:
     """Posteriors of a system for every clip of a set.
@@ -64,7 +68,7 @@ class PosteriorSet:
             if not is_probability(values := getattr(self, name)):
                 good = [is_probability(of_clip) for of_clip in values]
                 clip = good.index(False)
-                raise DataError(
+                raise NoProbabilityError(
                     f"clip {self.clip_ids[clip]!r}: expected {name} posteriors in "
                     f"[0, 1], got {_first_outside(values[clip]):g}"
                 )

@@ -150,7 +150,8 @@ def check_variables(card: ModelCard, variables: Any, where: object) -> None:
         where: The model's path, for messages.
 
     Raises:
-        DataError: An array is missing, left over or of another shape or type; names it.
+        DataError: An array is missing, left over, of another shape or type, or not
+            finite, or a variance is negative; names it.
     """
     network = card.config.model.clone(num_classes=len(card.classes))
     size = (card.front_end.num_frames, card.front_end.num_bins)
@@ -167,6 +168,12 @@ def check_variables(card: ModelCard, variables: Any, where: object) -> None:
                 f"{shapes.get(name, 'missing')}, expected "
                 f"{expected.get(name, 'no such array')}"
             )
+    for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
+        name, values = jax.tree_util.keystr(path), np.asarray(leaf)
+        if not np.isfinite(values).all():
+            raise DataError(f"{where}: its weights are damaged: {name} is not finite")
+        if name.endswith("['var']") and (values < 0).any():
+            raise DataError(f"{where}: its weights are damaged: {name} is negative")
 
 
 def _shapes_by_name(variables: Any) -> dict[str, str]:

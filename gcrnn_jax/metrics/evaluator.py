@@ -1,6 +1,7 @@
 """Systems scored on one split, with thresholds that its labels did not choose."""
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from gcrnn_jax.metrics.decisions import (
 from gcrnn_jax.metrics.scoring import Scores, score
 
 CHOSEN_HERE = "these clips"  # thresholds that say nothing of other clips
+CHOSEN_ELSEWHERE = "other clips"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,18 +44,28 @@ class Evaluator:
     """Scores systems on one split."""
 
     def __init__(
-        self, split: Split, fit_split: Split | None, *, per_class: bool = True
+        self,
+        split: Split,
+        fit_split: Split | None,
+        *,
+        per_class: bool = True,
+        others: Iterable[Split] = (),
     ):
         """Thresholds come from fit_split, or by cross-fitting where there is none.
 
-        Per_class: one for each class; or one for all.
+        Per_class: one for each class; or one for all. Others: splits that a system's
+        own thresholds may have been found on, to call them by name.
         """
         self.split, self.fit_split, self.per_class = split, fit_split, per_class
+        self.others = tuple(others)
 
     def with_own_thresholds(self, system: str, posteriors: PosteriorSet) -> Row:
-        """With the thresholds that the system has."""
-        rules = posteriors.postprocessing
-        name = CHOSEN_HERE if rules.chosen_on == self.split.content_hash else "fixed"
+        """With the thresholds that the system has: fixed, or found on some clips."""
+        rules, names = posteriors.postprocessing, {None: "fixed"}
+        known = [*self.others, *([self.fit_split] if self.fit_split else [])]
+        names |= {split.content_hash: split.name for split in known}
+        names |= {self.split.content_hash: CHOSEN_HERE}
+        name = names.get(rules.chosen_on, CHOSEN_ELSEWHERE)
         decisions = decide(posteriors, rules)
         return self._row(system, name, posteriors, decisions, rules, rules)
 

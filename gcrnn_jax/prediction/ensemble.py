@@ -76,7 +76,7 @@ class Ensemble:
     Attributes:
         models: Of the same classes.
         postprocessing: From posteriors to tags and events; that of the first model,
-            unless `with_thresholds` made it.
+            but for `at_least_one_tag`, unless `with_thresholds` made it.
         with_attention: Whether posteriors have attention, if all the models give it.
     """
 

@@ -1,7 +1,9 @@
 r"""The formats that predictions are written in.
 
   events    events.csv: filename,onset,offset,event_label,score; times in seconds
-  tags      tags.csv: the classes that are in each recording, the same columns
+  tags      tags.csv: the classes that are in each recording, the same columns; a
+            recording that no class passes has none, though in scores of the task, whose
+            clips all have a label, a clip has at least one (`at_least_one_tag`)
   jsonl     recordings.jsonl: a line a recording, with the score of every class,
             whether it is `complete`, and remarks
   dcase     dcase/events.txt, dcase/tags.txt: lists as DCASE has them

@@ -1,5 +1,6 @@
 """Trained and exported models, one or several, loaded for prediction."""
 
+import dataclasses
 from pathlib import Path
 
 from gcrnn_jax.errors import ConfigError, DataError
@@ -14,6 +15,9 @@ def load_model(
     *paths: str | Path, batch_size: int = 8, with_attention: bool = False
 ) -> Ensemble:
     """Loads a trained model, or several that are fused, for waveforms.
+
+    The rule that every clip has a tag (`at_least_one_tag`) is that of the task, whose
+    clips all have a label; it is off here, since a recording may hold nothing.
 
     Args:
         paths: Each a run's folder (its averaged model, or the newest epoch where there
@@ -37,7 +41,8 @@ def load_model(
                 f"{path} has other classes than {paths[0]}: "
                 f"{model.class_names}, expected {models[0].class_names}"
             )
-    return Ensemble(models, models[0].postprocessing, with_attention)
+    rules = dataclasses.replace(models[0].postprocessing, at_least_one_tag=False)
+    return Ensemble(models, rules, with_attention)
 
 
 def _load_one(path: Path, batch_size: int) -> TrainedModel | ExportedModel:

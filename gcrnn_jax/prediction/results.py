@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import math
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -36,6 +38,7 @@ from gcrnn_jax.progress import Progress
 
 ERRORS = "errors.csv"
 _READING = 2  # raise it when recordings are read in another way: all are done again
+_MOST_READ = 0.99  # of a recording; the rest is computing and writing
 _LONGEST_NAME = 240  # bytes; file systems take 255, of which `.tmp` needs some
 
 
@@ -101,16 +104,22 @@ def _predict(
     ensemble: Ensemble, recordings: Sequence[Recording], results: "Results"
 ) -> list[Unreadable]:
     """Writes results one after the other; returns what could not be read."""
-    unreadable, seconds = [], 0.0
+    unreadable, seconds, num_models = [], 0.0, len(ensemble.models)
     levels: dict[str, Levels] = {}
+    # path -> share of the recording that the bar has
+    counted: defaultdict[str, float] = defaultdict(float)
 
     def read(path: str, rate_hz: int) -> Iterator[np.ndarray]:
         nonlocal seconds
-        levels[path] = Levels()
+        length_s, levels[path] = None, Levels()
         for block in stream_decoded(path, rate_hz, levels[path]):
+            length_s = length_s or expected_s(path)  # which may be hours
             seconds += len(block) / rate_hz
+            share = len(block) / rate_hz / length_s / num_models
+            share = min(share, _MOST_READ - counted[path])
+            counted[path] += share
             bar.postfix(audio_minutes=seconds / 60)
-            bar.update(0)  # one recording may last for hours
+            bar.update(share)
             yield block
 
     with Progress(label="predicting", unit="recordings", total=len(recordings)) as bar:
@@ -126,8 +135,20 @@ def _predict(
             else:
                 results.write(recording, outcome, levels[recording.path].remarks())
             levels.pop(recording.path)
-            bar.update()
+            bar.update(1 - counted[recording.path])
     return unreadable
+
+
+def expected_s(path: str) -> float:
+    """Seconds of a recording by its header, for progress; infinite: it is not known."""
+    import soundfile
+
+    try:
+        with open(path, "rb") as file:
+            header = soundfile.info(file)
+    except (OSError, RuntimeError, ValueError, TypeError):
+        return math.inf
+    return header.frames / header.samplerate or math.inf
 
 
 class _Ledger(NamedTuple):

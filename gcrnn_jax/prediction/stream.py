@@ -9,7 +9,8 @@ import numpy as np
 
 from gcrnn_jax.audio.frames import stream_log_mel
 from gcrnn_jax.audio.rejected import PARTIAL, Rejected
-from gcrnn_jax.prediction.posteriors import ATTENTION, RecordingPosteriors
+from gcrnn_jax.detection.posteriors import is_probability
+from gcrnn_jax.prediction.posteriors import ATTENTION, FRAME, RecordingPosteriors
 from gcrnn_jax.prediction.windows import cross_fade, cut_windows
 
 if TYPE_CHECKING:  # which bring JAX
@@ -173,14 +174,18 @@ def _join(
     posteriors: RecordingPosteriors, outputs: Iterable[_Output], time_reduction: int
 ) -> RecordingPosteriors | Rejected:
     error = None
+    num_probabilities = (FRAME + 1) * len(posteriors.class_names)
 
     def until_end() -> Iterator[tuple[int, np.ndarray]]:
         nonlocal error
         for window, values in outputs:
             if values is None:
-                error = window.error
-            else:
+                error = window.error or error
+            elif is_probability(probabilities := values[:, :num_probabilities]):
+                np.clip(probabilities, 0, 1, out=probabilities)  # 1 + rounding
                 yield window.start // time_reduction, values
+            else:  # no number that is none reaches a file
+                error = Rejected("POSTERIORS", "the model's are not all in [0, 1]")
 
     for block in cross_fade(until_end()):
         posteriors.append(block.reshape(len(block), -1, len(posteriors.class_names)))

@@ -155,7 +155,9 @@ def _training_charts(lines: dict[str, Any]) -> list[charts.LineChart]:
 def _precision_recall_charts(data: ReportData) -> list[charts.LineChart]:
     axis, names = charts.Axis(0, 1, 2, 100), ("recall, %", "precision, %")
     line_charts = []
-    pairs = zip(data.split.weak_label.T, data.main_row.posteriors.clip.T, strict=True)
+    row = data.main_row
+    clip = threshold_tables.ranking(row.posteriors.clip, row.fitted_postprocessing)
+    pairs = zip(data.split.weak_label.T, clip.T, strict=True)
     for name, pair in zip(data.split.class_names, pairs, strict=True):
         points = precision_recall(*pair)
         lines = {name: [[0, points[0][1]], *points] if points else []}

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_MAX_LINES = 6  # classes with a line of their own; a picture of 527 shows none
+_MIN_LINES = 6  # classes with a line of their own, if there are so many
 _COLOURS = ("#0a6b74", "#c2571a", "#6a51a3", "#3f7f2f", "#a02c5a", "#5d6670")
 
 
@@ -31,8 +31,8 @@ def draw(
 ) -> "Figure":
     """Draws spectrogram, frame posteriors, attention and events in the same time.
 
-    Lines are drawn for the classes that are detected or in the reference, and for the
-    most probable others, six in all.
+    Lines are drawn for all classes that are detected or in the reference, and for the
+    most probable others, at least six in all.
 
     Args:
         features: Log-mel, [T', F].
@@ -69,7 +69,7 @@ def draw(
     if thresholds is not None:
         limits = np.broadcast_to(np.asarray(thresholds, float), len(class_names))
         for place, k in enumerate(classes):
-            panels[1].axhline(limits[k], color=_COLOURS[place], lw=0.8, ls=":")
+            panels[1].axhline(limits[k], color=_colour(place), lw=0.8, ls=":")
     if attention is not None:
         share = attention / np.maximum(attention.max(0, keepdims=True), 1e-30)
         _draw_lines(panels[2], share, hop_s, classes, seconds)
@@ -95,7 +95,7 @@ def picture_png(figure: "Figure") -> bytes:
 def classes_to_draw(
     class_names: Sequence[str], frame_posteriors: np.ndarray, events: Sequence[Event]
 ) -> list[int]:
-    """The classes to draw, at most six: those with events, then the most probable.
+    """The classes to draw: all with events, and up to six the most probable.
 
     Example:
         >>> posteriors = np.array([[0.1, 0.9, 0.2], [0.0, 0.1, 0.7]])
@@ -106,14 +106,15 @@ def classes_to_draw(
     greatest = frame_posteriors.max(0, initial=0.0)
     is_rest = [name not in named for name in class_names]
     order = sorted(range(len(class_names)), key=lambda k: (is_rest[k], -greatest[k]))
-    return sorted(order[:_MAX_LINES])
+    num_named = len(is_rest) - sum(is_rest)
+    return sorted(order[: max(_MIN_LINES, num_named)])
 
 
 def _draw_lines(panel: "Axes", values, hop_s: float, classes, seconds: float) -> None:
     """Steps, since frame t covers [t, t + 1) * hop_s."""
     edges = np.minimum(np.arange(len(values) + 1) * hop_s, seconds)
     for place, k in enumerate(classes):
-        panel.stairs(values[:, k], edges, color=_COLOURS[place], baseline=None, lw=1.2)
+        panel.stairs(values[:, k], edges, color=_colour(place), baseline=None, lw=1.2)
     panel.set_ylim(0, 1.02)
 
 
@@ -124,7 +125,7 @@ def _draw_events(panel: "Axes", names, detected, reference) -> None:
         lanes.append((reference, 0.5, False))
     height = 0.8 / len(lanes) - 0.02
     for place, name in enumerate(names):
-        colour, bottom = _COLOURS[place], len(names) - 1 - place
+        colour, bottom = _colour(place), len(names) - 1 - place
         for events, above, is_full in lanes:
             spans = [(on, off - on) for on, off, label in events if label == name]
             face = colour if is_full else "none"
@@ -135,6 +136,11 @@ def _draw_events(panel: "Axes", names, detected, reference) -> None:
     panel.set_yticks(places, [_plain(name, 40) for name in reversed(names)], fontsize=8)
     title = "detected" if reference is None else "reference (hollow), detected"
     panel.set_title(title, loc="left", fontsize=9)
+
+
+def _colour(place: int) -> str:
+    """Of a class; with more classes than colours, several share one."""
+    return _COLOURS[place % len(_COLOURS)]
 
 
 def _plain(name: str, most: int) -> str:

@@ -1,6 +1,7 @@
 """Results of a run: systems side by side, classes, lists; on screen and on disk."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,6 +46,30 @@ def class_rows(
             rows.setdefault(name, [name]).extend(row)
     averages = [rows.pop(name) for name in (MICRO, MACRO)]
     return header, list(rows.values()), averages
+
+
+def shortfall(row: Row, constant: Row) -> str:
+    """A sentence that says where a system is no better than the best constant answer.
+
+    Args:
+        row: Of the system.
+        constant: Of `Evaluator.best_constant`.
+
+    Returns:
+        Of the headline scores that a constant answer has; "": it is better in all.
+    """
+    parts = []
+    for column in scoring.columns():
+        own = row.scores.values.get(column.key, math.nan)
+        other = constant.scores.values.get(column.key, math.nan)
+        if column.role == "headline" and column.is_summed and own <= other:
+            parts.append(
+                f"{column.heading} {column.text(own)}, which the same answer for all "
+                f"clips reaches without listening ({column.text(other)})"
+            )
+    if not parts:
+        return ""
+    return f"{row.system} has learnt nothing that counts: {'; '.join(parts)}"
 
 
 def write_results(

@@ -52,7 +52,7 @@ def threshold_tables(
         None where there is none: "all" [T][figures] and [T][E][figures], "one"
         [K][T][figures] and [K][T][E][figures] for T and E positions; T of events is 1
         where tags do not matter to them. "points" [K][T] are (precision, recall) of a
-        class by its tag threshold alone.
+        class when it alone has the tag threshold.
     """
     names, clip = split.class_names, posteriors.clip
     step = grid_step(len(names))
@@ -62,11 +62,10 @@ def threshold_tables(
     rules = _positions(postprocessing, "tag", values["tag"])
     together = np.stack([rule.tags(clip) for rule in rules])
     alone = np.stack([_tags_alone(clip, postprocessing, rule) for rule in rules])
-    above = np.stack([clip > np.asarray(rule.tag_threshold) for rule in rules])
 
-    totals, ones, points = (
+    totals, ones = (
         [tagging_scores(split.weak_label, tags, None, names) for tags in positions]
-        for positions in (together, alone, above)
+        for positions in (together, alone)
     )
     tables = {
         "values": values,
@@ -76,12 +75,22 @@ def threshold_tables(
             "all": [[*_rates(s.micro), _printed(s.macro_f1, 2)] for s in totals],
             "one": [[_rates(s.per_class[name].rates) for s in ones] for name in names],
         },
-        "points": [[s.per_class[name].rates[:2] for s in points] for name in names],
+        "points": [[s.per_class[name].rates[:2] for s in ones] for name in names],
     }
     if split.events is not None:
         rules = _positions(postprocessing, "event", values["event"])
         tables["event"] = _event_figures(posteriors, split, rules, together, alone)
     return tables
+
+
+def ranking(clip: np.ndarray, postprocessing: Postprocessing) -> np.ndarray:
+    """Posteriors [N, K] such that those over a class's threshold are its tags.
+
+    A class that `at_least_one_tag` gives to a clip is a tag at any threshold of its
+    own, while the other classes keep theirs: there it is above all posteriors.
+    """
+    never = dataclasses.replace(postprocessing, tag_threshold=1.0)
+    return np.where(_tags_alone(clip, postprocessing, never), 2.0, clip)
 
 
 def grid_step(num_classes: int) -> int:

@@ -10,6 +10,7 @@ from absl import logging
 from jax.sharding import Mesh
 
 from gcrnn_jax.data.atomic_files import write_text
+from gcrnn_jax.data.findings import MIN_CLIPS
 from gcrnn_jax.data.loader import training_batches
 from gcrnn_jax.data.store import FeatureStore, Split
 from gcrnn_jax.detection.events import frame_roll
@@ -120,6 +121,13 @@ def make_train_step(
     config, split = run.config, store.splits["training"]
     if missing := np.array(split.class_names)[~split.weak_label.any(0)].tolist():
         logging.warning("no training clip of %s: never learnt", ", ".join(missing))
+    counts = split.weak_label.sum(0)
+    if (few := (counts > 0) & (counts < MIN_CLIPS)).any():
+        pairs = zip(np.array(split.class_names)[few], counts[few], strict=True)
+        named = ", ".join(f"{name} ({count})" for name, count in pairs)
+        logging.warning(
+            "fewer than %d training clips of %s: hardly learnt", MIN_CLIPS, named
+        )
     axis_name = parallel.AXIS if config.parallel.sync_batch_norm else None
     return step_type(
         config.model.clone(num_classes=len(card.classes), axis_name=axis_name),

@@ -120,7 +120,8 @@ def train(
         The last state.
 
     Raises:
-        DivergedError: A loss or gradient was not finite; no update was applied for it.
+        DivergedError: A loss, a gradient or a new state was not finite, and its
+            update was not applied.
         PreemptedError: SIGTERM came; the state is saved.
     """
     first, last = int(state.step), length.num_steps
@@ -188,7 +189,8 @@ def _record(waiting, log: IO[str], display: Progress) -> None:
     metrics = jax.device_get(metrics)
     loss, grad_norm = float(metrics["loss"]), float(metrics["grad_norm"])
     if metrics["diverged"]:
-        what = "loss" if not math.isfinite(loss) else "gradient"
+        found = {"loss": loss, "gradient": grad_norm, "new state": math.nan}
+        what = next(name for name, value in found.items() if not math.isfinite(value))
         raise DivergedError(
             f"the {what} of step {number + 1} is not finite (loss {loss}, gradient "
             f"norm {grad_norm}); its update was not applied"

@@ -161,8 +161,9 @@ class TrainStep:
 
         Returns:
             The new state, the same on every replica, and the scalars loss, grad_norm
-            and diverged. A loss or gradient that is not finite sets `diverged` and
-            leaves everything else as it was, in this step and in all that follow.
+            and diverged. A loss, a gradient, a weight or another array of the new state
+            that is not finite sets `diverged` and leaves everything else as it was, in
+            this step and in all that follow.
         """
         key = jax.random.fold_in(jax.random.key(self.seed), state.step)
         dropout_key = jax.random.fold_in(key, _DROPOUT)
@@ -174,8 +175,8 @@ class TrainStep:
         results = loss(state.params, state, inputs, clip_keys, dropout_key)
         (value, batch_stats), grads = lax.pmean(results, AXIS)
         grad_norm = optax.tree.norm(grads)
-        diverged = state.diverged | ~(jnp.isfinite(value) & jnp.isfinite(grad_norm))
         new = self.update(state, grads).replace(batch_stats=batch_stats)
+        diverged = state.diverged | ~_is_finite((value, grad_norm, new))
         kept = jax.tree.map(lambda new, old: jnp.where(diverged, old, new), new, state)
         metrics = {"loss": value, "grad_norm": grad_norm, "diverged": diverged}
         return kept.replace(diverged=diverged), metrics
@@ -222,3 +223,8 @@ class TrainStep:
         return state.replace(
             step=state.step + 1, params=params, opt_state=opt_state, average=average
         )
+
+
+def _is_finite(tree: PyTree) -> jax.Array:
+    """Whether every number is, bool []."""
+    return jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]).all()

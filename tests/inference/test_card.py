@@ -11,7 +11,9 @@ import pytest
 from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.inference import ModelCard
+from gcrnn_jax.inference.card import check_variables
 from gcrnn_jax.training.augment import Scaler
+from gcrnn_jax.training.checkpoints import read_model
 from tests.conftest import GOLDENS
 
 OLD = GOLDENS / "run_0_1"
@@ -123,3 +125,20 @@ def test_sizes_are_checked_where_a_card_is_made():
     wrong = Scaler(CARD.scaler.mean[1:], CARD.scaler.std[1:])
     with pytest.raises(ValueError, match="scaler.mean: expected 16 finite numbers"):
         dataclasses.replace(CARD, scaler=wrong)
+
+
+@pytest.mark.parametrize(
+    ("collection", "name", "value", "message"),
+    [
+        ("params", "scale", math.nan, r"\['scale'\] is not finite"),
+        ("batch_stats", "mean", math.inf, r"\['mean'\] is not finite"),
+        ("batch_stats", "var", -1.0, r"\['var'\] is negative"),
+    ],
+)
+def test_weights_that_cannot_be_are_named(collection, name, value, message):
+    _, variables = read_model(OLD / "averaged")
+    check_variables(CARD, variables, "a/model")
+    norm = variables[collection]["block_0_unit_0"]["norm"]
+    norm[name] = np.full_like(norm[name], value)
+    with pytest.raises(DataError, match=f"^a/model: its weights are .*{message}$"):
+        check_variables(CARD, variables, "a/model")

@@ -7,7 +7,9 @@ import pytest
 
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.metrics.decisions import Decisions, clip_seconds, estimated_events
 from gcrnn_jax.metrics.evaluator import CHOSEN_HERE, Evaluator, fit_thresholds
+from gcrnn_jax.report.systems import shortfall
 
 NAMES = ("Car", "Bus")
 RULES = Postprocessing(0.5, 0.5, 0.0, 0.0, False, False, 1.0, 0.0)
@@ -49,6 +51,19 @@ def test_own_thresholds_are_called_what_they_are(splits):
         posteriors, postprocessing=replace(RULES, chosen_on=split.content_hash)
     )
     assert evaluator.with_own_thresholds("mine", chosen).thresholds == CHOSEN_HERE
+
+
+def test_own_thresholds_that_were_found_elsewhere_are_not_called_fixed(splits):
+    split, other = splits
+    rules = replace(RULES, chosen_on=other.content_hash)
+    posteriors = replace(posteriors_of(split), postprocessing=rules)
+
+    def name(*arguments, **options):
+        evaluator = Evaluator(split, *arguments, **options)
+        return evaluator.with_own_thresholds("mine", posteriors).thresholds
+
+    assert name(other) == name(None, others=[split, other]) == "validation"
+    assert name(None) == "other clips"
 
 
 def test_thresholds_are_fitted_to_the_fit_split(splits):
@@ -112,3 +127,27 @@ def test_the_best_constant_has_no_posteriors_and_no_thresholds(splits):
     row = Evaluator(splits[0], None).best_constant(posteriors_of(splits[0]))
     assert row.decisions.tags.all() and not row.posteriors.clip.any()
     assert (row.thresholds, row.postprocessing) == ("", None)
+
+
+def test_a_system_no_better_than_a_constant_answer_is_said_to_be_so(splits):
+    split, _ = splits
+    posteriors = posteriors_of(split)
+    evaluator = Evaluator(split, None)
+    constant = evaluator.best_constant(posteriors)
+    deaf = evaluator.with_own_thresholds("deaf", posteriors)  # tags nothing
+    assert "deaf has learnt nothing that counts: tag F1 0.00" in shortfall(
+        deaf, constant
+    )
+    sharp = replace(posteriors, postprocessing=replace(RULES, tag_threshold=0.2))
+    good = evaluator.with_own_thresholds("good", sharp)
+    assert shortfall(good, constant) == ""
+
+
+def test_no_event_outlasts_its_clip(splits):
+    posteriors = replace(posteriors_of(splits[0]), hop_s=0.4)
+    always = Decisions(posteriors.clip > 0, posteriors.frame > 0)
+    for clip_s, end in ((None, 1.2), (1.0, 1.0)):
+        cut = replace(posteriors, clip_s=clip_s)
+        events = estimated_events(always, cut)["testing 0"]
+        assert [event.offset for event in events] == [end, end]
+        assert clip_seconds(cut) == end

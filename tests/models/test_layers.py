@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gcrnn_jax.models.convolution import convolution, kernel_gradient
-from gcrnn_jax.models.layers import BidirectionalGru, Convolution, GatedConv
+from gcrnn_jax.models.layers import BatchNorm, BidirectionalGru, Convolution, GatedConv
 from gcrnn_jax.models.pooling import attention_pool, max_pool, pool_mask
 
 
@@ -128,6 +128,33 @@ def test_padding_does_not_move_the_batch_statistics():
     real = np.concatenate([np.asarray(y[0]), np.asarray(y[1, :5])])
     np.testing.assert_allclose(
         statistics(x)["mean"], 0.01 * real.mean((0, 1)), rtol=1e-4, atol=1e-7
+    )
+
+
+@pytest.mark.parametrize("num_devices", [1, 2])
+@pytest.mark.parametrize(("mean", "deviation"), [(100, 0.1), (-3e3, 1.0), (1.0, 1.0)])
+def test_the_variance_is_right_however_far_the_mean_is(mean, deviation, num_devices):
+    x = np.stack([random(0, 4, 9, 5), random(1, 4, 9, 5)], -1)
+    x = (mean + deviation * x).astype(np.float32)
+    mask = np.arange(9) < np.array([[9], [5], [7], [1]])
+    real = x[mask].astype(np.float64)  # [frames, bins, channels]
+    norm = BatchNorm(momentum=0.0, axis_name="axis" if num_devices > 1 else None)
+    variables = {"params": {"scale": np.ones(2, "f4"), "bias": np.zeros(2, "f4")}}
+    variables["batch_stats"] = {"mean": np.zeros(2, "f4"), "var": np.ones(2, "f4")}
+
+    def normalise(x, mask):
+        return norm.apply(
+            variables, x, train=True, frame_mask=mask, mutable=["batch_stats"]
+        )
+
+    shares = [array.reshape(num_devices, -1, *array.shape[1:]) for array in (x, mask)]
+    y, updated = jax.vmap(normalise, axis_name="axis")(*shares)
+    statistics = updated["batch_stats"]
+    for n in range(num_devices):
+        np.testing.assert_allclose(statistics["mean"][n], real.mean((0, 1)), rtol=1e-6)
+        np.testing.assert_allclose(statistics["var"][n], real.var((0, 1)), rtol=1e-3)
+    assert np.asarray(y).reshape(x.shape)[mask].std() == pytest.approx(
+        np.sqrt(deviation**2 / (deviation**2 + 1e-3)), rel=0.05
     )
 
 

@@ -366,3 +366,32 @@ def test_a_recording_shorter_than_a_window_is_padded(samples):
         whole = ensemble.predict(padded, 16000)
         np.testing.assert_array_equal(found.frame, whole.frame)
         assert all(tag.offset == samples / 16000 for tag in found.tags)
+
+
+def returning(clip, frame):
+    """A model with these posteriors everywhere."""
+    model = loudness_model()
+    shape = model.batch_size, model.front_end.num_frames, 3
+
+    def predict_batch(features, num_frames):
+        return np.full(shape[::2], clip), np.full(shape, frame), None
+
+    return SimpleNamespace(**vars(model) | {"predict_batch": predict_batch})
+
+
+@pytest.mark.parametrize(
+    ("clip", "frame"), [(np.nan, 0.5), (0.5, np.inf), (1.1, 0.5), (0.5, -0.1)]
+)
+def test_posteriors_that_are_none_reject_the_recording(clip, frame):
+    ensemble = loudness_ensemble(returning(clip, frame))
+    one, other = ensemble.posteriors([blocks_of(sounds(25.0), 9000)] * 2)
+    assert isinstance(one, Rejected) and one.args[0] == "POSTERIORS" == other.args[0]
+
+
+def test_nothing_passes_a_threshold_of_one():
+    above = np.nextafter(np.float32(1), np.float32(2))  # by rounding
+    ensemble = loudness_ensemble(returning(above, above))
+    assert len(ensemble.predict(sounds(2.0), 16000).tags) == 3
+    sure = ensemble.with_thresholds(tag_threshold=1.0, event_threshold=1.0)
+    prediction = sure.predict(sounds(2.0), 16000)
+    assert (prediction.tags, prediction.events) == ([], [])

@@ -16,6 +16,7 @@ from gcrnn_jax.errors import ConfigError, DataError, run_command
 from gcrnn_jax.predict import load_model
 from gcrnn_jax.prediction import FORMATS, predict_recordings, results
 from gcrnn_jax.prediction.formats import COMBINED, PER_RECORDING
+from gcrnn_jax.progress import Progress
 from gcrnn_jax.training import parallel
 from tests.prediction.conftest import BATCH_SIZE, write
 
@@ -338,7 +339,7 @@ def test_runs_and_their_averaged_models_are_one(command, predict_to, run, tmp_pa
 def test_thresholds_of_the_command_line_are_used(command, tmp_path):
     write(tmp_path / "a.wav")
     arguments = [tmp_path / "a.wav", "--output", tmp_path / "out"]
-    for threshold, num_rows in ((0, 3), (1, 1)):  # one tag at least
+    for threshold, num_rows in ((0, 3), (1, 0)):
         assert command(*arguments, "--tag_threshold", threshold)[0] == 0
         assert len(rows(tmp_path / "out/tags.csv")) == num_rows
     assert command(*arguments, "--tag_threshold=0", "--event_threshold=0")[0] == 0
@@ -425,3 +426,12 @@ def test_what_is_odd_of_a_recording_is_a_row_and_strict_refuses_half_of_one(
     predict_recordings(ensemble, [str(folder)], out, ["jsonl"], strict=True)
     assert "half.wav" not in (out / "recordings.jsonl").read_text()
     assert rows(out / "errors.csv")[0]["outcome"] == "refused"
+
+
+def test_progress_goes_on_within_a_recording(predict_to, tmp_path, monkeypatch):
+    write(tmp_path / "long.wav", 40.0)
+    shown = []
+    monkeypatch.setattr(Progress, "update", lambda bar, count=1: shown.append(count))
+    predict_to(tmp_path / "long.wav", tmp_path / "out")
+    assert sum(shown) == pytest.approx(1)
+    assert len(shown) > 2 and max(shown) < 0.9

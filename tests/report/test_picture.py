@@ -66,6 +66,14 @@ def test_without_reference_and_attention_there_are_three_panels(arrays, tmp_path
         assert image.format == "PNG" and image.width > 1000
 
 
+def test_every_class_with_an_event_is_drawn():
+    names, posteriors = [f"c{k}" for k in range(20)], np.zeros((3, 20))
+    events = [Event(0, 1, f"c{k}") for k in range(0, 20, 2)]
+    assert classes_to_draw(names, posteriors, events) == [*range(0, 20, 2)]
+    figure = draw(np.zeros((3, 4)), names, posteriors, 1.0, events)
+    assert len(figure.axes[-1].get_yticks()) == 10
+
+
 def test_many_classes_leave_the_six_that_matter():
     posteriors = np.tile(np.linspace(0, 0.9, 40), (5, 1))
     names = [f"c{k}" for k in range(40)]

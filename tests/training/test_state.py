@@ -194,6 +194,31 @@ def test_a_gradient_that_is_not_finite_stops_the_run_too():
     assert state.diverged and state.step == 0
 
 
+class PoisonedStatistics(TrainStep):
+    """Its batch statistics are not finite, and nothing else."""
+
+    def loss_of_params(self, *arguments):
+        value, statistics = super().loss_of_params(*arguments)
+        return value, jax.tree.map(lambda x: x + jnp.inf, statistics)
+
+
+class PoisonedUpdate(TrainStep):
+    """Its new weights are not finite, and nothing else."""
+
+    def update(self, state, grads):
+        new = super().update(state, grads)
+        return new.replace(params=jax.tree.map(lambda x: x * jnp.inf, new.params))
+
+
+@pytest.mark.parametrize("cls", [PoisonedStatistics, PoisonedUpdate])
+def test_a_new_state_that_is_not_finite_is_never_kept(cls):
+    model = network(K, **SMALL).clone(axis_name=parallel.AXIS)
+    [(state, metrics)] = take_steps(make_step(model, cls), make_batches(1), 1)
+    assert np.isfinite([metrics["loss"], metrics["grad_norm"]]).all()
+    assert metrics["diverged"] and state.diverged and state.step == 0
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(state))
+
+
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
