@@ -1,11 +1,11 @@
-"""Tiny runs with faults drawn at random, continued, and compared with an undisturbed one.
+"""Tiny runs with random faults, continued, and compared with an undisturbed one.
 
     python -m benchmarks.faults --trials 300
     python -m benchmarks.faults --trials 20 --seed 7 --output faults.json
 
-A trial is a run that is started with a fault: at a failpoint (killed, sent a SIGTERM, an
-error, a full disk), or with a signal at a random moment; sometimes a file of its newest
-state is damaged then. It is started again up to twice with other faults, and at last
+A trial is a run that is started with a fault: at a failpoint (killed, sent a SIGTERM,
+an error, a full disk), or with a signal at a random moment; sometimes a file of its
+newest state is damaged then. It is started again up to twice with other faults, and at last
 without one. It has resumed exactly if that ends well, and the features, the weights of
 every epoch, the losses and the scores are to the bit those of the undisturbed run. The
 result is JSON: {"trials": N, "resumed_exactly": ..., "lost": ...} and every trial.
@@ -145,7 +145,7 @@ class Trials:
                 return os.waitstatus_to_exitcode(status)
             if time.monotonic() > moment:
                 is_late, moment = moment == deadline, deadline
-                os.kill(child, 9 if is_late else signal)
+                os.kill(child, signal if signal and not is_late else 9)
             time.sleep(0.01)
 
     def _damage(self, name: str) -> str | None:

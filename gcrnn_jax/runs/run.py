@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 from absl import logging
 
 from gcrnn_jax.config import Config, as_json_lists, flatten
@@ -36,16 +35,18 @@ from gcrnn_jax.metrics.scoring import Scores
 from gcrnn_jax.old_names import with_todays_names
 from gcrnn_jax.runs.loading import read_card_and_variables
 from gcrnn_jax.runs.logs import append_scores, has_scores, read_curves
+from gcrnn_jax.runs.training_clips import (
+    check_training_clips,
+    describe_training_clips,
+)
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.checkpoints import saved_steps
 
 PyTree = Any
 
-_CONTENT_HASH = "data_sha256"
 _SOUNDSCAPES_CHANGED = " (built-in soundscapes are others since version 0.2)"
 _RATE = "optimizer.learning_rate"  # which may change where training diverged
 _WRONG = (AttributeError, TypeError, ValueError, OverflowError)
-_SCALER_TOLERANCE = 1e-3  # in units of the features, whose deviations are 1 to 4
 
 # What may change between a run and its continuation: the rest would make another run.
 # Where the data lie may, what they are may not: `check_data`.
@@ -200,7 +201,7 @@ class Run:
         """Keeps what identifies the data, if it is not there or nothing was saved."""
         path = self.folder / "data.json"
         if not path.exists() or not self.has_begun:
-            _write(path, {_CONTENT_HASH: store.content_hash, **_training_clips(store)})
+            _write(path, describe_training_clips(store))
 
     def check_data(self, store: FeatureStore) -> None:
         """Compares the training clips with those that the run was begun with.
@@ -211,31 +212,11 @@ class Run:
         Raises:
             DataError: They are others, or what is in the folder cannot be read.
         """
-        now = _training_clips(store)
         path = self.folder / "data.json"
         before = unseal(read_json(path), path)
-        before.pop(_CONTENT_HASH, None)  # of all splits, for those who read scores
-        if before == now:
-            return
-        exact = ("clips", "labels", "classes")
-        same = before.keys() == now.keys() and all(before[n] == now[n] for n in exact)
-        if not same or not all(
-            len(before[name]) == len(now[name])
-            and np.allclose(before[name], now[name], atol=_SCALER_TOLERANCE)
-            for name in ("mean", "std")
-        ):
-            # those of version 0.1 cannot be made any more
-            cause = "" if self.config.data.root else _SOUNDSCAPES_CHANGED
-            raise DataError(
-                f"the training clips have changed since the run in {self.folder} was "
-                f"begun ({before.get('clips')} clips then, {now['clips']} now): bring "
-                f"the old ones back, or choose another --workdir{cause}"
-            )
-        logging.warning(
-            "the training features are not to the bit those that the run in %s was "
-            "begun with: computed on another processor, or a recording has changed",
-            self.folder,
-        )
+        # those of version 0.1 cannot be made any more
+        cause = "" if self.config.data.root else _SOUNDSCAPES_CHANGED
+        check_training_clips(before, describe_training_clips(store), self.folder, cause)
 
     def open_store(self) -> FeatureStore:
         """The features that the run was begun with.
@@ -320,17 +301,6 @@ def open_store(config: Config) -> FeatureStore:
     """The features of the configured data, computed by the first process if need be."""
     prepare = functools.partial(config.data.prepare, config.front_end, config.seed)
     return parallel.first_then_all(prepare, "features are ready")
-
-
-def _training_clips(store: FeatureStore) -> dict[str, Any]:
-    files = ("clip_ids.json", "num_frames.npy", "weak_label.npy")
-    return {
-        "clips": len(store.splits["training"]),
-        "digest": store.splits["training"].content_hash,
-        "labels": [store.card["files"][f"training/{file}"]["sha256"] for file in files],
-        "classes": store.card["classes"],
-        **store.card["scaler"],
-    }
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
