@@ -77,8 +77,7 @@ def train(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     trained = []
     monkeypatch.setattr(main, "run", lambda *run: trained.append(run))
-    for name in ("restart_tuned", "exit_at_signals"):
-        monkeypatch.setattr(main, name, lambda: None)
+    monkeypatch.setattr(main, "restart_tuned", lambda: None)
 
     def parse(*arguments) -> tuple[Config, Path]:
         line = ["gcrnn", "train", *arguments]

@@ -150,8 +150,7 @@ def check_variables(card: ModelCard, variables: Any, where: object) -> None:
         where: The model's path, for messages.
 
     Raises:
-        DataError: An array is missing, left over, of another shape or type, or not
-            finite, or a variance is negative; names it.
+        DataError: An array is missing, left over or of another shape or type; names it.
     """
     network = card.config.model.clone(num_classes=len(card.classes))
     size = (card.front_end.num_frames, card.front_end.num_bins)
@@ -168,6 +167,14 @@ def check_variables(card: ModelCard, variables: Any, where: object) -> None:
                 f"{shapes.get(name, 'missing')}, expected "
                 f"{expected.get(name, 'no such array')}"
             )
+
+
+def check_values(variables: Any, where: object) -> None:
+    """Checks that weights and statistics are numbers that a network can have.
+
+    Raises:
+        DataError: One is not finite, or a variance is negative; names the array.
+    """
     for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
         name, values = jax.tree_util.keystr(path), np.asarray(leaf)
         if not np.isfinite(values).all():

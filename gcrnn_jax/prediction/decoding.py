@@ -1,10 +1,12 @@
 """Recordings decoded in processes of their own, which may crash or hang at one."""
 
 import itertools
+import math
 import sys
 from collections.abc import Iterator
 
 import numpy as np
+import soundfile
 
 from gcrnn_jax.audio.decode import stream_waveform
 from gcrnn_jax.audio.levels import Levels
@@ -54,3 +56,13 @@ def _decode(_: None, task: tuple[str, int]) -> Iterator[np.ndarray | Levels]:
 
 
 _processes = Streams(_decode)  # none is started before there is something to decode
+
+
+def expected_s(path: str) -> float:
+    """Seconds of a recording by its header, for progress; infinite: it is not known."""
+    try:
+        with open(path, "rb") as file:
+            header = soundfile.info(file)
+    except (OSError, RuntimeError, ValueError, TypeError):
+        return math.inf
+    return header.frames / header.samplerate or math.inf

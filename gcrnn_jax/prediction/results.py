@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ from gcrnn_jax.data.atomic_files import (
 )
 from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.failpoints import failpoint
-from gcrnn_jax.prediction.decoding import stream_decoded
+from gcrnn_jax.prediction.decoding import expected_s, stream_decoded
 from gcrnn_jax.prediction.ensemble import Ensemble
 from gcrnn_jax.prediction.formats import (
     COMBINED,
@@ -137,18 +136,6 @@ def _predict(
             levels.pop(recording.path)
             bar.update(1 - counted[recording.path])
     return unreadable
-
-
-def expected_s(path: str) -> float:
-    """Seconds of a recording by its header, for progress; infinite: it is not known."""
-    import soundfile
-
-    try:
-        with open(path, "rb") as file:
-            header = soundfile.info(file)
-    except (OSError, RuntimeError, ValueError, TypeError):
-        return math.inf
-    return header.frames / header.samplerate or math.inf
 
 
 class _Ledger(NamedTuple):

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from gcrnn_jax.inference.card import ModelCard, check_variables
+from gcrnn_jax.inference.card import ModelCard, check_values, check_variables
 from gcrnn_jax.inference.model import TrainedModel
 from gcrnn_jax.training.checkpoints import read_model, saved_steps
 
@@ -34,6 +34,7 @@ def read_card_and_variables(path: Path) -> tuple[ModelCard, PyTree]:
         check_variables(card, shapes, path)
 
     _, variables = read_model(path, check)
+    check_values(variables, path)
     return cards[0], variables
 
 
