@@ -170,7 +170,8 @@ def test_a_damaged_configuration_is_named(tmp_path, content):
 
 
 def test_a_configuration_with_another_value_than_was_written_is_noticed(tmp_path):
-    make_run(tmp_path).write_config()
+    begin(run := make_run(tmp_path))
+    run.write_config()
     path = tmp_path / "config.json"
     path.write_text(path.read_text().replace('"seed": 0', '"seed": 8'))
     for read in (lambda: Run.open(tmp_path), make_run(tmp_path).check_config):
