@@ -1,14 +1,15 @@
-"""Tiny runs with faults drawn at random, continued, and compared with an undisturbed one.
+"""Tiny runs with faults at random, continued, and compared with an undisturbed one.
 
     python -m benchmarks.faults --trials 300
     python -m benchmarks.faults --trials 20 --seed 7 --output faults.json
 
-A trial is a run that is started with a fault: at a failpoint (killed, sent a SIGTERM, an
-error, a full disk), or with a signal at a random moment; sometimes a file of its newest
-state is damaged then. It is started again up to twice with other faults, and at last
-without one. It has resumed exactly if that ends well, and the features, the weights of
-every epoch, the losses and the scores are to the bit those of the undisturbed run. The
-result is JSON: {"trials": N, "resumed_exactly": ..., "lost": ...} and every trial.
+A trial is a run that is started with a fault: at a failpoint (killed, sent a SIGTERM,
+an error, a full disk), or with a signal at a random moment; sometimes a file of its
+newest state is damaged then. It is started again up to twice with other faults, and at
+last without one. It has resumed exactly if that ends well, and the features, the
+weights of every epoch, the losses and the scores are to the bit those of the undisturbed
+run. The result is JSON: {"trials": N, "resumed_exactly": ..., "lost": ...} and every
+trial.
 
 All starts are forks of one process that has imported everything and touched no device.
 """
@@ -128,7 +129,7 @@ class Trials:
         self,
         name: str,
         failpoint: str,
-        signal: int | None = None,  # noqa: A002
+        signal: int = 0,
         after_s: float = 0.0,
     ) -> int:
         """Starts a run, and returns how it ended."""
@@ -150,10 +151,11 @@ class Trials:
 
     def _damage(self, name: str) -> str | None:
         """Damages a file of the newest of several states; returns what it did."""
-        states = [*(self.folder / name / "resume").glob("[0-9]*")]
-        states = sorted(
-            (s for s in states if s.name.isdigit()), key=lambda s: int(s.name)
+        folder = self.folder / name / "resume"
+        steps = sorted(
+            int(path.name) for path in folder.glob("*") if path.name.isdigit()
         )
+        states = [folder / str(step) for step in steps]
         if len(states) < 2:
             return None
         files = sorted(f for f in states[-1].rglob("*") if f.is_file())

@@ -167,6 +167,7 @@ def train(
                     line = on_epoch(epoch, state) if on_epoch else None
                 if line:
                     display.write(line)
+                phases.keep()
     finally:
         with phases.phase("saving"):
             checkpoints.wait()

@@ -74,3 +74,13 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(
     with pytest.raises(kind, match="cannot write .*a.txt"):
         write_atomically(path, [b"second"])
     assert content(tmp_path) == {"a.txt": "first"}
+
+
+def test_a_folder_that_is_killed_between_its_two_names_is_written_anew(
+    tmp_path, fails_at
+):
+    fill(tmp_path / "folder", "first")
+    with fails_at("write.folder:raise"):
+        fill(tmp_path / "folder", "second")
+    fill(tmp_path / "folder", "second")
+    assert content(tmp_path) == {"folder": None, "folder/a.txt": "second"}

@@ -178,6 +178,28 @@ def test_four_epochs_are_two_and_two_more_bit_for_bit(
     assert saved_steps(tmp_path / "parts" / "checkpoints") == [3, 6, 9, 12]
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "train.step@5:raise",
+        "train.epoch@2:raise",
+        "save.model@2:enospc",
+        "save.state@2:raise",
+        "save.done@2:raise",
+    ],
+)
+def test_a_run_that_fails_in_an_epoch_continues_bit_for_bit(
+    tmp_path, whole, fault, fails_at
+):
+    state, folder = whole(4)
+    with fails_at(fault):
+        run(tmp_path / "run", 4)
+    assert saved_steps(tmp_path / "run" / "resume")[-1] in (3, 6)
+    assert_same_bits(state, run(tmp_path / "run", 4))
+    assert logged(tmp_path / "run") == logged(folder)
+    assert saved_steps(tmp_path / "run" / "checkpoints") == [3, 6, 9, 12]
+
+
 def test_the_model_of_an_epoch_is_the_averaged_one(whole):
     state, folder = whole(4)
     _, variables = read_model(folder / "checkpoints" / "12")
