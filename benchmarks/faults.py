@@ -7,9 +7,9 @@ A trial is a run that is started with a fault: at a failpoint (killed, sent a SI
 an error, a full disk), or with a signal at a random moment; sometimes a file of its
 newest state is damaged then. It is started again up to twice with other faults, and at
 last without one. It has resumed exactly if that ends well, and the features, the
-weights of every epoch, the losses and the scores are to the bit those of the undisturbed
-run. The result is JSON: {"trials": N, "resumed_exactly": ..., "lost": ...} and every
-trial.
+weights of every epoch, the losses and the scores are to the bit those of the
+undisturbed run. The result is JSON: {"trials": N, "resumed_exactly": ..., "lost": ...}
+and every trial.
 
 All starts are forks of one process that has imported everything and touched no device.
 """
