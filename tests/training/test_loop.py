@@ -233,6 +233,13 @@ def test_a_run_continues_on_another_number_of_devices(tmp_path, whole, half):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
+def test_sigterm_in_the_last_epoch_ends_before_what_follows(tmp_path):
+    with pytest.raises(PreemptedError, match="after the last step.*same command again"):
+        on_epoch = lambda *_: os.kill(os.getpid(), signal.SIGTERM)  # noqa: E731
+        run(tmp_path / "run", 1, on_epoch=on_epoch)
+    assert saved_steps(tmp_path / "run" / "resume") == [STEPS]
+
+
 def test_sigterm_saves_between_epochs_and_the_rest_is_the_same(tmp_path, whole):
     def stop_after_first(epoch, _):
         if epoch == 1:
