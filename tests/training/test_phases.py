@@ -109,7 +109,7 @@ def test_a_phase_much_longer_than_usual_hangs(stuck):
         for _ in range(3):
             with phase("stepping"):
                 pass
-        with phase("waiting", is_watched=False):
+        with phase("stepping", is_watched=False):
             time.sleep(0.3)
         with phase("evaluating"):  # for the first time
             time.sleep(0.3)
