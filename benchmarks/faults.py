@@ -129,7 +129,7 @@ class Trials:
         self,
         name: str,
         failpoint: str,
-        signal: int | None = None,  # noqa: A002
+        signal: int = 0,
         after_s: float = 0.0,
     ) -> int:
         """Starts a run, and returns how it ended."""
@@ -151,10 +151,11 @@ class Trials:
 
     def _damage(self, name: str) -> str | None:
         """Damages a file of the newest of several states; returns what it did."""
-        states = [*(self.folder / name / "resume").glob("[0-9]*")]
-        states = sorted(
-            (s for s in states if s.name.isdigit()), key=lambda s: int(s.name)
+        folder = self.folder / name / "resume"
+        steps = sorted(
+            int(path.name) for path in folder.glob("*") if path.name.isdigit()
         )
+        states = [folder / str(step) for step in steps]
         if len(states) < 2:
             return None
         files = sorted(f for f in states[-1].rglob("*") if f.is_file())

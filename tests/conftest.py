@@ -1,5 +1,6 @@
 """What tests share: strict JAX on four simulated devices, small data, data at hand."""
 
+import contextlib
 import fcntl
 import os
 import resource
@@ -23,6 +24,8 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import soundfile  # noqa: E402
 
+from gcrnn_jax import failpoints  # noqa: E402
+from gcrnn_jax.errors import StorageError  # noqa: E402
 from tests.commands import Commands  # noqa: E402
 
 jax.config.update("jax_num_cpu_devices", 4)
@@ -31,6 +34,7 @@ jax.config.update("jax_numpy_dtype_promotion", "standard")
 
 SHARED = Path(__file__).parents[1].parent / "shared"
 GOLDENS = Path(__file__).parent / "goldens"
+WHAT_FAILED = "a failpoint raised this|No space left on device"
 
 
 def pytest_addoption(parser):
@@ -146,6 +150,24 @@ def own_cache(tmp_path_factory):
 def commands(session_folder) -> Commands:
     """The commands, with a cache of features of the session's own."""
     return Commands(session_folder / "cache")
+
+
+@pytest.fixture
+def fails_at():
+    """Has a block fail at a failpoint, as of `fails_at("train.step@2:raise")`."""
+
+    @contextlib.contextmanager
+    def fails(setting):
+        failpoints.arm(setting)
+        try:
+            with pytest.raises(
+                (RuntimeError, OSError, StorageError), match=WHAT_FAILED
+            ):
+                yield
+        finally:
+            failpoints.arm("")
+
+    return fails
 
 
 @pytest.fixture(scope="session")

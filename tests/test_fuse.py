@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 
+from gcrnn_jax import fuse
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.runs import choose_runs, fusion
+from gcrnn_jax.training import parallel
 from gcrnn_jax.training.fusion import Fusion
 
 PLAIN = Postprocessing(0.5, 0.5, 0.0, 0.0, False, False, 1.0, 0.0)
@@ -79,3 +81,19 @@ def test_held_out_clips_choose_and_others_are_fused(commands, data_folder, tmp_p
     flags = (run, "--choose=validation", f"--output={output}")
     wrong = commands.run(*flags, module="gcrnn_jax.fuse")
     assert wrong.returncode == 2 and "look better on it" in wrong.stderr
+
+
+def test_a_fusion_that_fails_writes_nothing_and_then_all(
+    tmp_path, monkeypatch, fails_at
+):
+    monkeypatch.setattr(parallel, "configure_jax", lambda: None)
+    (tmp_path / "run").mkdir()
+    with fails_at("fuse.system:raise"):
+        fusion.fuse_epochs(tmp_path / "run", epochs=None, split=None)
+    posteriors(LABEL * 0.5).save(tmp_path / "a.npz")
+    line = [str(tmp_path / "a.npz"), "--output", str(tmp_path / "fused.npz")]
+    with fails_at("fuse.write:raise"):
+        fuse.main(line)
+    assert not (tmp_path / "fused.npz").exists()
+    fuse.main(line)
+    assert (PosteriorSet.load(tmp_path / "fused.npz").clip == LABEL * 0.5).all()

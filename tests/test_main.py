@@ -56,6 +56,24 @@ def test_evaluate_writes_a_page_of_a_model_and_of_posteriors(
         assert ("No recording: MISSING" in text) != has_model
 
 
+def test_a_run_that_fails_in_any_of_its_parts_goes_on(own_run, commands, fails_at):
+    prolonged = ("--config.training.num_epochs=4", "--config.fusion.epochs=1:4:1")
+    for fault in (
+        "train.restore:enospc",
+        "score.epoch:enospc",
+        "score.write:enospc",
+        "report.average:enospc",
+        "report.write:enospc",
+    ):
+        with fails_at(fault):
+            result = commands.main(own_run.workdir, *prolonged)
+            assert result.returncode == 74, (fault, result.stderr)
+            raise OSError(result.stderr)
+    result = commands.main(own_run.workdir, *prolonged)
+    assert result.returncode == 0, result.stderr
+    assert len(commands.losses(own_run.workdir)) == 8
+
+
 def test_a_finished_run_says_so_and_evaluates_to_the_same_scores(own_run, commands):
     workdir = own_run.workdir
     before = (workdir / "results" / "testing" / "scores.json").read_bytes()

@@ -1,6 +1,7 @@
 """Several processes train as one does; signals and failures end all of them."""
 
 import fcntl
+import json
 import os
 import re
 import signal
@@ -142,3 +143,16 @@ def test_a_command_that_is_ended_leaves_no_worker_behind(commands, data_folder):
 def children_of(process_id):
     with open(f"/proc/{process_id}/task/{process_id}/children") as file:
         return file.read().split()
+
+
+def test_a_step_that_hangs_ends_with_all_stacks_and_71(commands, tmp_path, monkeypatch):
+    monkeypatch.setenv("GCRNN_STUCK_AFTER_S", "1")
+    flags = (*commands.TINY, f"--workdir={tmp_path / 'run'}", *SMALLEST)
+    with commands.start(*flags, failpoint="train.step@4:hang") as process:
+        assert process.wait(100) == 71
+        errors = process.stderr.read()
+    assert "failpoints.py" in errors and "error: stepping has hung for" in errors
+    account = json.loads((tmp_path / "run/goodput.json").read_text())
+    assert account["next_step"] >= 2
+    parts = sum(account["seconds"].values())
+    assert parts == pytest.approx(account["wall_s"], rel=1e-6)

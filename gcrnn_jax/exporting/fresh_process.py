@@ -4,6 +4,8 @@ Started by `gcrnn_jax.exporting.parity` as a file, and not as part of the packag
     python -I fresh_process.py PROGRAM INPUTS.npz OUTPUTS.npz
 """
 
+import contextlib
+import ctypes
 import sys
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from jax import export
 
 def main(program: str, inputs: str, outputs: str) -> None:
     """Keeps, for every input, the program's clip and frame, one after the other."""
+    with contextlib.suppress(OSError, AttributeError):  # another system than Linux
+        ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG: end with who started this
     sys.modules["gcrnn_jax"] = None  # type: ignore[assignment]  # its import fails
     call = jax.jit(export.deserialize(bytearray(Path(program).read_bytes())).call)
     with np.load(inputs) as arrays:

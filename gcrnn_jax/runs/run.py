@@ -8,6 +8,7 @@ averaged/        the model of averaged weights
 posteriors/      posteriors of epochs, a folder a split
 metrics.jsonl    loss and norm of the gradient, a line a step
 scores.jsonl     scores of the watched split, a line an epoch
+goodput.json     what the time went to, over all starts
 results/         scores, decisions and report, a folder a split
 """
 

@@ -172,6 +172,12 @@ def train(
                     checkpoints.wait()  # a kill costs the epoch in progress, no other
                 if line:
                     display.write(line)
+                phases.keep()
+        if preemption.is_asked(last):
+            raise PreemptedError(
+                f"preempted after the last step; saved in {log_path.parent}: run the "
+                "same command again to continue"
+            )
     finally:
         with phases.phase("saving"):
             checkpoints.wait()

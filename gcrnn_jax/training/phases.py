@@ -1,8 +1,8 @@
 """What the time of a run goes to, over all its starts; and an end where it hangs.
 
 A run has one account at a time, `opened` for the folder that keeps it; without one,
-phases count for nothing. The file is written anew every `_WRITE_EVERY_S`, so that a
-start that is killed is accounted for up to then.
+phases count for nothing. The file is written anew after every epoch and every
+`_WRITE_EVERY_S`: a start that is killed is accounted for up to then.
 
 A phase that is `WATCHED` and gives no sign of life for far longer than usual, which is
 ten times its median, ends the process: first the stacks of all threads are printed. At
@@ -173,6 +173,7 @@ class Account:
                 limit_s = self._limit_s(*self._phases[-1])
             before = now
             if silent_s > limit_s:
+                self.write()
                 _end_stuck(name, silent_s)
             if now - written > _WRITE_EVERY_S:
                 written = now
@@ -235,6 +236,12 @@ def stepped() -> None:
     """Says that a step was computed."""
     if _account:
         _account.stepped()
+
+
+def keep() -> None:
+    """Writes the open account, if there is one, as it is now."""
+    if _account:
+        _account.write()
 
 
 def _on_event(event: str, duration_secs: float, **_: str | int) -> None:

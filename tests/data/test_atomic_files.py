@@ -94,3 +94,13 @@ def test_a_damaged_line_of_a_log_is_left_out_and_said(tmp_path, caplog):
     read = [line["step"] for _, line in read_json_lines(path, "step")]
     assert read == [0, 2, 3]
     assert [re.search(r"log:(\d+)", text)[1] for text in caplog.messages] == ["2", "5"]
+
+
+def test_a_folder_that_is_killed_between_its_two_names_is_written_anew(
+    tmp_path, fails_at
+):
+    fill(tmp_path / "folder", "first")
+    with fails_at("write.folder:raise"):
+        fill(tmp_path / "folder", "second")
+    fill(tmp_path / "folder", "second")
+    assert content(tmp_path) == {"folder": None, "folder/a.txt": "second"}

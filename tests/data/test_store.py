@@ -254,6 +254,30 @@ def test_a_shard_without_its_ledger_is_not_believed(data_folder, tmp_path, monke
     assert content(path) == whole
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "prepare.clip@3:raise",
+        "prepare.shard@2:enospc",
+        "prepare.ledger@2:raise",
+        "prepare.card:raise",
+        "write.rename@4:enospc",
+    ],
+)
+def test_a_preparation_that_fails_anywhere_goes_on_to_the_same_store(
+    data_folder, tmp_path, fault, fails_at
+):
+    root, path = data_folder(training=6), tmp_path / "store"
+    build(root, tmp_path / "whole")
+    with fails_at(fault):
+        build(root, path)
+    done = times(path)
+    build(root, path)
+    assert content(path) == content(tmp_path / "whole")
+    if "ledger" not in fault and "write" not in fault:  # finished shards stay
+        assert done.items() <= times(path).items()
+
+
 def test_a_changed_label_or_front_end_is_noticed(data_folder, tmp_path):
     root = data_folder(training=6)
     path = tmp_path / "store"

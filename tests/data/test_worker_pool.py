@@ -3,6 +3,8 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -106,7 +108,7 @@ def test_a_task_that_hangs_is_an_error_where_none_may_be_lost(impatient):
 
 def test_a_long_task_that_gives_signs_does_not_hang(impatient):
     sign = "__import__('gcrnn_jax.data.worker', fromlist=['x']).sign()"
-    code = f"[[__import__('time').sleep(.4), {sign}] for _ in range(5)][4:] and task"
+    code = f"[[__import__('time').sleep(.7), {sign}] for _ in range(3)][2:] and task"
     assert evaluate(code, 2) == [0, 1]
 
 
@@ -132,6 +134,24 @@ def test_workers_are_cheap_and_leave_this_process_as_it_was(monkeypatch):
     assert evaluate(code, 1) == [("1", False, signals)]
     assert "OPENBLAS_NUM_THREADS" not in os.environ
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == mask
+
+
+def test_a_worker_that_hangs_ends_with_its_parent(tmp_path):
+    """Which is killed, and can do nothing for it."""
+    marker = str(tmp_path / "marker")
+    mark = f"__import__('os').symlink(str(__import__('os').getpid()), {marker!r})"
+    code = f"[{mark}, {HANG}]"
+    program = (
+        "from gcrnn_jax.data.worker_pool import ordered_map\n"
+        f"list(ordered_map(eval, [{{}}], context={code!r}, num_workers=2))"
+    )
+    with subprocess.Popen([sys.executable, "-c", program]) as process:
+        while not os.path.islink(marker):
+            assert process.poll() is None
+        process.kill()
+    deadline = time.monotonic() + 60
+    while os.path.exists(f"/proc/{os.readlink(marker)}"):
+        assert time.monotonic() < deadline
 
 
 def test_streams_run_side_by_side_and_outlive_their_errors(impatient):

@@ -79,6 +79,14 @@ def test_nothing_is_written_where_a_program_differs(model, copy, monkeypatch):
     assert [path.name for path in copy.parent.iterdir()] == ["exported"]
 
 
+def test_an_export_that_fails_leaves_the_one_before(model, copy, fails_at):
+    before = (copy / "card.json").read_bytes()
+    with fails_at("export.program:enospc"):
+        export_model(model, copy, ["onnx"])
+    assert (copy / "card.json").read_bytes() == before
+    assert [path.name for path in copy.parent.iterdir()] == ["exported"]
+
+
 def test_an_earlier_export_is_replaced_whole_by_the_formats_asked_for(model, copy):
     (copy / "left over").touch()
     killed = copy.with_name(".exported.partial")

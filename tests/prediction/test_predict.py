@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -12,10 +13,11 @@ import soundfile
 
 from gcrnn_jax import predict
 from gcrnn_jax.audio.decode import Rejected, stream_waveform
-from gcrnn_jax.errors import ConfigError, DataError, run_command
+from gcrnn_jax.errors import ConfigError, DataError, StorageError, run_command
 from gcrnn_jax.predict import load_model
 from gcrnn_jax.prediction import FORMATS, predict_recordings, results
 from gcrnn_jax.prediction.formats import COMBINED, PER_RECORDING
+from gcrnn_jax.prediction.posteriors import RecordingPosteriors
 from gcrnn_jax.progress import Progress
 from gcrnn_jax.training import parallel
 from tests.prediction.conftest import BATCH_SIZE, write
@@ -232,6 +234,47 @@ def test_a_recording_of_the_same_size_and_another_date_is_not_done(
     ledger = json.loads((out / "recordings/a.wav.json").read_text())
     assert ledger["modified_ns"] == path.stat().st_mtime_ns
     assert ledger["size"] == status.st_size
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["predict.recording@2:raise", "predict.ledger@2:enospc", "predict.tables:raise"],
+)
+def test_a_prediction_that_fails_anywhere_goes_on(
+    predict_to, tmp_path, fault, fails_at, capfd
+):
+    for seed, name in enumerate(("a.wav", "b.wav", "c.wav")):
+        write(tmp_path / "in" / name, seed=seed)
+    predict_to(tmp_path / "in", tmp_path / "whole")
+    with fails_at(fault):
+        predict_to(tmp_path / "in", tmp_path / "out")
+    num_done = 3 if "tables" in fault else 1
+    printed = predict_to(tmp_path / "in", tmp_path / "out")
+    assert f"{num_done} of 3 recordings were done before" in printed
+    for name in ("events.csv", "tags.csv"):
+        whole = (tmp_path / "whole" / name).read_bytes()
+        assert (tmp_path / "out" / name).read_bytes() == whole
+
+
+def test_posteriors_lie_beside_the_results_and_a_full_disk_is_named(
+    predict_to, tmp_path, monkeypatch
+):
+    write(tmp_path / "a.wav")
+    full = tmp_path / "full"
+    with monkeypatch.context() as patch:
+        patch.setattr("tempfile.tempdir", str(full))  # no such folder
+        predict_to(tmp_path / "a.wav", tmp_path / "out")
+        with pytest.raises(StorageError, match=rf"{full} \(set by TMPDIR\): No such"):
+            RecordingPosteriors(("Car",), 0.025)
+
+    def no_space(*_):
+        raise OSError(28, "No space left on device")
+
+    posteriors = RecordingPosteriors(("Car",) * 400, 0.025, tmp_path)
+    posteriors._file.close()
+    posteriors._file = Mock(write=no_space)
+    with pytest.raises(StorageError, match=rf"{tmp_path}: No .* takes 460\.8 MB"):
+        posteriors.append(np.zeros((5, 2, 400)))
 
 
 def test_what_could_not_be_written_for_want_of_the_recording_is_not_done(

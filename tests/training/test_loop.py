@@ -178,6 +178,28 @@ def test_four_epochs_are_two_and_two_more_bit_for_bit(
     assert saved_steps(tmp_path / "parts" / "checkpoints") == [3, 6, 9, 12]
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "train.step@5:raise",
+        "train.epoch@2:raise",
+        "save.model@2:enospc",
+        "save.state@2:raise",
+        "save.done@2:raise",
+    ],
+)
+def test_a_run_that_fails_in_an_epoch_continues_bit_for_bit(
+    tmp_path, whole, fault, fails_at
+):
+    state, folder = whole(4)
+    with fails_at(fault):
+        run(tmp_path / "run", 4)
+    assert saved_steps(tmp_path / "run" / "resume")[-1] in (3, 6)
+    assert_same_bits(state, run(tmp_path / "run", 4))
+    assert logged(tmp_path / "run") == logged(folder)
+    assert saved_steps(tmp_path / "run" / "checkpoints") == [3, 6, 9, 12]
+
+
 def test_the_model_of_an_epoch_is_the_averaged_one(whole):
     state, folder = whole(4)
     _, variables = read_model(folder / "checkpoints" / "12")
@@ -209,6 +231,13 @@ def test_a_run_continues_on_another_number_of_devices(tmp_path, whole, half):
     parts = run(half(tmp_path / "parts", num_devices=1), 4, num_devices=4)
     for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(parts), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_sigterm_in_the_last_epoch_ends_before_what_follows(tmp_path):
+    with pytest.raises(PreemptedError, match="after the last step.*same command again"):
+        on_epoch = lambda *_: os.kill(os.getpid(), signal.SIGTERM)  # noqa: E731
+        run(tmp_path / "run", 1, on_epoch=on_epoch)
+    assert saved_steps(tmp_path / "run" / "resume") == [STEPS]
 
 
 def test_sigterm_saves_between_epochs_and_the_rest_is_the_same(tmp_path, whole):
