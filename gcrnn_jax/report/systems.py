@@ -63,13 +63,14 @@ def shortfall(row: Row, constant: Row) -> str:
         own = row.scores.values.get(column.key, math.nan)
         other = constant.scores.values.get(column.key, math.nan)
         if column.role == "headline" and column.is_summed and own <= other:
-            parts.append(
-                f"{column.heading} {column.text(own)}, which the same answer for all "
-                f"clips reaches without listening ({column.text(other)})"
-            )
+            scores = f"{column.text(own)} against {column.text(other)}"
+            parts.append(f"{column.heading} {scores}")
     if not parts:
         return ""
-    return f"{row.system} has learnt nothing that counts: {'; '.join(parts)}"
+    return (
+        f"{row.system} is no better than the best answer that is the same for all "
+        f"clips: {', '.join(parts)}"
+    )
 
 
 def write_results(
