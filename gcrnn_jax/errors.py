@@ -88,6 +88,9 @@ def run_command(command: Callable[[], None]) -> None:
         sys.exit(0)
     except (GcrnnError, KeyboardInterrupt, OSError) as error:
         print_error(error)
+        if is_command():  # a thread that waits for what cannot come holds up no exit
+            atexit._run_exitfuncs()
+            exit_now(exit_code(error))
         sys.exit(exit_code(error))
     if is_command():  # Python would take a second to take all of JAX apart
         atexit._run_exitfuncs()

@@ -107,3 +107,18 @@ def test_work_that_keeps_what_it_has_is_told_of_signals(number, error):
     finally:
         for n, handler in zip(errors._SIGNALS, before, strict=True):
             signal.signal(n, handler)
+
+
+def test_a_thread_that_waits_for_ever_holds_up_no_exit():
+    script = """
+import threading
+from gcrnn_jax.errors import DataError, exit_at_signals, run_command
+exit_at_signals()
+threading.Thread(target=threading.Event().wait).start()
+def fail():
+    raise DataError("a")
+run_command(fail)
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, check=False, capture_output=True, timeout=30)
+    assert (done.returncode, done.stderr) == (65, b"error: a\n")

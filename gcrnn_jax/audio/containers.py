@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from gcrnn_jax.audio.mpeg import header_without_length
-from gcrnn_jax.audio.ogg import end_of_link
+from gcrnn_jax.audio.ogg import bytes_between_pages, end_of_link
 from gcrnn_jax.audio.regions import Region, before_footers, before_zeros, skip_tags
 
 
@@ -85,7 +85,8 @@ def find_extent(region: Region) -> Extent:
     """Returns where the recording lies that begins a region."""
     magic = region.at(0, 4)
     if magic == b"OggS":
-        return Extent(end_of_link(region))
+        end = end_of_link(region)
+        return Extent(end, unread=bytes_between_pages(region, end))
     if magic in (b".snd", b"dns."):
         order: Literal["big", "little"] = "big" if magic == b".snd" else "little"
         start, size = (int.from_bytes(region.at(at, 4), order) for at in (4, 8))

@@ -9,7 +9,7 @@ import numpy as np
 
 from gcrnn_jax.audio.containers import Extent
 from gcrnn_jax.audio.mpeg import begins_mp3
-from gcrnn_jax.audio.ogg import has_last_page
+from gcrnn_jax.audio.ogg import has_last_page, not_pages
 from gcrnn_jax.audio.regions import Region, before_footers
 from gcrnn_jax.audio.rejected import Rejected
 
@@ -98,6 +98,8 @@ class FfmpegPart:
             fault = Rejected("TRUNCATED", detail)
         elif self._names == {"ogg"} and not has_last_page(self._file):
             fault = Rejected("TRUNCATED", f"no last page after sample {count}")
+        elif self._names == {"ogg"} and self._extent.unread:
+            fault = not_pages(self._extent.unread)
         elif self._names == {"mpegts"} and all(self._file.size % n for n in _PACKETS):
             fault = Rejected("TRUNCATED", f"sample {count} is within a packet")
         elif declared_s is None and rest > _READ_AHEAD:

@@ -1,6 +1,7 @@
 """Pages of Ogg files."""
 
-from gcrnn_jax.audio.regions import Region
+from gcrnn_jax.audio.regions import Region, skip_tags
+from gcrnn_jax.audio.rejected import Rejected
 
 
 def has_last_page(region: Region) -> bool:
@@ -25,3 +26,29 @@ def end_of_link(region: Region) -> int:
             return place
         has_content = has_content or not begins
     return region.size
+
+
+def bytes_between_pages(region: Region, end: int) -> int:
+    """Returns how many bytes before an offset belong to no page and to no tag.
+
+    Decoders pass over them in silence, and over the page whose head they were.
+    """
+    count = place = 0
+    while place < end:
+        head = region.at(place, 27)
+        if head.startswith(b"OggS\0") and len(head) == 27:
+            sizes = region.at(place + 27, head[26])
+            place += 27 + head[26] + sum(sizes)
+            continue
+        behind = skip_tags(region, place)
+        if behind == place:
+            behind = min(region.find(b"OggS\0", place), end)
+            behind = behind if behind > 0 else end
+            count += behind - place
+        place = behind
+    return count
+
+
+def not_pages(num_bytes: int) -> Rejected:
+    """What becomes of a recording with `bytes_between_pages`."""
+    return Rejected("CORRUPT", f"{num_bytes} bytes belong to no page")

@@ -8,7 +8,7 @@ import soundfile
 
 from gcrnn_jax.audio.containers import Extent
 from gcrnn_jax.audio.mpeg import declares_length, ends_within_frame
-from gcrnn_jax.audio.ogg import has_last_page
+from gcrnn_jax.audio.ogg import has_last_page, not_pages
 from gcrnn_jax.audio.regions import Region, before_footers, skip_tags
 from gcrnn_jax.audio.rejected import Rejected
 
@@ -95,7 +95,7 @@ class SndfilePart:
             fault = Rejected("TRUNCATED", detail)
         elif extent.missing and (missing_s := self._seconds(extent.missing)):
             fault = Rejected("TRUNCATED", f"the last {missing_s:.3f} s are missing")
-        elif extent.unread and self._seconds(extent.unread):
+        elif extent.unread and (self.format == "OGG" or self._seconds(extent.unread)):
             fault = self._unread(extent.unread)
         elif self.format in ("FLAC", "MP3"):  # of which no header says where they end
             end = skip_tags(self._region, self._position())
@@ -110,6 +110,8 @@ class SndfilePart:
         return end, fault
 
     def _unread(self, num_bytes: int) -> Rejected:
+        if self.format == "OGG":
+            return not_pages(num_bytes)
         where = f"behind sample {self._num_read}"
         return Rejected("TRUNCATED", f"{num_bytes} bytes {where} are not decoded")
 

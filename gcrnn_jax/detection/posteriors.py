@@ -16,7 +16,7 @@ from absl import logging
 from gcrnn_jax.data.atomic_files import make_folder, write_atomically
 from gcrnn_jax.detection.events import coarse_frames
 from gcrnn_jax.detection.postprocess import Postprocessing
-from gcrnn_jax.errors import DataError, GcrnnError
+from gcrnn_jax.errors import DataError, GcrnnError, escape
 
 ROUNDING = 1e-6  # that a mean of posteriors may be beyond 0 or 1
 
@@ -117,7 +117,8 @@ class PosteriorSet:
                 if written != path.name and not may_be_renamed:
                     raise DataError(f"posteriors that were written as {written}")
                 if written != path.name:
-                    logging.warning("%s was written as %s", path, written)
+                    name = escape(written[:255])
+                    logging.warning("%s was written as %s: renamed?", path, name)
                 return cls(
                     tuple(map(str, archive["clip_ids"])),
                     tuple(map(str, archive["class_names"])),
@@ -129,7 +130,7 @@ class PosteriorSet:
                 )
         except _UNREADABLE as error:
             raise DataError(
-                f"{path}: expected posteriors as gcrnn_jax writes them, got {error}"
+                f"{path}: no posteriors as gcrnn_jax writes them: {error}"
             ) from error
 
 
@@ -222,7 +223,7 @@ def first_difference(expected: Sequence[str], actual: Sequence[str]) -> str | No
 def _clip_s(archive) -> float | None:
     """As saved; earlier versions did not."""
     value = float(archive["clip_s"]) if "clip_s" in archive else math.nan
-    return value if value > 0 else None
+    return value if 0 < value < math.inf else None
 
 
 def _first_outside(values: np.ndarray) -> float:

@@ -23,7 +23,7 @@ from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.folder import find_splits
 from gcrnn_jax.data.recording_source import RecordingSource
 from gcrnn_jax.data.soundscape_source import SoundscapeSource
-from gcrnn_jax.errors import DataError
+from gcrnn_jax.errors import DataError, raise_at_signals
 from gcrnn_jax.exporting import fresh_process
 from gcrnn_jax.exporting.stablehlo import WAVEFORM_PROGRAM, features_function
 from gcrnn_jax.exporting.waveform import features_in_jax, min_samples, samples_for
@@ -112,7 +112,8 @@ def run_fresh(program: Path, inputs: Sequence[np.ndarray]) -> list[Outputs]:
         DataError: The process fails.
     """
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    with tempfile.TemporaryDirectory() as folder:
+    # at a signal the process is ended and the folder removed, not left behind
+    with raise_at_signals(), tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "inputs.npz"), Path(folder, "outputs.npz")
         np.savez(source, *inputs, allow_pickle=False)
         # isolated: neither the current folder nor the user's packages are looked into

@@ -166,9 +166,14 @@ class TrainedModel:
             DataError: Their front end or their classes are others.
         """
         if self.front_end != store.front_end:
+            came, expected = store.front_end.as_dict(), self.front_end.as_dict()
             raise DataError(
                 f"{store.path} was computed by another front end than the model's: "
-                f"{store.front_end.as_dict()} instead of {self.front_end.as_dict()}"
+                + ", ".join(
+                    f"{name} {came.get(name)!r}, expected {value!r}"
+                    for name, value in expected.items()
+                    if came.get(name) != value
+                )
             )
         if self.card.classes.ids != store.classes.ids:
             raise DataError(f"{store.path} has other classes than the model")

@@ -207,6 +207,19 @@ def test_bytes_that_nothing_explains_are_said(make, tmp_path):
     assert read(path)[1] == "TRUNCATED"
 
 
+@pytest.mark.parametrize("name", ["vorbis", "opus", "flac_ogg"])
+def test_bytes_of_an_ogg_that_are_no_pages_are_said(make, tmp_path, name):
+    content = make(name)
+    pages = [i for i in range(len(content)) if content.startswith(b"OggS\0", i)]
+    hole = bytearray(content)
+    hole[pages[-2] : pages[-2] + 500] = bytes(500)  # the head of a page is lost
+    for wrong in (content + b"\x55" * 5000, hole):
+        (tmp_path / "a").write_bytes(wrong)
+        assert read(tmp_path / "a")[1] == "CORRUPT"
+        with pytest.raises(Rejected):
+            measure(tmp_path / "a")
+
+
 def test_a_joined_recording_of_another_rate_is_said(make, tmp_path):
     soundfile.write(tmp_path / "other.wav", NOISE, 8000)
     path = tmp_path / "a"

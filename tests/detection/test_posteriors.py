@@ -100,6 +100,10 @@ def test_a_file_under_another_name_is_a_warning_or_an_error(tmp_path, caplog):
     assert "epoch-2.npz was written as epoch-1.npz" in caplog.text
     with pytest.raises(DataError, match=r"written as epoch-1\.npz"):
         PosteriorSet.load(path, may_be_renamed=False)
+    with np.load(path) as archive:
+        np.savez(path, **{**archive, "file_name": np.array("a\nerror: b" + "c" * 999)})
+    PosteriorSet.load(path)  # whatever is in it, it is one line, and no long one
+    assert "\n" not in caplog.messages[-1] and len(caplog.messages[-1]) < 700
 
 
 def test_posteriors_of_version_0_1_are_read(tmp_path):

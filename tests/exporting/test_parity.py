@@ -147,3 +147,32 @@ def test_the_fresh_process_says_why_it_fails(cases, tmp_path):
         DataError, match="program does not run in a process of its own: (?!no message)."
     ):
         parity.run_fresh(tmp_path / "program", [cases[0].features])
+
+
+def test_a_signal_ends_the_fresh_process_and_removes_its_folder(tmp_path):
+    sleeper = tmp_path / "sleeper.py"
+    sleeper.write_text("import time; time.sleep(60)\n")
+    script = f"""
+import sys, tempfile, threading, os, signal, time
+import numpy as np
+tempfile.tempdir = {str(tmp_path / "temporary")!r}
+from gcrnn_jax.errors import exit_at_signals, run_command
+from gcrnn_jax.exporting import fresh_process, parity
+from pathlib import Path
+fresh_process.__file__ = {str(sleeper)!r}
+exit_at_signals()
+def stop():
+    while not list(Path(tempfile.tempdir).glob("*/inputs.npz")):
+        time.sleep(0.01)
+    time.sleep(0.2)
+    os.kill(os.getpid(), signal.SIGTERM)
+threading.Thread(target=stop, daemon=True).start()
+run_command(lambda: parity.run_fresh(Path("a"), [np.zeros(1)]))
+"""
+    (tmp_path / "temporary").mkdir()
+    how: dict = {"capture_output": True, "text": True, "timeout": 60}
+    done = subprocess.run([sys.executable, "-c", script], check=False, **how)
+    assert (done.returncode, done.stdout) == (75, ""), done.stderr
+    assert not list((tmp_path / "temporary").iterdir())
+    commands = subprocess.run(["ps", "-eo", "args"], check=False, **how)
+    assert str(sleeper) not in commands.stdout
