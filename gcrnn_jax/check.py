@@ -88,8 +88,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _run(flags: argparse.Namespace) -> None:
     from gcrnn_jax.checking.text import markdown, summary
-    from gcrnn_jax.data.atomic_files import make_folder, write_text
-    from gcrnn_jax.data.preparation import cache_folder, cache_path
+    from gcrnn_jax.data.atomic_files import cache_folder, make_folder, write_text
+    from gcrnn_jax.data.preparation import cache_path
     from gcrnn_jax.metrics.tables import json_text
 
     if flags.output is not None:

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import soundfile
 
-from gcrnn_jax.audio.decode import Rejected
 from gcrnn_jax.audio.measure import Measures, measure
+from gcrnn_jax.audio.rejected import Rejected
 from gcrnn_jax.data.atomic_files import make_folder, read_json, write_atomically
 from gcrnn_jax.data.data_hash import file_content_hash
 from gcrnn_jax.data.findings import Code

@@ -15,7 +15,8 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
-from gcrnn_jax.audio.decode import Rejected, open_regular
+from gcrnn_jax.audio.decode import open_regular
+from gcrnn_jax.audio.rejected import Rejected
 from gcrnn_jax.data.labels import ClassList
 
 

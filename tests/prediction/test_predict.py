@@ -11,7 +11,8 @@ import pytest
 import soundfile
 
 from gcrnn_jax import predict
-from gcrnn_jax.audio.decode import Rejected, stream_waveform
+from gcrnn_jax.audio.decode import stream_waveform
+from gcrnn_jax.audio.rejected import Rejected
 from gcrnn_jax.errors import ConfigError, DataError, run_command
 from gcrnn_jax.predict import load_model
 from gcrnn_jax.prediction import FORMATS, predict_recordings, results
