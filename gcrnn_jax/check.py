@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gcrnn_jax.errors import DataError, run_command
-from gcrnn_jax.fields import user_path
+from gcrnn_jax.fields import at_least_one, user_path
 
 if TYPE_CHECKING:
     from gcrnn_jax.checking.report import Report
@@ -137,17 +137,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--workers",
-        type=_at_least_one,
+        type=at_least_one,
         default=-1,
         help="parallel processes (default: one per core)",
     )
     return parser
-
-
-def _at_least_one(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text}")
-    return int(text)
 
 
 if __name__ == "__main__":

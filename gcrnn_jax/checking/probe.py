@@ -25,8 +25,6 @@ from gcrnn_jax.errors import DataError, StorageError, WorkdirError, raise_at_sig
 from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.progress import Progress
 
-PER_WORKER = 16  # recordings; fewer are decoded before another process has started
-
 _VERSION = ["gcrnn_jax measures", 3, soundfile.__libsndfile_version__]
 _VERSION += [importlib.util.find_spec("av") is not None]  # which reads more formats
 
@@ -75,14 +73,13 @@ def probe_all(
             file=sys.stderr,
         )
     pending = [name for name in names if name not in probes]
-    workers = min(resolve_num_workers(num_workers), len(pending) // PER_WORKER)
     done, total = len(probes), len(names)
     bar = Progress(label="checking", unit="recordings", total=total, initial=done)
     results = ordered_map(
         probe,
         pending,
         context=str(root),
-        num_workers=workers,
+        num_workers=resolve_num_workers(num_workers, len(pending)),
         on_lost=lambda name, what: _lost(os.path.join(root, name), what),
     )
     try:

@@ -99,7 +99,7 @@ def build_store(
         if _finished(path, cache_key) is None:  # another process may have made it
             if _open(path) is not None:
                 preparation.work = path / NEXT
-            preparation.build_shards(resolve_num_workers(num_workers))
+            preparation.build_shards(num_workers)
             preparation.write_card(cache_key)
     return FeatureStore.open(path)
 
@@ -212,7 +212,7 @@ class _Preparation:
             store_shards.featurise,
             tasks,
             context=(dict(self.sources), self.front_end),
-            num_workers=min(num_workers, len(tasks) // store_shards.CLIPS_PER_WORKER),
+            num_workers=resolve_num_workers(num_workers, len(tasks)),
             on_lost=functools.partial(store_shards.lost_clip, self.sources),
             name=lambda task: self.sources[task[0]].location(task[1])[0],
         )

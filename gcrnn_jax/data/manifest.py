@@ -22,6 +22,7 @@ from gcrnn_jax.data.atomic_files import (
     write_text,
 )
 from gcrnn_jax.errors import DataError, GcrnnError
+from gcrnn_jax.machine import num_cores
 
 MANIFEST = "manifest.json"
 OWN_HASH = "own_sha256"
@@ -194,7 +195,7 @@ def verify_files(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
             if read_json(memory) == now:
                 return
     paths, entries = [folder / name for name in files], files.values()
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(8, num_cores())) as pool:
         for _ in pool.map(check_file, paths, entries):  # raises what the first raised
             pass
     if memory is not None:

@@ -18,7 +18,7 @@ from gcrnn_jax.data.recording_source import recording_sources
 from gcrnn_jax.data.soundscape_source import soundscape_split
 from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.errors import ConfigError, DataError, RecordingsMissingError
-from gcrnn_jax.fields import user_path
+from gcrnn_jax.fields import check, user_path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,16 +46,9 @@ class DataOptions:
         for name in ("root", "store"):
             if path := getattr(self, name):
                 object.__setattr__(self, name, str(user_path(path)))
-        for name in ("held_out_fraction", "max_bad_fraction"):
-            if not 0 <= (value := getattr(self, name)) <= 1:
-                raise ValueError(f"{name} must be in [0, 1], got {value}")
-        if min(self.soundscapes) < 1:
-            raise ValueError(
-                "soundscapes must be clips to train, to validate and to test on, each "
-                f"1 or more, got {self.soundscapes}"
-            )
-        if self.num_workers < -1:
-            raise ValueError(f"num_workers must be -1 or more, got {self.num_workers}")
+        check(self, "in [0, 1]", "held_out_fraction", "max_bad_fraction")
+        check(self, "1 or more each", "soundscapes")
+        check(self, "-1 or more", "num_workers")
 
     def prepare(self, front_end: FrontEnd, seed: int) -> FeatureStore:
         """Returns the features of the data, after computing what is not there yet.

@@ -20,7 +20,6 @@ from gcrnn_jax.data.store import VERSION, EventTuple
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.failpoints import failpoint
 
-CLIPS_PER_WORKER = 16  # fewer are done before another process has started
 NO_RECORDING = "no recording of this name"
 Task = tuple[str, int]  # of a worker: a split, and an index into its source
 
