@@ -13,7 +13,6 @@ import contextlib
 import dataclasses
 import functools
 import itertools
-import json
 import shutil
 import sys
 from collections import Counter
@@ -28,12 +27,11 @@ from gcrnn_jax.data.atomic_files import (
     locked,
     make_folder,
     move_content,
-    write_atomically,
 )
 from gcrnn_jax.data.data_hash import dataset_content_hash
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.labels import ClassList
-from gcrnn_jax.data.manifest import seal
+from gcrnn_jax.data.manifest import write_sealed
 from gcrnn_jax.data.rejects import LossLimit, num_lost, write_rejects
 from gcrnn_jax.data.split_files import scaler, write_split
 from gcrnn_jax.data.store import CARD, FORMAT, NEXT, VERSION, FeatureStore
@@ -187,11 +185,8 @@ class _Preparation:
             return
         if num_bad is None:
             write_rejects(self.work, findings)
-        raise DataError(
-            self.limit.message(
-                bad, findings, listed_in=self.work, num_pending=num_pending
-            )
-        )
+        where = {"listed_in": self.work, "num_pending": num_pending}
+        raise DataError(self.limit.message(bad, findings, **where))
 
     def build_shards(self, num_workers: int) -> None:
         """Builds the shards that are not there."""
@@ -282,13 +277,13 @@ class _Preparation:
             "files": files,
         }
         failpoint("prepare.card")
-        self._finish(json.dumps(seal(card), indent=1) + "\n")
+        self._finish(card)
 
-    def _finish(self, card: str) -> None:
+    def _finish(self, card: Mapping[str, Any]) -> None:
         if self.work != self.path:
             for name in self.sources:
                 _remove_stale(self.work / name, self.new)
-        write_atomically(self.work / CARD, [card.encode()])
+        write_sealed(self.work / CARD, card)
         if self.work != self.path:
             move_content(self.work, self.path, CARD)
         current = {ledger.file for ledger in self.ledgers.values()}

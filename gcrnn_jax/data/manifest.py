@@ -35,6 +35,19 @@ def seal(content: Mapping[str, Any]) -> dict[str, Any]:
     return {**content, OWN_HASH: _hash_object(content)}
 
 
+def write_sealed(
+    path: Path, content: Mapping[str, Any], indent: int | None = 1
+) -> None:
+    """Writes a JSON object with its own SHA-256, whole or not at all.
+
+    Raises:
+        StorageError: The disk is full or fails.
+        WorkdirError: It cannot be written there.
+    """
+    text = json.dumps(seal(content), indent=indent) + "\n"
+    write_atomically(path, [text.encode()])
+
+
 def unseal(content: Mapping[str, Any], where: object) -> dict[str, Any]:
     """A JSON object without its SHA-256; one that never had any as it is.
 
@@ -112,8 +125,7 @@ def write_manifest(folder: Path) -> None:
         for name in regular_files(folder)
         if (path := folder / name) and name != MANIFEST
     }
-    content = json.dumps(seal({"files": files}), indent=1) + "\n"
-    write_atomically(folder / MANIFEST, [content.encode()])
+    write_sealed(folder / MANIFEST, {"files": files})
 
 
 def verify_manifest(folder: Path) -> bool:

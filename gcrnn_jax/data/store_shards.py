@@ -15,7 +15,7 @@ from gcrnn_jax.audio.rejected import Rejected
 from gcrnn_jax.data.atomic_files import read_json, write_atomically
 from gcrnn_jax.data.findings import Code
 from gcrnn_jax.data.labels import ClassList
-from gcrnn_jax.data.manifest import check_file, seal, unseal
+from gcrnn_jax.data.manifest import check_file, unseal, write_sealed
 from gcrnn_jax.data.store import VERSION, EventTuple
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.failpoints import failpoint
@@ -212,8 +212,8 @@ def write_shard(
         **write_file(path / job.file, npy_content(shard)),
     )
     failpoint("prepare.ledger")
-    content = json.dumps(seal({"fingerprint": job.cache_key, **vars(ledger)}))
-    write_atomically(_ledger_path(path, job), [content.encode()])
+    content = {"fingerprint": job.cache_key, **vars(ledger)}
+    write_sealed(_ledger_path(path, job), content, indent=None)
     return ledger
 
 

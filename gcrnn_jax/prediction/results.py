@@ -16,7 +16,7 @@ from gcrnn_jax.audio.rejected import PARTIAL, Rejected
 from gcrnn_jax.data.atomic_files import (
     locked,
     make_folder,
-    storage_error,
+    storage_errors,
     write_atomically,
 )
 from gcrnn_jax.errors import ConfigError, DataError
@@ -261,10 +261,8 @@ class Results:
         """Removes a recording's own files, the ledger first, which vouches for them."""
         for name in (None, *PER_RECORDING):
             path = self._path(recording, name)
-            try:
+            with storage_errors(path):
                 path.unlink(missing_ok=True)
-            except OSError as error:
-                raise storage_error(path, error) from None
 
     def _ledgers(
         self, recordings: Iterable[Recording]
