@@ -19,7 +19,7 @@ from gcrnn_jax.audio.rejected import Rejected
 from gcrnn_jax.data.atomic_files import make_folder, read_json, write_atomically
 from gcrnn_jax.data.data_hash import file_content_hash
 from gcrnn_jax.data.findings import Code
-from gcrnn_jax.data.worker import sign
+from gcrnn_jax.data.worker import heartbeat
 from gcrnn_jax.data.worker_pool import ordered_map, resolve_num_workers
 from gcrnn_jax.errors import DataError, StorageError, WorkdirError, raise_at_signals
 from gcrnn_jax.failpoints import failpoint
@@ -100,7 +100,7 @@ def probe(root: str, name: str) -> Probe:
     path = os.path.join(root, name)
     mtime_stamp, content_hash = _mtime_stamp(path), file_content_hash(path)
     try:
-        return Probe(mtime_stamp, content_hash, measure(path, sign))
+        return Probe(mtime_stamp, content_hash, measure(path, heartbeat))
     except Rejected as rejected:
         return Probe(mtime_stamp, content_hash, None, rejected.code, rejected.detail)
     except OSError as error:  # a disk or a mount that fails meanwhile

@@ -50,7 +50,7 @@ def ordered_map(
 
     Args:
         function: Of a module, so that a worker can import it. One that takes long
-            calls `sign` now and then.
+            calls `heartbeat` now and then.
         tasks: Small, picklable; read as workers become free.
         context: Picklable; sent to each worker once.
         num_workers: Processes; 0 or 1: this one alone, which a task that crashes or

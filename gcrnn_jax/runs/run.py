@@ -8,6 +8,8 @@ averaged/        the model of averaged weights
 posteriors/      posteriors of epochs, a folder a split
 metrics.jsonl    loss and norm of the gradient, a line a step
 scores.jsonl     scores of the watched split, a line an epoch
+goodput.json     what the time of all starts went to
+diverged.json    why the last start ended, if training diverged
 results/         scores, decisions and report, a folder a split
 """
 
