@@ -12,11 +12,11 @@ from jax import export
 
 from gcrnn_jax.data.atomic_files import read_json
 from gcrnn_jax.data.manifest import verify_manifest
-from gcrnn_jax.errors import ConfigError, DataError
+from gcrnn_jax.errors import ConfigError, DataError, error_text
 from gcrnn_jax.exporting.waveform import features_in_jax, min_samples
 from gcrnn_jax.inference.card import EXPORTED_FORMAT, ModelCard
 from gcrnn_jax.inference.model import TrainedModel
-from gcrnn_jax.training.checkpoints import MAX_CARD_BYTES, error_text
+from gcrnn_jax.training.checkpoints import MAX_CARD_BYTES
 
 CARD = "card.json"
 FEATURES_PROGRAM = "model.stablehlo"

@@ -23,7 +23,7 @@ from orbax.checkpoint import v1 as ocp
 
 from gcrnn_jax.data.atomic_files import make_folder, read_json
 from gcrnn_jax.data.manifest import regular_files, verify_manifest, write_manifest
-from gcrnn_jax.errors import DataError, StorageError, WorkdirError
+from gcrnn_jax.errors import DataError, StorageError, WorkdirError, error_text
 from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.state import TrainState
@@ -154,8 +154,7 @@ class Checkpoints:
         try:
             state = self._resume.load_checkpointables(step, {"state": target})["state"]
         except Exception as error:  # orbax has no common one for damaged files
-            path = self._folder / str(step)
-            logging.warning("skipping %s: %s", path, error_text(error))
+            logging.warning("skipping %s/%s: %s", self._folder, step, error_text(error))
         return state if parallel.all_processes_agree(state is not None) else None
 
     def _forget_after(self, step: int) -> None:
@@ -314,8 +313,3 @@ def _content(path: Path) -> str:
         return "a file" if path.exists() else "nothing"
     names = sorted(entry.name for entry in path.iterdir())
     return f"a folder of {', '.join(names[:5])}" if names else "an empty folder"
-
-
-def error_text(error: Exception) -> str:
-    """What happened, without the description of every array."""
-    return f"{type(error).__name__}: {str(error)[:200]}"
