@@ -18,11 +18,11 @@ from benchmarks.step import (
     TrainingStep,
     add_network_flags,
     network_name,
-    positive,
     random_batch,
 )
 from benchmarks.timing import keep
 from gcrnn_jax.allocator import restart_tuned
+from gcrnn_jax.fields import at_least_one
 from gcrnn_jax.metrics.tables import text_table
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.parallel import put_batch
@@ -34,7 +34,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_network_flags(parser)
-    parser.add_argument("--size", type=positive, default=8192, help="of the matrices")
+    parser.add_argument(
+        "--size", type=at_least_one, default=8192, help="of the matrices"
+    )
     flags = parser.parse_args()
     parallel.configure_jax(flags.batch, flags.devices)
     training = TrainingStep(flags)

@@ -12,9 +12,10 @@ import jax
 import numpy as np
 from jax import lax
 
-from benchmarks.step import add_counts, positive
+from benchmarks.step import add_counts
 from benchmarks.timing import alternate, report
 from gcrnn_jax.allocator import restart_tuned
+from gcrnn_jax.fields import at_least_one
 from gcrnn_jax.models.convolution import convolution
 from gcrnn_jax.training import parallel
 
@@ -24,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--batch", type=positive, default=8)
+    parser.add_argument("--batch", type=at_least_one, default=8)
     add_counts(parser)
     flags = parser.parse_args()
     parallel.configure_jax(None, 1)

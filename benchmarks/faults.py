@@ -41,7 +41,7 @@ from gcrnn_jax.report import page, systems  # noqa: F401 - what a start would im
 from gcrnn_jax.runs import Run
 from gcrnn_jax.training.checkpoints import read_model, saved_steps
 
-_OFTEN = {  # how often a run comes by
+_NUM_PASSES = {  # how often a run comes by
     "prepare.clip": 32,
     "prepare.shard": 3,
     "prepare.ledger": 3,
@@ -76,7 +76,7 @@ class Trials:
             sys.exit("two undisturbed runs differ")
 
     def trial(self, number: int) -> dict[str, Any]:
-        """One run; what befell it and what came of it."""
+        """One run: its faults, and how it differs from the undisturbed one."""
         name, faults, problems = f"trial-{number}", [], []
         started = time.monotonic()
         for _ in range(self._random.choice((1, 1, 2, 3))):
@@ -107,8 +107,8 @@ class Trials:
             moment_s = self._random.uniform(0.2, self._usual_s)
             number = self._random.choice(_SIGNALS)
             return {"failpoint": "", "signal": int(number), "after_s": moment_s}
-        point = self._random.choice(list(_OFTEN))
-        count = self._random.randint(1, _OFTEN[point])
+        point = self._random.choice(list(_NUM_PASSES))
+        count = self._random.randint(1, _NUM_PASSES[point])
         action = self._random.choice(_ACTIONS)
         return {"failpoint": f"{point}@{count}:{action}"}
 
@@ -124,7 +124,7 @@ class Trials:
         flags = [f"--workdir={workdir}", f"--config.data.store={workdir}/store"]
         child = os.fork()
         if not child:
-            _be_run(["main", *TINY, *flags], failpoint, workdir)
+            _run_in_child(["main", *TINY, *flags], failpoint, workdir)
         deadline = time.monotonic() + _TIMEOUT_S
         moment = time.monotonic() + after_s if signal else deadline
         while True:
@@ -153,8 +153,8 @@ class Trials:
         return json.loads((self.folder / name / "content.json").read_text())
 
 
-def _be_run(argv: Sequence[str], failpoint: str, workdir: Path) -> None:
-    """Is a start of the run, in a process of its own; does not return."""
+def _run_in_child(argv: Sequence[str], failpoint: str, workdir: Path) -> None:
+    """Starts the run in a forked process, which it ends."""
     log = os.open(workdir.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -231,5 +231,5 @@ def _keep_all_programs(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    assert _OFTEN.keys() <= set(POINTS)
+    assert _NUM_PASSES.keys() <= set(POINTS)
     main()

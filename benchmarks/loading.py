@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import jax
 from jax.sharding import Mesh
 
-from benchmarks.step import TrainingStep, add_network_flags, network_name, positive
+from benchmarks.step import TrainingStep, add_network_flags, network_name
 from benchmarks.timing import alternate, report
 from gcrnn_jax.allocator import restart_tuned
 from gcrnn_jax.config import load_config
@@ -21,6 +21,7 @@ from gcrnn_jax.data.loader import training_batches
 from gcrnn_jax.data.preparation import prepare_soundscapes
 from gcrnn_jax.data.sampling import Sampling
 from gcrnn_jax.data.store import Split
+from gcrnn_jax.fields import at_least_one
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.parallel import put_batch
 
@@ -34,7 +35,7 @@ def main() -> None:
     )
     add_network_flags(parser)
     parser.add_argument(
-        "--clips", type=positive, default=2000, help="soundscapes to read"
+        "--clips", type=at_least_one, default=2000, help="soundscapes to read"
     )
     flags = parser.parse_args()
     parallel.configure_jax(flags.batch, flags.devices)

@@ -17,7 +17,6 @@ From Python:
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from gcrnn_jax.allocator import restart_tuned
@@ -36,13 +35,6 @@ examples:
 """
 
 
-def load_model(*paths: str | Path, **options):
-    """Loads models for waveforms, as `gcrnn_jax.load_model`."""
-    from gcrnn_jax.prediction import loading  # brings JAX, which --help does not need
-
-    return loading.load_model(*paths, **options)
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
     flags = _parser().parse_args(argv)
@@ -51,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if flags.batch_size < 1:
         raise ConfigError(f"--batch_size: expected 1 or more, got {flags.batch_size}")
     restart_tuned()
+    from gcrnn_jax.prediction.loading import load_model
     from gcrnn_jax.training.parallel import configure_jax
 
     configure_jax(flags.batch_size)

@@ -31,7 +31,7 @@ from gcrnn_jax.data.atomic_files import (
 from gcrnn_jax.data.data_hash import dataset_content_hash
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.labels import ClassList
-from gcrnn_jax.data.manifest import write_sealed
+from gcrnn_jax.data.manifest import hash_json, write_sealed
 from gcrnn_jax.data.rejects import LossLimit, num_lost, write_rejects
 from gcrnn_jax.data.split_files import scaler, write_split
 from gcrnn_jax.data.store import CARD, FORMAT, NEXT, VERSION, FeatureStore
@@ -82,7 +82,7 @@ def build_store(
         raise DataError(f"{what}; there are {', '.join(sources) or 'none'}")
     jobs = store_shards.plan_shards(sources, front_end, classes, clips_per_shard)
     rows = [(f.path, f.line, f.code.name, f.detail) for f in list_findings]
-    cache_key = store_shards.hash_values([job.cache_key for job in jobs], rows)
+    cache_key = hash_json([[job.cache_key for job in jobs], rows])
     preparation = _Preparation(
         path, sources, front_end, classes, jobs, list_findings, max_bad_fraction
     )

@@ -66,8 +66,12 @@ def unseal(content: Mapping[str, Any], where: object) -> dict[str, Any]:
 
 def _hash_object(content: Mapping[str, Any]) -> str:
     # as it is read back: keys are texts then, and tuples lists
-    text = json.dumps(json.loads(json.dumps(content)), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hash_json(json.loads(json.dumps(content)), sort_keys=True)
+
+
+def hash_json(content: Any, *, sort_keys: bool = False) -> str:
+    """SHA-256 of plain values, as JSON."""
+    return hashlib.sha256(json.dumps(content, sort_keys=sort_keys).encode()).hexdigest()
 
 
 def hash_file(path: Path) -> str:

@@ -1,8 +1,6 @@
 """Recordings and lists, or built-in soundscapes -> a feature store, computed once."""
 
 import dataclasses
-import hashlib
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -14,6 +12,7 @@ from gcrnn_jax.data.atomic_files import cache_folder
 from gcrnn_jax.data.build_store import build_store
 from gcrnn_jax.data.folder import SPLITS, find_splits, read_folder
 from gcrnn_jax.data.labels import DCASE2017_CLASSES
+from gcrnn_jax.data.manifest import hash_json
 from gcrnn_jax.data.recording_source import recording_sources
 from gcrnn_jax.data.soundscape_source import soundscape_split
 from gcrnn_jax.data.store import FeatureStore
@@ -208,8 +207,7 @@ def cache_path(name: str, *inputs: object) -> Path:
     """
     if (folder := cache_folder()) is None:
         raise ConfigError("no home to keep anything in: say where, or set GCRNN_CACHE")
-    key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-    return folder / f"{name}-{key[:12]}"
+    return folder / f"{name}-{hash_json(inputs, sort_keys=True)[:12]}"
 
 
 def summary(store: FeatureStore) -> str:

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -15,7 +14,7 @@ from gcrnn_jax.audio.rejected import Rejected
 from gcrnn_jax.data.atomic_files import read_json, write_atomically
 from gcrnn_jax.data.findings import Code
 from gcrnn_jax.data.labels import ClassList
-from gcrnn_jax.data.manifest import check_file, unseal, write_sealed
+from gcrnn_jax.data.manifest import check_file, hash_json, unseal, write_sealed
 from gcrnn_jax.data.store import VERSION, EventTuple
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.failpoints import failpoint
@@ -134,14 +133,9 @@ def plan_shards(
         for number, start in enumerate(range(0, len(source), clips_per_shard)):
             clips = range(start, min(start + clips_per_shard, len(source)))
             keys = [[source.clip_ids[i], source.cache_key(i)] for i in clips]
-            cache_key = hash_values([*common, split, source.has_events], keys)
+            cache_key = hash_json([[*common, split, source.has_events], keys])
             jobs.append(ShardJob(split, number, clips, cache_key))
     return jobs
-
-
-def hash_values(*values: Any) -> str:
-    """SHA-256 of plain values, as JSON."""
-    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
 def featurise(context: tuple[Mapping[str, Source], FrontEnd], task: Task) -> Featured:

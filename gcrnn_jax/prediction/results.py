@@ -127,13 +127,13 @@ def _predict(
             [partial(read, one.path) for one in recordings], results.folder
         )
         for recording, outcome in zip(recordings, outcomes, strict=True):
+            remarks = levels.pop(recording.path).remarks()
             if isinstance(outcome, Rejected):
                 unreadable.append(Unreadable(recording.path, *outcome.args))
             elif results.strict and outcome.fault:
                 unreadable.append(Unreadable(recording.path, *outcome.fault.args))
             else:
-                results.write(recording, outcome, levels[recording.path].remarks())
-            levels.pop(recording.path)
+                results.write(recording, outcome, remarks)
             bar.update(1 - counted[recording.path])
     return unreadable
 
