@@ -8,8 +8,6 @@ the operations of the step's matrix products and convolutions, and the bytes tha
 into them and come out: the least that it can need.
 """
 
-import argparse
-
 import jax
 
 from benchmarks.operations import work_of
@@ -22,7 +20,7 @@ from benchmarks.step import (
 )
 from benchmarks.timing import keep
 from gcrnn_jax.allocator import restart_tuned
-from gcrnn_jax.fields import at_least_one
+from gcrnn_jax.fields import at_least_one, command_parser
 from gcrnn_jax.metrics.tables import text_table
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.parallel import put_batch
@@ -30,9 +28,7 @@ from gcrnn_jax.training.parallel import put_batch
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("benchmarks.ceilings", __doc__)
     add_network_flags(parser)
     parser.add_argument(
         "--size", type=at_least_one, default=8192, help="of the matrices"

@@ -8,7 +8,6 @@ equal) or silent. Then newest states are damaged: training has to go on from the
 before. The run is tiny and of built-in soundscapes; --folder keeps it.
 """
 
-import argparse
 import contextlib
 import dataclasses
 import hashlib
@@ -32,6 +31,7 @@ from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.errors import GcrnnError
 from gcrnn_jax.exporting.exported_model import ExportedModel
+from gcrnn_jax.fields import command_parser
 from gcrnn_jax.inference.card import ModelCard
 from gcrnn_jax.runs import Run, read_card_and_variables
 from gcrnn_jax.runs.training import make_train_step
@@ -296,11 +296,7 @@ def _python(environment, module: str, *arguments) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.corruption",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("benchmarks.corruption", __doc__)
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--fallbacks", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)

@@ -14,7 +14,6 @@ and every trial.
 All starts are forks of one process that has imported everything and touched no device.
 """
 
-import argparse
 import json
 import os
 import random
@@ -37,6 +36,7 @@ from gcrnn_jax import main as train
 from gcrnn_jax.data.manifest import hash_file
 from gcrnn_jax.errors import exit_at_signals, run_command
 from gcrnn_jax.failpoints import POINTS
+from gcrnn_jax.fields import command_parser
 from gcrnn_jax.report import page, systems  # noqa: F401 - what a start would import
 from gcrnn_jax.runs import Run
 from gcrnn_jax.training.checkpoints import read_model, saved_steps
@@ -189,9 +189,7 @@ def _content_of(workdir: Path) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("benchmarks.faults", __doc__)
     parser.add_argument("--trials", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=RESULTS / "faults.json")

@@ -8,7 +8,6 @@
 The items of `benchmarks.plan`.
 """
 
-import argparse
 import statistics
 import tempfile
 from pathlib import Path
@@ -31,7 +30,7 @@ from benchmarks.step import (
 )
 from benchmarks.timing import alternate
 from gcrnn_jax.allocator import restart_tuned
-from gcrnn_jax.fields import at_least_one
+from gcrnn_jax.fields import at_least_one, command_parser
 from gcrnn_jax.models import gated_crnn
 from gcrnn_jax.training import parallel
 
@@ -112,9 +111,7 @@ _ITEMS = {"step": _step, "peer": _peer, "loop": _loop, "profile": _profile}
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("benchmarks.figures", __doc__)
     parser.add_argument("what", choices=_ITEMS)
     parser.add_argument("--variant", default="", help="its name")
     parser.add_argument("--batches", type=at_least_one, nargs="+", default=[44])

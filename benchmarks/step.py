@@ -22,7 +22,7 @@ from benchmarks.timing import ROUNDS, alternate, report
 from gcrnn_jax.allocator import restart_tuned
 from gcrnn_jax.config import load_config
 from gcrnn_jax.data.store import Split
-from gcrnn_jax.fields import at_least_one
+from gcrnn_jax.fields import at_least_one, command_parser
 from gcrnn_jax.inference.model import compile_network
 from gcrnn_jax.training import device_cache, parallel
 from gcrnn_jax.training.augment import Scaler
@@ -183,9 +183,7 @@ def add_counts(parser: argparse.ArgumentParser) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("benchmarks.step", __doc__)
     add_network_flags(parser)
     add_peer_flags(parser)
     return parser

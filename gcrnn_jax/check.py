@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gcrnn_jax.errors import DataError, run_command
-from gcrnn_jax.fields import at_least_one, user_path
+from gcrnn_jax.fields import at_least_one, command_parser, user_path
 
 if TYPE_CHECKING:
     from gcrnn_jax.checking.report import Report
@@ -116,12 +116,7 @@ def _run(flags: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m gcrnn_jax.check",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("gcrnn_jax.check", __doc__, EXAMPLES)
     parser.add_argument(
         "--root", type=user_path, required=True, help="the folder of the data set"
     )

@@ -22,7 +22,7 @@ from gcrnn_jax.data.atomic_files import write_text
 from gcrnn_jax.data.event_lists import read_event_rows
 from gcrnn_jax.data.findings import strict
 from gcrnn_jax.errors import ConfigError, DataError, run_command
-from gcrnn_jax.fields import user_path
+from gcrnn_jax.fields import command_parser, user_path
 from gcrnn_jax.metrics.list_checks import (
     label_warnings,
     name_warnings,
@@ -217,12 +217,7 @@ def _write(path: Path | None, content: dict) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m gcrnn_jax.evaluate",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("gcrnn_jax.evaluate", __doc__, EXAMPLES)
     parser.add_argument(
         "--reference",
         type=user_path,

@@ -1,4 +1,4 @@
-"""Sections of a configuration -> typed objects; a mistake names the nearest field."""
+"""Sections of a configuration, and flags, -> typed objects; mistakes are named."""
 
 import argparse
 import dataclasses
@@ -30,6 +30,15 @@ _RULES: dict[str, Callable[[Any], bool]] = {  # False for a NaN, too
     "in [0, 1]": lambda x: 0 <= x <= 1,
     "odd and 1 or more": lambda x: x >= 1 and x % 2 == 1,
 }
+
+
+def command_parser(
+    module: str, doc: str | None, epilog: str = "", **options: Any
+) -> argparse.ArgumentParser:
+    """A parser of `python -m MODULE`, whose help shows its texts as they are."""
+    how = argparse.RawDescriptionHelpFormatter
+    names = {"prog": f"python -m {module}", "description": doc, "epilog": epilog}
+    return argparse.ArgumentParser(**names, formatter_class=how, **options)
 
 
 def user_path(text: str) -> Path:

@@ -21,7 +21,7 @@ from typing import Any
 
 from gcrnn_jax.allocator import restart_tuned
 from gcrnn_jax.errors import ConfigError, run_command
-from gcrnn_jax.fields import user_path
+from gcrnn_jax.fields import command_parser, user_path
 from gcrnn_jax.prediction import formats, predict_recordings
 
 EXAMPLES = """\
@@ -60,11 +60,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m gcrnn_jax.predict",
-        description=__doc__,
-        epilog=f"{EXAMPLES}\n{formats.__doc__}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = command_parser(
+        "gcrnn_jax.predict",
+        __doc__,
+        f"{EXAMPLES}\n{formats.__doc__}",
         allow_abbrev=False,
     )
     add = parser.add_argument
