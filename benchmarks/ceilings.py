@@ -8,8 +8,6 @@ the operations of the step's matrix products and convolutions, and the bytes tha
 into them and come out: the least that it can need.
 """
 
-import argparse
-
 import jax
 
 from benchmarks.operations import work_of
@@ -18,11 +16,11 @@ from benchmarks.step import (
     TrainingStep,
     add_network_flags,
     network_name,
-    positive,
     random_batch,
 )
 from benchmarks.timing import keep
 from gcrnn_jax.allocator import restart_tuned
+from gcrnn_jax.fields import at_least_one, command_parser
 from gcrnn_jax.metrics.tables import text_table
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.parallel import put_batch
@@ -30,11 +28,11 @@ from gcrnn_jax.training.parallel import put_batch
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("benchmarks.ceilings", __doc__)
     add_network_flags(parser)
-    parser.add_argument("--size", type=positive, default=8192, help="of the matrices")
+    parser.add_argument(
+        "--size", type=at_least_one, default=8192, help="of the matrices"
+    )
     flags = parser.parse_args()
     parallel.configure_jax(flags.batch, flags.devices)
     training = TrainingStep(flags)

@@ -18,6 +18,7 @@ import numpy as np
 
 from benchmarks.peaks import print_figure
 from benchmarks.step import TrainingStep, add_network_flags, random_batch
+from gcrnn_jax.fields import command_parser
 from gcrnn_jax.training import parallel
 
 STEPS = 3
@@ -32,9 +33,7 @@ class _Clips(SimpleNamespace):
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("benchmarks.checks", __doc__)
     add_network_flags(parser)
     flags = parser.parse_args()
     parallel.configure_jax(flags.batch, flags.devices)

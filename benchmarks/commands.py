@@ -7,7 +7,6 @@ With --root, in the layout of DCASE 2017 Task 4, `prepare` is measured beside a 
 librosa over the same recordings in two processes.
 """
 
-import argparse
 import multiprocessing
 import os
 import shutil
@@ -19,6 +18,7 @@ import time
 from pathlib import Path
 
 from benchmarks.timing import ROUNDS, alternate, keep, report
+from gcrnn_jax.fields import command_parser
 from gcrnn_jax.metrics.tables import text_table
 
 ONE_STEP = (
@@ -33,9 +33,7 @@ ONE_STEP = (
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("benchmarks.commands", __doc__)
     parser.add_argument("--root", type=Path)
     flags = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -5,26 +5,24 @@
 The 64-bin layer of the paper's network, float32.
 """
 
-import argparse
 import time
 
 import jax
 import numpy as np
 from jax import lax
 
-from benchmarks.step import add_counts, positive
+from benchmarks.step import add_counts
 from benchmarks.timing import alternate, report
 from gcrnn_jax.allocator import restart_tuned
+from gcrnn_jax.fields import at_least_one, command_parser
 from gcrnn_jax.models.convolution import convolution
 from gcrnn_jax.training import parallel
 
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--batch", type=positive, default=8)
+    parser = command_parser("benchmarks.convolution", __doc__)
+    parser.add_argument("--batch", type=at_least_one, default=8)
     add_counts(parser)
     flags = parser.parse_args()
     parallel.configure_jax(None, 1)

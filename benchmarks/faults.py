@@ -14,8 +14,6 @@ and every trial.
 All starts are forks of one process that has imported everything and touched no device.
 """
 
-import argparse
-import hashlib
 import json
 import os
 import random
@@ -29,30 +27,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
+
+from benchmarks.corruption import EPOCHS, STEPS, TINY, Fault, digest
 from benchmarks.timing import RESULTS
 from gcrnn_jax import failpoints
+from gcrnn_jax import main as train
+from gcrnn_jax.data.manifest import hash_file
 from gcrnn_jax.errors import exit_at_signals, run_command
 from gcrnn_jax.failpoints import POINTS
+from gcrnn_jax.fields import command_parser
+from gcrnn_jax.report import page, systems  # noqa: F401 - what a start would import
+from gcrnn_jax.runs import Run
+from gcrnn_jax.training.checkpoints import read_model, saved_steps
 
-EPOCHS, STEPS = 3, 3
-_FLAGS = (
-    "--config=configs/laptop.py",
-    "--config.data.soundscapes=(16,8,8)",
-    "--config.data.num_workers=0",
-    "--config.front_end.clip_s=1.0",
-    "--config.model.blocks=(1,)",
-    "--config.model.time_pooling=(2,)",
-    "--config.model.frequency_pooling=(2,)",
-    "--config.model.filters=4",
-    "--config.model.last_filters=8",
-    "--config.model.rnn_units=4",
-    "--config.sampling.batch_size=8",
-    "--config.parallel.cpu_devices=1",
-    f"--config.training.steps_per_epoch={STEPS}",
-    f"--config.training.num_epochs={EPOCHS}",
-    f"--config.fusion.epochs=1:{EPOCHS}:1",
-)
-_OFTEN = {  # how often a run comes by
+_NUM_PASSES = {  # how often a run comes by
     "prepare.clip": 32,
     "prepare.shard": 3,
     "prepare.ledger": 3,
@@ -77,9 +66,7 @@ class Trials:
     def __init__(self, folder: Path, seed: int):
         """Trains the undisturbed run."""
         self.folder, self._random = folder, random.Random(seed)
-        started = time.monotonic()
-        code = self._start("undisturbed", "")
-        if code:
+        if self._start("undisturbed", ""):
             sys.exit(f"the undisturbed run failed: {folder}/undisturbed.log")
         self._expected = self._content("undisturbed")
         started = time.monotonic()  # the second run finds its programs compiled
@@ -89,7 +76,7 @@ class Trials:
             sys.exit("two undisturbed runs differ")
 
     def trial(self, number: int) -> dict[str, Any]:
-        """One run; what befell it and what came of it."""
+        """One run: its faults, and how it differs from the undisturbed one."""
         name, faults, problems = f"trial-{number}", [], []
         started = time.monotonic()
         for _ in range(self._random.choice((1, 1, 2, 3))):
@@ -120,8 +107,8 @@ class Trials:
             moment_s = self._random.uniform(0.2, self._usual_s)
             number = self._random.choice(_SIGNALS)
             return {"failpoint": "", "signal": int(number), "after_s": moment_s}
-        point = self._random.choice(list(_OFTEN))
-        count = self._random.randint(1, _OFTEN[point])
+        point = self._random.choice(list(_NUM_PASSES))
+        count = self._random.randint(1, _NUM_PASSES[point])
         action = self._random.choice(_ACTIONS)
         return {"failpoint": f"{point}@{count}:{action}"}
 
@@ -137,7 +124,7 @@ class Trials:
         flags = [f"--workdir={workdir}", f"--config.data.store={workdir}/store"]
         child = os.fork()
         if not child:
-            _be_run(["main", *_FLAGS, *flags], failpoint, workdir)
+            _run_in_child(["main", *TINY, *flags], failpoint, workdir)
         deadline = time.monotonic() + _TIMEOUT_S
         moment = time.monotonic() + after_s if signal else deadline
         while True:
@@ -151,33 +138,23 @@ class Trials:
 
     def _damage(self, name: str) -> str | None:
         """Damages a file of the newest of several states; returns what it did."""
-        folder = self.folder / name / "resume"
-        steps = sorted(
-            int(path.name) for path in folder.glob("*") if path.name.isdigit()
-        )
-        states = [folder / str(step) for step in steps]
-        if len(states) < 2:
+        states = self.folder / name / "resume"
+        steps = saved_steps(states)
+        if len(steps) < 2:
             return None
-        files = sorted(f for f in states[-1].rglob("*") if f.is_file())
+        files = sorted(f for f in (states / str(steps[-1])).rglob("*") if f.is_file())
         file = self._random.choice([f for f in files if f.stat().st_size])
-        content = bytearray(file.read_bytes())
-        place = self._random.randrange(len(content))
-        kind = self._random.choice(("bit", "zeros", "cut"))
-        if kind == "bit":
-            content[place] ^= 1 << self._random.randrange(8)
-        elif kind == "zeros":
-            content[place : place + 512] = bytes(len(content[place : place + 512]))
-        else:
-            del content[place:]
-        file.write_bytes(content)
-        return f"{file.relative_to(self.folder / name)}: {kind} at {place}"
+        kind = self._random.choice(("bit", "zeroed", "truncated"))
+        bits = 1 << self._random.randrange(8)
+        Fault(kind, file, place := self._random.random(), bits).damage()
+        return f"{file.relative_to(self.folder / name)}: {kind} at {place:.3f}"
 
     def _content(self, name: str) -> dict[str, Any]:
         return json.loads((self.folder / name / "content.json").read_text())
 
 
-def _be_run(argv: Sequence[str], failpoint: str, workdir: Path) -> None:
-    """Is a start of the run, in a process of its own; does not return."""
+def _run_in_child(argv: Sequence[str], failpoint: str, workdir: Path) -> None:
+    """Starts the run in a forked process, which it ends."""
     log = os.open(workdir.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -187,9 +164,7 @@ def _be_run(argv: Sequence[str], failpoint: str, workdir: Path) -> None:
         failpoints.arm(failpoint)
 
         def command() -> None:
-            from gcrnn_jax import main
-
-            main.main(argv)
+            train.main(argv)
             (workdir / "content.json").write_text(json.dumps(_content_of(workdir)))
 
         run_command(command)
@@ -202,36 +177,25 @@ def _be_run(argv: Sequence[str], failpoint: str, workdir: Path) -> None:
 
 def _content_of(workdir: Path) -> dict[str, Any]:
     """What must be to the bit as in the undisturbed run."""
-    import jax
-    import numpy as np
-
-    from gcrnn_jax.runs import Run
-    from gcrnn_jax.training import read_model
-
     run, content = Run.open(workdir), {}
     for path in (*sorted(run.models.iterdir()), run.averaged):
-        _, variables = read_model(path)
-        leaves = b"".join(np.asarray(x).tobytes() for x in jax.tree.leaves(variables))
-        content[path.name] = hashlib.sha256(leaves).hexdigest()
+        content[path.name] = digest(read_model(path)[1])
     for path in (run.losses, run.scores):
         content[path.name] = path.read_text()
     for path in sorted((workdir / "store").rglob("*.npy")):
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        content[str(path.relative_to(workdir))] = digest
+        content[str(path.relative_to(workdir))] = hash_file(path)
     return content
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("benchmarks.faults", __doc__)
     parser.add_argument("--trials", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=RESULTS / "faults.json")
     flags = parser.parse_args(argv)
     os.environ["GCRNN_RESTARTED"] = "1"
-    _import_all()
+    page.render_page = lambda _: ""  # half of the time of a start
     folder = Path(tempfile.mkdtemp(prefix="gcrnn_faults_"))
     _keep_all_programs(folder / "compiled")
     started, done = time.monotonic(), []
@@ -258,23 +222,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _keep_all_programs(folder: Path) -> None:
-    import jax
-
     folder.mkdir()
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)  # or commands choose theirs
 
 
-def _import_all() -> None:
-    """Imports what a run does, and leaves out its page, half of the time of a start."""
-    from gcrnn_jax import config, main, report, runs  # noqa: F401
-    from gcrnn_jax.report import page
-
-    config.load_config("laptop")
-    page.render_page = lambda _: ""
-
-
 if __name__ == "__main__":
-    assert _OFTEN.keys() <= set(POINTS)
+    assert _NUM_PASSES.keys() <= set(POINTS)
     main()

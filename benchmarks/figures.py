@@ -8,7 +8,6 @@
 The items of `benchmarks.plan`.
 """
 
-import argparse
 import statistics
 import tempfile
 from pathlib import Path
@@ -26,12 +25,12 @@ from benchmarks.step import (
     add_peer_flags,
     our_side,
     peer_side,
-    positive,
     random_batch,
     rate,
 )
 from benchmarks.timing import alternate
 from gcrnn_jax.allocator import restart_tuned
+from gcrnn_jax.fields import at_least_one, command_parser
 from gcrnn_jax.models import gated_crnn
 from gcrnn_jax.training import parallel
 
@@ -112,14 +111,12 @@ _ITEMS = {"step": _step, "peer": _peer, "loop": _loop, "profile": _profile}
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("benchmarks.figures", __doc__)
     parser.add_argument("what", choices=_ITEMS)
     parser.add_argument("--variant", default="", help="its name")
-    parser.add_argument("--batches", type=positive, nargs="+", default=[44])
+    parser.add_argument("--batches", type=at_least_one, nargs="+", default=[44])
     parser.add_argument("--without_gru", action="store_true")
-    parser.add_argument("--clips", type=positive, default=2000, help="of the loop")
+    parser.add_argument("--clips", type=at_least_one, default=2000, help="of the loop")
     add_network_flags(parser)
     add_peer_flags(parser)
     flags = parser.parse_args()

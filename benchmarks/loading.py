@@ -5,7 +5,6 @@ r"""The loader alone, and the training loop with it beside loops that need no lo
 Reads built-in soundscapes, which the first call makes.
 """
 
-import argparse
 import itertools
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from collections.abc import Callable, Iterator
 import jax
 from jax.sharding import Mesh
 
-from benchmarks.step import TrainingStep, add_network_flags, network_name, positive
+from benchmarks.step import TrainingStep, add_network_flags, network_name
 from benchmarks.timing import alternate, report
 from gcrnn_jax.allocator import restart_tuned
 from gcrnn_jax.config import load_config
@@ -21,6 +20,7 @@ from gcrnn_jax.data.loader import training_batches
 from gcrnn_jax.data.preparation import prepare_soundscapes
 from gcrnn_jax.data.sampling import Sampling
 from gcrnn_jax.data.store import Split
+from gcrnn_jax.fields import at_least_one, command_parser
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.parallel import put_batch
 
@@ -29,12 +29,10 @@ LOADED = 4000  # batches in a measurement of the loader alone
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("benchmarks.loading", __doc__)
     add_network_flags(parser)
     parser.add_argument(
-        "--clips", type=positive, default=2000, help="soundscapes to read"
+        "--clips", type=at_least_one, default=2000, help="soundscapes to read"
     )
     flags = parser.parse_args()
     parallel.configure_jax(flags.batch, flags.devices)

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.breaks import Break, sample_breaks
+from gcrnn_jax.fields import command_parser
 
 ROOT = Path(__file__).parents[1]
 SEEN, TIMED_OUT, UNSEEN = "seen", "timed out", "unseen"
@@ -199,11 +200,7 @@ def report(results: Sequence[dict[str, Any]]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.mutants",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("benchmarks.mutants", __doc__)
     parser.add_argument("--count", type=int, default=100, help="of breaks")
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn")
     parser.add_argument("--room", help="draws from it alone, such as audio")

@@ -6,7 +6,6 @@ A full-size detector, hardly trained, hears built-in soundscapes of 2 minutes an
 hours, both FLAC in stereo at 44.1 kHz, each in a process of its own that starts anew.
 """
 
-import argparse
 import shutil
 import statistics
 import tempfile
@@ -19,6 +18,7 @@ import soxr
 from benchmarks.commands import ONE_STEP, run_process
 from benchmarks.timing import alternate, keep
 from gcrnn_jax.audio.soundscapes import soundscape
+from gcrnn_jax.fields import command_parser
 from gcrnn_jax.metrics.tables import text_table
 
 MINUTES = (2, 120)
@@ -27,9 +27,7 @@ ROUNDS = 3
 
 def main() -> None:
     """The command line."""
-    argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    ).parse_args()
+    command_parser("benchmarks.prediction", __doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         _measure(Path(folder))
 

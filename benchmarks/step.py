@@ -22,6 +22,7 @@ from benchmarks.timing import ROUNDS, alternate, report
 from gcrnn_jax.allocator import restart_tuned
 from gcrnn_jax.config import load_config
 from gcrnn_jax.data.store import Split
+from gcrnn_jax.fields import at_least_one, command_parser
 from gcrnn_jax.inference.model import compile_network
 from gcrnn_jax.training import device_cache, parallel
 from gcrnn_jax.training.augment import Scaler
@@ -146,14 +147,18 @@ def peer_side(flags) -> Callable[[], dict[str, float]]:
 def add_network_flags(parser: argparse.ArgumentParser) -> None:
     """Which network, on how many clips, how often."""
     parser.add_argument("--task", choices=("sed", "at"), default="sed")
-    parser.add_argument("--batch", type=positive, default=8)
+    parser.add_argument("--batch", type=at_least_one, default=8)
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument("--filters", type=positive, default=64)
+    parser.add_argument("--filters", type=at_least_one, default=64)
     parser.add_argument(
-        "--blocks", type=positive, nargs=4, default=BLOCKS, help="gated units of each"
+        "--blocks",
+        type=at_least_one,
+        nargs=4,
+        default=BLOCKS,
+        help="gated units of each",
     )
     parser.add_argument(
-        "--unroll", type=positive, default=1, help="steps of the GRU's scan"
+        "--unroll", type=at_least_one, default=1, help="steps of the GRU's scan"
     )
     parser.add_argument(
         "--reset_after", action="store_true", help="the GRU's gate, as in cuDNN"
@@ -171,21 +176,14 @@ def add_peer_flags(parser: argparse.ArgumentParser) -> None:
 
 def add_counts(parser: argparse.ArgumentParser) -> None:
     """How often to measure."""
-    parser.add_argument("--steps", type=positive, default=5, help="timed, in a round")
-    parser.add_argument("--rounds", type=positive, default=ROUNDS)
-
-
-def positive(text: str) -> int:
-    """A number of at least 1, for argparse."""
-    if (number := int(text)) < 1:
-        raise ValueError(text)
-    return number
+    parser.add_argument(
+        "--steps", type=at_least_one, default=5, help="timed, in a round"
+    )
+    parser.add_argument("--rounds", type=at_least_one, default=ROUNDS)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("benchmarks.step", __doc__)
     add_network_flags(parser)
     add_peer_flags(parser)
     return parser

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from benchmarks.systems import ABLATIONS, RUNS, SMALL, SMALL_GATED, SYSTEMS, Run
 from gcrnn_jax.errors import ConfigError, run_command
+from gcrnn_jax.fields import command_parser
 
 _HOW_TO_READ = """\
 In %, but for the error rate; 95 % intervals by bootstrap over clips, which hold the
@@ -96,11 +97,7 @@ def _train(workdir: Path, flags: list[str]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.tables",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("benchmarks.tables", __doc__)
     parser.add_argument(
         "--root",
         type=Path,

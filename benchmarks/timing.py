@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gcrnn_jax.machine import num_cores
 from gcrnn_jax.metrics.tables import text_table
 
 ROUNDS = 5
@@ -67,7 +68,7 @@ def keep(title: str, figures: Mapping[str, Any], flags=None) -> None:
         "device": jax.devices()[0].device_kind,
         "jax": jax.__version__,
         "flags": flags and {k: v for k, v in vars(flags).items() if k in _KEPT},
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": num_cores(),
         "processor": _processor(),
         **figures,
     }

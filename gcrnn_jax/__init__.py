@@ -6,7 +6,7 @@ Data flows down this list, and a file imports only from its own room or rooms ab
     failpoints  faults at named points, for tests of what survives them
     machine     cores and memory that this process may use
     allocator   the C library's memory, as XLA wants it
-    fields      sections of a configuration -> typed objects
+    fields      sections of a configuration, and flags, -> typed objects
     progress    bars on terminals, plain lines elsewhere
     audio       files -> waveforms -> log-mel or MFCC; built-in soundscapes
     data        class and clip lists, feature stores, sampling, batches

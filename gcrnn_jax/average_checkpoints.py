@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gcrnn_jax.errors import run_command
-from gcrnn_jax.fields import user_path
+from gcrnn_jax.fields import command_parser, user_path
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -41,11 +41,7 @@ def _read_models(paths: Sequence[Path], epochs: str | None) -> Iterator[Any]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m gcrnn_jax.average_checkpoints",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("gcrnn_jax.average_checkpoints", __doc__)
     parser.add_argument(
         "models",
         type=user_path,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gcrnn_jax.errors import DataError, run_command
-from gcrnn_jax.fields import user_path
+from gcrnn_jax.fields import at_least_one, command_parser, user_path
 
 if TYPE_CHECKING:
     from gcrnn_jax.checking.report import Report
@@ -88,8 +88,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _run(flags: argparse.Namespace) -> None:
     from gcrnn_jax.checking.text import markdown, summary
-    from gcrnn_jax.data.atomic_files import make_folder, write_text
-    from gcrnn_jax.data.preparation import cache_folder, cache_path
+    from gcrnn_jax.data.atomic_files import cache_folder, make_folder, write_text
+    from gcrnn_jax.data.preparation import cache_path
     from gcrnn_jax.metrics.tables import json_text
 
     if flags.output is not None:
@@ -116,12 +116,7 @@ def _run(flags: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m gcrnn_jax.check",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("gcrnn_jax.check", __doc__, EXAMPLES)
     parser.add_argument(
         "--root", type=user_path, required=True, help="the folder of the data set"
     )
@@ -137,17 +132,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--workers",
-        type=_at_least_one,
+        type=at_least_one,
         default=-1,
         help="parallel processes (default: one per core)",
     )
     return parser
-
-
-def _at_least_one(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text}")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -174,6 +174,11 @@ def escape(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def error_text(error: Exception) -> str:
+    """What another library found wrong, without its description of every array."""
+    return f"{type(error).__name__}: {str(error)[:200]}"
+
+
 def exit_code(error: BaseException) -> int:
     """The exit code that tells a launcher of an error."""
     if isinstance(error, GcrnnError):

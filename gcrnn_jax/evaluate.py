@@ -22,7 +22,7 @@ from gcrnn_jax.data.atomic_files import write_text
 from gcrnn_jax.data.event_lists import read_event_rows
 from gcrnn_jax.data.findings import strict
 from gcrnn_jax.errors import ConfigError, DataError, run_command
-from gcrnn_jax.fields import user_path
+from gcrnn_jax.fields import command_parser, user_path
 from gcrnn_jax.metrics.list_checks import (
     label_warnings,
     name_warnings,
@@ -217,68 +217,29 @@ def _write(path: Path | None, content: dict) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m gcrnn_jax.evaluate",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--reference",
-        type=user_path,
-        metavar="LIST",
-        help="what is there: weak labels for tagging, strong labels for detection",
-    )
-    parser.add_argument(
-        "--estimated",
-        type=user_path,
-        metavar="LIST",
-        help="what a system found, with a line for every clip",
-    )
-    parser.add_argument(
-        "--task",
-        choices=("tagging", "detection", "both"),
-        default="both",
-        help="tagging (subtask A), detection (subtask B) or both, which is the default",
-    )
-    parser.add_argument(
-        "--model",
-        type=user_path,
-        help="a run's folder (its averaged model), an averaged model or a checkpoint",
-    )
-    parser.add_argument(
-        "--posteriors", type=user_path, metavar="NPZ", help="what `fuse` or a run wrote"
-    )
-    parser.add_argument(
-        "--store",
-        type=user_path,
-        help="features with labels; default: those that the model was trained on",
-    )
-    parser.add_argument(
-        "--root",
-        type=user_path,
-        help="recordings with labels, instead of --store; or to be heard in --report",
-    )
-    parser.add_argument(
-        "--split", help="default: testing, or validation where there is none"
-    )
-    parser.add_argument(
-        "--fit",
-        metavar="SPLIT|NPZ",
-        help="find thresholds on this other split, or its posteriors, first",
-    )
-    parser.add_argument(
-        "--output",
-        type=user_path,
-        metavar="JSON",
-        help="also write every score here; what is undefined is null",
-    )
-    parser.add_argument(
-        "--report",
-        type=user_path,
-        metavar="HTML",
-        help="also write a page with curves and examples, of --model or --posteriors",
-    )
+    parser = command_parser("gcrnn_jax.evaluate", __doc__, EXAMPLES)
+    add, path = parser.add_argument, dict[str, Any](type=user_path)
+    what = "what is there: weak labels for tagging, strong labels for detection"
+    add("--reference", metavar="LIST", help=what, **path)
+    what = "what a system found, with a line for every clip"
+    add("--estimated", metavar="LIST", help=what, **path)
+    tasks = ("tagging", "detection", "both")
+    what = "tagging (subtask A), detection (subtask B) or both, which is the default"
+    add("--task", choices=tasks, default="both", help=what)
+    what = "a run's folder (its averaged model), an averaged model or a checkpoint"
+    add("--model", help=what, **path)
+    add("--posteriors", metavar="NPZ", help="what `fuse` or a run wrote", **path)
+    what = "features with labels; default: those that the model was trained on"
+    add("--store", help=what, **path)
+    what = "recordings with labels, instead of --store; or to be heard in --report"
+    add("--root", help=what, **path)
+    add("--split", help="default: testing, or validation where there is none")
+    what = "find thresholds on this other split, or its posteriors, first"
+    add("--fit", metavar="SPLIT|NPZ", help=what)
+    what = "also write every score here; what is undefined is null"
+    add("--output", metavar="JSON", help=what, **path)
+    what = "also write a page with curves and examples, of --model or --posteriors"
+    add("--report", metavar="HTML", help=what, **path)
     return parser
 
 

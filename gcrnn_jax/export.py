@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gcrnn_jax.errors import run_command
-from gcrnn_jax.fields import user_path
+from gcrnn_jax.fields import command_parser, user_path
 
 EXAMPLES = """\
 examples:
@@ -52,12 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m gcrnn_jax.export",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("gcrnn_jax.export", __doc__, EXAMPLES)
     add, formats = parser.add_argument, "stablehlo,onnx"
     model = "a run's folder (its averaged model), an averaged model or a checkpoint"
     add("model", type=user_path, metavar="MODEL", help=model)

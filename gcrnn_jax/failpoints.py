@@ -12,6 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from typing import NoReturn
 
 from gcrnn_jax.errors import ConfigError
 
@@ -42,33 +43,16 @@ POINTS = (
 )
 
 
-def _kill() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+def _raise(error: Exception) -> NoReturn:
+    raise error
 
 
-def _term() -> None:
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _raise() -> None:
-    raise RuntimeError("a failpoint raised this")
-
-
-def _fill_disk() -> None:
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _hang() -> None:
-    while True:
-        time.sleep(1000)
-
-
-_ACTIONS: dict[str, Callable[[], None]] = {
-    "kill": _kill,
-    "term": _term,
-    "raise": _raise,
-    "enospc": _fill_disk,
-    "hang": _hang,
+_ACTIONS: dict[str, Callable[[], object]] = {
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "term": lambda: os.kill(os.getpid(), signal.SIGTERM),
+    "raise": lambda: _raise(RuntimeError("a failpoint raised this")),
+    "enospc": lambda: _raise(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))),
+    "hang": lambda: time.sleep(1e9),
 }
 _armed: list = []  # name, how often it is still to be passed, action
 

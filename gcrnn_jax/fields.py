@@ -1,5 +1,6 @@
-"""Sections of a configuration -> typed objects; a mistake names the nearest field."""
+"""Sections of a configuration, and flags, -> typed objects; mistakes are named."""
 
+import argparse
 import dataclasses
 import difflib
 import math
@@ -16,9 +17,11 @@ T = typing.TypeVar("T")
 _NOT_FIELDS = ("parent", "name")  # that flax adds to every module
 _WRONG = object()
 _RULES: dict[str, Callable[[Any], bool]] = {  # False for a NaN, too
+    "-1 or more": lambda x: x >= -1,
     "0 or more": lambda x: x >= 0,
     "1 or more": lambda x: x >= 1,
     "1 or more each": lambda x: x >= 1,
+    "65536 or less": lambda x: x <= 65536,
     "1000000 or less": lambda x: x <= 1_000_000,
     "2 or more": lambda x: x >= 2,
     "1 or less": lambda x: x <= 1,
@@ -27,6 +30,15 @@ _RULES: dict[str, Callable[[Any], bool]] = {  # False for a NaN, too
     "in [0, 1]": lambda x: 0 <= x <= 1,
     "odd and 1 or more": lambda x: x >= 1 and x % 2 == 1,
 }
+
+
+def command_parser(
+    module: str, doc: str | None, epilog: str = "", **options: Any
+) -> argparse.ArgumentParser:
+    """A parser of `python -m MODULE`, whose help shows its texts as they are."""
+    how = argparse.RawDescriptionHelpFormatter
+    names = {"prog": f"python -m {module}", "description": doc, "epilog": epilog}
+    return argparse.ArgumentParser(**names, formatter_class=how, **options)
 
 
 def user_path(text: str) -> Path:
@@ -43,6 +55,13 @@ def user_path(text: str) -> Path:
     if path.parts[:1] == ("~",):
         raise ConfigError(f"{text}: no home folder is known, set HOME or name it whole")
     return path
+
+
+def at_least_one(text: str) -> int:
+    """A flag's number of 1 or more; argparse.ArgumentTypeError for anything else."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text}")
+    return int(text)
 
 
 def construct(cls: type[T], values: Mapping[str, Any], section: str, **given: Any) -> T:

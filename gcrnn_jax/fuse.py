@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from gcrnn_jax.errors import ConfigError, run_command
 from gcrnn_jax.failpoints import failpoint
-from gcrnn_jax.fields import user_path
+from gcrnn_jax.fields import command_parser, user_path
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -49,11 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m gcrnn_jax.fuse",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("gcrnn_jax.fuse", __doc__)
     parser.add_argument(
         "systems",
         type=user_path,

@@ -17,12 +17,11 @@ From Python:
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from gcrnn_jax.allocator import restart_tuned
 from gcrnn_jax.errors import ConfigError, run_command
-from gcrnn_jax.fields import user_path
+from gcrnn_jax.fields import command_parser, user_path
 from gcrnn_jax.prediction import formats, predict_recordings
 
 EXAMPLES = """\
@@ -36,13 +35,6 @@ examples:
 """
 
 
-def load_model(*paths: str | Path, **options):
-    """Loads models for waveforms, as `gcrnn_jax.load_model`."""
-    from gcrnn_jax.prediction import loading  # brings JAX, which --help does not need
-
-    return loading.load_model(*paths, **options)
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
     flags = _parser().parse_args(argv)
@@ -51,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if flags.batch_size < 1:
         raise ConfigError(f"--batch_size: expected 1 or more, got {flags.batch_size}")
     restart_tuned()
+    from gcrnn_jax.prediction.loading import load_model
     from gcrnn_jax.training.parallel import configure_jax
 
     configure_jax(flags.batch_size)
@@ -67,11 +60,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m gcrnn_jax.predict",
-        description=__doc__,
-        epilog=f"{EXAMPLES}\n{formats.__doc__}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = command_parser(
+        "gcrnn_jax.predict",
+        __doc__,
+        f"{EXAMPLES}\n{formats.__doc__}",
         allow_abbrev=False,
     )
     add = parser.add_argument

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 
 from gcrnn_jax.errors import run_command
-from gcrnn_jax.fields import user_path
+from gcrnn_jax.fields import at_least_one, user_path
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--workers",
-        type=_at_least_one,
+        type=at_least_one,
         help="parallel processes (default: one a core)",
     )
     parser.add_argument(
@@ -78,12 +78,6 @@ def _parser() -> argparse.ArgumentParser:
         "configuration's, 0.01); they are listed in rejects.csv of the store",
     )
     return parser
-
-
-def _at_least_one(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text}")
-    return int(text)
 
 
 def _fraction(text: str) -> float:

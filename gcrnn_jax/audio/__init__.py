@@ -1,23 +1,5 @@
 """Files -> waveforms -> log-mel or MFCC; built-in soundscapes."""
 
-from gcrnn_jax.audio.decode import Rejected, read_waveform, resample, stream_waveform
-from gcrnn_jax.audio.frames import stream_log_mel
-from gcrnn_jax.audio.front_end import FrontEnd, LogMel, Mfcc, make_front_end
-from gcrnn_jax.audio.measure import Measures, measure
-from gcrnn_jax.audio.soundscapes import Soundscape, soundscape
+from gcrnn_jax.audio.front_end import FrontEnd, LogMel, Mfcc
 
-__all__ = [
-    "FrontEnd",
-    "LogMel",
-    "Measures",
-    "Mfcc",
-    "Rejected",
-    "Soundscape",
-    "make_front_end",
-    "measure",
-    "read_waveform",
-    "resample",
-    "soundscape",
-    "stream_log_mel",
-    "stream_waveform",
-]
+__all__ = ["FrontEnd", "LogMel", "Mfcc"]

@@ -84,28 +84,24 @@ class FfmpegPart:
 
     def end(self) -> tuple[int, Rejected | None]:
         """Returns where in the region it ends, and what was not read, after all was."""
-        count, end, fault = self._num_read, self._extent.end, None
-        seconds, declared_s = count / self.samplerate, self._declared_s
-        rest = self._file.size - self._file.furthest
+        count, declared_s = self._num_read, self._declared_s
+        seconds, rest = count / self.samplerate, self._file.size - self._file.furthest
+        code, detail = "TRUNCATED", ""
         if self._error:
-            fault = Rejected("CORRUPT", f"{self._error} after sample {count}")
+            code, detail = "CORRUPT", f"{self._error} after sample {count}"
         elif declared_s is not None and seconds < declared_s - _TOLERANCE_S:
-            fault = Rejected(
-                "TRUNCATED", f"{seconds:.3f} of {declared_s:.3f} s present"
-            )
+            detail = f"{seconds:.3f} of {declared_s:.3f} s present"
         elif self._extent.missing:
             detail = f"{self._extent.missing} bytes are missing behind sample {count}"
-            fault = Rejected("TRUNCATED", detail)
         elif self._names == {"ogg"} and not has_last_page(self._file):
-            fault = Rejected("TRUNCATED", f"no last page after sample {count}")
+            detail = f"no last page after sample {count}"
         elif self._names == {"ogg"} and self._extent.unread:
-            fault = not_pages(self._extent.unread)
+            code, detail = not_pages(self._extent.unread).args
         elif self._names == {"mpegts"} and all(self._file.size % n for n in _PACKETS):
-            fault = Rejected("TRUNCATED", f"sample {count} is within a packet")
+            detail = f"sample {count} is within a packet"
         elif declared_s is None and rest > _READ_AHEAD:
             detail = f"{rest} bytes behind sample {count} are not decoded"
-            fault = Rejected("TRUNCATED", detail)
-        return end, fault
+        return self._extent.end, Rejected(code, detail) if detail else None
 
     def _decode(self, stream) -> Iterator[np.ndarray]:
         layout = stream.layout.name

@@ -8,7 +8,7 @@ class Rejected(Exception):  # noqa: N818 - an outcome of a recording, not a faul
 
     Attributes:
         code: MISSING, NOT_REGULAR, DENIED, EMPTY, FORMAT, CORRUPT, TRUNCATED,
-            DECODER, NONFINITE, RATE or CHANNELS.
+            DECODER, NONFINITE, RATE or CHANNELS; POSTERIORS where a model fails.
         detail: The reason, in a few words.
     """
 

@@ -82,38 +82,39 @@ class SndfilePart:
         """Returns where in the region it ends, and what was not read, after all was."""
         num_read, missing = self._num_read, self._length - self._num_read
         is_short = TOLERANCE_S * self.samplerate < missing < _UNKNOWN_LENGTH - num_read
-        end, extent, fault = self._extent.end, self._extent, None
+        end, extent = self._extent.end, self._extent
+        code, detail = "TRUNCATED", ""
         if self._error:
-            fault = Rejected("CORRUPT", f"{self._error} after sample {num_read}")
+            code, detail = "CORRUPT", f"{self._error} after sample {num_read}"
         elif self.format == "OGG" and not has_last_page(self._file):
-            fault = Rejected("TRUNCATED", f"no last page after sample {num_read}")
+            detail = f"no last page after sample {num_read}"
         elif self.format == "OGG" and is_short:
-            detail = f"{num_read} of {self._length} samples readable"
-            fault = Rejected("CORRUPT", detail)
+            code, detail = "CORRUPT", f"{num_read} of {self._length} samples readable"
         elif is_short and (self.format != "MP3" or declares_length(self._region)):
             detail = f"{num_read} of {self._length} samples present"
-            fault = Rejected("TRUNCATED", detail)
         elif extent.missing and (missing_s := self._seconds(extent.missing)):
-            fault = Rejected("TRUNCATED", f"the last {missing_s:.3f} s are missing")
-        elif extent.unread and (self.format == "OGG" or self._seconds(extent.unread)):
-            fault = self._unread(extent.unread)
-        elif self.format in ("FLAC", "MP3"):  # of which no header says where they end
-            end = skip_tags(self._region, self._position())
-            if extent.end - end <= _MP3_FRAME_LENGTH or self.format == "FLAC":
-                end, rest = extent.end, extent.end - end
-                fault = self._unread(rest) if rest > _MP3_FRAME_LENGTH else None
-            is_mp3_end = self.format == "MP3" and end == extent.end
-            if is_mp3_end and ends_within_frame(
-                self._region, min(end, before_footers(self._region))
-            ):
-                fault = Rejected("TRUNCATED", f"sample {num_read} is within a frame")
-        return end, fault
+            detail = f"the last {missing_s:.3f} s are missing"
+        elif extent.unread and self.format == "OGG":
+            code, detail = not_pages(extent.unread).args
+        elif extent.unread and self._seconds(extent.unread):
+            detail = self._unread(extent.unread)
+        elif self.format in ("FLAC", "MP3"):
+            end, detail = self._end_of_frames()
+        return end, Rejected(code, detail) if detail else None
 
-    def _unread(self, num_bytes: int) -> Rejected:
-        if self.format == "OGG":
-            return not_pages(num_bytes)
-        where = f"behind sample {self._num_read}"
-        return Rejected("TRUNCATED", f"{num_bytes} bytes {where} are not decoded")
+    def _end_of_frames(self) -> tuple[int, str]:
+        """Where FLAC or MP3, whose header does not say it, ends, and what is wrong."""
+        end, whole = skip_tags(self._region, self._position()), self._extent.end
+        if whole - end > _MP3_FRAME_LENGTH:
+            is_flac = self.format == "FLAC"
+            return (whole, self._unread(whole - end)) if is_flac else (end, "")
+        before_tags = min(whole, before_footers(self._region))
+        if self.format == "MP3" and ends_within_frame(self._region, before_tags):
+            return whole, f"sample {self._num_read} is within a frame"
+        return whole, ""
+
+    def _unread(self, num_bytes: int) -> str:
+        return f"{num_bytes} bytes behind sample {self._num_read} are not decoded"
 
     def _seconds(self, num_bytes: int) -> float:
         """How long so many bytes of samples last; 0: no longer than may be missing."""

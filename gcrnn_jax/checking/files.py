@@ -17,19 +17,11 @@ from gcrnn_jax.data.list_text import (
 from gcrnn_jax.errors import DataError
 
 
-def list_files(root: Path) -> list[Path]:
-    """Returns the class list and the lists of all splits, those that are there."""
-    files = [
-        root / file.format(split)
-        for split in SPLITS
-        for file in (CLIP_LIST, WEAK_LIST, STRONG_LIST)
-    ]
-    return sorted(path for path in [*root.glob(CLASS_LIST), *files] if path.is_file())
-
-
 def check_files(root: Path) -> Iterator[Finding]:
     """Finds other encodings and line ends, and files named nearly as lists are."""
-    files = list_files(root)
+    names = (CLIP_LIST, WEAK_LIST, STRONG_LIST)
+    files = [root / name.format(split) for split in SPLITS for name in names]
+    files = sorted(p for p in (*root.glob(CLASS_LIST), *files) if p.is_file())
     for path in files:
         try:
             content = path.read_bytes()

@@ -14,18 +14,16 @@ from typing import NamedTuple
 
 import soundfile
 
-from gcrnn_jax.audio.decode import Rejected
 from gcrnn_jax.audio.measure import Measures, measure
+from gcrnn_jax.audio.rejected import Rejected
 from gcrnn_jax.data.atomic_files import make_folder, read_json, write_atomically
 from gcrnn_jax.data.data_hash import file_content_hash
 from gcrnn_jax.data.findings import Code
-from gcrnn_jax.data.worker import sign
+from gcrnn_jax.data.worker import heartbeat
 from gcrnn_jax.data.worker_pool import ordered_map, resolve_num_workers
 from gcrnn_jax.errors import DataError, StorageError, WorkdirError, raise_at_signals
 from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.progress import Progress
-
-PER_WORKER = 16  # recordings; fewer are decoded before another process has started
 
 _VERSION = ["gcrnn_jax measures", 3, soundfile.__libsndfile_version__]
 _VERSION += [importlib.util.find_spec("av") is not None]  # which reads more formats
@@ -75,14 +73,13 @@ def probe_all(
             file=sys.stderr,
         )
     pending = [name for name in names if name not in probes]
-    workers = min(resolve_num_workers(num_workers), len(pending) // PER_WORKER)
     done, total = len(probes), len(names)
     bar = Progress(label="checking", unit="recordings", total=total, initial=done)
     results = ordered_map(
         probe,
         pending,
         context=str(root),
-        num_workers=workers,
+        num_workers=resolve_num_workers(num_workers, len(pending)),
         on_lost=lambda name, what: _lost(os.path.join(root, name), what),
     )
     try:
@@ -103,7 +100,7 @@ def probe(root: str, name: str) -> Probe:
     path = os.path.join(root, name)
     mtime_stamp, content_hash = _mtime_stamp(path), file_content_hash(path)
     try:
-        return Probe(mtime_stamp, content_hash, measure(path, sign))
+        return Probe(mtime_stamp, content_hash, measure(path, heartbeat))
     except Rejected as rejected:
         return Probe(mtime_stamp, content_hash, None, rejected.code, rejected.detail)
     except OSError as error:  # a disk or a mount that fails meanwhile

@@ -8,6 +8,7 @@ from typing import Any
 from gcrnn_jax.checking.card import most_together
 from gcrnn_jax.checking.report import Report, Severity
 from gcrnn_jax.data.findings import Code, Finding
+from gcrnn_jax.errors import escape
 from gcrnn_jax.metrics.tables import text_table
 
 NUM_EXAMPLES = 3  # of a kind of finding in the summary; as_dict() has all
@@ -40,7 +41,7 @@ def summary(report: Report) -> str:
             parts.append("\n".join([title, *texts]))
     if not report.groups:
         parts.append("nothing found: all is as training and scoring expect it")
-    return "\n".join(map(_printable, "\n\n".join(parts).split("\n")))
+    return "\n".join(map(escape, "\n\n".join(parts).split("\n")))
 
 
 def markdown(report: Report) -> str:
@@ -73,7 +74,7 @@ def markdown(report: Report) -> str:
     lines += _section("Findings", ("code", "severity", "count", "what"), rows)
     if report.groups:  # indented lines are Markdown's way to show text as it is
         texts = "\n".join(_group_text(*group) for group in report.groups.items())
-        examples = [f"    {_printable(line)}" for line in texts.split("\n")]
+        examples = [f"    {escape(line)}" for line in texts.split("\n")]
         lines += ["Some of each:", "", *examples, ""]
     return "\n".join(lines)
 
@@ -136,14 +137,9 @@ def _section(title: str, header: Sequence[str], rows: Sequence[Sequence]) -> lis
 
 
 def _cell(value: object) -> str:
-    text = "-" if value is None else _printable(str(value))
+    text = "-" if value is None else escape(str(value))
     return html.escape(text, quote=False).replace("|", "\\|")
 
 
 def _one_line(text: str) -> str:
     return text.replace("\n", "\\n")
-
-
-def _printable(text: str) -> str:
-    """Escapes what a terminal would act upon or could not show."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

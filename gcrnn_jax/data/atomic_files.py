@@ -16,7 +16,7 @@ from typing import Any
 
 from absl import logging
 
-from gcrnn_jax.errors import DataError, GcrnnError, StorageError, WorkdirError
+from gcrnn_jax.errors import DataError, StorageError, WorkdirError
 from gcrnn_jax.failpoints import failpoint
 
 _NOT_WRITABLE = ("EACCES", "EPERM", "EROFS", "ENOENT", "ENOTDIR", "EEXIST")
@@ -24,19 +24,20 @@ _CRC = "crc32"  # of a log's line, the field of it
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
-def storage_error(path: Path, error: OSError) -> GcrnnError:
-    """Returns the error to raise for a file that could not be written."""
-    name = errno.errorcode.get(error.errno or 0)
-    kind = WorkdirError if name in _NOT_WRITABLE else StorageError
-    return kind(f"cannot write {path}: {error.strerror or error}")
-
-
 @contextlib.contextmanager
-def _storage_errors(path: Path) -> Iterator[None]:
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turns what the system raises, while a file is written, into an error of ours.
+
+    Raises:
+        StorageError: The disk is full or fails.
+        WorkdirError: It cannot be written there.
+    """
     try:
         yield
     except OSError as error:
-        raise storage_error(path, error) from None
+        name = errno.errorcode.get(error.errno or 0)
+        kind = WorkdirError if name in _NOT_WRITABLE else StorageError
+        raise kind(f"cannot write {path}: {error.strerror or error}") from None
 
 
 def read_json(path: Path, kind: type = dict, max_bytes: int = 1 << 30) -> Any:
@@ -105,18 +106,19 @@ def write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
         WorkdirError: The folder cannot be written.
     """
     partial = path.with_name(path.name + ".tmp")
-    try:
-        with open(partial, "wb") as file:
-            file.writelines(parts)
-            file.flush()
-            os.fsync(file.fileno())
-        failpoint("write.rename")
-        os.replace(partial, path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise storage_error(path, error) from None
+    with storage_errors(path):
+        try:
+            with open(partial, "wb") as file:
+                file.writelines(parts)
+                file.flush()
+                os.fsync(file.fileno())
+            failpoint("write.rename")
+            os.replace(partial, path)
+            _sync_folder(path.parent)
+        except OSError:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            raise
 
 
 @contextlib.contextmanager
@@ -133,14 +135,14 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         path.with_name(f".{path.name}.{what}") for what in ("partial", "replaced")
     )
     make_folder(path.parent)
-    with _storage_errors(path):
+    with storage_errors(path):
         for folder in (partial, old):  # of a process that was killed
             if folder.exists():
                 shutil.rmtree(folder)
         partial.mkdir()
     try:
         yield partial
-        with _storage_errors(path):
+        with storage_errors(path):
             if path.exists():
                 os.replace(path, old)
             failpoint("write.folder")
@@ -163,7 +165,7 @@ def move_content(folder: Path, target: Path, last: str) -> None:
     """
     if not (folder / last).exists():
         return
-    with _storage_errors(target), contextlib.suppress(FileNotFoundError):
+    with storage_errors(target), contextlib.suppress(FileNotFoundError):
         (target / last).unlink(missing_ok=True)
         files = [path for path in folder.rglob("*") if path.is_file()]
         for file in sorted(files, key=lambda path: path == folder / last):
@@ -181,7 +183,7 @@ def make_folder(path: Path) -> None:
         StorageError: The disk is full or fails.
         WorkdirError: It cannot be made there.
     """
-    with _storage_errors(path):
+    with storage_errors(path):
         path.mkdir(parents=True, exist_ok=True)
 
 
@@ -215,7 +217,7 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
         WorkdirError: Another process holds it; names the process and its machine.
     """
     path = folder / ".lock"
-    with _storage_errors(path):
+    with storage_errors(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     with os.fdopen(descriptor, "r+") as file:
         try:
@@ -230,7 +232,8 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
             file.seek(0)
         except OSError as error:
             if error.errno not in _NO_LOCKS:
-                raise storage_error(path, error) from None
+                with storage_errors(path):
+                    raise
         file.seek(0)
         file.truncate()
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")

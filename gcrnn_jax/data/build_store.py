@@ -13,7 +13,6 @@ import contextlib
 import dataclasses
 import functools
 import itertools
-import json
 import shutil
 import sys
 from collections import Counter
@@ -28,12 +27,11 @@ from gcrnn_jax.data.atomic_files import (
     locked,
     make_folder,
     move_content,
-    write_atomically,
 )
 from gcrnn_jax.data.data_hash import dataset_content_hash
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.labels import ClassList
-from gcrnn_jax.data.manifest import seal
+from gcrnn_jax.data.manifest import hash_json, write_sealed
 from gcrnn_jax.data.rejects import LossLimit, num_lost, write_rejects
 from gcrnn_jax.data.split_files import scaler, write_split
 from gcrnn_jax.data.store import CARD, FORMAT, NEXT, VERSION, FeatureStore
@@ -84,7 +82,7 @@ def build_store(
         raise DataError(f"{what}; there are {', '.join(sources) or 'none'}")
     jobs = store_shards.plan_shards(sources, front_end, classes, clips_per_shard)
     rows = [(f.path, f.line, f.code.name, f.detail) for f in list_findings]
-    cache_key = store_shards.hash_values([job.cache_key for job in jobs], rows)
+    cache_key = hash_json([[job.cache_key for job in jobs], rows])
     preparation = _Preparation(
         path, sources, front_end, classes, jobs, list_findings, max_bad_fraction
     )
@@ -99,7 +97,7 @@ def build_store(
         if _finished(path, cache_key) is None:  # another process may have made it
             if _open(path) is not None:
                 preparation.work = path / NEXT
-            preparation.build_shards(resolve_num_workers(num_workers))
+            preparation.build_shards(num_workers)
             preparation.write_card(cache_key)
     return FeatureStore.open(path)
 
@@ -187,11 +185,8 @@ class _Preparation:
             return
         if num_bad is None:
             write_rejects(self.work, findings)
-        raise DataError(
-            self.limit.message(
-                bad, findings, listed_in=self.work, num_pending=num_pending
-            )
-        )
+        where = {"listed_in": self.work, "num_pending": num_pending}
+        raise DataError(self.limit.message(bad, findings, **where))
 
     def build_shards(self, num_workers: int) -> None:
         """Builds the shards that are not there."""
@@ -212,7 +207,7 @@ class _Preparation:
             store_shards.featurise,
             tasks,
             context=(dict(self.sources), self.front_end),
-            num_workers=min(num_workers, len(tasks) // store_shards.CLIPS_PER_WORKER),
+            num_workers=resolve_num_workers(num_workers, len(tasks)),
             on_lost=functools.partial(store_shards.lost_clip, self.sources),
             name=lambda task: self.sources[task[0]].location(task[1])[0],
         )
@@ -282,13 +277,13 @@ class _Preparation:
             "files": files,
         }
         failpoint("prepare.card")
-        self._finish(json.dumps(seal(card), indent=1) + "\n")
+        self._finish(card)
 
-    def _finish(self, card: str) -> None:
+    def _finish(self, card: Mapping[str, Any]) -> None:
         if self.work != self.path:
             for name in self.sources:
                 _remove_stale(self.work / name, self.new)
-        write_atomically(self.work / CARD, [card.encode()])
+        write_sealed(self.work / CARD, card)
         if self.work != self.path:
             move_content(self.work, self.path, CARD)
         current = {ledger.file for ledger in self.ledgers.values()}

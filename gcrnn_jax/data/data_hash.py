@@ -15,8 +15,10 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
-from gcrnn_jax.audio.decode import Rejected, open_regular
+from gcrnn_jax.audio.decode import open_regular
+from gcrnn_jax.audio.rejected import Rejected
 from gcrnn_jax.data.labels import ClassList
+from gcrnn_jax.data.manifest import hash_json
 
 
 def dataset_content_hash(
@@ -59,8 +61,7 @@ def clip_content_hash(
             if there are none to read.
     """
     timed = None if events is None else sorted(map(list, events))
-    text = json.dumps([clip_id, list(labels), timed, recording])
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hash_json([clip_id, list(labels), timed, recording])
 
 
 def file_content_hash(path: str | os.PathLike) -> str | None:

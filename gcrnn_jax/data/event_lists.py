@@ -12,7 +12,6 @@ Source: dcase.community/challenge2017, task 4; the lists of its development and
 evaluation sets.
 """
 
-import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,11 +19,13 @@ from typing import NamedTuple
 
 from gcrnn_jax.audio.recording_files import AUDIO_ENDINGS
 from gcrnn_jax.data.atomic_files import write_text
-from gcrnn_jax.data.findings import Code, Finding
+from gcrnn_jax.data.findings import Finding
 from gcrnn_jax.data.list_text import (
     OFFSET_NAMES,
     ONSET_NAMES,
     SEPARATORS,
+    BadRow,
+    BadTime,
     check_utf8,
     find_separator,
     is_blank,
@@ -59,18 +60,6 @@ class EventRow(NamedTuple):
     line: int  # 1 is the first
 
 
-class BadRow(Exception):
-    """A row that cannot be used: what was expected and what came."""
-
-    code = Code.BAD_ROW
-
-
-class BadTime(BadRow):
-    """A row with a time that is none, or times in the wrong order."""
-
-    code = Code.BAD_TIME
-
-
 def read_event_rows(path: str | Path) -> tuple[list[EventRow], list[Finding]]:
     """Reads every row of an event list, also the `0 0 label` rows without times.
 
@@ -97,7 +86,7 @@ def read_event_rows(path: str | Path) -> tuple[list[EventRow], list[Finding]]:
         if is_blank(text):
             continue
         try:
-            columns = _split(text, separator)
+            columns = split_columns(text, separator)
             if header is None:
                 header = columns if is_time_header(columns) else []
                 if header:
@@ -149,13 +138,6 @@ def write_event_list(
     for file, events in events_by_file.items():
         lines += [_event_line(file, event) for event in events] or [_name(file)]
     write_text(path, "".join(f"{line}\n" for line in lines))
-
-
-def _split(text: str, separator: str) -> list[str]:
-    try:
-        return split_columns(text, separator)
-    except csv.Error as error:
-        raise BadRow(f"not separated by {SEPARATORS[separator]}: {error}") from None
 
 
 def _in_order(columns: list[str], header: Sequence[str]) -> list[str]:

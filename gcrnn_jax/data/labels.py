@@ -1,7 +1,6 @@
 """Class lists: which sounds a system knows, in which order."""
 
 import contextlib
-import csv
 import dataclasses
 import difflib
 import functools
@@ -12,6 +11,7 @@ from collections.abc import Sequence
 
 from gcrnn_jax.data.list_text import (
     SEPARATORS,
+    BadRow,
     check_utf8,
     find_separator,
     is_blank,
@@ -77,10 +77,10 @@ class ClassList:
             >>> DCASE2017_CLASSES.unknown_id("Car")
             "unknown class id 'Car': that is a name, its id is '/m/0k4j'"
         """
-        detail = f"; the nearest is {_nearest(text, self.ids)!r}"
+        what = f"unknown class id {text!r}"
         if (k := self.index_by_name.get(text)) is not None:
-            detail = f": that is a name, its id is {self.ids[k]!r}"
-        return f"unknown class id {text!r}{detail}"
+            return f"{what}: that is a name, its id is {self.ids[k]!r}"
+        return what + _nearest(text, self.ids)
 
     def unknown_name(self, text: str) -> str:
         """Says that a text is no name, and which was meant.
@@ -89,10 +89,10 @@ class ClassList:
             >>> DCASE2017_CLASSES.unknown_name("air horn")
             "unknown class name 'air horn'; the nearest is 'Air horn, truck horn'"
         """
-        detail = f"; the nearest is {_nearest(text, self.names)!r}"
+        what = f"unknown class name {text!r}"
         if (k := self.index_by_id.get(text)) is not None:
-            detail = f": that is an id, its name is {self.names[k]!r}"
-        return f"unknown class name {text!r}{detail}"
+            return f"{what}: that is an id, its name is {self.names[k]!r}"
+        return what + _nearest(text, self.names)
 
 
 @functools.lru_cache(1024)  # a list with a class too many has it in many rows
@@ -105,7 +105,7 @@ def _nearest(text: str, values: tuple[str, ...]) -> str:
     }
     text = text.strip().casefold()
     matches = difflib.get_close_matches(text, folded, n=1, cutoff=0.0)
-    return folded[matches[0]] if matches else ""
+    return f"; the nearest is {folded[matches[0]] if matches else ''!r}"
 
 
 def read_class_list(path: str | os.PathLike) -> ClassList:
@@ -148,7 +148,7 @@ def _class_columns(
     path: str | os.PathLike, number: int, line: str, separator: str
 ) -> list[str]:
     columns = []
-    with contextlib.suppress(csv.Error):
+    with contextlib.suppress(BadRow):
         columns = split_columns(line, separator)
     if separator == " ":
         columns = re.split(" {2,}", line.strip())

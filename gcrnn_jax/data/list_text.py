@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from gcrnn_jax.data.findings import Code
 from gcrnn_jax.errors import DataError
 
 SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", " ": "spaces"}
@@ -21,6 +22,18 @@ ONSET_NAMES = frozenset("onset onset_s start start_s start_time start_seconds".s
 OFFSET_NAMES = frozenset("offset offset_s end end_s end_time end_seconds".split())
 _BLANKS = " \t,;\"'\u00a0"
 _NUM_SNIFFED = 1000  # rows, of which the separator is found
+
+
+class BadRow(Exception):
+    """A row that cannot be used: what was expected and what came."""
+
+    code = Code.BAD_ROW
+
+
+class BadTime(BadRow):
+    """A row with a time that is none, or times in the wrong order."""
+
+    code = Code.BAD_TIME
 
 
 def nfc(text: str) -> str:
@@ -87,7 +100,7 @@ def find_separator(
 def _makes_row(line: str, separator: str, is_row: Callable) -> bool:
     try:
         return separator in line and is_row(split_columns(line, separator))
-    except csv.Error:
+    except BadRow:
         return False
 
 
@@ -98,13 +111,16 @@ def split_columns(line: str, separator: str) -> list[str]:
     columns, of which the last is the rest.
 
     Raises:
-        csv.Error: Quotes that do not end.
+        BadRow: Quotes that do not end.
     """
     if separator in ",;":
         reader = csv.reader(
             [line], delimiter=separator, strict=True, skipinitialspace=True
         )
-        return [column.strip() for column in next(reader)]
+        try:
+            return [column.strip() for column in next(reader)]
+        except csv.Error as error:
+            raise BadRow(f"not separated by {SEPARATORS[separator]}: {error}") from None
     if separator == "\t":
         return [_unquoted(column.strip()) for column in line.split("\t")]
     columns = re.split(" {2,}", line.strip())

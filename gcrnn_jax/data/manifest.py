@@ -22,6 +22,7 @@ from gcrnn_jax.data.atomic_files import (
     write_text,
 )
 from gcrnn_jax.errors import DataError, GcrnnError
+from gcrnn_jax.machine import num_cores
 
 MANIFEST = "manifest.json"
 OWN_HASH = "own_sha256"
@@ -32,6 +33,19 @@ _MAX_BYTES = 64 << 20  # of a manifest
 def seal(content: Mapping[str, Any]) -> dict[str, Any]:
     """A JSON object with its own SHA-256, which `unseal` checks."""
     return {**content, OWN_HASH: _hash_object(content)}
+
+
+def write_sealed(
+    path: Path, content: Mapping[str, Any], indent: int | None = 1
+) -> None:
+    """Writes a JSON object with its own SHA-256, whole or not at all.
+
+    Raises:
+        StorageError: The disk is full or fails.
+        WorkdirError: It cannot be written there.
+    """
+    text = json.dumps(seal(content), indent=indent) + "\n"
+    write_atomically(path, [text.encode()])
 
 
 def unseal(content: Mapping[str, Any], where: object) -> dict[str, Any]:
@@ -52,8 +66,12 @@ def unseal(content: Mapping[str, Any], where: object) -> dict[str, Any]:
 
 def _hash_object(content: Mapping[str, Any]) -> str:
     # as it is read back: keys are texts then, and tuples lists
-    text = json.dumps(json.loads(json.dumps(content)), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hash_json(json.loads(json.dumps(content)), sort_keys=True)
+
+
+def hash_json(content: Any, *, sort_keys: bool = False) -> str:
+    """SHA-256 of plain values, as JSON."""
+    return hashlib.sha256(json.dumps(content, sort_keys=sort_keys).encode()).hexdigest()
 
 
 def hash_file(path: Path) -> str:
@@ -111,8 +129,7 @@ def write_manifest(folder: Path) -> None:
         for name in regular_files(folder)
         if (path := folder / name) and name != MANIFEST
     }
-    content = json.dumps(seal({"files": files}), indent=1) + "\n"
-    write_atomically(folder / MANIFEST, [content.encode()])
+    write_sealed(folder / MANIFEST, {"files": files})
 
 
 def verify_manifest(folder: Path) -> bool:
@@ -194,7 +211,7 @@ def verify_files(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
             if read_json(memory) == now:
                 return
     paths, entries = [folder / name for name in files], files.values()
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(8, num_cores())) as pool:
         for _ in pool.map(check_file, paths, entries):  # raises what the first raised
             pass
     if memory is not None:

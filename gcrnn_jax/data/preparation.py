@@ -1,8 +1,6 @@
 """Recordings and lists, or built-in soundscapes -> a feature store, computed once."""
 
 import dataclasses
-import hashlib
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -14,11 +12,12 @@ from gcrnn_jax.data.atomic_files import cache_folder
 from gcrnn_jax.data.build_store import build_store
 from gcrnn_jax.data.folder import SPLITS, find_splits, read_folder
 from gcrnn_jax.data.labels import DCASE2017_CLASSES
+from gcrnn_jax.data.manifest import hash_json
 from gcrnn_jax.data.recording_source import recording_sources
 from gcrnn_jax.data.soundscape_source import soundscape_split
 from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.errors import ConfigError, DataError, RecordingsMissingError
-from gcrnn_jax.fields import user_path
+from gcrnn_jax.fields import check, user_path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,16 +45,9 @@ class DataOptions:
         for name in ("root", "store"):
             if path := getattr(self, name):
                 object.__setattr__(self, name, str(user_path(path)))
-        for name in ("held_out_fraction", "max_bad_fraction"):
-            if not 0 <= (value := getattr(self, name)) <= 1:
-                raise ValueError(f"{name} must be in [0, 1], got {value}")
-        if min(self.soundscapes) < 1:
-            raise ValueError(
-                "soundscapes must be clips to train, to validate and to test on, each "
-                f"1 or more, got {self.soundscapes}"
-            )
-        if self.num_workers < -1:
-            raise ValueError(f"num_workers must be -1 or more, got {self.num_workers}")
+        check(self, "in [0, 1]", "held_out_fraction", "max_bad_fraction")
+        check(self, "1 or more each", "soundscapes")
+        check(self, "-1 or more", "num_workers")
 
     def prepare(self, front_end: FrontEnd, seed: int) -> FeatureStore:
         """Returns the features of the data, after computing what is not there yet.
@@ -215,8 +207,7 @@ def cache_path(name: str, *inputs: object) -> Path:
     """
     if (folder := cache_folder()) is None:
         raise ConfigError("no home to keep anything in: say where, or set GCRNN_CACHE")
-    key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-    return folder / f"{name}-{key[:12]}"
+    return folder / f"{name}-{hash_json(inputs, sort_keys=True)[:12]}"
 
 
 def summary(store: FeatureStore) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from gcrnn_jax.audio.decode import Rejected, stream_waveform
+from gcrnn_jax.audio.decode import stream_waveform
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.audio.levels import Levels
+from gcrnn_jax.audio.rejected import Rejected
 from gcrnn_jax.data.clip_lists import clip_id_of_file
 from gcrnn_jax.data.data_hash import clip_content_hash, file_content_hash
 from gcrnn_jax.data.event_lists import EventRow, events_by_file, read_event_rows

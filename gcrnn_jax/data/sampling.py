@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from gcrnn_jax.errors import DataError
+from gcrnn_jax.fields import check
 
 # streams of random numbers: of a cycle's order, of a class's clips
 _ORDER, _CLIPS = range(2)
@@ -158,10 +159,8 @@ class Sampling:
     class_size_thresholds: tuple[int, ...]  # growing, over 0
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size: expected 1 or more, got {self.batch_size}")
-        if self.batch_size > 65536:
-            raise ValueError(f"batch_size: at most 65536, got {self.batch_size}")
+        check(self, "1 or more", "batch_size")
+        check(self, "65536 or less", "batch_size")
         sizes = [0, *self.class_size_thresholds]
         if any(low >= high for low, high in itertools.pairwise(sizes)):
             expected = "class_size_thresholds: expected growing numbers over 0"

@@ -2,7 +2,9 @@
 
     STORE/card.json                     everything about the store; written last
           rejects.csv                   path, line, code, detail of what is not in it
+          .next/                        what is to replace the store, while it is made
           SPLIT/shard-00000.npy ...     float16 [n, T, F], 0 after a clip's last frame
+                shard-00000.json ...    what the shard was made of; see `store_shards`
                 clip_ids.json           one id a line
                 num_frames.npy          int32 [N], frames before the padding
                 weak_label.npy          bool [N, K]
@@ -13,7 +15,6 @@ A split without strong labels has no events.json.
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ import numpy as np
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.atomic_files import move_content, read_json
 from gcrnn_jax.data.labels import ClassList
-from gcrnn_jax.data.manifest import unseal, verify_files
+from gcrnn_jax.data.manifest import hash_json, unseal, verify_files
 from gcrnn_jax.errors import ConfigError, DataError
 
 FORMAT = "gcrnn_jax feature store"
@@ -279,7 +280,6 @@ class FeatureStore:
             if file.startswith(f"{name}/")
         }
         content = [self.card["front_end"], self.card["classes"], hashes]
-        text = json.dumps(content, sort_keys=True)
         shape = (num_clips, len(self.classes))
         return Split(
             name,
@@ -290,7 +290,7 @@ class FeatureStore:
             shards=shards,
             frame_shape=(self.front_end.num_frames, self.front_end.num_bins),
             class_names=self.classes.names,
-            content_hash=hashlib.sha256(text.encode()).hexdigest(),
+            content_hash=hash_json(content, sort_keys=True),
             data_content_hash=self.content_hash,
         )
 

@@ -3,24 +3,22 @@
 import dataclasses
 import hashlib
 import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from gcrnn_jax.audio.decode import Rejected
 from gcrnn_jax.audio.front_end import FrontEnd
+from gcrnn_jax.audio.rejected import Rejected
 from gcrnn_jax.data.atomic_files import read_json, write_atomically
 from gcrnn_jax.data.findings import Code
 from gcrnn_jax.data.labels import ClassList
-from gcrnn_jax.data.manifest import check_file, seal, unseal
+from gcrnn_jax.data.manifest import check_file, hash_json, unseal, write_sealed
 from gcrnn_jax.data.store import VERSION, EventTuple
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.failpoints import failpoint
 
-CLIPS_PER_WORKER = 16  # fewer are done before another process has started
 NO_RECORDING = "no recording of this name"
 Task = tuple[str, int]  # of a worker: a split, and an index into its source
 
@@ -135,14 +133,9 @@ def plan_shards(
         for number, start in enumerate(range(0, len(source), clips_per_shard)):
             clips = range(start, min(start + clips_per_shard, len(source)))
             keys = [[source.clip_ids[i], source.cache_key(i)] for i in clips]
-            cache_key = hash_values([*common, split, source.has_events], keys)
+            cache_key = hash_json([[*common, split, source.has_events], keys])
             jobs.append(ShardJob(split, number, clips, cache_key))
     return jobs
-
-
-def hash_values(*values: Any) -> str:
-    """SHA-256 of plain values, as JSON."""
-    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
 def featurise(context: tuple[Mapping[str, Source], FrontEnd], task: Task) -> Featured:
@@ -213,8 +206,8 @@ def write_shard(
         **write_file(path / job.file, npy_content(shard)),
     )
     failpoint("prepare.ledger")
-    content = json.dumps(seal({"fingerprint": job.cache_key, **vars(ledger)}))
-    write_atomically(_ledger_path(path, job), [content.encode()])
+    content = {"fingerprint": job.cache_key, **vars(ledger)}
+    write_sealed(_ledger_path(path, job), content, indent=None)
     return ledger
 
 

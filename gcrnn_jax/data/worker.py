@@ -24,7 +24,7 @@ Task = TypeVar("Task")
 SILENT_S = 20.0  # without a sign of a task; then its worker is taken to hang
 START_S = 120.0  # for a worker to start, on a machine that is busy
 TICK_S = 0.5  # waits are counted in such: a stopped process counts none
-_SIGN, ITEM, END, ERROR = range(4)  # what workers say
+_HEARTBEAT, ITEM, END, ERROR = range(4)  # what workers say
 _BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 _PR_SET_PDEATHSIG = 1
 
@@ -141,10 +141,10 @@ class Streams(Generic[Task]):
 _parent: connection.Connection | None = None  # in a worker
 
 
-def sign() -> None:
+def heartbeat() -> None:
     """Says, in a worker, that its task goes on."""
     if _parent is not None:
-        _parent.send((_SIGN, None))
+        _parent.send((_HEARTBEAT, None))
 
 
 def _work(
@@ -161,7 +161,7 @@ def _work(
     # Decoders write warnings of their own to stderr, one a broken MP3 frame.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     with contextlib.suppress(EOFError, OSError):  # the parent has ended
-        sign()
+        heartbeat()
         while os.getppid() == parent_id:
             task = pipe.recv()
             try:

@@ -14,14 +14,22 @@ from gcrnn_jax.errors import StuckError
 Task = TypeVar("Task")
 
 _WORKER_BYTES = 300e6
+_TASKS_A_WORKER = 16  # recordings; fewer are done before another process has started
 
 
-def resolve_num_workers(num_workers: int) -> int:
-    """How many processes: -1 is one for each core, as far as there is memory."""
-    if num_workers != -1:
-        return num_workers
-    fitting = int(machine.available_bytes() / _WORKER_BYTES)
-    return max(1, min(machine.num_cores(), fitting))
+def resolve_num_workers(num_workers: int, num_tasks: int | None = None) -> int:
+    """How many processes: -1 is one for each core, as far as there is memory.
+
+    Never more than are worth starting for so many recordings; None: for any number.
+    """
+    if num_workers == -1:
+        fitting = int(machine.available_bytes() / _WORKER_BYTES)
+        num_workers = max(1, min(machine.num_cores(), fitting))
+    return (
+        num_workers
+        if num_tasks is None
+        else min(num_workers, num_tasks // _TASKS_A_WORKER)
+    )
 
 
 def ordered_map(
@@ -42,7 +50,7 @@ def ordered_map(
 
     Args:
         function: Of a module, so that a worker can import it. One that takes long
-            calls `sign` now and then.
+            calls `heartbeat` now and then.
         tasks: Small, picklable; read as workers become free.
         context: Picklable; sent to each worker once.
         num_workers: Processes; 0 or 1: this one alone, which a task that crashes or

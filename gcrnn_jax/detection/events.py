@@ -134,16 +134,15 @@ def segments_from_frames(
     roll: np.ndarray,
     hop_s: float,
     num_segments: int,
-    segment_s: float = 1.0,
     max_s: float | None = None,
 ) -> np.ndarray:
-    """Marks the segments that active frames touch: `segment_roll` without the events.
+    """Marks the segments of 1 s that active frames touch, as `segment_roll` of events.
 
     bool [..., T, K] -> [..., S, K]; frames after the last segment are dropped, and so
     is what is after `max_s`, as in `decode_events`.
     """
     edges = frame_times(np.arange(roll.shape[-2] + 1), hop_s)
-    edges = np.minimum(edges, np.inf if max_s is None else max_s) / segment_s
+    edges = np.minimum(edges, np.inf if max_s is None else max_s)
     first, end = np.floor(edges[:-1]), np.ceil(edges[1:])  # segments of each frame
     end[edges[1:] == edges[:-1]] = 0  # of frames after the end
     segments = np.zeros((*roll.shape[:-2], num_segments, roll.shape[-1]), bool)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gcrnn_jax.errors import ConfigError
-from gcrnn_jax.fields import construct
+from gcrnn_jax.fields import check, construct
 
 Threshold = float | tuple[float, ...]  # one number, or one a class
 
@@ -70,8 +70,7 @@ class Postprocessing:
         for name in ("gap_s", "min_event_s", "median_s"):
             if not 0 <= getattr(self, name) < 1e9:  # s: frames must be int64
                 raise ValueError(f"{name}: expected >= 0, got {getattr(self, name)}")
-        if not 0 <= self.hysteresis <= 1:
-            raise ValueError(f"hysteresis: expected 0 to 1, got {self.hysteresis}")
+        check(self, "in [0, 1]", "hysteresis")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Postprocessing":

@@ -21,6 +21,7 @@ from gcrnn_jax.exporting.readme import readme
 from gcrnn_jax.exporting.stablehlo import FEATURES_PROGRAM, WAVEFORM_PROGRAM
 from gcrnn_jax.exporting.waveform import front_end_arrays, min_samples
 from gcrnn_jax.failpoints import failpoint
+from gcrnn_jax.inference.card import EXPORTED_FORMAT
 from gcrnn_jax.inference.model import TrainedModel
 
 FORMATS = ("stablehlo", "onnx")
@@ -120,4 +121,4 @@ def _card(model: TrainedModel, formats: Sequence[str], programs, comparison):
         "parity": comparison,
         "versions": {name: importlib.metadata.version(name) for name in packages},
     }
-    return {**model.card.to_dict(), "format": stablehlo.FORMAT, "exported": exported}
+    return {**model.card.to_dict(), "format": EXPORTED_FORMAT, "exported": exported}

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from gcrnn_jax.audio.decode import Rejected
 from gcrnn_jax.audio.front_end import FrontEnd
+from gcrnn_jax.audio.rejected import Rejected
 from gcrnn_jax.data.folder import find_splits
 from gcrnn_jax.data.recording_source import RecordingSource
 from gcrnn_jax.data.soundscape_source import SoundscapeSource

@@ -12,17 +12,16 @@ from jax import export
 
 from gcrnn_jax.data.atomic_files import read_json
 from gcrnn_jax.data.manifest import verify_manifest
-from gcrnn_jax.errors import ConfigError, DataError
+from gcrnn_jax.errors import ConfigError, DataError, error_text
 from gcrnn_jax.exporting.waveform import features_in_jax, min_samples
-from gcrnn_jax.inference.card import ModelCard
+from gcrnn_jax.inference.card import EXPORTED_FORMAT, ModelCard
 from gcrnn_jax.inference.model import TrainedModel
+from gcrnn_jax.training.checkpoints import MAX_CARD_BYTES
 
-FORMAT = "gcrnn_jax exported model 1"
 CARD = "card.json"
 FEATURES_PROGRAM = "model.stablehlo"
 WAVEFORM_PROGRAM = "waveform.stablehlo"
 
-_MAX_CARD_BYTES = 16 << 20
 _MAX_PROGRAM_BYTES = 2 << 30  # which no program's format can hold
 
 FEATURES_PLATFORMS = ("cpu", "cuda", "tpu")
@@ -87,8 +86,8 @@ def _serialize(function, shape: str, constraint: str, platforms) -> bytes:
 def is_exported(path: Path) -> bool:
     """Whether a folder is one that `python -m gcrnn_jax.export` wrote."""
     try:
-        card = read_json(path / CARD, max_bytes=_MAX_CARD_BYTES)
-        return card["format"] == FORMAT
+        card = read_json(path / CARD, max_bytes=MAX_CARD_BYTES)
+        return card["format"] == EXPORTED_FORMAT
     except (DataError, KeyError, TypeError):
         return False
 
@@ -105,9 +104,10 @@ def load_exported(path: Path) -> tuple[dict[str, Any], Predict]:
         ConfigError: A package that reads programs is not installed.
         DataError: It is no such folder, or has no StableHLO program that can be read.
     """
-    card = read_json(path / CARD, max_bytes=_MAX_CARD_BYTES)
-    if (found := card.get("format")) != FORMAT:
-        raise DataError(f"{path / CARD}: expected format {FORMAT!r}, got {found!r}")
+    card = read_json(path / CARD, max_bytes=MAX_CARD_BYTES)
+    if (found := card.get("format")) != EXPORTED_FORMAT:
+        expected = f"expected format {EXPORTED_FORMAT!r}"
+        raise DataError(f"{path / CARD}: {expected}, got {found!r}")
     program = path / FEATURES_PROGRAM
     if not program.is_file():
         missing = f"{program.name}, which `--formats stablehlo` exports"
@@ -149,5 +149,4 @@ def _check_arrays(exported: export.Exported, card: ModelCard) -> None:
 
 
 def _program_error(program: Path, error: Exception) -> DataError:
-    detail = f"{type(error).__name__}: {str(error)[:200]}"
-    return DataError(f"{program} cannot be read: {detail}")
+    return DataError(f"{program} cannot be read: {error_text(error)}")

@@ -17,11 +17,10 @@ from gcrnn_jax.fields import convert
 from gcrnn_jax.models.network import variable_shapes
 from gcrnn_jax.training.augment import Scaler
 
-_FORMAT = "gcrnn_jax model 1"
-_READ_FORMATS = (_FORMAT, "gcrnn_jax exported model 1")
+_FORMAT, EXPORTED_FORMAT = "gcrnn_jax model 1", "gcrnn_jax exported model 1"
 _MAX_CLASSES, _MAX_MESSAGE = 65536, 1000
 # what a value of another type than expected ends in
-_WRONG = (AttributeError, TypeError, ValueError, OverflowError, IndexError)
+WRONG_TYPES = (AttributeError, TypeError, ValueError, OverflowError, IndexError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +113,8 @@ class ModelCard:
             DataError: It is no card, lacks a field, or has one of another type, size
                 or range.
         """
-        if not isinstance(card, Mapping) or card.get("format") not in _READ_FORMATS:
+        formats = (_FORMAT, EXPORTED_FORMAT)
+        if not isinstance(card, Mapping) or card.get("format") not in formats:
             raise DataError(f"{where}: its card has not the format {_FORMAT!r}")
         try:
             scaler = card["scaler"]
@@ -129,7 +129,7 @@ class ModelCard:
             )
         except KeyError as error:
             raise DataError(f"{where}: its card lacks {error}") from error
-        except (GcrnnError, *_WRONG) as error:
+        except (GcrnnError, *WRONG_TYPES) as error:
             what = f"{where}: its card is wrong: {str(error)[:_MAX_MESSAGE]}"
             raise DataError(what) from error
 

@@ -141,7 +141,7 @@ class TrainedModel:
             clip, frame = parallel.to_host(outputs[:2])  # attention stays there
             clips.append(clip[:count])
             frames.append(frame[:count])
-            phases.sign()
+            phases.heartbeat()
         return PosteriorSet(
             tuple(split.clip_ids),
             tuple(split.class_names),

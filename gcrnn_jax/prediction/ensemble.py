@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from gcrnn_jax.audio.decode import Rejected, resample
+from gcrnn_jax.audio.decode import resample
+from gcrnn_jax.audio.rejected import Rejected
 from gcrnn_jax.data.event_lists import Event
 from gcrnn_jax.detection.events import decode_events
 from gcrnn_jax.detection.postprocess import Postprocessing

@@ -16,7 +16,7 @@ from gcrnn_jax.audio.rejected import PARTIAL, Rejected
 from gcrnn_jax.data.atomic_files import (
     locked,
     make_folder,
-    storage_error,
+    storage_errors,
     write_atomically,
 )
 from gcrnn_jax.errors import ConfigError, DataError
@@ -127,13 +127,13 @@ def _predict(
             [partial(read, one.path) for one in recordings], results.folder
         )
         for recording, outcome in zip(recordings, outcomes, strict=True):
+            remarks = levels.pop(recording.path).remarks()
             if isinstance(outcome, Rejected):
                 unreadable.append(Unreadable(recording.path, *outcome.args))
             elif results.strict and outcome.fault:
                 unreadable.append(Unreadable(recording.path, *outcome.fault.args))
             else:
-                results.write(recording, outcome, levels[recording.path].remarks())
-            levels.pop(recording.path)
+                results.write(recording, outcome, remarks)
             bar.update(1 - counted[recording.path])
     return unreadable
 
@@ -261,10 +261,8 @@ class Results:
         """Removes a recording's own files, the ledger first, which vouches for them."""
         for name in (None, *PER_RECORDING):
             path = self._path(recording, name)
-            try:
+            with storage_errors(path):
                 path.unlink(missing_ok=True)
-            except OSError as error:
-                raise storage_error(path, error) from None
 
     def _ledgers(
         self, recordings: Iterable[Recording]

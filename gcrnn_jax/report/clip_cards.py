@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gcrnn_jax.audio.decode import Rejected
 from gcrnn_jax.audio.front_end import FrontEnd
+from gcrnn_jax.audio.rejected import Rejected
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.events import decode_events
 from gcrnn_jax.machine import num_cores

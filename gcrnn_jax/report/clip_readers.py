@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gcrnn_jax.audio.decode import Rejected, read_waveform
+from gcrnn_jax.audio.decode import read_waveform
 from gcrnn_jax.audio.front_end import FrontEnd
+from gcrnn_jax.audio.rejected import Rejected
 from gcrnn_jax.data.folder import SPLITS, find_splits
 from gcrnn_jax.data.preparation import DataOptions
 from gcrnn_jax.data.soundscape_source import soundscape_split

@@ -8,13 +8,13 @@ averaged/        the model of averaged weights
 posteriors/      posteriors of epochs, a folder a split
 metrics.jsonl    loss and norm of the gradient, a line a step
 scores.jsonl     scores of the watched split, a line an epoch
-goodput.json     what the time went to, over all starts
+goodput.json     what the time of all starts went to
+diverged.json    why the last start ended, if training diverged
 results/         scores, decisions and report, a folder a split
 """
 
 import dataclasses
 import functools
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,14 @@ import jax
 from absl import logging
 
 from gcrnn_jax.config import Config, as_json_lists, flatten
-from gcrnn_jax.data.atomic_files import read_json, write_atomically
-from gcrnn_jax.data.manifest import OWN_HASH, seal, unseal
+from gcrnn_jax.data.atomic_files import read_json
+from gcrnn_jax.data.manifest import OWN_HASH, unseal, write_sealed
 from gcrnn_jax.data.store import FeatureStore, Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.inference.average import average_models
-from gcrnn_jax.inference.card import ModelCard
+from gcrnn_jax.inference.card import WRONG_TYPES, ModelCard
 from gcrnn_jax.inference.model import TrainedModel
 from gcrnn_jax.metrics.scoring import Scores
 from gcrnn_jax.old_names import with_todays_names
@@ -47,7 +47,6 @@ PyTree = Any
 
 _SOUNDSCAPES_CHANGED = " (built-in soundscapes are others since version 0.2)"
 _RATE = "optimizer.learning_rate"  # which may change where training diverged
-_WRONG = (AttributeError, TypeError, ValueError, OverflowError)
 
 # What may change between a run and its continuation: the rest would make another run.
 # Where the data lie may, what they are may not: `check_data`.
@@ -89,7 +88,7 @@ class Run:
         values = read_json(path)
         try:
             config = Config.from_dict(_without_hash(values))
-        except (ConfigError, *_WRONG) as error:
+        except (ConfigError, *WRONG_TYPES) as error:
             raise DataError(f"{path}: {str(error)[:500]}") from error
         unseal(values, path)
         return cls(folder, config)
@@ -196,13 +195,13 @@ class Run:
     def write_config(self) -> None:
         """Keeps the configuration with the run; a divergence is over then."""
         self.divergence.unlink(missing_ok=True)
-        _write(self.folder / "config.json", self.config.to_dict())
+        write_sealed(self.folder / "config.json", self.config.to_dict())
 
     def write_data(self, store: FeatureStore) -> None:
         """Keeps what identifies the data, if it is not there or nothing was saved."""
         path = self.folder / "data.json"
         if not path.exists() or not self.has_begun:
-            _write(path, describe_training_clips(store))
+            write_sealed(path, describe_training_clips(store))
 
     def check_data(self, store: FeatureStore) -> None:
         """Compares the training clips with those that the run was begun with.
@@ -302,10 +301,6 @@ def open_store(config: Config) -> FeatureStore:
     """The features of the configured data, computed by the first process if need be."""
     prepare = functools.partial(config.data.prepare, config.front_end, config.seed)
     return parallel.first_then_all(prepare, "features are ready")
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    write_atomically(path, [(json.dumps(seal(content), indent=2) + "\n").encode()])
 
 
 def _without_hash(content: Mapping[str, Any]) -> dict[str, Any]:

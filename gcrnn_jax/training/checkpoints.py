@@ -23,14 +23,14 @@ from orbax.checkpoint import v1 as ocp
 
 from gcrnn_jax.data.atomic_files import make_folder, read_json
 from gcrnn_jax.data.manifest import regular_files, verify_manifest, write_manifest
-from gcrnn_jax.errors import DataError, StorageError, WorkdirError
+from gcrnn_jax.errors import DataError, StorageError, WorkdirError, error_text
 from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.state import TrainState
 
 PyTree = Any
 
-_MAX_CARD_BYTES = 16 << 20  # and of each of
+MAX_CARD_BYTES = 16 << 20  # and of each of
 _TEXTS = ("_METADATA", "_CHECKPOINT_METADATA", "_sharding", "data.json")
 _WEIGHTS = ("params", "batch_stats")
 
@@ -96,7 +96,9 @@ class Checkpoints:
             yield
         except Exception as error:  # orbax has no common one; a full disk is likeliest
             where = self._folder.parent
-            raise StorageError(f"cannot save in {where}: {_short(error)}") from error
+            raise StorageError(
+                f"cannot save in {where}: {error_text(error)}"
+            ) from error
 
     def restore(self, like: TrainState, mesh: Mesh) -> TrainState | None:
         """Returns the newest state that can be read, on all devices, or None.
@@ -152,8 +154,7 @@ class Checkpoints:
         try:
             state = self._resume.load_checkpointables(step, {"state": target})["state"]
         except Exception as error:  # orbax has no common one for damaged files
-            path = self._folder / str(step)
-            logging.warning("skipping %s: %s", path, _short(error))
+            logging.warning("skipping %s/%s: %s", self._folder, step, error_text(error))
         return state if parallel.all_processes_agree(state is not None) else None
 
     def _forget_after(self, step: int) -> None:
@@ -258,9 +259,9 @@ def read_model(
             logging.WARNING, "%s has no manifest: damage would not show", 1, path
         )
     for file in (path / name for name in regular_files(path)):
-        if file.name in _TEXTS and file.stat().st_size > _MAX_CARD_BYTES:
-            raise DataError(f"{file}: more than {_MAX_CARD_BYTES} bytes")
-    card = read_json(path / "card" / "data.json", max_bytes=_MAX_CARD_BYTES)
+        if file.name in _TEXTS and file.stat().st_size > MAX_CARD_BYTES:
+            raise DataError(f"{file}: more than {MAX_CARD_BYTES} bytes")
+    card = read_json(path / "card" / "data.json", max_bytes=MAX_CARD_BYTES)
     try:
         with _context():
             metadata = ocp.checkpointables_metadata(str(path.absolute())).metadata
@@ -276,7 +277,7 @@ def read_model(
     except DataError:
         raise
     except Exception as error:  # orbax has no common one for damaged files
-        detail = f"{path} holds no model that can be read: {_short(error)}"
+        detail = f"{path} holds no model that can be read: {error_text(error)}"
         raise DataError(detail) from error
     return card, {"params": {}, "batch_stats": {}, **items}
 
@@ -312,8 +313,3 @@ def _content(path: Path) -> str:
         return "a file" if path.exists() else "nothing"
     names = sorted(entry.name for entry in path.iterdir())
     return f"a folder of {', '.join(names[:5])}" if names else "an empty folder"
-
-
-def _short(error: Exception) -> str:
-    """What happened, without the description of every array."""
-    return f"{type(error).__name__}: {str(error)[:200]}"

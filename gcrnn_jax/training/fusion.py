@@ -3,6 +3,7 @@
 import dataclasses
 
 from gcrnn_jax.errors import ConfigError
+from gcrnn_jax.fields import check
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +33,7 @@ class Fusion:
                 "epochs count from 1, the first before the last, got first_epoch "
                 f"{self.first_epoch} and last_epoch {self.last_epoch}"
             )
-        if self.every < 1:
-            raise ValueError(f"every must be 1 or more, got {self.every}")
+        check(self, "1 or more", "every")
 
     @classmethod
     def parse(cls, text: str) -> "Fusion":

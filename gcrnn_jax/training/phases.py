@@ -79,7 +79,7 @@ class Account:
         finally:
             self._turn(self._phases.pop, done=True)
 
-    def sign(self) -> None:
+    def heartbeat(self) -> None:
         """Says that the phase goes on."""
         self._turn(lambda: None, done=True)
 
@@ -220,10 +220,10 @@ def phase(
     return contextlib.nullcontext()
 
 
-def sign() -> None:
+def heartbeat() -> None:
     """Says that the phase of the open account, if there is one, goes on."""
     if _account:
-        _account.sign()
+        _account.heartbeat()
 
 
 def continued(step: int) -> None:

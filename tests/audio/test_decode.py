@@ -10,13 +10,9 @@ import pytest
 import soundfile
 import soxr
 
-from gcrnn_jax.audio.decode import (
-    Rejected,
-    read_waveform,
-    resample,
-    stream_waveform,
-)
+from gcrnn_jax.audio.decode import read_waveform, resample, stream_waveform
 from gcrnn_jax.audio.measure import measure
+from gcrnn_jax.audio.rejected import Rejected
 
 
 def noise(rate: int = 16000, seconds: float = 1.0, channels: int = 1) -> np.ndarray:

@@ -7,10 +7,11 @@ import pytest
 import soundfile
 
 from gcrnn_jax.audio.containers import Extent, find_extent
-from gcrnn_jax.audio.decode import Rejected, read_waveform, stream_waveform
+from gcrnn_jax.audio.decode import read_waveform, stream_waveform
 from gcrnn_jax.audio.measure import measure
 from gcrnn_jax.audio.mpeg import begins_mp3
 from gcrnn_jax.audio.regions import Region, skip_tags
+from gcrnn_jax.audio.rejected import Rejected
 
 RATE, LENGTH = 16000, 64000
 NOISE = 0.1 * np.random.default_rng(0).standard_normal(LENGTH).astype(np.float32)

@@ -42,7 +42,7 @@ def test_every_way_to_write_a_list_gives_the_same_clips(tmp_path, end, last, mar
         (b"a,0,10,Air horn, truck horn,/m/05x_td", "BAD_ROW", "6 columns"),
         (b"a,0,10,Train,/m/07jdr\0", "BAD_ROW", "NUL"),
         (b"a\xff,0,10,Train,/m/07jdr", "BAD_ROW", "UTF-8"),
-        (b'a,0,10,"Train,/m/07jdr', "BAD_ROW", "comma-separated"),
+        (b'a,0,10,"Train,/m/07jdr', "BAD_ROW", "separated by commas"),
         (b"../a,0,10,Train,/m/07jdr", "BAD_ROW", "'../a'"),
         (b",0,10,Train,/m/07jdr", "BAD_ROW", "''"),
         (b"a,0,ten,Train,/m/07jdr", "BAD_TIME", "'ten'"),

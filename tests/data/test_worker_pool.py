@@ -107,8 +107,8 @@ def test_a_task_that_hangs_is_an_error_where_none_may_be_lost(impatient):
 
 
 def test_a_long_task_that_gives_signs_does_not_hang(impatient):
-    sign = "__import__('gcrnn_jax.data.worker', fromlist=['x']).sign()"
-    code = f"[[__import__('time').sleep(.7), {sign}] for _ in range(3)][2:] and task"
+    beat = "__import__('gcrnn_jax.data.worker', fromlist=['x']).heartbeat()"
+    code = f"[[__import__('time').sleep(.7), {beat}] for _ in range(3)][2:] and task"
     assert evaluate(code, 2) == [0, 1]
 
 

@@ -218,7 +218,10 @@ def test_old_files_call_a_required_tag_gated_and_have_no_hysteresis_and_no_media
     [
         ({"gapp_s": 1.0}, r"postprocessing\.gapp_s: unknown field; did you mean gap_s"),
         ({"gap_s": "1"}, r"postprocessing\.gap_s: expected a finite number, got '1'"),
-        ({"hysteresis": 2.0}, "postprocessing: hysteresis: expected 0 to 1, got 2.0"),
+        (
+            {"hysteresis": 2.0},
+            r"postprocessing: hysteresis must be in \[0, 1\], got 2.0",
+        ),
     ],
 )
 def test_a_file_with_other_fields_is_an_error_that_names_them(change, message):

@@ -12,7 +12,7 @@ from configs import sed
 from gcrnn_jax.config import Config
 from gcrnn_jax.data.labels import ClassList
 from gcrnn_jax.inference.card import ModelCard
-from gcrnn_jax.predict import load_model
+from gcrnn_jax.prediction.loading import load_model
 from gcrnn_jax.training.augment import Scaler
 from gcrnn_jax.training.checkpoints import write_model
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from gcrnn_jax.audio.decode import Rejected, stream_waveform
+from gcrnn_jax.audio.decode import stream_waveform
+from gcrnn_jax.audio.rejected import Rejected
 from gcrnn_jax.data import worker
 from gcrnn_jax.prediction import decoding
 from gcrnn_jax.prediction.decoding import stream_decoded

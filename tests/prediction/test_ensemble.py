@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 import soundfile
 
-from gcrnn_jax.audio.decode import Rejected, stream_waveform
+from gcrnn_jax.audio.decode import stream_waveform
+from gcrnn_jax.audio.rejected import Rejected
 from gcrnn_jax.data.event_lists import Event
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.exporting import export_model
 from gcrnn_jax.exporting.exported_model import ExportedModel
-from gcrnn_jax.predict import load_model
 from gcrnn_jax.prediction import ensemble as ensemble_module
 from gcrnn_jax.prediction import formats, loading
 from gcrnn_jax.prediction.ensemble import Ensemble
+from gcrnn_jax.prediction.loading import load_model
 from gcrnn_jax.prediction.posteriors import CLIP, FRAME, RecordingPosteriors
 from gcrnn_jax.prediction.recordings import Recording
 from gcrnn_jax.prediction.stream import stream_posteriors

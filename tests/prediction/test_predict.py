@@ -12,11 +12,12 @@ import pytest
 import soundfile
 
 from gcrnn_jax import predict
-from gcrnn_jax.audio.decode import Rejected, stream_waveform
+from gcrnn_jax.audio.decode import stream_waveform
+from gcrnn_jax.audio.rejected import Rejected
 from gcrnn_jax.errors import ConfigError, DataError, StorageError, run_command
-from gcrnn_jax.predict import load_model
 from gcrnn_jax.prediction import FORMATS, predict_recordings, results
 from gcrnn_jax.prediction.formats import COMBINED, PER_RECORDING
+from gcrnn_jax.prediction.loading import load_model
 from gcrnn_jax.prediction.posteriors import RecordingPosteriors
 from gcrnn_jax.progress import Progress
 from gcrnn_jax.training import parallel

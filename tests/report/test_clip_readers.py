@@ -2,7 +2,7 @@
 
 import pytest
 
-from gcrnn_jax.audio.decode import Rejected
+from gcrnn_jax.audio.rejected import Rejected
 from gcrnn_jax.report.clip_readers import clip_reader
 from tests import defaults
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from gcrnn_jax.audio.decode import Rejected
+from gcrnn_jax.audio.rejected import Rejected
 from gcrnn_jax.data.preparation import DataOptions
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posteriors import PosteriorSet

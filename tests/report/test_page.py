@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from gcrnn_jax.audio.decode import Rejected
+from gcrnn_jax.audio.rejected import Rejected
 from gcrnn_jax.data.store import Shard, Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
