@@ -1,5 +1,35 @@
 """Class and clip lists, feature stores, sampling, batches (`loader`, with grain)."""
 
+from gcrnn_jax.data.build_store import build_store
+from gcrnn_jax.data.event_lists import (
+    Event,
+    events_by_file,
+    read_event_rows,
+    write_event_list,
+)
+from gcrnn_jax.data.findings import Code, Finding, strict
+from gcrnn_jax.data.folder import Dataset, find_splits, read_folder
+from gcrnn_jax.data.labels import DCASE2017_CLASSES, ClassList
+from gcrnn_jax.data.recording_source import recording_sources
+from gcrnn_jax.data.sampling import Sampling
 from gcrnn_jax.data.store import FeatureStore, Split
 
-__all__ = ["FeatureStore", "Split"]
+__all__ = [
+    "DCASE2017_CLASSES",
+    "ClassList",
+    "Code",
+    "Dataset",
+    "Event",
+    "FeatureStore",
+    "Finding",
+    "Sampling",
+    "Split",
+    "build_store",
+    "events_by_file",
+    "find_splits",
+    "read_event_rows",
+    "read_folder",
+    "recording_sources",
+    "strict",
+    "write_event_list",
+]

@@ -1,7 +1,30 @@
 """Posteriors of clips and frames; their fusion, thresholds and events."""
 
-from gcrnn_jax.detection.events import decode_events
+from gcrnn_jax.detection.events import (
+    decode_events,
+    frame_roll,
+    frame_times,
+    segment_roll,
+)
 from gcrnn_jax.detection.posteriors import PosteriorSet, fuse_posteriors
 from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.detection.thresholds import (
+    BestThresholds,
+    best_event_thresholds,
+    best_tag_thresholds,
+    cross_fit,
+)
 
-__all__ = ["PosteriorSet", "Postprocessing", "decode_events", "fuse_posteriors"]
+__all__ = [
+    "BestThresholds",
+    "PosteriorSet",
+    "Postprocessing",
+    "best_event_thresholds",
+    "best_tag_thresholds",
+    "cross_fit",
+    "decode_events",
+    "frame_roll",
+    "frame_times",
+    "fuse_posteriors",
+    "segment_roll",
+]

@@ -5,7 +5,14 @@ where a program is written, read or compared.
 """
 
 from gcrnn_jax.exporting.exported_model import ExportedModel
-from gcrnn_jax.exporting.folder import export_model
-from gcrnn_jax.exporting.stablehlo import is_exported, load_exported
+from gcrnn_jax.exporting.folder import FORMATS, export_model
+from gcrnn_jax.exporting.stablehlo import FEATURES_PROGRAM, is_exported, load_exported
 
-__all__ = ["ExportedModel", "export_model", "is_exported", "load_exported"]
+__all__ = [
+    "FEATURES_PROGRAM",
+    "FORMATS",
+    "ExportedModel",
+    "export_model",
+    "is_exported",
+    "load_exported",
+]
