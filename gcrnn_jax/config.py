@@ -198,8 +198,9 @@ def read_config_file(path: Path) -> dict[str, Any]:
         ConfigError: The file cannot be run, or returns no configuration.
     """
     spec = importlib.util.spec_from_file_location(path.stem, path)
+    if not (spec and spec.loader):
+        raise ConfigError(f"{path}: expected a Python file that defines get_config")
     try:
-        assert spec and spec.loader, "expected a Python file"
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         return as_json_lists(module.get_config().to_dict())

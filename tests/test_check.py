@@ -157,6 +157,11 @@ def test_a_fault_of_a_row_is_found_in_its_line(root, code):
     assert {other for other, *_ in findings} - {code} == FOLLOWING.get(code, set())
 
 
+def test_an_event_that_ends_far_behind_its_clip_is_an_error(root):
+    append(strong_list(root), f"{V0}\t0.95\t97.0\tCar\n")
+    assert ("AFTER_END", STRONG, 4) in found(root)
+
+
 def test_events_next_to_each_other_do_not_overlap(root):
     append(strong_list(root), f"{V0}\t0.9\t1.0\tCar\n{V0}\t0.0\t0.1\tCar\n")
     assert found(root) == set()

@@ -157,3 +157,10 @@ def test_flags_of_version_0_1_are_read(train):
 def test_a_mistake_in_the_flags_is_named(train, arguments, message):
     with pytest.raises(ConfigError, match=message):
         train(*arguments)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_configuration_that_is_no_python_file_is_named(train):
+    Path("config.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"^config\.json: expected a Python file"):
+        train("--config=config.json")

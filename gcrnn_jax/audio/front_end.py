@@ -63,7 +63,7 @@ class FrontEnd:
             "window_length": (window >= 2, "at least 2"),
             "fft_length": (self.frame_length >= window, of_fft),
             "hop_length": (self.hop_length >= 1, "at least 1"),
-            "power": (self.power > 0, "positive"),
+            "power": (0 < self.power <= 8, "above 0 and up to 8"),
             "num_mels": (self.num_mels >= 1, "at least 1"),
             "min_hz": (self.min_hz >= 0, "at least 0"),
             "max_hz": (

@@ -21,6 +21,7 @@ from gcrnn_jax.data.list_text import nfc
 SILENT_AMPLITUDE = 1e-3  # -60 dB of full scale
 CLIPPED_SHARE = 1e-3  # of samples
 LENGTH_TOLERANCE_S = 0.5  # cuts of videos fall where their frames do
+FAR_S = 1.0  # of an event beyond the end: a whole segment of the scores
 END_TOLERANCE_S = 0.04  # of events, one hop
 _MOST_COMPARED = 20  # clips without a recording, of which the nearest name is found
 
@@ -126,7 +127,8 @@ def check_ends(
             if event.onset is None or not event.offset:
                 continue
             if event.offset > end_s + END_TOLERANCE_S:
-                code = Code.AFTER_END if event.onset >= end_s else Code.BEYOND_END
+                is_after = event.onset >= end_s or event.offset > end_s + FAR_S
+                code = Code.AFTER_END if is_after else Code.BEYOND_END
                 detail = f"the clip has {end_s:.3f} s"
             elif event.onset >= clip_s:
                 code, detail = Code.EVENT_CROPPED, f"{clip_s:g} s are read"

@@ -57,7 +57,7 @@ class Code(enum.Enum):
 
     # events
     ZERO_LENGTH = "error: events of no length; counted as one second, or as nothing"
-    AFTER_END = "error: events after the end of their clip; always counted as missed"
+    AFTER_END = "error: events 1 s or more after their clip's end; counted as missed"
     BEYOND_END = "note: events that outlast their clip; what is beyond counts as missed"
     EVENT_CROPPED = (
         "error: events that begin where the network's input has ended; "

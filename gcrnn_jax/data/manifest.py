@@ -144,6 +144,8 @@ def verify_manifest(folder: Path) -> bool:
     """
     path, found = folder / MANIFEST, {*regular_files(folder)}
     if MANIFEST not in found:
+        if os.path.lexists(path):
+            raise DataError(f"{path}: expected a file")
         return False
     content = read_json(path, max_bytes=_MAX_BYTES)
     if OWN_HASH not in content:

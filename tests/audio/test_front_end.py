@@ -175,6 +175,7 @@ def test_an_int_is_a_float():
         ("power", 0),
         ("power", -1.0),
         ("power", True),
+        ("power", 1e9),
         ("power", math.inf),
         ("hop_length", 0),
         ("num_mels", 0),

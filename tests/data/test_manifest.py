@@ -129,3 +129,10 @@ def test_where_nothing_can_be_remembered_files_are_still_read(folder, monkeypatc
     (folder / "one").write_bytes(b"contend")
     with pytest.raises(DataError, match="one: damaged"):
         verify_files(folder, {"one": entry})
+
+
+def test_a_manifest_that_is_no_file_is_noticed(folder):
+    (folder / "manifest.json").unlink(missing_ok=True)
+    (folder / "manifest.json").mkdir()
+    with pytest.raises(DataError, match=r"manifest\.json: expected a file"):
+        verify_manifest(folder)
