@@ -42,7 +42,7 @@ def bytes_between_pages(region: Region, end: int) -> int:
             continue
         behind = skip_tags(region, place)
         if behind == place:
-            behind = min(region.find(b"OggS\0", place), end)
+            behind = min(region.find(b"OggS\0", place + 1), end)
             behind = behind if behind > 0 else end
             count += behind - place
         place = behind
