@@ -35,7 +35,7 @@ from gcrnn_jax.fields import command_parser
 from gcrnn_jax.inference.card import ModelCard
 from gcrnn_jax.runs import Run, read_card_and_variables
 from gcrnn_jax.runs.training import make_train_step
-from gcrnn_jax.training import parallel
+from gcrnn_jax.training import parallel, phases
 from gcrnn_jax.training.checkpoints import Checkpoints, saved_steps
 from gcrnn_jax.training.state import initial_state
 
@@ -146,6 +146,7 @@ class Subject:
             "data.json": lambda: self.run.check_data(FeatureStore.open(self.store)),
             "metrics.jsonl": self.run.curves,
             "scores.jsonl": self.run.curves,
+            phases.FILE: lambda: phases.read_account(path),
         }
         return [loads[folder]]
 

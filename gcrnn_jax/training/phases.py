@@ -21,11 +21,14 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
+from absl import logging
 
 from gcrnn_jax.data.atomic_files import read_json
-from gcrnn_jax.errors import DataError, StuckError, is_command
+from gcrnn_jax.data.manifest import seal, unseal
+from gcrnn_jax.errors import ConfigError, DataError, StuckError, error_text, is_command
 from gcrnn_jax.machine import process_age_s
 
 FILE = "goodput.json"
@@ -44,13 +47,31 @@ _OFTEN, _AT_FIRST = 10, 60  # how many times the median, and the floor
 _WRITE_EVERY_S = 10.0
 
 
+def read_account(path: Path) -> dict[str, Any]:
+    """Reads what `Account.write` wrote.
+
+    Raises:
+        DataError: It cannot be read, or is damaged.
+    """
+    return unseal(read_json(path), path)
+
+
+def _floor_s() -> float:
+    text = os.environ.get("GCRNN_STUCK_AFTER_S", "60")
+    try:
+        return float(text)
+    except ValueError:
+        what = f"expected seconds, 0 for never, got {text!r}"
+        raise ConfigError(f"GCRNN_STUCK_AFTER_S: {what}") from None
+
+
 class Account:
     """Seconds by phase; see the module."""
 
     def __init__(self, folder: Path | None):
         """Goes on with the account in a folder; None: it is kept nowhere."""
         self._path = folder / FILE if folder else None
-        self._floor_s = float(os.environ.get("GCRNN_STUCK_AFTER_S", "60"))
+        self._floor_s = _floor_s()
         self._lock = threading.Lock()
         self._over = threading.Event()
         # the current one last, within those before it, and whether it is watched
@@ -61,13 +82,17 @@ class Account:
         self._seconds: dict[str, float] = dict.fromkeys(PHASES, 0.0)
         self._starts, self._num_steps, self._next_step = 1, 0, 0
         if self._path and self._path.exists():
-            with contextlib.suppress(DataError, KeyError, TypeError):  # damaged: anew
-                before = read_json(self._path)
+            try:
+                before = read_account(self._path)
                 seconds = {name: float(before["seconds"][name]) for name in PHASES}
                 self._starts += int(before["starts"])
                 self._num_steps = int(before["steps"])
                 self._next_step = int(before["next_step"])
                 self._seconds = seconds
+            except (DataError, KeyError, TypeError, ValueError) as error:
+                logging.warning(
+                    "%s: %s: time is counted anew", self._path, error_text(error)
+                )
         threading.Thread(target=self._watch, daemon=True).start()
 
     @contextlib.contextmanager
@@ -141,7 +166,7 @@ class Account:
                 return
             with contextlib.suppress(OSError):
                 partial = self._path.with_suffix(".tmp")
-                partial.write_text(json.dumps(content, indent=1) + "\n")
+                partial.write_text(json.dumps(seal(content), indent=1) + "\n")
                 os.replace(partial, self._path)
 
     def close(self) -> None:

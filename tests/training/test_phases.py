@@ -6,6 +6,7 @@ import time
 import jax
 import pytest
 
+from gcrnn_jax.errors import ConfigError
 from gcrnn_jax.training import phases
 from gcrnn_jax.training.phases import PHASES, opened, phase
 
@@ -80,11 +81,24 @@ def test_starts_add_up_and_steps_computed_again_are_lost(tmp_path, clock):
     assert (content["starts"], content["steps"], content["wall_s"]) == (2, 14, 50)
 
 
-def test_a_damaged_account_is_begun_anew(tmp_path, clock):
-    (tmp_path / "goodput.json").write_text('{"seconds": {"stepping": 3}}')
+@pytest.mark.parametrize("damage", ["field", "value"])
+def test_a_damaged_account_is_begun_anew(tmp_path, clock, caplog, damage):
+    path = tmp_path / "goodput.json"
+    with opened(tmp_path):
+        clock.wait(4)
+    changed = path.read_text().replace('"starts": 1', '"starts": 3')
+    path.write_text(changed if damage == "value" else '{"seconds": {"stepping": 3}}')
     with opened(tmp_path):
         clock.wait(1)
     assert account_in(tmp_path)["wall_s"] == account_in(tmp_path)["starts"] == 1
+    assert "goodput.json: " in caplog.text and "time is counted anew" in caplog.text
+
+
+def test_a_limit_that_is_no_number_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("GCRNN_STUCK_AFTER_S", "soon")
+    with pytest.raises(ConfigError, match="^GCRNN_STUCK_AFTER_S: expected seconds"):
+        with opened(tmp_path):
+            pass
 
 
 def test_what_compiles_anywhere_is_counted(tmp_path):
