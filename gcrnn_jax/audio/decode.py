@@ -35,8 +35,10 @@ MARGIN_S = 0.1  # read beyond the crop, so that the resampler sees no edge there
 
 # Without FFmpeg, what it could read: ADTS (bare AAC), ASF (WMA), Matroska (WebM), AMR;
 # MP4 has `ftyp` in bytes 4 to 7, AVI `AVI ` in bytes 8 to 11.
-_FFMPEG_STARTS = (b"\xff\xf1", b"\xff\xf9", b"\x30\x26\xb2\x75", b"\x1a\x45\xdf\xa3")
-_FFMPEG_STARTS = (*_FFMPEG_STARTS, b"#!AMR", b"\x47\x40", b"wvpk", b"MAC ")
+_FFMPEG_STARTS = (
+    *(b"\xff\xf1", b"\xff\xf9", b"\x30\x26\xb2\x75", b"\x1a\x45\xdf\xa3"),
+    *(b"#!AMR", b"\x47\x40", b"wvpk", b"MAC "),
+)
 
 
 def read_waveform(

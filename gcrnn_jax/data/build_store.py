@@ -86,7 +86,7 @@ def build_store(
     preparation = _Preparation(
         path, sources, front_end, classes, jobs, list_findings, max_bad_fraction
     )
-    if (store := _finished(path, cache_key)) is not None:
+    if (store := _open(path, warn=True)) and _is_finished(store, cache_key):
         preparation.check_losses(store.card["num_bad"])
         _remove_unfinished(path)
         return store
@@ -94,25 +94,27 @@ def build_store(
     make_folder(path)
     with locked(path, wait=True):
         move_content(path / NEXT, path, CARD)
-        if _finished(path, cache_key) is None:  # another process may have made it
-            if _open(path) is not None:
-                preparation.work = path / NEXT
-            preparation.build_shards(num_workers)
-            preparation.write_card(cache_key)
+        store = _open(path)
+        if store and _is_finished(store, cache_key):  # by another process meanwhile
+            return store
+        if store:
+            preparation.work = path / NEXT
+        preparation.build_shards(num_workers)
+        preparation.write_card(cache_key)
     return FeatureStore.open(path)
 
 
-def _finished(path: Path, cache_key: str) -> FeatureStore | None:
-    """Opens a store that is whole and of this input; None: there is work to do."""
-    store = _open(path)
-    return store if store and store.card.get("identity") == cache_key else None
+def _is_finished(store: FeatureStore, cache_key: str) -> bool:
+    """Whether a whole store is of this input."""
+    return store.card.get("identity") == cache_key
 
 
-def _open(path: Path) -> FeatureStore | None:
+def _open(path: Path, *, warn: bool = False) -> FeatureStore | None:
+    """Opens a store that is whole; None: there is none, with a warning if damaged."""
     try:
         return FeatureStore.open(path)
     except DataError as error:
-        if (path / CARD).exists():
+        if warn and (path / CARD).exists():
             print(f"{escape(str(error))}: prepared again", file=sys.stderr)
         return None
 

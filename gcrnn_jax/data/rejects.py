@@ -11,8 +11,10 @@ from gcrnn_jax.data.findings import Code, Finding
 
 REJECTS = "rejects.csv"
 # noted, but no clip is lost by them
-_HARMLESS = (Code.DUPLICATE, Code.UNKNOWN_CLIP)
-_HARMLESS = (*_HARMLESS, Code.LEVEL, Code.CANCELLED, Code.CROPPED)
+_HARMLESS = (
+    *(Code.DUPLICATE, Code.UNKNOWN_CLIP),
+    *(Code.LEVEL, Code.CANCELLED, Code.CROPPED),
+)
 
 
 def num_lost(findings: Sequence[Finding]) -> int:

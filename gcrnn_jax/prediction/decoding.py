@@ -32,7 +32,8 @@ def stream_decoded(
             blocks = _processes((path, rate_hz))
             for block in itertools.islice(blocks, num_done, None):
                 if isinstance(block, Levels):
-                    vars(levels or Levels()).update(vars(block))
+                    if levels is not None:
+                        vars(levels).update(vars(block))
                     continue
                 yield block
                 num_done += 1
