@@ -40,7 +40,7 @@ from gcrnn_jax.runs.training_clips import (
     check_training_clips,
     describe_training_clips,
 )
-from gcrnn_jax.training import parallel
+from gcrnn_jax.training import processes
 from gcrnn_jax.training.checkpoints import saved_steps
 
 PyTree = Any
@@ -266,7 +266,7 @@ class Run:
             path, posteriors = self.posteriors(split, epoch), None
             if path.exists():
                 posteriors = _load_posteriors(path, split)
-            if parallel.broadcast_from_first(posteriors is not None):
+            if processes.broadcast_from_first(posteriors is not None):
                 posteriors = posteriors or PosteriorSet.load(path)
             else:
                 _, variables = self.load_epoch(epoch)
@@ -300,7 +300,7 @@ def find_run(model: Path) -> Run | None:
 def open_store(config: Config) -> FeatureStore:
     """The features of the configured data, computed by the first process if need be."""
     prepare = functools.partial(config.data.prepare, config.front_end, config.seed)
-    return parallel.first_then_all(prepare, "features are ready")
+    return processes.first_then_all(prepare, "features are ready")
 
 
 def _without_hash(content: Mapping[str, Any]) -> dict[str, Any]:
