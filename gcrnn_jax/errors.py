@@ -1,6 +1,7 @@
 """The ways a command ends early, each with the exit code that tells a launcher why.
 
-0 done · 2 bad flags or config · 65 bad data · 70 training diverged · 71 stuck
+0 done · 2 bad flags or config · 65 bad data · 70 training diverged
+71 stuck, or a process of the run is missing, gone or silent
 73 workdir locked or not writable · 74 disk · 75 preempted, saved, run me again
 """
 
@@ -51,6 +52,15 @@ class DivergedError(GcrnnError):
 
 class StuckError(GcrnnError):
     """A step, an evaluation, a save or a worker that takes far too long."""
+
+    exit_code = 71
+
+
+class PeerError(GcrnnError):
+    """Another process of the run that never came, has ended, or gives no sign of life.
+
+    Also a port of the first process that another program holds.
+    """
 
     exit_code = 71
 

@@ -48,13 +48,13 @@ def run(config: "Config", workdir: Path) -> None:
 
     from gcrnn_jax.data.atomic_files import locked, make_folder
     from gcrnn_jax.runs import Run
-    from gcrnn_jax.training import parallel, phases, processes
+    from gcrnn_jax.training import launchers, parallel, phases, processes
 
-    size, remainder = divmod(config.sampling.batch_size, processes.num_processes())
+    size, remainder = divmod(config.sampling.batch_size, launchers.num_processes())
     if remainder:
         raise ConfigError(
             f"sampling.batch_size: {config.sampling.batch_size} clips do not divide "
-            f"among {processes.num_processes()} processes"
+            f"among {launchers.num_processes()} processes"
         )
     parallel.configure_jax(size, config.parallel.cpu_devices)
     with processes.exit_all_on_failure():
