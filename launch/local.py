@@ -6,7 +6,8 @@
 The processes find each other by GCRNN_COORDINATOR, GCRNN_NUM_PROCESSES and
 GCRNN_PROCESS_ID. GPUs are dealt out: each process sees its share by
 GCRNN_LOCAL_DEVICE_IDS if --devices-per-process is given. A SIGTERM goes to all; when
-one fails the others, which would wait for it for ever, are ended.
+one fails the others, which would wait for it for ever, are ended, and it is said which
+one it was. The exit code is that of the first to fail, 128 + N after signal N.
 """
 
 import argparse
@@ -17,9 +18,12 @@ import subprocess
 import sys
 import time
 
+# flags, data, divergence, folder in use, preempted, interrupted: not to be tried again
+FINAL_CODES = {0, 2, 65, 70, 73, 75, 130}
+
 
 def main() -> int:
-    """Returns the first exit code that is not 0, or 0."""
+    """Returns the exit code of the last start."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -36,62 +40,112 @@ def main() -> int:
         default=20.0,
         help="for the others to end by themselves after one has failed",
     )
+    parser.add_argument(
+        "--restarts",
+        type=int,
+        default=0,
+        help="how often all are started again after one has crashed or hung "
+        "(never after exit codes 2, 65, 70, 73, 75 and 130); default: 0",
+    )
     parser.add_argument("command", nargs=argparse.REMAINDER, help="after --")
     flags = parser.parse_args()
     command = flags.command[1:] if flags.command[:1] == ["--"] else flags.command
     if not command or flags.processes < 1:
         parser.error("expected -n of at least 1 and a command after --")
-    children = _start(command, flags.processes, flags.devices_per_process)
+    group = Group(command, flags.processes, flags.devices_per_process, flags.grace_s)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, group.forward)
+    for restart in range(flags.restarts + 1):
+        code = group.run()
+        if code in FINAL_CODES or group.was_signalled or restart == flags.restarts:
+            break
+        print(f"local.py: restart {restart + 1} of {flags.restarts}", file=sys.stderr)
+    return code
 
-    interrupted: list[float] = []  # when
 
-    def forward(number, _):
+class Group:
+    """The processes of a command.
+
+    Attributes:
+        was_signalled: Whether a signal was to end them.
+    """
+
+    def __init__(self, command: list[str], count: int, devices: int, grace_s: float):
+        """See the flags."""
+        self.was_signalled = False
+        self._command, self._count, self._devices = command, count, devices
+        self._grace_s = grace_s
+        self._children: list[subprocess.Popen] = []
+        self._deadline = float("inf")
+
+    def forward(self, number: int, _: object) -> None:
+        """Hands a signal on to all of them."""
+        self.was_signalled = True
         if number == signal.SIGINT:
-            interrupted.append(time.monotonic())
-        for child in children:
+            self._end_soon()
+        for child in self._children:
             child.send_signal(number)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, forward)
-    return _wait(children, interrupted, flags.grace_s)
+    def run(self) -> int:
+        """Starts them all, and waits until all have ended."""
+        self._deadline = float("inf")
+        self._children = self._start()
+        cause: subprocess.Popen | None = None
+        while None in [child.poll() for child in self._children]:
+            cause = cause or self._first_failure()
+            if time.monotonic() > self._deadline:
+                for child in self._children:  # SIGTERM would be swallowed by jax
+                    child.kill()
+            time.sleep(0.05)
+        cause = cause or self._first_failure()
+        if cause is None:
+            return 0
+        return cause.returncode if cause.returncode > 0 else 128 - cause.returncode
+
+    def _first_failure(self) -> subprocess.Popen | None:
+        """The process that has failed, if one has; says how.
+
+        Of several at once one that a signal has ended: the others have noticed it.
+        """
+        failed = [child for child in self._children if child.returncode]
+        if not failed:
+            return None
+        cause = min(failed, key=lambda child: child.returncode)
+        cause = cause if cause.returncode < 0 else failed[0]
+        process, code = self._children.index(cause), cause.returncode
+        how = f"was ended by {_name(-code)}" if code < 0 else f"ended with {code}"
+        which = f"process {process} of {self._count} (process id {cause.pid})"
+        print(f"local.py: {which} {how}", file=sys.stderr)
+        self._end_soon()
+        return cause
+
+    def _end_soon(self) -> None:
+        self._deadline = min(self._deadline, time.monotonic() + self._grace_s)
+
+    def _start(self) -> list[subprocess.Popen]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+        children = []
+        for process in range(self._count):
+            env = {
+                **os.environ,
+                "GCRNN_COORDINATOR": address,
+                "GCRNN_NUM_PROCESSES": str(self._count),
+                "GCRNN_PROCESS_ID": str(process),
+            }
+            if self._devices:
+                ids = range(process * self._devices, (process + 1) * self._devices)
+                env["GCRNN_LOCAL_DEVICE_IDS"] = ",".join(map(str, ids))
+            children.append(subprocess.Popen(self._command, env=env))
+        return children
 
 
-def _start(command, count: int, devices: int) -> list[subprocess.Popen]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    children = []
-    for process in range(count):
-        env = {
-            **os.environ,
-            "GCRNN_COORDINATOR": address,
-            "GCRNN_NUM_PROCESSES": str(count),
-            "GCRNN_PROCESS_ID": str(process),
-        }
-        if devices:
-            ids = range(process * devices, (process + 1) * devices)
-            env["GCRNN_LOCAL_DEVICE_IDS"] = ",".join(map(str, ids))
-        children.append(subprocess.Popen(command, env=env))
-    return children
-
-
-def _wait(
-    children: list[subprocess.Popen], interrupted: list[float], grace_s: float
-) -> int:
-    failed, deadline = 0, None
-    while None in (codes := [child.poll() for child in children]):
-        codes = [code for code in codes if code]
-        if codes and deadline is None:
-            failed, deadline = codes[0], time.monotonic() + grace_s
-        if interrupted and deadline is None:
-            deadline = interrupted[0] + grace_s
-        if deadline is not None and time.monotonic() > deadline:
-            for child in children:  # SIGTERM would be swallowed by jax's own service
-                child.kill()
-        time.sleep(0.1)
-    codes = [failed, *(child.returncode for child in children)]
-    first = next((code for code in codes if code), 0)
-    return first if first >= 0 else 128 - first
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal has none
+        return f"signal {number}"
 
 
 if __name__ == "__main__":

@@ -5,8 +5,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -65,19 +63,6 @@ def test_what_the_first_process_alone_cannot_do_ends_both_with_its_code(
     assert result.returncode == 73
     assert result.stderr.count("is held by") == 1
     assert "Traceback" not in result.stderr
-
-
-def test_a_program_that_fails_ends_the_others_with_its_exit_code(commands, tmp_path):
-    program = tmp_path / "one_fails.py"
-    program.write_text(
-        "import os, sys, time\n"
-        "if os.environ['GCRNN_PROCESS_ID'] == '1': sys.exit(7)\n"
-        "time.sleep(500)\n"
-    )
-    line = [sys.executable, "launch/local.py", "-n2", "--grace-s=0.5", "--"]
-    line += [sys.executable, program]
-    result = subprocess.run(line, cwd=commands.ROOT, timeout=100, check=False)
-    assert result.returncode == 7
 
 
 def test_sigterm_saves_and_exits_75_and_the_next_start_continues(commands, tmp_path):

@@ -46,9 +46,8 @@ class Place(NamedTuple):
         return self.host == "localhost" or self.host.startswith("127.")
 
 
-def num_processes() -> int:
+def num_processes(env: Mapping[str, str] = os.environ) -> int:
     """How many processes the launcher started, known before they are joined."""
-    env = os.environ
     if "GCRNN_NUM_PROCESSES" in env:
         return _number(env, "GCRNN_NUM_PROCESSES", 1)
     return _number(env, "SLURM_NTASKS", 1) if "SLURM_STEP_NODELIST" in env else 1
@@ -73,13 +72,15 @@ def place_of(env: Mapping[str, str]) -> Place:
             f"{env.get('GCRNN_COORDINATOR_HOST')!r}"
         )
     name = "GCRNN_PROCESS_ID" if "GCRNN_PROCESS_ID" in env else "JOB_COMPLETION_INDEX"
+    if port:
+        number = _number({"GCRNN_COORDINATOR": port}, "GCRNN_COORDINATOR", 1, 2**16)
+    else:
+        number = _port(env, _PORT)
     return Place(
         host,
-        _number({"GCRNN_COORDINATOR": port}, "GCRNN_COORDINATOR", 1, 2**16)
-        if port
-        else _port(env, _PORT),
-        num_processes(),
-        _number(env, name, 0, num_processes()),
+        number,
+        num_processes(env),
+        _number(env, name, 0, num_processes(env)),
         devices,
     )
 
@@ -94,8 +95,8 @@ def _slurm_place(env: Mapping[str, str], devices: list[int] | None) -> Place:
     return Place(
         first_host(env["SLURM_STEP_NODELIST"]),
         _port(env, 61440 + job % 4096),  # two jobs may share a node
-        num_processes(),
-        _number(env, "SLURM_PROCID", 0, num_processes()),
+        num_processes(env),
+        _number(env, "SLURM_PROCID", 0, num_processes(env)),
         devices,
         run=str(job),
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 NODES = "127.0.0.1", "127.0.0.2"  # names that resolve without being written anywhere
 PROGRAMS = "munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "scancel"
-# GPUs are plain files; a node that is silent for 6 s is down
+# GPUs are plain files; a node that is silent for 3 s is down, which takes 20
 CONFIGURATION = """\
 ClusterName=tests
 SlurmctldHost={host}(127.0.0.1)
@@ -32,7 +32,9 @@ SelectTypeParameters=CR_Core
 SlurmdParameters=config_overrides
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0
 ReturnToService=2
-SlurmdTimeout=6
+SlurmdTimeout=3
+MessageTimeout=5
+TCPTimeout=1
 KillWait=10
 MpiDefault=none
 GresTypes=gpu
@@ -124,14 +126,14 @@ class Cluster:
         )
         (self.folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
 
-    def _start(self, program: str, *arguments: str) -> subprocess.Popen:
+    def _start(self, program: str, *arguments: str, env=None) -> subprocess.Popen:
         log = (self.folder / f"{program}.out").open("a")
         process = subprocess.Popen(
             [find(program) or program, *arguments],
             stdout=log,
             stderr=log,
             stdin=subprocess.DEVNULL,
-            env=self.environment,
+            env=env or self.environment,
             cwd=self.folder,
         )
         self._daemons[" ".join((program, *arguments))] = process
@@ -139,13 +141,26 @@ class Cluster:
 
     def start_node(self, node: str) -> None:
         """Starts the daemon of a node."""
-        self._start("slurmd", "-D", "-N", node)
+        environment = {**self.environment, "TESTS_NODE": node}
+        self._start("slurmd", "-D", "-N", node, env=environment)
 
     def kill_node(self, node: str) -> None:
         """Kills the daemon of a node; what it has started lives on."""
-        daemon = self._daemons[f"slurmd -D -N {node}"]
-        daemon.kill()
-        daemon.wait()
+        self._kill(node, lambda process: process == self._daemon(node).pid)
+
+    def clear_node(self, node: str) -> None:
+        """Kills what a daemon has left behind, as a new start of the machine would."""
+        self._kill(node, lambda _: True)
+
+    def _daemon(self, node: str) -> subprocess.Popen:
+        return self._daemons[f"slurmd -D -N {node}"]
+
+    def _kill(self, node: str, is_meant) -> None:
+        for process, environment in self._environments():
+            names = environment.get("TESTS_NODE"), environment.get("SLURMD_NODENAME")
+            if node in names and is_meant(process):
+                with_suppressed(os.kill, process, signal.SIGKILL)
+        self._daemon(node).wait()
 
     def run(self, *command: str, check: bool = True, **options) -> str:
         """What a program says; it must end with 0 if it is to be checked."""

@@ -153,16 +153,14 @@ def train(jobs, tmp_path, commands):
     return submit
 
 
-def test_a_job_that_is_disturbed_in_all_ways_ends_like_one_that_is_not(
-    train, commands
-):
+def test_a_job_that_is_disturbed_in_all_ways_ends_like_one_that_is_not(train, commands):
     job = train("disturbed", 5000)
     cluster, before = job.cluster, 0
 
     def trains() -> None:
         """Waits for an epoch of this start."""
         nonlocal before
-        cluster.wait(lambda: "epoch " in job.output[before:], "an epoch", 100)
+        cluster.wait(lambda: "epoch " in job.output[before:], "an epoch", 200)
 
     def is_queued_again(seconds: float = 60.0) -> None:
         nonlocal before
@@ -186,8 +184,10 @@ def test_a_job_that_is_disturbed_in_all_ways_ends_like_one_that_is_not(
 
     trains()
     cluster.kill_node(NODES[1])
-    is_queued_again()
+    cluster.wait_for(job.number, JobState="PENDING", Restarts=4)
+    cluster.clear_node(NODES[1])
     cluster.start_node(NODES[1])
+    is_queued_again()
 
     trains()
     job.scontrol("update", f"JobId={job.number}", "TimeLimit=3")

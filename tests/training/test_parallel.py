@@ -1,12 +1,11 @@
 """Where compiled programs are kept: only where nobody else can write."""
 
 import os
-from typing import Any, cast
 
 import jax
 import pytest
 
-from gcrnn_jax.training import parallel, processes
+from gcrnn_jax.training import parallel
 
 
 @pytest.fixture
@@ -52,39 +51,3 @@ def test_the_folder_in_the_environment_has_precedence(
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "elsewhere")
     assert used_folder(tmp_path / "jax") is None
     assert not (tmp_path / "jax").exists()
-
-
-def test_a_process_ends_with_the_code_of_another_that_failed(monkeypatch):
-    """A failure that is there when the process looks, and one that is not."""
-    keys = {"gcrnn_jax/failed": "70"}
-
-    class Client:
-        def key_value_try_get(self, name):
-            if name not in keys:
-                raise jax.errors.JaxRuntimeError("NOT_FOUND")
-            return keys[name]
-
-        def key_value_set(self, name, value):
-            keys[name] = value
-
-        def key_value_dir_get(self, name):
-            return [key for key in keys if key.startswith(name)]
-
-    class Over:
-        """An event that is set at the second look."""
-
-        def __init__(self):
-            self.looks = iter((False, True))
-
-        def wait(self, _):
-            return next(self.looks)
-
-    codes, over = [], cast(Any, Over)
-    jax.devices()  # a backend that starts would ask the client, too
-    monkeypatch.setattr(processes.distributed.global_state, "client", Client())
-    monkeypatch.setattr(processes, "exit_now", codes.append)
-    processes._exit_when_another_fails(over())
-    assert codes == [70] and "gcrnn_jax/heard/0" in keys
-    del keys["gcrnn_jax/failed"]
-    processes._exit_when_another_fails(over())
-    assert codes == [70]
