@@ -181,7 +181,7 @@ def _whole_folder(dataset: Dataset, num_recordings: int) -> Iterator[Finding]:
 
 
 def _expected(split: FolderSplit, num_recordings: int) -> str:
-    example = f"{AUDIO}/{split.name}/Y{split.clip_ids[0]}.wav"
+    example = f"{AUDIO}/{split.name}/Y{split.rows[0].clip_id}.wav"
     found = f"found {num_recordings} files of other names"
     return f"expected files such as {example}, {found}"
 
@@ -294,9 +294,14 @@ def _have_same_bytes(first: Path, other: Path) -> bool:
 
 
 def _find_shared(splits: dict[str, FolderSplit]) -> Iterator[Finding]:
+    # What is in two splits is in one that is not the largest: nothing else is kept.
+    _, *smaller = sorted(splits.values(), key=lambda split: -len(split.rows)) or [None]
+    maybe = {row.clip_id for split in smaller for row in split.rows}
     first: dict[str, tuple[FolderSplit, ClipRow]] = {}
     for split in splits.values():
         for row in split.rows:
+            if row.clip_id not in maybe:
+                continue
             other, other_row = first.setdefault(row.clip_id, (split, row))
             if other is not split:
                 place = f"{other.list_path.name}:{other_row.line}"
