@@ -16,9 +16,8 @@ Labels are drawn at random; shards of features are holes in files, so 2,000,000 
 take 1.2 GB of disk. --folder keeps what was made.
 """
 
-import dataclasses
+import ast
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -28,19 +27,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-import soundfile
-
+from benchmarks.corruption import TINY
+from benchmarks.scale_data import (
+    PER_FOLDER,
+    class_names,
+    make_lists,
+    make_recordings,
+    make_store,
+)
 from gcrnn_jax.fields import at_least_one, command_parser
 
-CLIPS_PER_SHARD = 1024
 BATCH, DRAWN = 44, 20_000  # clips of a process, and batches that are timed
 PROCESSES = 64  # that share a batch
 PAUSE_S = 1e-3  # between batches: no step is faster
-PER_FOLDER = 1000  # recordings
 ITEMS = ("store", "lists", "check", "loop", "predict")
-_LABELS_PER_CLIP, _LONGEST_NAME = 2.7, 24
-_BLOCK = 65536  # clips whose labels are made at a time
 
 
 def memory_mb(field: str) -> float:
@@ -62,127 +62,6 @@ def print_figure(name: str, seconds: float, cpu_s: float, peak_mb: float) -> Non
     """Prints one figure on its line."""
     text = f"{seconds:9.3f} s {cpu_s:9.3f} s of CPU, at most {peak_mb:6.0f} MB"
     print(f"{name:44}{text}", flush=True)
-
-
-def clip_ids(first: int, count: int) -> list[str]:
-    """Ids as AudioSet's: a video and its seconds."""
-    numbers = range(first, first + count)
-    return [f"{n * 7919:011x}_{n % 300}.000_{n % 300 + 10}.000" for n in numbers]
-
-
-def label_blocks(clips: int, classes: int) -> Iterator[tuple[int, list[np.ndarray]]]:
-    """Number of the first clip, and the classes of every clip, a block at a time.
-
-    A class is as frequent as its rank says; the first is in every third clip or so.
-    """
-    random = np.random.default_rng(0)
-    share = 1.0 / np.arange(1, classes + 1)
-    for first in range(0, clips, _BLOCK):
-        count = min(_BLOCK, clips - first)
-        sizes = 1 + random.poisson(_LABELS_PER_CLIP - 1, count)
-        drawn = random.choice(classes, sizes.sum(), p=share / share.sum())
-        rows = np.split(drawn, np.cumsum(sizes)[:-1])
-        yield first, [np.unique(row) for row in rows]
-
-
-def class_names(classes: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Ids and names of classes, every fifth with a comma."""
-    names = [
-        f"Sound of kind {n}{', loud' if n % 5 == 0 else ''}" for n in range(classes)
-    ]
-    return tuple(f"/m/0{n:05x}" for n in range(classes)), tuple(names)
-
-
-def make_lists(folder: Path, clips: int, classes: int, recordings: int) -> Path:
-    """A folder with lists as DCASE's, and tiny recordings of the first clips."""
-    if folder.exists():
-        return folder
-    ids, names = class_names(classes)
-    (audio := folder / "audio" / "training").mkdir(parents=True)
-    rows = "".join(f"{one}\t{name}\n" for one, name in zip(ids, names, strict=True))
-    (folder / f"sound_event_list_{classes}_classes.txt").write_text(rows)
-    for split, count, offset in (
-        ("training", clips, 0),
-        ("testing", max(1, clips // 100), clips),
-    ):
-        with open(folder / f"{split}_set.csv", "w") as file:
-            for first, labels in label_blocks(count, classes):
-                for clip, row in zip(
-                    clip_ids(offset + first, len(labels)), labels, strict=True
-                ):
-                    video, start, end = clip.split("_")
-                    texts = (
-                        ",".join(names[k] for k in row),
-                        ",".join(ids[k] for k in row),
-                    )
-                    file.write(f'{video},{start},{end},"{texts[0]}","{texts[1]}"\n')
-    source = write_recording(folder / "source.wav")
-    for clip in clip_ids(0, recordings):
-        os.link(source, audio / f"Y{clip}.wav")
-    source.unlink()
-    return folder
-
-
-def write_recording(path: Path) -> Path:
-    """A second of noise, not silent."""
-    noise = 0.1 * np.random.default_rng(0).standard_normal(16000)
-    soundfile.write(path, noise, 16000)
-    return path
-
-
-def make_store(folder: Path, clips: int, classes: int) -> Path:
-    """A store whose features are all 0, in files that take no disk."""
-    import hashlib
-    import json
-
-    from gcrnn_jax.config import load_config
-    from gcrnn_jax.data.manifest import hash_file, write_sealed
-    from gcrnn_jax.data.store import CARD, FORMAT, VERSION
-
-    if (folder / CARD).exists():
-        return folder
-    front_end = load_config("sed").front_end
-    (split := folder / "training").mkdir(parents=True, exist_ok=True)
-    shape = front_end.num_frames, front_end.num_bins
-    ids, names = class_names(classes)
-    weak_label = np.lib.format.open_memmap(
-        split / "weak_label.npy", "w+", bool, (clips, classes)
-    )
-    for first, labels in label_blocks(clips, classes):
-        lengths = [len(row) for row in labels]
-        places = first + np.repeat(np.arange(len(labels)), lengths)
-        weak_label[places, np.concatenate(labels)] = True
-    weak_label.flush()
-    np.save(split / "num_frames.npy", np.full(clips, shape[0], np.int32))
-    (split / "clip_ids.json").write_text(json.dumps(clip_ids(0, clips), indent=0))
-    files = {}
-    for name in ("weak_label.npy", "num_frames.npy", "clip_ids.json"):
-        path = split / name
-        entry = {"bytes": path.stat().st_size, "sha256": hash_file(path)}
-        files[f"training/{name}"] = entry
-    shards, hashes = [], {}
-    for number, first in enumerate(range(0, clips, CLIPS_PER_SHARD)):
-        rows = min(CLIPS_PER_SHARD, clips - first)
-        path = split / f"shard-{number:05}.npy"
-        header = {"descr": "<f2", "fortran_order": False, "shape": (rows, *shape)}
-        with path.open("wb") as file:
-            np.lib.format.write_array_header_1_0(file, header)
-            file.truncate(size := file.tell() + 2 * rows * shape[0] * shape[1])
-        if rows not in hashes:
-            hashes[rows] = hash_file(path)
-        files[f"training/{path.name}"] = {"bytes": size, "sha256": hashes[rows]}
-        shards.append({"file": path.name, "rows": rows})
-    counts = dict(zip(names, np.asarray(weak_label).sum(0).tolist(), strict=True))
-    entry = {"num_clips": clips, "num_listed": clips, "num_rejected": 0}
-    entry |= {"num_frames": clips * shape[0], "has_events": False}
-    entry |= {"clips_per_class": counts, "shards": shards}
-    scaler = {"mean": [0.0] * shape[1], "std": [1.0] * shape[1]}
-    card = {"format": FORMAT, "version": VERSION, "identity": "", "scaler": scaler}
-    card |= {"data_sha256": hashlib.sha256().hexdigest(), "num_bad": 0}
-    card |= {"front_end": front_end.as_dict(), "rejects_per_code": {}}
-    card |= {"classes": {"ids": ids, "names": names}, "splits": {"training": entry}}
-    write_sealed(folder / CARD, {**card, "files": files})
-    return folder
 
 
 def measure_store(flags) -> None:
@@ -239,31 +118,82 @@ def measure_lists(flags) -> None:
 
 def measure_check(flags) -> None:
     """Runs `check`, as its command does."""
-    line = ["-m", "gcrnn_jax.check", f"--root={flags.folder / 'lists'}"]
-    output = f"--output={flags.folder / 'checked'}"
-    for more in (["--lists_only"], ["--workers=2"]):
-        started, before = time.perf_counter(), _children()
+    line = ["gcrnn_jax.check", f"--root={flags.folder / 'lists'}"]
+    line += [f"--output={flags.folder / 'checked'}"]
+    for more in ("--lists_only", "--workers=2"):
         # 65: most recordings are missing
-        done = subprocess.run(
-            [sys.executable, *line, output, *more], check=False, capture_output=True
-        )
-        assert done.returncode in (0, 65), done.stderr.decode()
-        after = _children()
-        seconds, cpu_s = time.perf_counter() - started, after.cpu_s - before.cpu_s
-        print_figure(f"check {' '.join(more)}", seconds, cpu_s, after.peak_mb)
+        print_figure(f"check {more}", *run_module(*line, more, ends_with=(0, 65)))
 
 
-@dataclasses.dataclass(frozen=True)
-class _children:
-    """Seconds of CPU of processes that have ended, and the most memory of one."""
+def measure_loop(flags) -> None:
+    """Trains a trivially small network; prints memory after powers of ten of steps."""
+    import jax
 
-    cpu_s: float = dataclasses.field(init=False)
-    peak_mb: float = dataclasses.field(init=False)
+    from gcrnn_jax.config import load_config
+    from gcrnn_jax.runs import Run, open_store, train_run
+    from gcrnn_jax.training import parallel
 
-    def __post_init__(self) -> None:
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        object.__setattr__(self, "cpu_s", used.ru_utime + used.ru_stime)
-        object.__setattr__(self, "peak_mb", used.ru_maxrss / 1024)
+    per_epoch = min(1000, flags.steps)
+    values = dict(flag.removeprefix("--config.").split("=") for flag in TINY[1:])
+    changes = {name: ast.literal_eval(value) for name, value in values.items()}
+    changes |= {"training.steps_per_epoch": per_epoch, "fusion.last_epoch": 1}
+    changes |= {"training.num_epochs": flags.steps // per_epoch}
+    changes |= {"data.store": str(flags.folder / "tiny")}
+    config = load_config("laptop", **changes)
+    parallel.configure_jax(config.sampling.batch_size, config.parallel.cpu_devices)
+    workdir = flags.folder / "loop"
+    shutil.rmtree(workdir, ignore_errors=True)
+    workdir.mkdir(parents=True)
+    started, before = time.perf_counter(), time.process_time()
+
+    def on_epoch(epoch: int, state) -> None:
+        jax.block_until_ready(state.step)
+        if epoch in (1, 3, 10, 30, 100, 300, 1000):
+            seconds, cpu_s = time.perf_counter() - started, time.process_time() - before
+            name = f"loop: {epoch * per_epoch} steps, now {memory_mb('RssAnon'):.1f} MB"
+            print_figure(name, seconds, cpu_s, memory_mb("VmHWM"))
+
+    run = Run(workdir, config)
+    train_run(run, open_store(config), parallel.make_mesh(), on_epoch)
+    shutil.rmtree(workdir)
+
+
+def measure_predict(flags) -> None:
+    """Predicts powers of ten of tiny recordings."""
+    model, output = flags.folder / "model", flags.folder / "found"
+    if not (model / "averaged").is_dir():
+        run_module("gcrnn_jax.main", *TINY, f"--workdir={model}")
+    counts = [n for n in (1000, 10_000, 100_000) if n < flags.recordings]
+    for count in (*counts, flags.recordings):
+        recordings = flags.folder / f"{count}_recordings"
+        shutil.rmtree(output, ignore_errors=True)
+        make_recordings(recordings, count)
+        line = (str(model), str(recordings), f"--output={output}", "--batch_size=64")
+        used = run_module("gcrnn_jax.predict", *line, "--formats=events,tags,jsonl")
+        print_figure(f"predict: {count} recordings", *used)
+        shutil.rmtree(recordings)
+    shutil.rmtree(output)
+
+
+def run_module(
+    module: str, *arguments: str, ends_with: Sequence[int] = (0,)
+) -> tuple[float, float, float]:
+    """Runs a command; returns seconds, seconds of CPU, and MB of its largest process.
+
+    Raises:
+        RuntimeError: It ends with another exit code.
+    """
+    started = time.perf_counter()
+    line = [sys.executable, "-m", module, *arguments]
+    with tempfile.TemporaryFile("w+") as printed:
+        process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=printed)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode not in ends_with:
+            printed.seek(0)
+            raise RuntimeError(f"{module}: {process.returncode}: {printed.read()}")
+    seconds = time.perf_counter() - started
+    return seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -298,7 +228,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             subprocess.run(line, env=environment, check=True)
 
 
-_MEASURES = {"store": measure_store, "lists": measure_lists, "check": measure_check}
+_MEASURES = {
+    "store": measure_store,
+    "lists": measure_lists,
+    "check": measure_check,
+    "loop": measure_loop,
+    "predict": measure_predict,
+}
 
 
 if __name__ == "__main__":

@@ -8,7 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from gcrnn_jax.checking.files import check_files
-from gcrnn_jax.data.clip_lists import ClipRow, read_weak_list, stream_id_rows
+from gcrnn_jax.data.clip_lists import (
+    ClipRow,
+    outside_largest,
+    read_weak_list,
+    stream_id_rows,
+)
 from gcrnn_jax.data.event_lists import EventRow
 from gcrnn_jax.data.findings import MIN_CLIPS, Code, Finding
 from gcrnn_jax.data.folder import (
@@ -127,7 +132,7 @@ def short_clips(rows: Sequence[ClipRow]) -> tuple[float, dict[ClipRow, float]]:
         return 0.0, {}
     usual_s = Counter(lengths_s[lengths_s > 0].tolist()).most_common(1)[0][0]
     (short,) = np.nonzero((0 < lengths_s) & (lengths_s < usual_s))
-    return usual_s, {rows[place]: float(lengths_s[place]) for place in short}
+    return usual_s, {rows[place]: float(lengths_s[place]) for place in short.tolist()}
 
 
 def _clips(split: FolderSplit) -> Iterator[Finding]:
@@ -235,11 +240,8 @@ def _labels_and_events(
 
 def _sources(dataset: Dataset) -> Iterator[Finding]:
     """Sources, such as videos, with different clips in two splits."""
-    # as of clips: what is in two splits is in one that is not the largest
-    _, *smaller = sorted(
-        dataset.splits.values(), key=lambda split: -len(split.rows)
-    ) or [None]
-    maybe = {_source(row) for split in smaller for row in split.rows}
+    lists = [split.rows for split in dataset.splits.values()]
+    maybe = outside_largest(lists, _source)
     first: dict[str, tuple[str, str]] = {}
     reported = set()
     for name, split in dataset.splits.items():

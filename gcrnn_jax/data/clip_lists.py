@@ -13,7 +13,7 @@ ids say the same without ambiguity.
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -172,6 +172,17 @@ def clip_id_of_file(name: str) -> str:
     """
     stem, extension = os.path.splitext(name)
     return stem if _EXTENSION.fullmatch(extension) else name
+
+
+def outside_largest(
+    lists: Iterable[Sequence[ClipRow]], key: Callable[[ClipRow], str]
+) -> set[str]:
+    """Keys of the clips of all lists but the largest: what two lists share is there.
+
+    So who looks for that need not keep the keys of millions of training clips.
+    """
+    by_length = sorted(lists, key=len)
+    return {key(row) for rows in by_length[:-1] for row in rows}
 
 
 def _unite(

@@ -27,6 +27,7 @@ from gcrnn_jax.audio.recording_files import (
 )
 from gcrnn_jax.data.clip_lists import (
     ClipRow,
+    outside_largest,
     read_clip_list,
     read_id_rows,
     read_weak_list,
@@ -294,9 +295,8 @@ def _have_same_bytes(first: Path, other: Path) -> bool:
 
 
 def _find_shared(splits: dict[str, FolderSplit]) -> Iterator[Finding]:
-    # What is in two splits is in one that is not the largest: nothing else is kept.
-    _, *smaller = sorted(splits.values(), key=lambda split: -len(split.rows)) or [None]
-    maybe = {row.clip_id for split in smaller for row in split.rows}
+    lists = [split.rows for split in splits.values()]
+    maybe = outside_largest(lists, lambda row: row.clip_id)
     first: dict[str, tuple[FolderSplit, ClipRow]] = {}
     for split in splits.values():
         for row in split.rows:
