@@ -38,7 +38,8 @@ class _Passes:
         self._size = size
         # of a pass, the next, and one that other threads are still at
         self._order = functools.lru_cache(maxsize=3)(order)
-        self._ahead = -1, threading.Thread()  # the pass that was made ahead last
+        # the pass that was made ahead last, and by which thread
+        self._ahead: tuple[int, threading.Thread | None] = (-1, None)
 
     def take(self, draws: np.ndarray) -> np.ndarray:
         """Elements number int64 [n] of all passes in a row."""
@@ -56,7 +57,7 @@ class _Passes:
 
     def _order_of(self, number: int) -> np.ndarray:
         ahead, thread = self._ahead
-        if number == ahead:
+        if thread is not None and number == ahead:
             thread.join()
         return self._order(number)
 
