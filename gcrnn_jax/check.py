@@ -75,8 +75,10 @@ def check(
         findings += check_recordings(dataset, probes, front_end)
     findings += check_ends(dataset, events, probes, front_end.clip_s)
     if lists_only:
-        codes = {Code.NO_RECORDINGS: Code.LISTS_ALONE}
-        findings = [replace(f, code=codes.get(f.code, f.code)) for f in findings]
+        findings = [
+            replace(f, code=Code.LISTS_ALONE) if f.code is Code.NO_RECORDINGS else f
+            for f in findings
+        ]
     card = data_card(dataset, events, probes)
     return Report(dataset.root, group_findings(dataset.root, findings), card)
 
@@ -88,9 +90,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _run(flags: argparse.Namespace) -> None:
     from gcrnn_jax.checking.text import markdown, summary
-    from gcrnn_jax.data.atomic_files import cache_folder, make_folder, write_text
+    from gcrnn_jax.data.atomic_files import (
+        cache_folder,
+        make_folder,
+        write_atomically,
+        write_text,
+    )
     from gcrnn_jax.data.preparation import cache_path
-    from gcrnn_jax.metrics.tables import json_text
 
     if flags.output is not None:
         make_folder(flags.output)  # hours before anything is written to it
@@ -105,7 +111,7 @@ def _run(flags: argparse.Namespace) -> None:
     print(summary(report))
     if flags.output is not None:
         check_json, card = flags.output / CHECK, flags.output / CARD
-        write_text(check_json, json_text(report.as_dict()))
+        write_atomically(check_json, (part.encode() for part in report.json_parts()))
         write_text(card, markdown(report))
         print(f"\n{check_json} has all findings, {card} the data card")
     if errors := report.of_severity("error"):

@@ -1,7 +1,8 @@
 """What a data set holds, in figures, and a hash that says which data set it was."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -13,7 +14,7 @@ from gcrnn_jax.checking.probe import Probe
 from gcrnn_jax.data.data_hash import clip_content_hash, dataset_content_hash
 from gcrnn_jax.data.event_lists import EventRow
 from gcrnn_jax.data.folder import Dataset, FolderSplit
-from gcrnn_jax.data.recording_source import clip_events
+from gcrnn_jax.data.recording_source import ClipEvents, clip_events
 
 FORMAT = "gcrnn_jax data card"
 VERSION = 1
@@ -63,38 +64,56 @@ def _content_hash(
     splits = {}
     for name, split in dataset.splits.items():
         timed = clip_events(split, events[name]) if name in events else None
-        splits[name] = [
-            clip_content_hash(
-                row.clip_id,
-                row.labels,
-                None if timed is None else timed[row.clip_id],
-                probes[path].content_hash if path and path in probes else None,
-            )
-            for row, path in split.clips()
-        ]
+        splits[name] = _clip_hashes(split, timed, probes)
     return dataset_content_hash(dataset.classes, splits)
 
 
+def _clip_hashes(
+    split: FolderSplit, timed: ClipEvents | None, probes: Mapping[Path, Probe]
+) -> Iterator[str]:
+    for row, path in split.clips():
+        events = None if timed is None else timed[row.clip_id]
+        recording = probes[path].content_hash if path and path in probes else None
+        yield clip_content_hash(row.clip_id, row.labels, events, recording)
+
+
 def _labels(split: FolderSplit, class_names: Sequence[str]) -> dict[str, Any]:
-    roll = np.zeros((len(split.rows), len(class_names)), int)
-    for clip, row in zip(roll, split.rows, strict=True):
-        clip[list(row.labels)] = 1
+    of_clips = Counter(row.labels for row in split.rows)  # which many have in common
+    together = _co_occurrence(of_clips, len(class_names))
+    num_labels: Counter[int] = Counter()
+    for labels, count in of_clips.items():
+        num_labels[len(labels)] += count
     _, short = short_clips(split.rows)
-    lengths = (source_and_length(clip_id)[1] for clip_id in split.clip_ids)
-    per_class = zip(class_names, roll.sum(axis=0).tolist(), strict=True)
+    lengths = (source_and_length(row.clip_id)[1] for row in split.rows)
+    per_class = zip(class_names, together.diagonal().tolist(), strict=True)
     return {
         "num_clips": len(split.rows),
-        "num_labels": int(roll.sum()),
+        "num_labels": int(together.trace()),
         "num_short": len(short),
         "num_short_labels": sum(len(row.labels) for row in short),
         "num_found": sum(path is not None for path in split.recordings),
         "num_readable": None,
         "listed_s": _durations([length for length in lengths if length is not None]),
         "clips_per_class": dict(per_class),
-        "clips_per_number_of_labels": _counts(roll.sum(axis=1).tolist()),
-        "co_occurrence": (roll.T @ roll).tolist(),
+        "clips_per_number_of_labels": _texts(num_labels),
+        "co_occurrence": together.tolist(),
         "num_events": None,
     }
+
+
+def _co_occurrence(
+    of_clips: Mapping[tuple[int, ...], int], num_classes: int
+) -> np.ndarray:
+    """Clips that have two classes, int64 [K, K], of labels -> clips that have them."""
+    together = np.zeros((num_classes, num_classes), int)
+    by_length: dict[int, list[tuple[int, ...]]] = defaultdict(list)
+    for labels in of_clips:
+        by_length[len(labels)].append(labels)
+    for length, alike in by_length.items():
+        classes, counts = np.array(alike).T, [of_clips[labels] for labels in alike]
+        for i, j in itertools.product(range(length), repeat=2):
+            np.add.at(together, (classes[i], classes[j]), counts)
+    return together
 
 
 def _events(rows: Sequence[EventRow], class_names: Sequence[str]) -> dict[str, Any]:
@@ -135,7 +154,11 @@ def _durations(values: Sequence[float]) -> dict[str, float] | None:
 
 
 def _counts(values: Iterable[Any]) -> dict[str, int]:
-    return {str(value): count for value, count in sorted(Counter(values).items())}
+    return _texts(Counter(values))
+
+
+def _texts(counts: Mapping[Any, int]) -> dict[str, int]:
+    return {str(value): count for value, count in sorted(counts.items())}
 
 
 def most_together(split: Mapping[str, Any], limit: int) -> list[tuple[str, str, int]]:

@@ -5,8 +5,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from gcrnn_jax.checking.files import check_files
-from gcrnn_jax.data.clip_lists import ClipRow, read_id_rows, read_weak_list
+from gcrnn_jax.data.clip_lists import (
+    ClipRow,
+    outside_largest,
+    read_weak_list,
+    stream_id_rows,
+)
 from gcrnn_jax.data.event_lists import EventRow
 from gcrnn_jax.data.findings import MIN_CLIPS, Code, Finding
 from gcrnn_jax.data.folder import (
@@ -91,7 +98,7 @@ def _names(split: FolderSplit, classes: ClassList) -> Iterator[Finding]:
     """Names beside ids that are those of other classes."""
     if split.list_path.name != CLIP_LIST.format(split.name):
         return
-    for row in read_id_rows(split.list_path)[0]:
+    for row in stream_id_rows(split.list_path, []):  # whose findings are known
         if any(label not in classes.index_by_id for label in row.ids):
             continue
         expected = [classes.names[classes.index_by_id[label]] for label in row.ids]
@@ -119,12 +126,13 @@ def short_clips(rows: Sequence[ClipRow]) -> tuple[float, dict[ClipRow, float]]:
         >>> short_clips([*rows, ClipRow("a_5.000_9.000", (0, 1), 3)])
         (10.0, {ClipRow(clip_id='a_5.000_9.000', labels=(0, 1), line=3): 4.0})
     """
-    lengths = {row: source_and_length(row.clip_id)[1] for row in rows}
-    timed = {row: round(length, 3) for row, length in lengths.items() if length}
-    if not timed:
+    lengths = (source_and_length(row.clip_id)[1] for row in rows)
+    lengths_s = np.fromiter((round(s or 0.0, 3) for s in lengths), float, len(rows))
+    if not lengths_s.any():
         return 0.0, {}
-    usual_s = Counter(timed.values()).most_common(1)[0][0]
-    return usual_s, {row: s for row, s in timed.items() if s < usual_s}
+    usual_s = Counter(lengths_s[lengths_s > 0].tolist()).most_common(1)[0][0]
+    (short,) = np.nonzero((0 < lengths_s) & (lengths_s < usual_s))
+    return usual_s, {rows[place]: float(lengths_s[place]) for place in short.tolist()}
 
 
 def _clips(split: FolderSplit) -> Iterator[Finding]:
@@ -232,11 +240,14 @@ def _labels_and_events(
 
 def _sources(dataset: Dataset) -> Iterator[Finding]:
     """Sources, such as videos, with different clips in two splits."""
+    lists = [split.rows for split in dataset.splits.values()]
+    maybe = outside_largest(lists, _source)
     first: dict[str, tuple[str, str]] = {}
     reported = set()
     for name, split in dataset.splits.items():
         for row in split.rows:
-            source, _ = source_and_length(row.clip_id.removeprefix("Y"))
+            if (source := _source(row)) not in maybe:
+                continue
             other, clip_id = first.setdefault(source, (name, row.clip_id))
             is_same = name == other or clip_id == row.clip_id
             if not is_same and (source, name) not in reported:
@@ -246,10 +257,14 @@ def _sources(dataset: Dataset) -> Iterator[Finding]:
                 yield Finding(path, row.line, Code.SHARED_SOURCE, detail)
 
 
+def _source(row: ClipRow) -> str:
+    return source_and_length(row.clip_id.removeprefix("Y"))[0]
+
+
 def _classes(dataset: Dataset) -> Iterator[Finding]:
     """Classes that a split has no clip of, or few to train on."""
     labels = {
-        name: {label for row in split.rows for label in row.labels}
+        name: Counter(label for row in split.rows for label in row.labels)
         for name, split in dataset.splits.items()
         if split.rows
     }
@@ -257,8 +272,7 @@ def _classes(dataset: Dataset) -> Iterator[Finding]:
         having = [name for name in labels if label in labels[name]]
         if "training" in having:
             split = dataset.splits["training"]
-            count = sum(label in row.labels for row in split.rows)
-            if count < MIN_CLIPS:
+            if (count := labels["training"][label]) < MIN_CLIPS:
                 detail = f"{class_name}: {count} clip{'s'[: count > 1]}"
                 yield Finding(str(split.list_path), 0, Code.CLASS_SMALL, detail)
         for name in labels.keys() - having:

@@ -1,12 +1,14 @@
 """All findings of a data set by kind, with a card of what it holds."""
 
+import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from gcrnn_jax.data.findings import Code, Finding
+from gcrnn_jax.metrics.tables import json_text
 
 Severity = Literal["error", "note"]
 
@@ -32,23 +34,34 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """Returns everything as JSON can hold it."""
-        return {
-            "card": self.card,
-            "findings": [
-                {
-                    "code": code.name,
-                    "severity": code.severity,
-                    "what": code.what,
-                    "effect": code.effect,
-                    "count": len(group),
-                    "places": [
-                        {"path": f.path, "line": f.line or None, "detail": f.detail}
-                        for f in group
-                    ],
-                }
-                for code, group in self.groups.items()
-            ],
-        }
+        groups = self.groups.items()
+        findings = [
+            {**_kind(code, group), "places": [*map(_place, group)]}
+            for code, group in groups
+        ]
+        return {"card": self.card, "findings": findings}
+
+    def json_parts(self) -> Iterator[str]:
+        """Yields the JSON text of `as_dict`, which may be of millions of findings."""
+        yield json_text({"card": self.card}).removesuffix("\n}\n")
+        yield ',\n  "findings": ['
+        for number, (code, group) in enumerate(self.groups.items()):
+            yield "," * (number > 0) + "\n    " + json.dumps(_kind(code, group))[:-1]
+            yield ', "places": ['
+            for line, finding in enumerate(group):
+                yield "," * (line > 0) + "\n      " + json.dumps(_place(finding))
+            yield "\n    ]}"
+        yield "\n  ]\n}\n"
+
+
+def _kind(code: Code, group: list[Finding]) -> dict[str, Any]:
+    about = {"severity": code.severity, "what": code.what, "effect": code.effect}
+    return {"code": code.name, **about, "count": len(group)}
+
+
+def _place(finding: Finding) -> dict[str, Any]:
+    line = finding.line or None
+    return {"path": finding.path, "line": line, "detail": finding.detail}
 
 
 def group_findings(
@@ -62,8 +75,10 @@ def group_findings(
     """
     codes = sorted(Code, key=lambda code: code.severity != "error")
     groups: dict[Code, list[Finding]] = {code: [] for code in codes}
+    relative: dict[str, str] = {}  # most findings are of a few lists
     for finding in findings:
-        path = os.path.relpath(finding.path, root)
+        if (path := relative.get(finding.path)) is None:
+            path = relative[finding.path] = os.path.relpath(finding.path, root)
         groups[finding.code].append(replace(finding, path=path))
     for group in groups.values():
         group.sort(key=lambda finding: (finding.path, finding.line, finding.detail))

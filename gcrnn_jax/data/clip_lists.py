@@ -13,11 +13,11 @@ ids say the same without ambiguity.
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gcrnn_jax.data.event_lists import read_event_rows, seconds
+from gcrnn_jax.data.event_lists import seconds, stream_event_rows
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.labels import ClassList
 from gcrnn_jax.data.list_text import (
@@ -62,20 +62,29 @@ def read_id_rows(path: str | os.PathLike) -> tuple[list[IdRow], list[Finding]]:
     Raises:
         DataError: The file cannot be read.
     """
+    findings: list[Finding] = []
+    return list(stream_id_rows(path, findings)), findings
+
+
+def stream_id_rows(path: str | os.PathLike, findings: list[Finding]) -> Iterator[IdRow]:
+    """Yields the rows that `read_id_rows` returns; adds to findings on the way.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
     lines = read_lines(path)
     separator = find_separator(lines, is_timed, default=",")
-    rows, findings, is_first = [], [], True
+    is_first = True
     for line, text in enumerate(lines, 1):
         if is_blank(text) or text.startswith("#"):
             continue
         try:
             columns = _split(text, separator)
             if not (is_first and is_time_header(columns)):
-                rows.append(_parse(columns, line))
+                yield _parse(columns, line)
         except BadRow as bad:
             findings.append(Finding(str(path), line, bad.code, str(bad)))
         is_first = False
-    return rows, findings
 
 
 def read_clip_list(
@@ -98,17 +107,24 @@ def read_clip_list(
     Raises:
         DataError: The file cannot be read.
     """
-    id_rows, findings = read_id_rows(path)
-    rows = []
-    for row in id_rows:
-        unknown = [name for name in row.ids if name not in classes.index_by_id]
+    findings: list[Finding] = []
+    rows = _by_ids(path, classes, findings)
+    return _unite(path, rows, findings, has_one_row_a_clip=True)
+
+
+def _by_ids(
+    path: str | os.PathLike, classes: ClassList, findings: list[Finding]
+) -> Iterator[ClipRow]:
+    index_by_id = classes.index_by_id
+    once: dict[tuple[int, ...], tuple[int, ...]] = {}  # many clips have the same labels
+    for row in stream_id_rows(path, findings):
+        unknown = [name for name in row.ids if name not in index_by_id]
         if unknown:
             detail = classes.unknown_id(unknown[0])
             findings.append(Finding(str(path), row.line, Code.UNKNOWN_LABEL, detail))
         else:
-            labels = sorted({classes.index_by_id[name] for name in row.ids})
-            rows.append(ClipRow(row.clip_id, tuple(labels), row.line))
-    return _unite(path, rows, findings, has_one_row_a_clip=True)
+            labels = tuple(sorted({index_by_id[name] for name in row.ids}))
+            yield ClipRow(row.clip_id, once.setdefault(labels, labels), row.line)
 
 
 def read_weak_list(
@@ -127,17 +143,22 @@ def read_weak_list(
     Raises:
         DataError: The file cannot be read, or is not UTF-8.
     """
-    event_rows, findings = read_event_rows(Path(path))
-    rows = []
-    for row in event_rows:
+    findings: list[Finding] = []
+    rows = _by_names(path, classes, findings)
+    return _unite(path, rows, findings, has_one_row_a_clip=False)
+
+
+def _by_names(
+    path: str | os.PathLike, classes: ClassList, findings: list[Finding]
+) -> Iterator[ClipRow]:
+    for row in stream_event_rows(Path(path), findings):
         name = row.event_label
         if name is not None and name not in classes.index_by_name:
             detail = classes.unknown_name(name)
             findings.append(Finding(str(path), row.line, Code.UNKNOWN_LABEL, detail))
         else:
             labels = () if name is None else (classes.index_by_name[name],)
-            rows.append(ClipRow(clip_id_of_file(row.file), labels, row.line))
-    return _unite(path, rows, findings, has_one_row_a_clip=False)
+            yield ClipRow(clip_id_of_file(row.file), labels, row.line)
 
 
 def clip_id_of_file(name: str) -> str:
@@ -153,6 +174,17 @@ def clip_id_of_file(name: str) -> str:
     return stem if _EXTENSION.fullmatch(extension) else name
 
 
+def outside_largest(
+    lists: Iterable[Sequence[ClipRow]], key: Callable[[ClipRow], str]
+) -> set[str]:
+    """Keys of the clips of all lists but the largest: what two lists share is there.
+
+    So who looks for that need not keep the keys of millions of training clips.
+    """
+    by_length = sorted(lists, key=len)
+    return {key(row) for rows in by_length[:-1] for row in rows}
+
+
 def _unite(
     path: str | os.PathLike,
     rows: Iterable[ClipRow],
@@ -162,7 +194,7 @@ def _unite(
 ) -> tuple[list[ClipRow], list[Finding]]:
     """Unites rows of the same clip, in order of first appearance; notes repetitions."""
     clips: dict[str, ClipRow] = {}
-    for row in rows:
+    for row in rows:  # which add to findings
         first = clips.setdefault(row.clip_id, row)
         if first is row:
             continue

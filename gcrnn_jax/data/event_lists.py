@@ -13,7 +13,7 @@ evaluation sets.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,12 +76,20 @@ def read_event_rows(path: str | Path) -> tuple[list[EventRow], list[Finding]]:
     Raises:
         DataError: The list cannot be read.
     """
+    findings: list[Finding] = []
+    return list(stream_event_rows(path, findings)), findings
+
+
+def stream_event_rows(path: str | Path, findings: list[Finding]) -> Iterator[EventRow]:
+    """Yields the rows that `read_event_rows` returns; adds to findings on the way.
+
+    Raises:
+        DataError: The list cannot be read.
+    """
     lines = read_lines(path)
     check_utf8(path, lines)
     separator = find_separator(lines, is_timed, default="\t")
     header: list[str] | None = None
-    rows: list[EventRow] = []
-    findings = []
     for line, text in enumerate(lines, start=1):
         if is_blank(text):
             continue
@@ -91,10 +99,9 @@ def read_event_rows(path: str | Path) -> tuple[list[EventRow], list[Finding]]:
                 header = columns if is_time_header(columns) else []
                 if header:
                     continue
-            rows.append(_row(_in_order(columns, header), line, separator))
+            yield _row(_in_order(columns, header), line, separator)
         except BadRow as bad:
             findings.append(Finding(str(path), line, bad.code, str(bad)))
-    return rows, findings
 
 
 def events_by_file(rows: Iterable[EventRow]) -> dict[str, list[Event]]:

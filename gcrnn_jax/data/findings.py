@@ -171,7 +171,7 @@ class Code(enum.Enum):
     UNKNOWN_LIST = "note: lists of no known split; not read"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that is wrong, or good to know."""
 

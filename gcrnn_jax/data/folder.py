@@ -27,6 +27,7 @@ from gcrnn_jax.audio.recording_files import (
 )
 from gcrnn_jax.data.clip_lists import (
     ClipRow,
+    outside_largest,
     read_clip_list,
     read_id_rows,
     read_weak_list,
@@ -181,7 +182,7 @@ def _whole_folder(dataset: Dataset, num_recordings: int) -> Iterator[Finding]:
 
 
 def _expected(split: FolderSplit, num_recordings: int) -> str:
-    example = f"{AUDIO}/{split.name}/Y{split.clip_ids[0]}.wav"
+    example = f"{AUDIO}/{split.name}/Y{split.rows[0].clip_id}.wav"
     found = f"found {num_recordings} files of other names"
     return f"expected files such as {example}, {found}"
 
@@ -294,9 +295,13 @@ def _have_same_bytes(first: Path, other: Path) -> bool:
 
 
 def _find_shared(splits: dict[str, FolderSplit]) -> Iterator[Finding]:
+    lists = [split.rows for split in splits.values()]
+    maybe = outside_largest(lists, lambda row: row.clip_id)
     first: dict[str, tuple[FolderSplit, ClipRow]] = {}
     for split in splits.values():
         for row in split.rows:
+            if row.clip_id not in maybe:
+                continue
             other, other_row = first.setdefault(row.clip_id, (split, row))
             if other is not split:
                 place = f"{other.list_path.name}:{other_row.line}"

@@ -8,10 +8,12 @@ Text is brought to Unicode's form NFC, so that names that look the same are the 
 
 import codecs
 import csv
+import io
+import itertools
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from gcrnn_jax.data.findings import Code
@@ -38,10 +40,26 @@ class BadTime(BadRow):
 
 def nfc(text: str) -> str:
     """A text in Unicode's composed form, as labels and names are compared."""
-    return unicodedata.normalize("NFC", text)
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
-def read_lines(path: str | os.PathLike) -> list[str]:
+class Lines:
+    """The lines of a list, without their ends; decoded whenever they are gone through.
+
+    A list may have millions, which as texts would take several times its size.
+    """
+
+    def __init__(self, content: bytes):
+        """Of UTF-8 with any line ends."""
+        self._content = content
+
+    def __iter__(self) -> Iterator[str]:
+        file = io.BytesIO(self._content)
+        for line in io.TextIOWrapper(file, "utf-8", "surrogateescape"):
+            yield nfc(line.removesuffix("\n"))
+
+
+def read_lines(path: str | os.PathLike) -> Lines:
     """Reads the lines of a list, with any line ends and with or without a mark.
 
     Bytes that are not UTF-8 are kept as lone surrogates: see `check_utf8`.
@@ -57,11 +75,10 @@ def read_lines(path: str | os.PathLike) -> list[str]:
         len(content) > 1 and 0 in content[:2]
     ):
         raise DataError(f"{path}: expected UTF-8 text, got UTF-16: save it as UTF-8")
-    lines = content.removeprefix(codecs.BOM_UTF8).splitlines()
-    return [nfc(line.decode("utf-8", "surrogateescape")) for line in lines]
+    return Lines(content.removeprefix(codecs.BOM_UTF8))
 
 
-def check_utf8(path: str | os.PathLike, lines: Sequence[str]) -> None:
+def check_utf8(path: str | os.PathLike, lines: Iterable[str]) -> None:
     """Raises DataError for a list with bytes that are not UTF-8; names the first."""
     for number, line in enumerate(lines, start=1):
         if (byte := wrong_byte(line)) is not None:
@@ -83,7 +100,7 @@ def is_blank(line: str) -> bool:
 
 
 def find_separator(
-    lines: Sequence[str], is_row: Callable[[list[str]], bool], default: str
+    lines: Iterable[str], is_row: Callable[[list[str]], bool], default: str
 ) -> str:
     """The separator by which most rows of a list are such as they should be.
 
@@ -92,7 +109,8 @@ def find_separator(
         is_row: Of the columns of a line.
         default: Where no separator makes a row, and of several that do alike.
     """
-    rows = [line for line in lines if not is_blank(line)][:_NUM_SNIFFED]
+    filled = (line for line in lines if not is_blank(line))
+    rows = list(itertools.islice(filled, _NUM_SNIFFED))
     order = sorted(SEPARATORS, key=lambda separator: separator != default)
     return max(order, key=lambda by: sum(_makes_row(line, by, is_row) for line in rows))
 

@@ -29,7 +29,7 @@ class BatchSource(grain.sources.RandomAccessDataSource):
         return _ENDLESS
 
     def __getitem__(self, record_key) -> Batch:
-        clips = self.sampler.batch(int(record_key))[self.rows]
+        clips = self.sampler.batch(int(record_key), self.rows)
         if self.split is None:
             return {"clips": clips.astype(np.int32)}
         return gather(self.split, clips)

@@ -10,24 +10,21 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from gcrnn_jax.data.atomic_files import (
-    cache_folder,
-    read_json,
-    write_atomically,
-    write_text,
-)
-from gcrnn_jax.errors import DataError, GcrnnError
+from gcrnn_jax.data.atomic_files import cache_folder, read_json, write_atomically
+from gcrnn_jax.errors import DataError
 from gcrnn_jax.machine import num_cores
 
 MANIFEST = "manifest.json"
 OWN_HASH = "own_sha256"
 _MAX_FILES = 100_000  # of a folder; an endless one would be walked for days
 _MAX_BYTES = 64 << 20  # of a manifest
+_BAD = "damaged "  # before the line of a file that is
 
 
 def seal(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -190,9 +187,6 @@ def check_size(path: Path, entry: Mapping[str, Any]) -> os.stat_result:
 def verify_files(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
     """Compares files with what a list says of them, if they have changed since.
 
-    The user's cache keeps size, times and inode of files as they were found whole, so
-    that they are hashed once; where it cannot be written, each time.
-
     Args:
         folder: Of the files.
         files: Path in the folder -> "bytes" and "sha256".
@@ -200,22 +194,94 @@ def verify_files(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
     Raises:
         DataError: A file is missing or another; names it.
     """
-    now: dict[str, Any] = {}
-    for name, entry in files.items():
-        status = check_size(folder / name, entry)
-        times = status.st_mtime_ns, status.st_ctime_ns
-        now[name] = [*times, status.st_ino, status.st_size, entry["sha256"]]
-    memory = None
-    if cache := cache_folder():
-        place = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()
-        memory = cache / "verified" / f"{place[:16]}.json"
-        with contextlib.suppress(DataError, OSError):  # not yet
-            if read_json(memory) == now:
-                return
-    paths, entries = [folder / name for name in files], files.values()
-    with ThreadPoolExecutor(min(8, num_cores())) as pool:
-        for _ in pool.map(check_file, paths, entries):  # raises what the first raised
-            pass
-    if memory is not None:
-        with contextlib.suppress(GcrnnError):  # a disk that is full, or not ours
-            write_text(memory, json.dumps(now))
+    Verifier(folder, files).verify(files)
+
+
+class Verifier:
+    """Compares files of a folder with what a list says of them, each before it is used.
+
+    The user's cache keeps a line for each file that was found whole, of its size, times
+    and inode, so that it is hashed once; where it cannot be written, each process does.
+    A file that was found damaged has a line too: `damaged` names it to who opens the
+    folder next.
+    """
+
+    def __init__(self, folder: Path, files: Mapping[str, Mapping[str, Any]]):
+        """Compares sizes; `files` is path in the folder -> "bytes" and "sha256".
+
+        Raises:
+            DataError: A file is missing or has another size; names it.
+        """
+        self.folder, self._files = folder, files
+        self._lock = threading.Lock()
+        self._lines = {name: self._line(name) for name in files}
+        self._known, self._memory = set[str](), None
+        if cache := cache_folder():
+            place = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()
+            self._memory = cache / "verified" / f"{place[:16]}.txt"
+        self._recall()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= {**state, "_lock": threading.Lock()}
+
+    @property
+    def damaged(self) -> list[str]:
+        """Files that were found damaged and have not changed since."""
+        return [
+            name for name, line in self._lines.items() if _BAD + line in self._known
+        ]
+
+    def verify(self, names: Iterable[str]) -> None:
+        """Hashes files that have not been found whole as they are.
+
+        Raises:
+            DataError: A file is another; names the first.
+        """
+        with self._lock:
+            if pending := self._pending(names):
+                self._recall()  # other processes verify as well
+                pending = self._pending(pending)
+            with ThreadPoolExecutor(min(8, num_cores())) as pool:
+                results = zip(pending, pool.map(self._fault, pending), strict=True)
+                faults = {name: fault for name, fault in results}
+            self._remember(
+                _BAD * (fault is not None) + self._lines[name]
+                for name, fault in faults.items()
+            )
+            for fault in filter(None, faults.values()):
+                raise fault
+
+    def _pending(self, names: Iterable[str]) -> list[str]:
+        return [name for name in names if self._lines[name] not in self._known]
+
+    def _line(self, name: str) -> str:
+        entry = self._files[name]
+        status = check_size(self.folder / name, entry)
+        state = [status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size]
+        return hash_json([name, entry["sha256"], *state])
+
+    def _fault(self, name: str) -> DataError | None:
+        try:
+            check_file(self.folder / name, self._files[name])
+        except DataError as error:
+            return error
+        return None
+
+    def _recall(self) -> None:
+        if self._memory is not None:
+            with contextlib.suppress(OSError):  # nothing yet
+                self._known.update(self._memory.read_text(errors="replace").split("\n"))
+
+    def _remember(self, lines: Iterable[str]) -> None:
+        """Appends lines, in one piece, as other processes may do meanwhile."""
+        if not (lines := [*lines]):
+            return
+        self._known.update(lines)
+        if self._memory is not None:
+            with contextlib.suppress(OSError):  # a disk that is full, or not ours
+                self._memory.parent.mkdir(parents=True, exist_ok=True)
+                with self._memory.open("a") as file:
+                    file.write("".join(f"{line}\n" for line in lines))

@@ -8,10 +8,12 @@ import abc
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from gcrnn_jax.data.label_index import clips_of_classes, count_clips
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.fields import check
 
@@ -21,17 +23,58 @@ _ORDER, _CLIPS = range(2)
 # Draws computed at once: NumPy's calls cost more than what they do for one batch.
 _STRETCH = 4096
 
+_MANY = 100_000  # elements; fewer are put in order in 2 ms
 
-def _cycled(
-    draws: np.ndarray, size: int, order: Callable[[int], np.ndarray]
-) -> np.ndarray:
-    """Elements number int64 [n] of order(0), order(1), ..., each [size], in a row."""
-    cycles, places = np.divmod(draws, size)
-    drawn = np.empty_like(draws)
-    for cycle in np.unique(cycles):
-        in_cycle = cycles == cycle
-        drawn[in_cycle] = order(int(cycle))[places[in_cycle]]
-    return drawn
+
+class _Passes:
+    """Passes over a number of elements, each in an order of its own.
+
+    Two million are put in order in 50 ms. So long before a pass over many ends, a
+    thread makes the order of the next, for which no batch has to wait then.
+    """
+
+    def __init__(self, size: int, order: Callable[[int], np.ndarray]):
+        """Of so many elements; `order` gives them, [size], for pass number 0, 1, ..."""
+        self._size = size
+        # of a pass, the next, and one that other threads are still at
+        self._order = functools.lru_cache(maxsize=3)(order)
+        # the pass that was made ahead last, and by which thread
+        self._ahead: tuple[int, threading.Thread | None] = (-1, None)
+
+    def take(self, draws: np.ndarray) -> np.ndarray:
+        """Elements number int64 [n] of all passes in a row."""
+        passes, places = np.divmod(draws, self._size)
+        first, last = int(passes.min()), int(passes.max())
+        if first == last:
+            drawn = self._order_of(last)[places]
+        else:
+            drawn = np.empty_like(draws)
+            for number, where in _groups(passes):
+                drawn[where] = self._order_of(number)[places[where]]
+        if self._size >= _MANY and 2 * int(places[passes == last].max()) > self._size:
+            self._make_ahead(last + 1)
+        return drawn
+
+    def _order_of(self, number: int) -> np.ndarray:
+        ahead, thread = self._ahead
+        if thread is not None and number == ahead:
+            thread.join()
+        return self._order(number)
+
+    def _make_ahead(self, number: int) -> None:
+        ahead, _ = self._ahead
+        if ahead < number:
+            thread = threading.Thread(target=self._order, args=(number,), daemon=True)
+            thread.start()
+            self._ahead = number, thread
+
+
+def _groups(values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Each value of int64 [n] with its places, in one sort instead of a search each."""
+    order = np.argsort(values, kind="stable")
+    ends = np.flatnonzero(np.diff(values[order])) + 1
+    for where in np.split(order, ends):
+        yield int(values[where[0]]), where
 
 
 class Sampler(abc.ABC):
@@ -40,21 +83,35 @@ class Sampler(abc.ABC):
     def __init__(self, batch_size: int, seed: int):
         """Stretches are kept, as batches are asked for in about their order."""
         self.batch_size, self.seed = batch_size, seed
-        self._stretch = functools.lru_cache(maxsize=4)(
-            lambda n: self.clips_drawn(np.arange(n * _STRETCH, (n + 1) * _STRETCH))
-        )
+        self._stretch = functools.lru_cache(maxsize=4)(self._draw_stretch)
 
     @abc.abstractmethod
     def clips_drawn(self, draws: np.ndarray) -> np.ndarray:
-        """Returns int64 [n], the clips of draws number int64 [n] of the sequence."""
+        """Returns int64 [n], the clips of draws number int64 [n >= 1] of the sequence.
 
-    def batch(self, step: int) -> np.ndarray:
-        """Returns int64 [batch_size], indices of the clips of batch number `step`."""
-        first = step * self.batch_size
-        last = first + self.batch_size - 1
-        stretches = range(first // _STRETCH, last // _STRETCH + 1)
-        clips = np.concatenate([self._stretch(n) for n in stretches])
-        return clips[first - stretches[0] * _STRETCH :][: self.batch_size]
+        They may be in any order.
+        """
+
+    def batch(self, number: int, rows: slice = slice(None)) -> np.ndarray:
+        """Returns the indices of clips of global batch `number`, int64 [batch_size].
+
+        Args:
+            number: From 0 on.
+            rows: Those that are wanted, as a process of several wants its own: the
+                others are not drawn. All of them: `batch(number)`.
+        """
+        of_batch = range(*rows.indices(self.batch_size))
+        if not of_batch:
+            return np.zeros(0, np.int64)
+        num_batches = max(1, _STRETCH // len(of_batch))
+        stretch, place = divmod(number, num_batches)
+        return self._stretch(of_batch, num_batches, stretch)[place]
+
+    def _draw_stretch(self, rows: range, num_batches: int, number: int) -> np.ndarray:
+        """The clips of some rows of several batches, [num_batches, rows]."""
+        first = np.arange(number * num_batches, (number + 1) * num_batches)
+        draws = first[:, None] * self.batch_size + np.asarray(rows)
+        return self.clips_drawn(draws.ravel()).reshape(draws.shape)
 
 
 def class_weights(
@@ -96,7 +153,7 @@ class BalancedSampler(Sampler):
         """Takes bool [N, K] and int [K], 0 where a class is not drawn."""
         super().__init__(batch_size, seed)
         self.weights = np.asarray(weights, np.int64)
-        self.clips = [np.flatnonzero(column) for column in np.asarray(weak_label).T]
+        self.clips = clips_of_classes(np.asarray(weak_label))
         self.weights[[not len(clips) for clips in self.clips]] = 0
         if not self.weights.any():
             raise DataError("no training clip has a label: no class can be drawn")
@@ -104,27 +161,24 @@ class BalancedSampler(Sampler):
         self.slot_class = np.repeat(np.arange(len(self.weights)), self.weights)
         first = np.cumsum(self.weights) - self.weights
         self.slot_draw = np.arange(len(self.slot_class)) - first[self.slot_class]
-        # class -> pass over its clips -> their order in it
-        self._orders = [
-            functools.lru_cache(maxsize=2)(functools.partial(self._order, k))
-            for k in range(len(self.clips))
+        self._cycles = _Passes(len(self.slot_class), self._cycle_order)
+        self._passes = [
+            _Passes(len(clips), functools.partial(self._order, k))
+            for k, clips in enumerate(self.clips)
         ]
 
     def clips_drawn(self, draws: np.ndarray) -> np.ndarray:  # noqa: D102
-        size = len(self.slot_class)
-        slots = _cycled(
-            draws,
-            size,
-            lambda n: np.random.default_rng((self.seed, _ORDER, n)).permutation(size),
-        )
-        classes = self.slot_class[slots]
-        class_draws = draws // size * self.weights[classes] + self.slot_draw[slots]
+        slots = self._cycles.take(draws)
+        classes, cycles = self.slot_class[slots], draws // len(self.slot_class)
+        class_draws = cycles * self.weights[classes] + self.slot_draw[slots]
         clips = np.empty_like(draws)
-        for k in np.unique(classes):
-            of_class = classes == k
-            size = len(self.clips[k])
-            clips[of_class] = _cycled(class_draws[of_class], size, self._orders[k])
+        for k, where in _groups(classes):
+            clips[where] = self._passes[k].take(class_draws[where])
         return clips
+
+    def _cycle_order(self, number: int) -> np.ndarray:
+        rng = np.random.default_rng((self.seed, _ORDER, number))
+        return rng.permutation(len(self.slot_class))
 
     def _order(self, k: int, number: int) -> np.ndarray:
         rng = np.random.default_rng((self.seed, _CLIPS, k, number))
@@ -139,12 +193,14 @@ class ShuffledSampler(Sampler):
             raise ValueError("no clips to draw from")
         super().__init__(batch_size, seed)
         self.num_clips = num_clips
-        self._order = functools.lru_cache(maxsize=2)(
-            lambda n: np.random.default_rng((seed, _CLIPS, n)).permutation(num_clips)
-        )
+        self._passes = _Passes(num_clips, self._order)
 
     def clips_drawn(self, draws: np.ndarray) -> np.ndarray:  # noqa: D102
-        return _cycled(draws, self.num_clips, self._order)
+        return self._passes.take(draws)
+
+    def _order(self, number: int) -> np.ndarray:
+        rng = np.random.default_rng((self.seed, _CLIPS, number))
+        return rng.permutation(self.num_clips)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,6 +226,6 @@ class Sampling:
         """The sampler of clips with these labels, bool [N, K]."""
         if not self.balanced:
             return ShuffledSampler(len(weak_label), self.batch_size, seed)
-        sizes = np.asarray(weak_label).sum(0)
+        sizes = count_clips(np.asarray(weak_label))
         weights = class_weights(sizes, self.class_size_thresholds)
         return BalancedSampler(weak_label, weights, self.batch_size, seed)

@@ -11,20 +11,24 @@
                 events.json             clip id -> [[onset, offset, class name], ...]
 
 A split without strong labels has no events.json.
+
+Opening a store reads ids and lengths and maps the weak labels; shards are mapped when
+clips of them are read. What was written is what is read: labels, and shards up to
+`_HASHED_AT_OPENING`, are hashed at opening, other shards when they are mapped.
 """
 
-import dataclasses
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.atomic_files import move_content, read_json
+from gcrnn_jax.data.clip_ids import ClipIds
 from gcrnn_jax.data.labels import ClassList
-from gcrnn_jax.data.manifest import hash_json, unseal, verify_files
+from gcrnn_jax.data.manifest import Verifier, hash_json, unseal
+from gcrnn_jax.data.split import EventTuple, Shard, Split, map_array
 from gcrnn_jax.errors import ConfigError, DataError
 
 FORMAT = "gcrnn_jax feature store"
@@ -32,126 +36,10 @@ VERSION = 2
 CARD = "card.json"
 NEXT = ".next"  # folder in a finished store, where the one to replace it is built
 
-EventTuple = tuple[float, float, str]
+_HASHED_AT_OPENING = 1 << 30  # bytes: a second or two
 
 # The splits that scores are reported on, the first that a data set has.
 _REPORTED = ("testing", "validation", "evaluation")
-
-
-class Shard(NamedTuple):
-    """One file of features."""
-
-    path: Path
-    num_rows: int
-
-
-@dataclasses.dataclass(eq=False)
-class Split:
-    """One split of a store: labels in memory, features in memory-mapped shards.
-
-    Attributes:
-        name: As "training".
-        clip_ids: N ids.
-        num_frames: int32 [N], frames of each clip before its padding.
-        weak_label: bool [N, K].
-        events: Clip id -> its events (onset_s, offset_s, class name), an empty tuple
-            for a clip without; None if the split has no strong labels.
-        shards: Where the features are.
-        frame_shape: (T, F) of every clip, with padding.
-        class_names: Of the K classes.
-        content_hash: The same for the same features and labels, wherever they lie.
-        data_content_hash: Of the data set that it is a split of; see `data_hash`.
-        clips: int64 [N], rows of the shards; None: all, in order.
-        strong_label: bool [N, T, K], for losses that use it; None: not made.
-    """
-
-    name: str
-    _: dataclasses.KW_ONLY
-    clip_ids: tuple[str, ...]
-    num_frames: np.ndarray
-    weak_label: np.ndarray
-    events: Mapping[str, tuple[EventTuple, ...]] | None
-    shards: Sequence[Shard]
-    frame_shape: tuple[int, int]
-    class_names: tuple[str, ...]
-    content_hash: str
-    data_content_hash: str
-    clips: np.ndarray | None = None
-    strong_label: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        self.clip_ids, self.class_names = tuple(self.clip_ids), tuple(self.class_names)
-        # Row r of the split is row r - ends[s - 1] of the first shard s with ends > r.
-        self._ends = np.cumsum([shard.num_rows for shard in self.shards], dtype=int)
-        self._arrays: dict[int, np.ndarray] = {}
-
-    def __len__(self) -> int:
-        return len(self.clip_ids)
-
-    def __getstate__(self) -> dict[str, Any]:
-        # A worker process maps the files itself.
-        return {**self.__dict__, "_arrays": {}}
-
-    def rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Returns the features of some clips, float16 [n, T, F], 0 where padded.
-
-        Args:
-            indices: [n] in [0, N), in any order, repeats allowed.
-
-        Raises:
-            IndexError: An index is not in [0, N).
-            DataError: A shard is gone or damaged.
-        """
-        indices = np.asarray(indices, np.int64)
-        if indices.size and not 0 <= indices.min() <= indices.max() < len(self):
-            raise IndexError(
-                f"clips {indices.min()} to {indices.max()} of split {self.name!r}, "
-                f"which has {len(self)}"
-            )
-        if self.clips is not None:
-            indices = self.clips[indices]
-        if len(self.shards) == 1:
-            return self._array(0).take(indices, axis=0)
-        features = np.empty((len(indices), *self.frame_shape), np.float16)
-        shards = np.searchsorted(self._ends, indices, side="right")
-        starts = np.concatenate([[0], self._ends])[shards]
-        places = zip(shards.tolist(), (indices - starts).tolist(), strict=True)
-        for row, (shard, index) in enumerate(places):
-            features[row] = self._array(shard)[index]
-        return features
-
-    def part(self, name: str, clips: np.ndarray) -> "Split":
-        """Returns some clips, int64 [n] in [0, N), as a split of another name."""
-        clip_ids = tuple(self.clip_ids[clip] for clip in clips)
-        events = self.events
-        if events is not None:
-            events = {clip_id: events.get(clip_id, ()) for clip_id in clip_ids}
-        content = self.content_hash.encode() + clips.tobytes()
-        return dataclasses.replace(
-            self,
-            name=name,
-            clip_ids=clip_ids,
-            num_frames=self.num_frames[clips],
-            weak_label=self.weak_label[clips],
-            events=events,
-            content_hash=hashlib.sha256(content).hexdigest(),
-            clips=clips if self.clips is None else self.clips[clips],
-        )
-
-    def _array(self, shard: int) -> np.ndarray:
-        if shard not in self._arrays:
-            path, num_rows = self.shards[shard]
-            shape = (num_rows, *self.frame_shape)
-            damaged = f"{path}: damaged shard"
-            try:
-                mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError, EOFError) as error:
-                raise DataError(f"{damaged}: {error}") from None
-            if mapped.shape != shape or mapped.dtype != np.float16:
-                got = f"{mapped.dtype} {mapped.shape}"
-                raise DataError(f"{damaged}: expected float16 {shape}, got {got}")
-            self._arrays[shard] = mapped.view(np.ndarray)  # plain: faster to index
-        return self._arrays[shard]
 
 
 class FeatureStore:
@@ -168,8 +56,9 @@ class FeatureStore:
         card: The card as read.
     """
 
-    def __init__(self, path: Path, card: dict[str, Any]):
+    def __init__(self, path: Path, card: dict[str, Any], verifier: Verifier):
         self.path = path
+        self._verifier = verifier
         self.card = card
         self.front_end = FrontEnd.from_dict(card["front_end"])
         self.classes = ClassList(card["classes"]["ids"], card["classes"]["names"])
@@ -181,11 +70,13 @@ class FeatureStore:
 
     @classmethod
     def open(cls, path: str | Path) -> "FeatureStore":
-        """Opens a finished store; checks its card, and the files changed since.
+        """Opens a finished store; checks its card, and files that changed since.
+
+        A shard that was found damaged while it was read is found again here.
 
         Raises:
             DataError: It is no store, not finished, of another version, or a file is
-                missing or damaged; names the file.
+                missing or damaged, as far as files are hashed now; names the file.
         """
         path = Path(path)
         card_path = path / CARD
@@ -205,8 +96,9 @@ class FeatureStore:
             )
         try:
             card = unseal(card, card_path)
-            verify_files(path, card["files"])
-            return cls(path, card)
+            verifier = Verifier(path, card["files"])
+            verifier.verify(_verified_first(card["files"], verifier.damaged))
+            return cls(path, card, verifier)
         except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
             raise DataError(f"{card_path}: damaged card: {error!r}") from None
 
@@ -260,7 +152,7 @@ class FeatureStore:
     def _open_split(self, name: str, entry: dict[str, Any]) -> Split:
         folder = self.path / name
         num_clips = entry["num_clips"]
-        clip_ids = tuple(read_json(folder / "clip_ids.json", list))
+        clip_ids = ClipIds.read(folder / "clip_ids.json")
         shards = [Shard(folder / one["file"], one["rows"]) for one in entry["shards"]]
         num_rows = sum(shard.num_rows for shard in shards)
         if not len(clip_ids) == num_clips == num_rows:
@@ -268,7 +160,7 @@ class FeatureStore:
                 f"{folder}: {len(clip_ids)} clip ids and {num_rows} rows "
                 f"for {num_clips} clips"
             )
-        events = None
+        events: dict[str, tuple[EventTuple, ...]] | None = None
         if entry["has_events"]:
             events = {
                 clip_id: tuple((onset, offset, label) for onset, offset, label in rows)
@@ -285,14 +177,29 @@ class FeatureStore:
             name,
             clip_ids=clip_ids,
             num_frames=_read_array(folder / "num_frames.npy", shape[:1]),
-            weak_label=_read_array(folder / "weak_label.npy", shape),
+            weak_label=map_array(folder / "weak_label.npy", "labels", bool, shape),
             events=events,
             shards=shards,
             frame_shape=(self.front_end.num_frames, self.front_end.num_bins),
             class_names=self.classes.names,
             content_hash=hash_json(content, sort_keys=True),
             data_content_hash=self.content_hash,
+            verifier=self._verifier,
         )
+
+
+def _verified_first(
+    files: Mapping[str, Mapping[str, Any]], damaged: Sequence[str]
+) -> list[str]:
+    """Files of a store to be hashed at its opening: labels, and shards that fit."""
+    shards = [name for name in files if Path(name).name.startswith("shard-")]
+    others = files.keys() - shards
+    total = sum(files[name]["bytes"] for name in others)
+    for name in shards:
+        total += files[name]["bytes"]
+        if total <= _HASHED_AT_OPENING or name in damaged:
+            others.add(name)
+    return [name for name in files if name in others]
 
 
 def _read_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:

@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 
 from gcrnn_jax.data.atomic_files import write_text
 from gcrnn_jax.data.findings import MIN_CLIPS
+from gcrnn_jax.data.label_index import count_clips
 from gcrnn_jax.data.loader import training_batches
 from gcrnn_jax.data.store import FeatureStore, Split
 from gcrnn_jax.detection.events import frame_roll
@@ -119,9 +120,9 @@ def make_train_step(
 ) -> TrainStep:
     """The training step that a run's configuration describes."""
     config, split = run.config, store.splits["training"]
-    if missing := np.array(split.class_names)[~split.weak_label.any(0)].tolist():
+    counts = count_clips(split.weak_label)
+    if missing := np.array(split.class_names)[counts == 0].tolist():
         logging.warning("no training clip of %s: never learnt", ", ".join(missing))
-    counts = split.weak_label.sum(0)
     if (few := (counts > 0) & (counts < MIN_CLIPS)).any():
         pairs = zip(np.array(split.class_names)[few], counts[few], strict=True)
         named = ", ".join(f"{name} ({count})" for name, count in pairs)
@@ -134,7 +135,7 @@ def make_train_step(
         config.optimizer.make(config.training.num_steps),
         config.augmentation,
         card.scaler,
-        functools.partial(config.loss, class_shares=split.weak_label.mean(0)),
+        functools.partial(config.loss, class_shares=counts / len(split)),
         config.seed,
         config.training.weight_average,
     )

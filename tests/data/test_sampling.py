@@ -1,10 +1,15 @@
+import hashlib
 import sys
+import threading
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from gcrnn_jax.data import label_index, sampling
 from gcrnn_jax.data.clip_lists import read_clip_list
+from gcrnn_jax.data.label_index import clips_of_classes, count_clips
 from gcrnn_jax.data.labels import DCASE2017_CLASSES
 from gcrnn_jax.data.sampling import (
     BalancedSampler,
@@ -164,3 +169,113 @@ def test_classes_of_the_official_sizes_are_drawn_five_to_one_in_every_cycle():
 def test_training_clips_without_a_label_are_an_error():
     with pytest.raises(DataError, match="no training clip has a label"):
         BalancedSampler(np.zeros((5, 2), bool), [1, 1], 4, seed=0)
+
+
+# SHA-256 of batches 0 to 299, 5000 and 123456 of the sampler of version 0.2, as int64
+BEFORE = {
+    (72, 3, 10, True): "78839531408ecd13",
+    (72, 3, 10, False): "2ebe713c382a3815",
+    (3000, 40, 44, True): "c74b882403821b4a",
+    (3000, 40, 44, False): "6990d7d434020ec2",
+    (20000, 17, 256, True): "4ff1169c2ea0c50c",
+    (20000, 17, 256, False): "3d4a7aa5ec94bd40",
+}
+
+
+def of_version_0_2(key):
+    random = np.random.default_rng(5)
+    sizes = dict.fromkeys(size[:3] for size in BEFORE)
+    for num_clips, num_classes, batch_size in sizes:
+        share = 0.5 / np.arange(1, num_classes + 1)
+        weak_label = random.random((num_clips, num_classes)) < share
+        if (num_clips, num_classes, batch_size) == key[:3]:
+            sampling = Sampling(batch_size, key[3], (20, 200, 1000))
+            return sampling.make_sampler(weak_label, seed=7)
+    raise AssertionError(key)
+
+
+@pytest.mark.parametrize("many", [1, 10**9])
+@pytest.mark.parametrize("key", BEFORE)
+def test_a_seed_draws_what_it_always_drew(key, many, monkeypatch):
+    monkeypatch.setattr(sampling, "_MANY", many)  # orders made ahead, or never
+    sampler, content = of_version_0_2(key), hashlib.sha256()
+    for number in (*range(300), 5000, 123456):
+        batch = sampler.batch(number)
+        assert batch.dtype == np.int64
+        content.update(batch.tobytes())
+    assert content.hexdigest()[:16] == BEFORE[key]
+
+
+@pytest.mark.parametrize("balanced", [True, False])
+@pytest.mark.parametrize("size", [1, 5, 44])
+def test_rows_are_those_of_the_whole_batch(balanced, size):
+    whole, part = (
+        Sampling(44, balanced, (10, 30)).make_sampler(labels(), seed=3) for _ in "ab"
+    )
+    for number in (0, 1, 2, 93, 94, 1000, 7, 5001):
+        for start in range(0, 44, size):
+            rows = slice(start, start + size)
+            expected = whole.batch(number)[rows]
+            np.testing.assert_array_equal(part.batch(number, rows), expected)
+    assert part.batch(3, slice(5, 5)).shape == (0,)
+
+
+def test_a_process_draws_no_others_than_its_rows():
+    class Noting(ShuffledSampler):
+        drawn = np.zeros(0, np.int64)
+
+        def clips_drawn(self, draws):
+            self.drawn = np.concatenate([self.drawn, draws])
+            return super().clips_drawn(draws)
+
+    sampler = Noting(10**6, batch_size=6400, seed=0)
+    for number in range(30):
+        sampler.batch(number, slice(640, 700))
+    assert set(sampler.drawn % 6400) == {*range(640, 700)}
+    assert len(sampler.drawn) <= 4096
+
+
+def test_the_next_order_of_many_clips_is_made_by_another_thread(monkeypatch):
+    monkeypatch.setattr(sampling, "_MANY", 1000)
+    makers = {}
+
+    class Noting(ShuffledSampler):
+        def _order(self, number):
+            makers.setdefault(number, []).append(threading.get_ident())
+            return super()._order(number)
+
+    sampler = Noting(8192, batch_size=2048, seed=0)
+    for number in range(40):
+        sampler.batch(number)
+    here = threading.get_ident()
+    assert makers.pop(0) == [here]  # nothing was there to be ahead of
+    assert len(makers) >= 9
+    assert all(len(made) == 1 and made[0] != here for made in makers.values())
+
+
+def test_labels_are_read_in_blocks_and_kept_as_short_lists(tmp_path):
+    weak_label = np.random.default_rng(0).random((200_000, 100)) < 0.01
+    np.save(tmp_path / "weak_label.npy", weak_label)
+    mapped = np.load(tmp_path / "weak_label.npy", mmap_mode="r").view(np.ndarray)
+    tracemalloc.start()
+    try:
+        by_class = clips_of_classes(mapped)
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    num_labels = weak_label.sum()
+    assert kept < 5 * num_labels  # int32; int64 would be 8
+    assert peak < 30 * num_labels  # 6 MB; the labels are 20 MB
+    for clips, column in zip(by_class, weak_label.T, strict=True):
+        np.testing.assert_array_equal(clips, np.flatnonzero(column))
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (1, 1), (7, 3), (5, 300)])
+def test_counts_and_clips_of_classes_are_those_of_the_columns(shape, monkeypatch):
+    monkeypatch.setattr(label_index, "_BLOCK_BYTES", 6)
+    weak_label = np.random.default_rng(0).random(shape) < 0.4
+    np.testing.assert_array_equal(count_clips(weak_label), weak_label.sum(0))
+    clips = clips_of_classes(np.asfortranarray(weak_label))
+    assert len(clips) == shape[1]
+    for of_class, column in zip(clips, weak_label.T, strict=True):
+        np.testing.assert_array_equal(of_class, np.flatnonzero(column))
