@@ -66,7 +66,9 @@ class Collars:
             >>> Collars().hits(*times), Collars(offset_share=0.5).hits(*times)
             (array([[ True, False]]), array([[ True,  True]]))
         """
-        onsets, offsets = (reference[:, None, i] - estimated[None, :, i] for i in (0, 1))
+        onsets, offsets = (
+            reference[:, None, i] - estimated[None, :, i] for i in (0, 1)
+        )
         hits = self._is_within(onsets, self.onset_s)
         if self.offset_s is not None:
             lengths = reference[:, 1:] - reference[:, :1]  # [R, 1]
@@ -74,7 +76,9 @@ class Collars:
             hits &= self._is_within(offsets, collar)
         return hits
 
-    def _is_within(self, distance: np.ndarray, collar: float | np.ndarray) -> np.ndarray:
+    def _is_within(
+        self, distance: np.ndarray, collar: float | np.ndarray
+    ) -> np.ndarray:
         if self.time_decimals is None:
             return np.abs(distance) <= collar
         return np.round(np.abs(distance) - collar, self.time_decimals) <= 0
@@ -203,13 +207,13 @@ def names_in(*lists: Mapping[str, Sequence[Event]]) -> list[str]:
         >>> names_in({"a": [Event(0, 1, "B")]}, {"a": [Event(0, 1, "A")], "b": []})
         ['A', 'B']
     """
-    there = [events for one in lists for file in lists[0] for events in one.get(file, ())]
+    there = [
+        events for one in lists for file in lists[0] for events in one.get(file, ())
+    ]
     return sorted({event.event_label for event in there})
 
 
-def _codes(
-    file: str, events: Sequence[Event], column: Mapping[str, int]
-) -> np.ndarray:
+def _codes(file: str, events: Sequence[Event], column: Mapping[str, int]) -> np.ndarray:
     try:
         return np.array([column[event.event_label] for event in events], int)
     except KeyError as error:
