@@ -21,15 +21,18 @@ def add_collars(
     references: Mapping[int, np.ndarray],
     collars: Collars,
 ) -> None:
-    """Adds the classes of a clip that have events in it: the matching's size changes."""
+    """Adds the classes with events in a clip: how the size of the matching changes."""
     columns = sorted(references)
     found = all_detections(scores[:, columns], ledger.floor[columns])
     for i, k in enumerate(columns):
         mine = found.where(found.column == i)
-        hits = collars.hits(references[k], mine.spans(times))  # [R, n]
+        spans = mine.spans(times)
+        # Event by event: most of [R, n] is never near.
+        hits = np.stack(
+            [collars.hits(event[None], spans)[0] for event in references[k]]
+        )
         is_near = hits.any(0)
         near, hits = mine.where(is_near), hits[:, is_near]
-
         score, change = _matched(near, hits)
         ledger.add_clip(
             k,
@@ -56,6 +59,7 @@ def add_shares(
     scores: np.ndarray,
     times: np.ndarray,
     references: Mapping[int, np.ndarray],
+    *,
     by: Intersection,
     seconds: np.ndarray,
 ) -> None:
@@ -71,36 +75,47 @@ def add_shares(
     relevant = np.zeros(len(spans), bool)
     for k in own:
         mine = np.flatnonzero(found.column == columns.index(k))
-        shares = shared_seconds(spans[mine], references[k])  # [n, R]
-        relevant[mine] = by.reaches(shares, length_s[mine], by.dtc)
-        counted = relevant[mine]
-        relevant_ones = found.where(mine[counted])
-        false_ones = found.where(mine[~counted])
+        total_s, met = _shared(spans[mine], references[k])
+        relevant[mine] = by.reaches(total_s, length_s[mine], by.dtc)
         true = [
-            _found_at(relevant_ones, shares[counted, r], event, by)
-            for r, event in enumerate(references[k])
+            _found_at(found.where(mine[i]), shared_s * relevant[mine[i]], event, by)
+            for (i, shared_s), event in zip(met, references[k], strict=True)
         ]
-        hit_scores, hits = map(np.concatenate, zip(*true, strict=True))
-        births = len(false_ones.birth)
+        score, change = map(np.concatenate, zip(*true, strict=True))
+        false = found.where(mine[~relevant[mine]])
         ledger.add_clip(
             k,
-            np.concatenate([hit_scores, false_ones.birth, false_ones.death]),
-            np.concatenate([hits, np.zeros(2 * births, int)]),
-            np.concatenate([np.zeros(len(hits), int), *_lives(np.ones(births, int))]),
+            np.concatenate([score, false.birth, false.death]),
+            np.concatenate([change, np.zeros(2 * len(false.birth), int)]),
+            np.concatenate([0 * change, *_lives(np.ones(len(false.birth), int))]),
         )
     if by.cttc is None:
         return
     weight = np.zeros(len(spans))
     for c in own:
-        is_other = np.flatnonzero(~relevant & (found.column != c))
-        shares = shared_seconds(spans[is_other], references[c])
-        is_met = shares.any(1)  # by far not all of them
-        is_other, shares = is_other[is_met], shares[is_met]
-        crosses = by.reaches(shares, length_s[is_other], by.cttc)
-        weight[is_other[crosses]] += 1 / seconds[c]
+        total_s, _ = _shared(spans, references[c])
+        other = np.flatnonzero((total_s > 0) & ~relevant & (found.column != c))
+        crosses = by.reaches(total_s[other], length_s[other], by.cttc)
+        weight[other[crosses]] += 1 / seconds[c]
     crosses = found.where(weight > 0)
     for score, sign in ((crosses.birth, 1), (crosses.death, -1)):
         ledger.add(crosses.column, score, 0, 0, sign * weight[weight > 0])
+
+
+def _shared(
+    spans: np.ndarray, events: np.ndarray
+) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
+    """Seconds of spans [n, 2] within events [R, 2]: [n], and those of each event.
+
+    For each event, which spans meet it, and for how long.
+    """
+    total_s, met = np.zeros(len(spans)), []
+    for event in events:
+        shared_s = shared_seconds(spans, event[None])[:, 0]
+        i = np.flatnonzero(shared_s)
+        total_s[i] += shared_s[i]
+        met.append((i, shared_s[i]))
+    return total_s, met
 
 
 def _lives(number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -109,15 +124,16 @@ def _lives(number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _found_at(
-    relevant: Detections, shares: np.ndarray, event: np.ndarray, by: Intersection
+    met: Detections, shared_s: np.ndarray, event: np.ndarray, by: Intersection
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Scores where one reference event becomes found, +1, or is no longer, -1."""
-    is_met = shares > 0
-    near, shares = relevant.where(is_met), shares[is_met]
+    """Scores where one reference event becomes found, +1, or is no longer, -1.
+
+    From detections that meet it, [n], and what each shares if it is relevant, else 0.
+    """
     score, where = np.unique(
-        np.concatenate([near.birth, near.death]), return_inverse=True
+        np.concatenate([met.birth, met.death]), return_inverse=True
     )
-    change_s = np.bincount(where, np.concatenate(_lives(shares)), len(score))
+    change_s = np.bincount(where, np.concatenate(_lives(shared_s)), len(score))
     # Sums of float64: rounded, so that what has come and gone is nothing again.
     total_s = np.round(np.cumsum(change_s[::-1])[::-1], 9)
     is_found = by.reaches(total_s, np.full(len(score), event[1] - event[0]), by.gtc)

@@ -7,7 +7,9 @@ import numpy as np
 
 from gcrnn_jax.errors import DataError
 
-_PENDING = 1 << 22  # changes that wait to be sorted and summed, 28 bytes each
+_MOST_NEW = 1 << 20  # changes that wait to be sorted by class
+
+Columns = tuple[np.ndarray, ...]  # of n changes: score, true, false, cross-triggers
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,27 +50,31 @@ class ThresholdCounts:
 
 
 class Ledger:
-    """Changes of the counts of all classes, summed for each class and score."""
+    """Changes of the counts of K classes at scores.
 
-    def __init__(self, floor: np.ndarray):
+    Memory is what the changes need, 16 bytes each and 8 more if cross-triggers are
+    counted: they are sorted and summed class by class, as soon as as many are new.
+    """
+
+    def __init__(self, floor: np.ndarray, *, has_crosses: bool):
         self.floor = floor
-        self._parts: list[tuple[np.ndarray, ...]] = []
-        self._pending, self._limit = 0, _PENDING
+        kinds = (np.float64, np.int32, np.int32, np.float64)
+        self._kinds = kinds if has_crosses else kinds[:3]
+        self._new: list[tuple[np.ndarray, ...]] = []
+        self._num_new = self._num_unsummed = self._num_summed = 0
+        self._classes: list[list[Columns]] = [[] for _ in floor]
 
     def add(
         self, k: Any, score: np.ndarray, true: Any, false: Any, cross: Any = 0.0
     ) -> None:
         """Adds changes at scores [n], those at the floor not; others [n] or one."""
-        values = np.broadcast_arrays(k, score, true, false, cross)
-        kept = values[1] > self.floor[values[0]]
-        kinds = (np.int32, np.float64, np.int32, np.int32, np.float64)
-        self._parts.append(
-            tuple(v[kept].astype(t) for v, t in zip(values, kinds, strict=True))
-        )
-        self._pending += int(kept.sum())
-        if self._pending > self._limit:
-            self._sum()
-            self._limit = _PENDING + 2 * self._pending
+        k, *values = np.broadcast_arrays(k, score, true, false, cross)
+        kept = score > self.floor[k]
+        columns = zip(values, self._kinds, strict=False)
+        self._new.append((k[kept], *(v[kept].astype(kind) for v, kind in columns)))
+        self._num_new += int(kept.sum())
+        if self._num_new > _MOST_NEW:
+            self._sort_new()
 
     def add_clip(
         self, k: int, score: np.ndarray, true: np.ndarray, false: np.ndarray
@@ -79,30 +85,49 @@ class Ledger:
         changed = (sums[0] != 0) | (sums[1] != 0)
         self.add(k, score[changed], sums[0][changed], sums[1][changed])
 
-    def _sum(self) -> None:
-        k, score, *changes = map(np.concatenate, zip(*self._parts, strict=True))
-        self._parts.clear()
-        order = np.lexsort((-score, k))
-        k, score = k[order], score[order]
-        is_first = np.append(True, (k[1:] != k[:-1]) | (score[1:] != score[:-1]))
-        first = np.flatnonzero(is_first[: len(k)])
-        sums = [np.add.reduceat(v[order], first) if len(k) else v for v in changes]
-        self._parts.append((k[first], score[first], *sums))
-        self._pending = len(first)
-
     def counts(self, num_events: np.ndarray) -> list[ThresholdCounts]:
-        """The counts of each class, for good."""
-        self.add(np.zeros(0, int), np.zeros(0), 0, 0)
-        self._sum()
-        k, score, *changes = self._parts[0]
-        ends = np.searchsorted(k, np.arange(len(num_events) + 1))
-        classes = []
-        for c, (first, end) in enumerate(zip(ends[:-1], ends[1:], strict=True)):
-            sums = [
-                np.append(0, np.cumsum(v[first:end], dtype=type_))
-                for v, type_ in zip(changes, (int, int, float), strict=True)
-            ]
-            scores = np.append(np.inf, score[first:end])
-            floor = float(self.floor[c])
-            classes.append(ThresholdCounts(scores, *sums, int(num_events[c]), floor))
-        return classes
+        """The counts of each class, for good; the ledger is empty then."""
+        self._sort_new()
+        return [self._count(k, int(number)) for k, number in enumerate(num_events)]
+
+    def _sort_new(self) -> None:
+        """Hands the new changes to their classes."""
+        if not self._new:
+            return
+        k, *columns = map(np.concatenate, zip(*self._new, strict=True))
+        self._new.clear()
+        self._num_unsummed += len(k)
+        self._num_new = 0
+        order = np.argsort(k, kind="stable")
+        ends = np.searchsorted(k[order], np.arange(len(self._classes) + 1))
+        columns = [column[order] for column in columns]
+        for parts, first, end in zip(self._classes, ends, ends[1:], strict=False):
+            if first < end:
+                parts.append(tuple(column[first:end].copy() for column in columns))
+        if self._num_unsummed > max(self._num_summed, _MOST_NEW):
+            for parts in self._classes:
+                parts[:] = [_summed(parts)] if parts else []
+            self._num_summed = sum(len(p[0]) for parts in self._classes for p in parts)
+            self._num_unsummed = 0
+
+    def _count(self, k: int, num_reference: int) -> ThresholdCounts:
+        empty = tuple(np.zeros(0, kind) for kind in self._kinds)
+        parts, self._classes[k] = self._classes[k], []
+        score, *changes = _summed([empty, *parts])
+        sums = [
+            np.append(v.dtype.type(0), np.cumsum(v, dtype=v.dtype)) for v in changes
+        ]
+        if len(sums) < 3:
+            sums.append(np.broadcast_to(0.0, len(score) + 1))  # takes no memory
+        scores, floor = np.append(np.inf, score), float(self.floor[k])
+        return ThresholdCounts(scores, *sums, num_reference, floor)
+
+
+def _summed(parts: list[Columns]) -> Columns:
+    """Changes of one class, one for each score, falling."""
+    score, *changes = map(np.concatenate, zip(*parts, strict=True))
+    order = np.argsort(-score)
+    score = score[order]
+    first = np.flatnonzero(np.append(True, score[1:] != score[:-1])[: len(score)])
+    sums = [np.add.reduceat(v[order], first, dtype=v.dtype) for v in changes]
+    return (score[first], *sums) if len(score) else (score, *changes)

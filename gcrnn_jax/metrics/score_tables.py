@@ -37,8 +37,8 @@ class ScoreTable:
         wanted = (len(self.times) - 1, len(self.class_names))
         if self.scores.shape != wanted or not self.scores.size:
             raise DataError(
-                f"{self.clip_id}: expected scores of {wanted[0]} frames and {wanted[1]} "
-                f"classes, got the shape {self.scores.shape}"
+                f"{self.clip_id}: expected scores of {wanted[0]} frames and "
+                f"{wanted[1]} classes, got the shape {self.scores.shape}"
             )
         if not (np.diff(self.times) > 0).all():
             raise DataError(f"{self.clip_id}: expected times that rise")

@@ -56,10 +56,9 @@ def threshold_counts(
         if iter(tables) is tables:
             must = "expected tables that can be read twice, such as a list"
             raise DataError(f"{must} or a ScoreFolder, got an iterator")
-        floor = _floor(
-            tables, wanted, references, class_names, max_false_positives
-        )
-    ledger = Ledger(floor)
+        floor = _floor(tables, wanted, references, class_names, max_false_positives)
+    has_crosses = isinstance(criteria, Intersection) and criteria.cttc is not None
+    ledger = Ledger(floor, has_crosses=has_crosses)
     seen: set[str] = set()
     num_ignored = 0
     for table in tables:
@@ -80,7 +79,7 @@ def threshold_counts(
         if isinstance(criteria, Collars):
             add_collars(ledger, scores, table.times, own, criteria)
         else:
-            add_shares(ledger, scores, table.times, own, criteria, seconds)
+            add_shares(ledger, scores, table.times, own, by=criteria, seconds=seconds)
     if missing := sorted(wanted - seen):
         raise DataError(
             f"{len(missing)} of {len(wanted)} clips have no score table, first "

@@ -11,6 +11,7 @@ their F1 is nan where nothing is detected, 0 elsewhere, and their best threshold
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -28,19 +29,34 @@ class F1Curve:
     """F1 of one class at S thresholds, each just below one of the scores.
 
     Attributes:
-        scores: [S], falling; the first is inf, where nothing is detected. A row holds
-            for thresholds below its score down to the next score itself.
-        precision: [S]; nan where nothing is detected.
-        recall: [S]; nan for a class without a reference event.
-        f1: [S].
-        counts: What they are computed from.
+        counts: What it is computed from.
     """
 
-    scores: np.ndarray
-    precision: np.ndarray
-    recall: np.ndarray
-    f1: np.ndarray
     counts: ThresholdCounts
+
+    @property
+    def scores(self) -> np.ndarray:
+        """[S], falling; the first is inf, where nothing is detected.
+
+        What is said of a score holds for thresholds below it, down to the next itself.
+        """
+        return self.counts.scores
+
+    @property
+    def rates(self) -> Rates:
+        """Precision, recall and F1, [S] each.
+
+        Precision is nan where nothing is detected, recall for a class without a
+        reference event.
+        """
+        hits = self.counts.true_positives
+        num_reference = np.array(self.counts.num_reference)
+        found = rates(hits, hits + self.counts.false_positives, num_reference)
+        # Of thresholds with one F1, sed_scores_eval takes the one where the last bit of
+        # this formula is larger, and then the highest.
+        with np.errstate(invalid="ignore"):  # nothing is right, or nothing is detected
+            f1 = 2 * found.precision * found.recall / (found.precision + found.recall)
+        return found._replace(f1=np.where(hits > 0, f1, found.f1))
 
     def at(self, threshold: float) -> Rates:
         """Precision, recall and F1 of the scores above a threshold.
@@ -50,6 +66,11 @@ class F1Curve:
         """
         return self._rates(self.counts.index(threshold))
 
+    @cached_property
+    def best_index(self) -> int:
+        """Where the best F1 is."""
+        return int(np.argmax(np.nan_to_num(self.rates.f1)))
+
     @property
     def best_threshold(self) -> float:
         """Half way between the score of the best F1 and the next at which it changes.
@@ -57,21 +78,17 @@ class F1Curve:
         Of equal F1 the highest; inf if nothing is ever right, -inf if all that can be
         detected should be.
         """
-        i = self._best
+        i = self.best_index
         below = self.scores[i + 1] if i + 1 < len(self.scores) else self.counts.floor
         return float((self.scores[i] + below) / 2) if below > -np.inf else -np.inf
 
     @property
     def best(self) -> Rates:
         """Precision, recall and F1 at the best threshold."""
-        return self._rates(self._best)
-
-    @property
-    def _best(self) -> int:
-        return int(np.argmax(np.nan_to_num(self.f1)))
+        return self._rates(self.best_index)
 
     def _rates(self, i: int) -> Rates:
-        return Rates(*(float(x[i]) for x in (self.precision, self.recall, self.f1)))
+        return Rates(*(float(values[i]) for values in self.rates))
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +118,7 @@ class F1Curves:
 
     def best_micro(self) -> Rates:
         """Over all events, each class at its best threshold."""
-        return self._micro([curve._best for curve in self.per_class.values()])
+        return self._micro([curve.best_index for curve in self.per_class.values()])
 
     def macro_f1(self, threshold: float) -> float:
         """The mean of F1 at one threshold over classes that the reference has."""
@@ -151,7 +168,7 @@ def f1_curves(
         >>> table = ScoreTable("a", ("Car",), np.arange(5.0), scores)
         >>> reference = {"a.wav": [Event(1, 3, "Car")]}
         >>> curve = f1_curves([table], reference, criteria=Collars()).per_class["Car"]
-        >>> curve.scores.tolist(), curve.f1.tolist(), curve.best_threshold
+        >>> curve.scores.tolist(), curve.rates.f1.tolist(), curve.best_threshold
         ([inf, 0.9, 0.8, 0.3], [0.0, 0.0, 1.0, 0.0], 0.55)
     """
     names = names_in(reference) if class_names is None else class_names
@@ -163,19 +180,8 @@ def f1_curves(
     counts, num_ignored = threshold_counts(
         tables, there, names, criteria, max_false_positives=max_false_positives
     )
-    curves = {name: _curve(count) for name, count in zip(names, counts, strict=True)}
+    curves = {name: F1Curve(count) for name, count in zip(names, counts, strict=True)}
     return F1Curves(curves, num_merged, num_empty, num_ignored)
-
-
-def _curve(counts: ThresholdCounts) -> F1Curve:
-    hits, num_reference = counts.true_positives, counts.num_reference
-    found = rates(hits, hits + counts.false_positives, np.array(num_reference))
-    # Of thresholds with one F1, sed_scores_eval takes the one where the last bit of
-    # this formula is larger, and then the highest.
-    with np.errstate(invalid="ignore"):  # nothing is right, or nothing is detected
-        f1 = 2 * found.precision * found.recall / (found.precision + found.recall)
-    f1 = np.where(hits > 0, f1, found.f1)
-    return F1Curve(counts.scores, found.precision, found.recall, f1, counts)
 
 
 def _is_there(curve: F1Curve) -> bool:
