@@ -35,7 +35,7 @@ class MadeTables(Iterable[ScoreTable]):
         self.times = np.linspace(0, CLIP_S, FRAMES + 1)
         noise = rng.standard_normal((_BLOCKS, FRAMES, num_classes), np.float32)
         noise[:, 1:] += noise[:, :-1]  # neighbours are alike
-        self.noise = noise
+        self.noise = noise / 2
 
     def clip_id(self, n: int) -> str:
         """The name of a clip."""

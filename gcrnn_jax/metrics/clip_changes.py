@@ -31,7 +31,7 @@ def add_collars(
         hits = np.stack(
             [collars.hits(event[None], spans)[0] for event in references[k]]
         )
-        is_near = hits.any(0)
+        is_near = np.asarray(hits.any(0))
         near, hits = mine.where(is_near), hits[:, is_near]
         score, change = _matched(near, hits)
         ledger.add_clip(

@@ -88,7 +88,7 @@ class F1Curve:
         return self._rates(self.best_index)
 
     def _rates(self, i: int) -> Rates:
-        return Rates(*(float(values[i]) for values in self.rates))
+        return Rates(*(np.asarray(values)[i].item() for values in self.rates))
 
 
 @dataclass(frozen=True, eq=False)

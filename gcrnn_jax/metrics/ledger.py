@@ -117,10 +117,10 @@ class Ledger:
         sums = [
             np.append(v.dtype.type(0), np.cumsum(v, dtype=v.dtype)) for v in changes
         ]
-        if len(sums) < 3:
-            sums.append(np.broadcast_to(0.0, len(score) + 1))  # takes no memory
+        no_crosses = np.broadcast_to(0.0, len(score) + 1)  # takes no memory
+        true, false, crosses = [*sums, no_crosses][:3]
         scores, floor = np.append(np.inf, score), float(self.floor[k])
-        return ThresholdCounts(scores, *sums, num_reference, floor)
+        return ThresholdCounts(scores, true, false, crosses, num_reference, floor)
 
 
 def _summed(parts: list[Columns]) -> Columns:

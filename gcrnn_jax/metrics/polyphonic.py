@@ -187,27 +187,28 @@ def psds_of_lists(
         1.0
     """
     names, there = _classes(reference, durations)
+    if not names:
+        return _psds([], [], there, parameters)
+    present = frozenset(names)
     everywhere = {file: reference.get(file, ()) for file in durations}
-    per_second = np.divide(1, there.seconds, where=there.seconds > 0, out=there.seconds)
     counts = np.zeros((1, 3, len(names)))  # the point where nothing is detected
     for point in points:
-        known = {f: [e for e in point.get(f, ()) if e[2] in names] for f in durations}
+        known = {f: [e for e in point.get(f, ()) if e[2] in present] for f in durations}
         scores = intersection_scores(
             everywhere, known, names, criteria=parameters.criteria, durations=durations
         )
-        classes = scores.per_class.values()
-        hits = [c.true_positives for c in classes], [c.false_positives for c in classes]
-        counts = np.append(counts, [[*hits, scores.cross_triggers @ per_second]], 0)
-    scores = np.append(np.inf, np.full(len(counts) - 1, np.nan))
-    rocs = [
-        _roc(
-            ThresholdCounts(scores, *counts[..., k].T, int(number), -np.inf),
-            len(names),
-            _hours(durations),
-            parameters,
+        true, false = np.transpose(
+            [(c.true_positives, c.false_positives) for c in scores.per_class.values()]
         )
-        for k, number in enumerate(there.num_events)
-    ]
+        crosses = scores.cross_triggers @ (1 / there.seconds)
+        counts = np.append(counts, [[true, false, crosses]], 0)
+    scores = np.append(np.inf, np.full(len(counts) - 1, np.nan))
+    hours, rocs = _hours(durations), []
+    for (true, false, crosses), number in zip(
+        counts.transpose(2, 1, 0), there.num_events, strict=True
+    ):
+        count = ThresholdCounts(scores, true, false, crosses, int(number), -np.inf)
+        rocs.append(_roc(count, len(names), hours, parameters))
     return _psds(names, rocs, there, parameters)
 
 

@@ -55,7 +55,9 @@ class ScoreTable:
             [Event(onset=0.1, offset=0.3, event_label='Car')]
         """
         silence = np.zeros((1, len(self.class_names)), np.int8)
-        active = np.concatenate([silence, self.scores > threshold, silence])
+        # In float64, as scores are counted: 0.6 of a float32 table is above 0.6.
+        above = self.scores > np.asarray(threshold, np.float64)
+        active = np.concatenate([silence, above, silence])
         edges = np.diff(active, axis=0).T  # [K, T + 1]: 1 at an onset, -1 at an offset
         (k, first), end = np.nonzero(edges > 0), np.nonzero(edges < 0)[1]
         onsets, offsets = self.times[first].tolist(), self.times[end].tolist()
