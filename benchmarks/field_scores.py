@@ -1,0 +1,127 @@
+"""The field's scores of a large set of score tables: time and memory.
+
+    python -m benchmarks.field_scores --clips 20000 --classes 400
+
+Tables of ten seconds, 250 frames of 40 ms, come one by one from a seed: noise with a
+level of its own for each clip and class, raised during one to four events, whose edges
+the scores miss a little. So the set is never in memory. Prints, of making the tables
+alone and of each score, seconds, CPU seconds and the peak of memory so far.
+"""
+
+import argparse
+import json
+import resource
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from gcrnn_jax import metrics
+from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.metrics import ScoreTable
+
+CLIP_S, FRAMES = 10.0, 250
+_BLOCKS = 16  # of noise, which clips take in turns, shifted and raised
+
+
+class MadeTables(Iterable[ScoreTable]):
+    """Score tables that are made anew, and alike, each time that they are asked for."""
+
+    def __init__(self, num_clips: int, num_classes: int, seed: int = 0):
+        rng = np.random.default_rng(seed)
+        self.seed, self.num_clips = seed, num_clips
+        self.class_names = tuple(f"class {k:03}" for k in range(num_classes))
+        self.times = np.linspace(0, CLIP_S, FRAMES + 1)
+        noise = rng.standard_normal((_BLOCKS, FRAMES, num_classes), np.float32)
+        noise[:, 1:] += noise[:, :-1]  # neighbours are alike
+        self.noise = noise / 2
+
+    def clip_id(self, n: int) -> str:
+        """The name of a clip."""
+        return f"clip{n:06}"
+
+    def events(self, n: int) -> list[tuple[float, float, int]]:
+        """Onsets, offsets and classes of a clip."""
+        rng = np.random.default_rng([self.seed, n])
+        onsets = rng.uniform(0, 0.9 * CLIP_S, rng.integers(1, 5)).round(3)
+        offsets = np.minimum(onsets + rng.uniform(0.3, 5, len(onsets)), CLIP_S).round(3)
+        classes = rng.choice(len(self.class_names), len(onsets), replace=False)
+        return list(
+            zip(onsets.tolist(), offsets.tolist(), classes.tolist(), strict=True)
+        )
+
+    def reference(self) -> dict[str, list[Event]]:
+        """The events of every clip."""
+        return {
+            self.clip_id(n): [
+                Event(onset, offset, self.class_names[k])
+                for onset, offset, k in self.events(n)
+            ]
+            for n in range(self.num_clips)
+        }
+
+    def __iter__(self) -> Iterator[ScoreTable]:
+        for n in range(self.num_clips):
+            rng = np.random.default_rng([self.seed, n, 1])
+            level = rng.normal(-8, 1.5, len(self.class_names)).astype(np.float32)
+            scores = self.noise[n % _BLOCKS] + level
+            for onset, offset, k in self.events(n):
+                near = np.array([onset, offset]) + rng.normal(0, 0.15, 2)
+                first, end = np.searchsorted(self.times, near)
+                scores[first:end, k] += np.float32(rng.normal(10, 2))
+            yield ScoreTable(self.clip_id(n), self.class_names, self.times, scores)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--clips", type=int, default=20_000)
+    parser.add_argument("--classes", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=0)
+    flags = parser.parse_args()
+    tables = MadeTables(flags.clips, flags.classes, flags.seed)
+    reference = tables.reference()
+    durations = dict.fromkeys(reference, CLIP_S)
+
+    def event_f1() -> float:
+        estimated = {table.clip_id: table.events(0.0) for table in tables}
+        return metrics.event_scores(reference, estimated).macro_f1
+
+    def best_event_f1() -> float:
+        # As many false alarms an hour as PSDS looks at.
+        most = int(metrics.PSDS1.max_efpr * flags.clips * CLIP_S / 3600)
+        return metrics.f1_curves(
+            tables,
+            reference,
+            criteria=metrics.Collars(time_decimals=6),
+            max_false_positives=most,
+        ).best_macro_f1()
+
+    measure("tables, made once", lambda: sum(1 for _ in tables))
+    measure("event F1, one threshold", event_f1)
+    measure("event F1, best thresholds", best_event_f1)
+    for name in ("PSDS1", "PSDS2"):
+        data = tables, reference, durations, getattr(metrics, name)
+        measure(name, lambda data=data: metrics.psds(*data).value)
+
+
+def measure(name: str, score: Callable[[], Any]) -> None:
+    """Prints what a score is and what it took."""
+    start, cpu = time.perf_counter(), time.process_time()
+    value = score()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    figures = {
+        "score": name,
+        "value": round(value, 4),
+        "seconds": round(time.perf_counter() - start, 1),
+        "cpu_seconds": round(time.process_time() - cpu, 1),
+        "peak_mb": round(peak),
+    }
+    print(json.dumps(figures), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""What one recording changes in the counts of all thresholds: classes with events.
+
+Other classes of the recording have false detections alone, see `changes_in_number`.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from gcrnn_jax.metrics.detections import Detections, all_detections
+from gcrnn_jax.metrics.event_based import Collars
+from gcrnn_jax.metrics.intersection import Intersection, shared_seconds
+from gcrnn_jax.metrics.ledger import Ledger
+from gcrnn_jax.metrics.matching import num_pairs
+
+
+def add_collars(
+    ledger: Ledger,
+    scores: np.ndarray,
+    times: np.ndarray,
+    references: Mapping[int, np.ndarray],
+    collars: Collars,
+) -> None:
+    """Adds the classes with events in a clip: how the size of the matching changes."""
+    columns = sorted(references)
+    found = all_detections(scores[:, columns], ledger.floor[columns])
+    for i, k in enumerate(columns):
+        mine = found.where(found.column == i)
+        spans = mine.spans(times)
+        # Event by event: most of [R, n] is never near.
+        hits = np.stack(
+            [collars.hits(event[None], spans)[0] for event in references[k]]
+        )
+        is_near = np.asarray(hits.any(0))
+        near, hits = mine.where(is_near), hits[:, is_near]
+        score, change = _matched(near, hits)
+        ledger.add_clip(
+            k,
+            np.concatenate([score, mine.birth, mine.death]),
+            np.concatenate([change, np.zeros(2 * len(mine.birth), int)]),
+            np.concatenate([-change, *_lives(np.ones(len(mine.birth), int))]),
+        )
+
+
+def _matched(near: Detections, hits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scores, falling, at which the size of the matching may change, and how it does.
+
+    From detections that hit something, [n], and what they hit, bool [R, n].
+    """
+    score = np.unique(np.concatenate([near.birth, near.death]))[::-1]
+    score = score[score > -np.inf]
+    there = [(near.birth >= at) & (near.death < at) for at in score]
+    counts = np.array([num_pairs(hits[:, detected]) for detected in there], int)
+    return score, np.diff(counts, prepend=0)
+
+
+def add_shares(
+    ledger: Ledger,
+    scores: np.ndarray,
+    times: np.ndarray,
+    references: Mapping[int, np.ndarray],
+    *,
+    by: Intersection,
+    seconds: np.ndarray,
+) -> None:
+    """Adds a clip with events: those found, detections that are not relevant, crosses.
+
+    Cross-triggers may be of any class, the rest is of those with events in the clip.
+    """
+    own = sorted(references)
+    columns = own if by.cttc is None else list(range(scores.shape[1]))
+    found = all_detections(scores[:, columns], ledger.floor[columns])
+    spans = found.spans(times)
+    length_s = spans[:, 1] - spans[:, 0]
+    relevant = np.zeros(len(spans), bool)
+    for k in own:
+        mine = np.flatnonzero(found.column == columns.index(k))
+        total_s, met = _shared(spans[mine], references[k])
+        relevant[mine] = by.reaches(total_s, length_s[mine], by.dtc)
+        true = [
+            _found_at(found.where(mine[i]), shared_s * relevant[mine[i]], event, by)
+            for (i, shared_s), event in zip(met, references[k], strict=True)
+        ]
+        score, change = map(np.concatenate, zip(*true, strict=True))
+        false = found.where(mine[~relevant[mine]])
+        ledger.add_clip(
+            k,
+            np.concatenate([score, false.birth, false.death]),
+            np.concatenate([change, np.zeros(2 * len(false.birth), int)]),
+            np.concatenate([0 * change, *_lives(np.ones(len(false.birth), int))]),
+        )
+    if by.cttc is None:
+        return
+    weight = np.zeros(len(spans))
+    for c in own:
+        total_s, _ = _shared(spans, references[c])
+        other = np.flatnonzero((total_s > 0) & ~relevant & (found.column != c))
+        crosses = by.reaches(total_s[other], length_s[other], by.cttc)
+        weight[other[crosses]] += 1 / seconds[c]
+    crosses = found.where(weight > 0)
+    for score, sign in ((crosses.birth, 1), (crosses.death, -1)):
+        ledger.add(crosses.column, score, 0, 0, sign * weight[weight > 0])
+
+
+def _shared(
+    spans: np.ndarray, events: np.ndarray
+) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
+    """Seconds of spans [n, 2] within events [R, 2]: [n], and those of each event.
+
+    For each event, which spans meet it, and for how long.
+    """
+    total_s, met = np.zeros(len(spans)), []
+    for event in events:
+        shared_s = shared_seconds(spans, event[None])[:, 0]
+        i = np.flatnonzero(shared_s)
+        total_s[i] += shared_s[i]
+        met.append((i, shared_s[i]))
+    return total_s, met
+
+
+def _lives(number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What detections add at their births, and take away at their deaths."""
+    return number, -number
+
+
+def _found_at(
+    met: Detections, shared_s: np.ndarray, event: np.ndarray, by: Intersection
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores where one reference event becomes found, +1, or is no longer, -1.
+
+    From detections that meet it, [n], and what each shares if it is relevant, else 0.
+    """
+    score, where = np.unique(
+        np.concatenate([met.birth, met.death]), return_inverse=True
+    )
+    change_s = np.bincount(where, np.concatenate(_lives(shared_s)), len(score))
+    # Sums of float64: rounded, so that what has come and gone is nothing again.
+    total_s = np.round(np.cumsum(change_s[::-1])[::-1], 9)
+    is_found = by.reaches(total_s, np.full(len(score), event[1] - event[0]), by.gtc)
+    is_found &= score > -np.inf
+    change = is_found.astype(int) - np.append(is_found[1:], False)
+    return score[change != 0], change[change != 0]

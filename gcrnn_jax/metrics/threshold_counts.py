@@ -1,0 +1,145 @@
+"""Counts of correct and false detections at every threshold, from score tables.
+
+Recordings are gone through one by one, and of each only the scores at which a count
+changes are kept: time grows with the number of recordings, memory with what they count.
+Most detections meet no reference event, and of those the number alone is needed.
+"""
+
+from collections.abc import Container, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.errors import DataError
+from gcrnn_jax.metrics.clip_changes import add_collars, add_shares
+from gcrnn_jax.metrics.detections import changes_in_number
+from gcrnn_jax.metrics.event_based import Collars
+from gcrnn_jax.metrics.intersection import DisjointEvents, Intersection
+from gcrnn_jax.metrics.ledger import Ledger, ThresholdCounts
+from gcrnn_jax.metrics.score_tables import ScoreTable, by_clip_id
+
+
+def threshold_counts(
+    tables: Iterable[ScoreTable],
+    reference: DisjointEvents | Mapping[str, Sequence[Event]],
+    class_names: Sequence[str],
+    criteria: Intersection | Collars,
+    *,
+    clip_ids: Iterable[str] | None = None,
+    max_false_positives: int | None = None,
+) -> tuple[list[ThresholdCounts], int]:
+    """Counts every threshold of every class.
+
+    Args:
+        tables: Of all clips. A list or a `ScoreFolder`, not an iterator, where
+            `max_false_positives` is given: they are gone through twice.
+        reference: Events of clips, apart from each other for an `Intersection`, see
+            `disjoint_events`.
+        class_names: K of the tables' classes.
+        criteria: What makes a detection correct.
+        clip_ids: Of the clips that count, each of which must have a table; one that the
+            reference does not have is without events. None: those of the reference.
+        max_false_positives: Thresholds at which a class certainly has more are left
+            out, so that memory stays small: as many clips without an event of the class
+            have a higher score. None: every threshold counts.
+
+    Returns:
+        K, and how many tables are of other clips, which do not count.
+
+    Raises:
+        DataError: A clip has no table, or two; a table lacks a class.
+    """
+    references, num_events, seconds = _references(reference, class_names)
+    wanted = frozenset(references if clip_ids is None else clip_ids)
+    floor = np.full(len(class_names), -np.inf)
+    if max_false_positives is not None:
+        if iter(tables) is tables:
+            must = "expected tables that can be read twice, such as a list"
+            raise DataError(f"{must} or a ScoreFolder, got an iterator")
+        floor = _floor(tables, wanted, references, class_names, max_false_positives)
+    has_crosses = isinstance(criteria, Intersection) and criteria.cttc is not None
+    ledger = Ledger(floor, has_crosses=has_crosses)
+    seen: set[str] = set()
+    num_ignored = 0
+    for table in tables:
+        if table.clip_id not in wanted:
+            num_ignored += 1
+            continue
+        if table.clip_id in seen:
+            raise DataError(f"{table.clip_id}: expected one score table, got two")
+        seen.add(table.clip_id)
+        scores = columns_of(table, class_names)
+        own = references.get(table.clip_id, {})
+        has_none = np.ones(len(class_names), bool)
+        has_none[list(own)] = False
+        k, score, change = changes_in_number(scores, floor, has_none)
+        ledger.add(k, score, 0, change)
+        if not own:
+            continue
+        if isinstance(criteria, Collars):
+            add_collars(ledger, scores, table.times, own, criteria)
+        else:
+            add_shares(ledger, scores, table.times, own, by=criteria, seconds=seconds)
+    if missing := sorted(wanted - seen):
+        raise DataError(
+            f"{len(missing)} of {len(wanted)} clips have no score table, first "
+            f"{missing[0]}"
+        )
+    return ledger.counts(num_events), num_ignored
+
+
+def columns_of(table: ScoreTable, class_names: Sequence[str]) -> np.ndarray:
+    """The scores of some classes in their order, [T, K]; the table's own if all."""
+    if tuple(class_names) == table.class_names:
+        return table.scores
+    try:
+        return table.scores[:, [table.class_names.index(name) for name in class_names]]
+    except ValueError:
+        lacks = next(name for name in class_names if name not in table.class_names)
+        raise DataError(f"{table.clip_id}: the table has no column {lacks!r}") from None
+
+
+def _references(
+    reference: DisjointEvents | Mapping[str, Sequence[Event]], names: Sequence[str]
+) -> tuple[dict[str, dict[int, np.ndarray]], np.ndarray, np.ndarray]:
+    """Times by clip and class, events of each class, their seconds."""
+    if isinstance(reference, DisjointEvents):
+        return reference.by_clip, reference.num_events, reference.seconds
+    column = {name: k for k, name in enumerate(names)}
+    num_events = np.zeros(len(names), int)
+    clips: dict[str, dict[int, np.ndarray]] = {}
+    for clip_id, events in by_clip_id(reference).items():
+        times: dict[int, list[tuple[float, float]]] = {}
+        for onset, offset, label in events:
+            if label not in column:
+                raise DataError(f"{clip_id}: {label!r} is not among the classes")
+            times.setdefault(column[label], []).append((onset, offset))
+            num_events[column[label]] += 1
+        clips[clip_id] = {k: np.array(spans, float) for k, spans in times.items()}
+    return clips, num_events, np.zeros(len(names))
+
+
+def _floor(
+    tables: Iterable[ScoreTable],
+    wanted: Container[str],
+    references: Mapping[str, Mapping[int, np.ndarray]],
+    class_names: Sequence[str],
+    max_false_positives: int,
+) -> np.ndarray:
+    """For each class a score below which too many clips are falsely detected.
+
+    A clip without an event of the class has at least one detection, and all are false,
+    at every threshold below its highest score.
+    """
+    highest = []
+    for table in tables:
+        if table.clip_id not in wanted:
+            continue
+        scores = columns_of(table, class_names).max(0)
+        scores[list(references.get(table.clip_id, ()))] = -np.inf
+        highest.append(scores)
+    if len(highest) <= max_false_positives:
+        return np.full(len(class_names), -np.inf)
+    return np.partition(highest, -1 - max_false_positives, axis=0)[
+        -1 - max_false_positives
+    ].astype(float)
