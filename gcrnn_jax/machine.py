@@ -58,10 +58,12 @@ def _cgroups(controller: str) -> Iterator[Path]:
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if controllers and controller not in controllers.split(","):
             continue
-        root = _CGROUPS / controllers if controllers else _CGROUPS
-        place = root / path.lstrip("/")
-        # a container sees its own group as the root, whatever the path says
-        yield from (p for p in (place, *place.parents) if p.is_relative_to(root))
+        # version 1 mounts cpu and cpuacct together or each by itself
+        for name in {controllers, controllers and controller}:
+            root = _CGROUPS / name
+            place = root / path.lstrip("/")
+            # a container sees its own group as the root, whatever the path says
+            yield from (p for p in (place, *place.parents) if p.is_relative_to(root))
 
 
 def _read(path: Path) -> list[str]:

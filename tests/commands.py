@@ -40,6 +40,15 @@ class Commands:
         "--config.optimizer.schedule=constant",  # or no run could be prolonged
     )
 
+    # one block, since JAX keeps no program that a second process has compiled
+    SMALLEST = (
+        "--config.front_end.clip_s=1.0",
+        "--config.model.blocks=(1,)",
+        "--config.model.time_pooling=(2,)",
+        "--config.model.frequency_pooling=(2,)",
+        "--config.parallel.cpu_devices=1",
+    )
+
     def __init__(self, cache: Path):
         self.cache = cache
 

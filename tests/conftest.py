@@ -51,8 +51,9 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """The longest file first, or a worker would wait for the other's at the end."""
-    items.sort(key=lambda item: item.path.name != "test_processes.py")
+    """The longest files first, or a worker would wait for the other's at the end."""
+    longest = "test_processes.py", "test_slurm.py", "test_process_layouts.py"
+    items.sort(key=lambda item: item.path.name not in longest)
 
 
 def cpu_s() -> float:

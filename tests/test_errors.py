@@ -17,6 +17,7 @@ from gcrnn_jax import errors
         (errors.ConfigError("b"), 2, "error: b\n"),
         (errors.DataError("c"), 65, "error: c\n"),
         (errors.DivergedError("d"), 70, "error: d\n"),
+        (errors.PeerError("d"), 71, "error: d\n"),
         (errors.WorkdirError("e"), 73, "error: e\n"),
         (errors.StorageError("f"), 74, "error: f\n"),
         (OSError(28, "No space left on device"), 74, "No space left on device\n"),

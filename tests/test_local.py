@@ -48,7 +48,15 @@ def test_a_program_that_fails_ends_the_others_with_its_exit_code(launch):
 
 def test_a_program_that_is_killed_is_named_though_others_end_because_of_it(launch):
     code, errors, _ = launch(
-        "os.kill(os.getpid(), 11) if process else (time.sleep(1), sys.exit(71))"
+        "other = Path(starts.parent, 'other')\n"
+        "if process:\n"
+        "    other.with_suffix('.new').write_text(str(os.getpid()))\n"
+        "    os.rename(other.with_suffix('.new'), other)\n"
+        "    os.kill(os.getpid(), 11)\n"
+        "while not other.exists(): pass\n"
+        "stat = Path('/proc', other.read_text(), 'stat')\n"
+        "while stat.exists() and ') Z ' not in stat.read_text(): pass\n"
+        "sys.exit(71)\n"
     )
     assert code == 128 + 11
     assert re.fullmatch(

@@ -57,6 +57,23 @@ def test_version_1_counts_too(files):
     assert num_cores() == 8
 
 
+@pytest.mark.parametrize(
+    ("group", "quota", "has_period"),
+    [
+        ("0::/\n", "cpu.max", False),  # version 2: a pod sees its own group alone
+        ("7:cpuacct,cpu:/kubepods/pod1/2\n", "cpu/cpu.cfs_quota_us", True),
+        ("7:cpu,cpuacct:/kubepods/pod1/2\n", "cpu,cpuacct/cpu.cfs_quota_us", True),
+    ],
+)
+def test_the_limit_of_a_pod_counts(files, group, quota, has_period):
+    """As of `limits: {cpu: 2500m}`: devices are as many as the cores it may fill."""
+    files("proc/self/cgroup", group)
+    files(f"groups/{quota}", "250000\n" if has_period else "250000 100000\n")
+    if has_period:
+        files(f"groups/{quota.replace('quota', 'period')}", "100000\n")
+    assert num_cores() == 3
+
+
 def test_a_limit_of_memory_less_what_is_used_counts(files):
     files("proc/self/cgroup", V2)
     files("groups/box/memory.max", "2000000000\n")

@@ -5,19 +5,16 @@ import json
 import os
 import re
 import signal
+import socket
 import time
 
 import numpy as np
 import pytest
 
+from tests.commands import Commands
+
 LAST_DIGITS = {"rtol": 1e-5, "atol": 1e-6}
-# one block, since JAX keeps no program that a second process has compiled
-SMALLEST = (
-    "--config.front_end.clip_s=1.0",
-    "--config.model.blocks=(1,)",
-    "--config.model.time_pooling=(2,)",
-    "--config.model.frequency_pooling=(2,)",
-)
+SMALLEST = Commands.SMALLEST[:-1]  # of as many devices as there are cores
 TWO_DEVICES = (*SMALLEST, "--config.parallel.cpu_devices=2")
 FOUR_DEVICES = "--config.parallel.cpu_devices=4"  # as in the process of the tests
 LONG = ("--config.training.num_epochs=5000", "--config.fusion.epochs=5000")
@@ -63,6 +60,71 @@ def test_what_the_first_process_alone_cannot_do_ends_both_with_its_code(
     assert result.returncode == 73
     assert result.stderr.count("is held by") == 1
     assert "Traceback" not in result.stderr
+
+
+def process_of(launcher, number):
+    """The process id of the process that a launcher has given a number."""
+    for child in children_of(launcher):
+        with open(f"/proc/{child}/environ") as file:
+            if f"GCRNN_PROCESS_ID={number}" in file.read().split("\0"):
+                return int(child)
+    raise AssertionError(f"process {number} is not there")
+
+
+def test_a_process_that_dies_or_stops_is_named_and_all_end(
+    commands, tmp_path, monkeypatch
+):
+    """The stated time, here 8 s, is over before JAX's own service would end them."""
+    monkeypatch.setenv("GCRNN_PEER_TIMEOUT_S", "8")
+    flags = (*commands.TINY, f"--workdir={tmp_path}", *TWO_DEVICES, *LONG)
+    with commands.start(*flags, processes=2) as launcher:
+        wait_for(launcher.stderr, "epoch 1/")
+        killed = process_of(launcher.pid, 1)
+        os.kill(killed, signal.SIGKILL)
+        assert launcher.wait(60) == 128 + signal.SIGKILL
+        errors = launcher.stderr.read()
+    assert f"local.py: process 1 of 2 (process id {killed}) was ended by SIG" in errors
+    assert errors.count("error: ") == 1 and "Traceback" not in errors
+    assert f", process id {killed}) has ended unexpectedly" in errors
+
+    with commands.start(*flags, processes=2) as launcher:
+        wait_for(launcher.stderr, "epoch ")
+        stopped = process_of(launcher.pid, 0)
+        os.kill(stopped, signal.SIGSTOP)
+        told = []
+        while not (told and told[-1].startswith("local.py: process 1 of 2 ")):
+            told.append(launcher.stderr.readline())
+            assert told[-1]
+        os.kill(stopped, signal.SIGKILL)  # the launcher would, after its grace
+        assert launcher.wait(60) == 71
+    assert told[-1].endswith("ended with 71\n")
+    assert re.match(r"error: process 0 .* has given no sign of life for [89]", told[-2])
+    assert "Traceback" not in "".join(told)
+
+
+@pytest.mark.parametrize(
+    ("process", "message"),
+    [
+        (0, r"process 1 of 2 did not come to process 0 at \S+ within 1 s"),
+        (1, r"process 1 of 2 had no answer from process 0 at \S+ within 1 s"),
+        (None, r"process 0 cannot listen on port [0-9]+ of .*JAX_COORDINATOR_PORT"),
+    ],
+)
+def test_a_process_that_never_comes_and_a_port_in_use_are_named(
+    commands, tmp_path, monkeypatch, process, message
+):
+    monkeypatch.setenv("GCRNN_JOIN_TIMEOUT_S", "1")
+    monkeypatch.setenv("GCRNN_NUM_PROCESSES", "2")
+    monkeypatch.setenv("GCRNN_PROCESS_ID", str(process or 0))
+    with socket.create_server(("127.0.0.1", 0)) as other_program:
+        port = other_program.getsockname()[1]
+        if process is not None:
+            other_program.close()
+        monkeypatch.setenv("GCRNN_COORDINATOR", f"127.0.0.1:{port}")
+        flags = (*commands.TINY, f"--workdir={tmp_path / 'run'}", *SMALLEST)
+        result = commands.run_process(*flags)
+    assert result.returncode == 71
+    assert re.fullmatch(f"error: {message}.*\n", result.stderr)
 
 
 def test_sigterm_saves_and_exits_75_and_the_next_start_continues(commands, tmp_path):

@@ -102,16 +102,15 @@ class Cluster:
 
     def __exit__(self, *_):
         """Ends every process that knows of this cluster, those of jobs included."""
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            deadline = time.monotonic() + 5
-            while processes := self._processes():
-                for process in processes:
-                    with_suppressed(os.kill, process, number)
-                if time.monotonic() > deadline:
-                    break
-                time.sleep(0.05)
-                for daemon in self._daemons.values():
-                    daemon.poll()
+        deadline = time.monotonic() + 10
+        while processes := [process for process, _ in self._environments()]:
+            for process in processes:
+                with_suppressed(os.kill, process, signal.SIGKILL)
+            for daemon in self._daemons.values():
+                daemon.poll()
+            assert time.monotonic() < deadline, f"{processes} do not end"
+        for daemon in self._daemons.values():
+            daemon.wait()
 
     def _configure(self) -> None:
         (self.folder / "munge.key").write_bytes(os.urandom(128))
@@ -127,15 +126,15 @@ class Cluster:
         (self.folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
 
     def _start(self, program: str, *arguments: str, env=None) -> subprocess.Popen:
-        log = (self.folder / f"{program}.out").open("a")
-        process = subprocess.Popen(
-            [find(program) or program, *arguments],
-            stdout=log,
-            stderr=log,
-            stdin=subprocess.DEVNULL,
-            env=env or self.environment,
-            cwd=self.folder,
-        )
+        with (self.folder / f"{program}.out").open("a") as log:
+            process = subprocess.Popen(
+                [find(program) or program, *arguments],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env=env or self.environment,
+                cwd=self.folder,
+            )
         self._daemons[" ".join((program, *arguments))] = process
         return process
 
@@ -201,7 +200,9 @@ class Cluster:
         words = self.run("scontrol", "-o", "show", "job", number).split()
         return dict(word.partition("=")[::2] for word in words)
 
-    def wait_for(self, number: str, *, seconds: float = 60.0, **fields: object) -> None:
+    def wait_for(
+        self, number: str, *, seconds: float = 100.0, **fields: object
+    ) -> None:
         """Waits until fields of a job are so, as of `wait_for(job, Restarts=1)`."""
         wanted = {name: str(value) for name, value in fields.items()}
         self.wait(
@@ -210,7 +211,7 @@ class Cluster:
             seconds,
         )
 
-    def start_again(self, number: str, restarts: int, seconds: float = 60.0) -> None:
+    def start_again(self, number: str, restarts: int, seconds: float = 100.0) -> None:
         """Waits until a job is queued again, and starts it before two minutes pass.
 
         Not in the second of its end, when SLURM refuses what it takes for the old one.
@@ -237,9 +238,6 @@ class Cluster:
             environment = dict(x.partition("=")[::2] for x in text.split("\0") if x)
             if environment.get("SLURM_CONF") == self.environment["SLURM_CONF"]:
                 yield int(path.parent.name), environment
-
-    def _processes(self) -> list[int]:
-        return [process for process, _ in self._environments()]
 
     def wait(self, is_there, what: str, seconds: float = 30.0) -> None:
         """Waits until a function is true."""

@@ -29,7 +29,7 @@ class Job:
         """Submits it, with overrides only."""
         self.cluster, self.folder = cluster, folder
         self.workdir, self.restarts = folder / "run", 0
-        arguments = (SCRIPT, f"--workdir={self.workdir}", *arguments)
+        arguments = (SCRIPT, *(arguments or (f"--workdir={self.workdir}",)))
         self.number = cluster.submit(
             *TWO_TASKS, *arguments, folder=folder, env={**(env or {})}
         )
@@ -44,14 +44,15 @@ class Job:
         """Does something to the job."""
         self.cluster.run("scontrol", verb, *(arguments or (self.number,)))
 
-    def start_again(self, seconds: float = 60.0) -> None:
+    def start_again(self, seconds: float = 100.0) -> None:
         """Waits until it is queued again, and starts it at once."""
         self.restarts += 1
         self.cluster.start_again(self.number, self.restarts, seconds)
 
     def ends(self, state: str, code: int) -> None:
         """Waits until it has ended for good."""
-        self.cluster.wait_for(self.number, JobState=state, ExitCode=f"{code}:0")
+        ends = {"JobState": state, "ExitCode": f"{code}:0"}
+        self.cluster.wait_for(self.number, seconds=300, **ends)
 
 
 @pytest.fixture
@@ -65,12 +66,12 @@ def jobs(cluster):
 def stub(jobs, tmp_path):
     """Submits the script where the interpreter is a few lines of shell."""
 
-    def submit(name: str, lines: str) -> Job:
+    def submit(name: str, lines: str, *arguments: str) -> Job:
         program = tmp_path / name / ".venv/bin/python"
         program.parent.mkdir(parents=True)
         program.write_text(f"#!/bin/bash\n{lines}\n")
         program.chmod(0o755)
-        return Job(jobs, tmp_path / name)
+        return Job(jobs, tmp_path / name, *arguments)
 
     return submit
 
@@ -79,13 +80,13 @@ def test_a_preempted_job_is_queued_again_when_its_last_task_has_saved(stub):
     """The first to end with 75 must not end the other; each has the cores asked for."""
     job = stub(
         "preempted",
-        'echo "task $SLURM_PROCID of $SLURM_NTASKS: $SLURM_CPUS_PER_TASK cores"\n'
+        "scontrol -o show step $SLURM_JOB_ID.0\n"
         '[ "$SLURM_PROCID" = 1 ] && exit 75\n'
         "[ -f saved ] && exit 0; sleep 1; touch saved; exit 75",
     )
     job.start_again()
     assert (job.folder / "saved").exists()
-    assert "task 0 of 2: 2 cores" in job.output and "task 1 of 2: 2" in job.output
+    assert "Tasks=2" in job.output and "TresPerTask=cpu:2" in job.output
     job.start_again()  # task 1 was preempted once more
 
 
@@ -99,10 +100,20 @@ def test_what_would_end_so_again_is_not_queued_again(stub):
 
 def test_crashes_are_queued_again_three_times_without_a_new_checkpoint(stub):
     """A checkpoint, here that of the second start, begins the count anew."""
-    ends = {71: "exit 71", 74: "exit 74", 137: "kill -9 $$"}
-    new = "mkdir -p run/resume/$((SLURM_RESTART_COUNT == 1 ? 8 : 2))"
-    first_task = f'[ "$SLURM_PROCID" = 0 ] || exit 0; {new}'
-    jobs = {code: stub(str(code), f"{first_task}; {end}") for code, end in ends.items()}
+    cases = {
+        71: ("exit 71", "runs/best", "--config=configs/best.py"),
+        74: ("exit 74", "other folder", "--workdir", "other folder"),
+        137: ("kill -9 $$", "run", "--config=best", "--workdir=run"),
+    }
+    new = "resume/$((SLURM_RESTART_COUNT == 1 ? 8 : 2))"
+    jobs = {
+        code: stub(
+            str(code),
+            f'[ "$SLURM_PROCID" = 0 ] || exit 0; mkdir -p "{folder}"/{new}; {end}',
+            *arguments,
+        )
+        for code, (end, folder, *arguments) in cases.items()
+    }
     for _ in range(4):
         for job in jobs.values():
             job.start_again()
@@ -122,17 +133,6 @@ def test_a_job_that_is_cancelled_stays_so_though_its_tasks_save(stub):
     job.cluster.wait_for(job.number, JobState="CANCELLED", Restarts=0)
 
 
-TINY = (
-    *("--config=laptop", "--config.data.soundscapes=(24,12,12)"),
-    *("--config.data.num_workers=0", "--config.front_end.clip_s=1.0"),
-    *("--config.model.filters=4", "--config.model.last_filters=8"),
-    *("--config.model.rnn_units=4", "--config.model.blocks=(1,)"),
-    *("--config.model.time_pooling=(2,)", "--config.model.frequency_pooling=(2,)"),
-    *("--config.sampling.batch_size=8", "--config.training.steps_per_epoch=2"),
-    *("--config.parallel.cpu_devices=1", "--config.optimizer.schedule=constant"),
-)
-
-
 def epochs(number: int) -> tuple[str, str]:
     return f"--config.training.num_epochs={number}", f"--config.fusion.epochs={number}"
 
@@ -148,7 +148,10 @@ def train(jobs, tmp_path, commands):
             (folder / ".venv").symlink_to(Path(sys.executable).parents[1])
         env = {"GCRNN_CACHE": str(commands.cache), "PYTHONPATH": str(ROOT)}
         env |= {"JAX_PLATFORMS": "cpu"}
-        return Job(jobs, folder, *TINY, *epochs(num_epochs), env=env)
+        config = f"--config={ROOT / 'configs/laptop.py'}"
+        flags = [config, *commands.TINY[1:], *commands.SMALLEST, *epochs(num_epochs)]
+        flags.append(f"--workdir={folder / 'run'}")
+        return Job(jobs, folder, *flags, env=env)
 
     return submit
 
@@ -162,7 +165,7 @@ def test_a_job_that_is_disturbed_in_all_ways_ends_like_one_that_is_not(train, co
         nonlocal before
         cluster.wait(lambda: "epoch " in job.output[before:], "an epoch", 200)
 
-    def is_queued_again(seconds: float = 60.0) -> None:
+    def is_queued_again(seconds: float = 100.0) -> None:
         nonlocal before
         job.start_again(seconds)
         before = len(job.output)
@@ -190,11 +193,11 @@ def test_a_job_that_is_disturbed_in_all_ways_ends_like_one_that_is_not(train, co
     is_queued_again()
 
     trains()
+    start = before
     job.scontrol("update", f"JobId={job.number}", "TimeLimit=3")
-    is_queued_again()
-    assert job.output.count("preempted before step") == 4
+    cluster.wait_for(job.number, JobState="PENDING", Restarts=5)
+    assert job.output[start:].count("preempted before step") == 2
 
-    trains()
     cluster.run("scancel", job.number)
     cluster.wait_for(job.number, JobState="CANCELLED")
     last = max(saved_steps(job.workdir / "resume")) // 2 + 1
