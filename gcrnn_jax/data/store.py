@@ -189,8 +189,7 @@ class FeatureStore:
         """
         path = Path(path)
         card_path = path / CARD
-        if not card_path.exists():
-            move_content(path / NEXT, path, CARD)  # where its builder was killed
+        move_content(path / NEXT, path, CARD)  # where its builder was killed
         if not card_path.exists():
             raise DataError(
                 f"{card_path}: not found: no feature store, or one not finished"
