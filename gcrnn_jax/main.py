@@ -48,30 +48,30 @@ def run(config: "Config", workdir: Path) -> None:
 
     from gcrnn_jax.data.atomic_files import locked, make_folder
     from gcrnn_jax.runs import Run
-    from gcrnn_jax.training import parallel, phases
+    from gcrnn_jax.training import parallel, phases, processes
 
-    size, remainder = divmod(config.sampling.batch_size, parallel.num_processes())
+    size, remainder = divmod(config.sampling.batch_size, processes.num_processes())
     if remainder:
         raise ConfigError(
             f"sampling.batch_size: {config.sampling.batch_size} clips do not divide "
-            f"among {parallel.num_processes()} processes"
+            f"among {processes.num_processes()} processes"
         )
     parallel.configure_jax(size, config.parallel.cpu_devices)
-    with parallel.exit_all_on_failure():
+    with processes.exit_all_on_failure():
         config.check_shapes(len(jax.devices()))
         is_first = jax.process_index() == 0
         make_folder(workdir)
         with locked(workdir) if is_first else contextlib.nullcontext():
             this_run = Run(workdir, config)
             this_run.check_config()
-            parallel.barrier("every process has compared the configuration")
+            processes.barrier("every process has compared the configuration")
             if is_first:
                 this_run.write_config()
             with phases.opened(workdir if is_first else None) as account:
                 _train_and_report(this_run)
                 if is_first:
                     print(f"time: {account.summary()}; {workdir / phases.FILE}")
-        parallel.barrier("the first process has reported")
+        processes.barrier("the first process has reported")
 
 
 def _train_and_report(run: "Run") -> None:

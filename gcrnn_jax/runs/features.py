@@ -13,7 +13,7 @@ from gcrnn_jax.config import Config
 from gcrnn_jax.data.build_store import StorePlan
 from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.data.worker_pool import resolve_num_workers
-from gcrnn_jax.training import parallel
+from gcrnn_jax.training import processes
 
 
 def open_store(config: Config) -> FeatureStore:
@@ -35,13 +35,13 @@ def open_store(config: Config) -> FeatureStore:
         if isinstance(plan, StorePlan):
             held.enter_context(plan.held())
             is_shared = plan.share(jax.process_count())
-        parallel.barrier("features are planned")
-        if parallel.broadcast_from_first(is_shared):
+        processes.barrier("features are planned")
+        if processes.broadcast_from_first(is_shared):
             _build_share(config)
-            parallel.barrier("every process has computed its features")
+            processes.barrier("every process has computed its features")
         if isinstance(plan, StorePlan):
             plan = plan.finish(data.num_workers)
-    parallel.barrier("features are ready")
+    processes.barrier("features are ready")
     store = plan or FeatureStore.open(data.path(front_end, seed))
     return data.hold_out(store, seed)
 

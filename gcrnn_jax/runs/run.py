@@ -40,7 +40,7 @@ from gcrnn_jax.runs.training_clips import (
     check_training_clips,
     describe_training_clips,
 )
-from gcrnn_jax.training import parallel
+from gcrnn_jax.training import processes
 from gcrnn_jax.training.checkpoints import saved_steps
 
 PyTree = Any
@@ -266,7 +266,7 @@ class Run:
             path, posteriors = self.posteriors(split, epoch), None
             if path.exists():
                 posteriors = _load_posteriors(path, split)
-            if parallel.broadcast_from_first(posteriors is not None):
+            if processes.broadcast_from_first(posteriors is not None):
                 posteriors = posteriors or PosteriorSet.load(path)
             else:
                 _, variables = self.load_epoch(epoch)

@@ -19,7 +19,7 @@ from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.inference.card import ModelCard
 from gcrnn_jax.metrics.decisions import reference_events
 from gcrnn_jax.runs.run import Run
-from gcrnn_jax.training import device_cache, parallel, phases
+from gcrnn_jax.training import device_cache, parallel, phases, processes
 from gcrnn_jax.training.checkpoints import Checkpoints, saved_steps
 from gcrnn_jax.training.loop import train
 from gcrnn_jax.training.state import TrainState, TrainStep, initial_state
@@ -66,7 +66,7 @@ def train_run(
         if done and done % run.config.training.steps_per_epoch == 0:
             checkpoints.save_missing_model(state)
             epoch = done // run.config.training.steps_per_epoch
-            if is_scored and not parallel.broadcast_from_first(is_scored(epoch)):
+            if is_scored and not processes.broadcast_from_first(is_scored(epoch)):
                 line = on_epoch(epoch, state)
                 if line and jax.process_index() == 0:
                     print(line, flush=True)

@@ -25,7 +25,7 @@ from gcrnn_jax.data.atomic_files import make_folder, read_json
 from gcrnn_jax.data.manifest import regular_files, verify_manifest, write_manifest
 from gcrnn_jax.errors import DataError, StorageError, WorkdirError, error_text
 from gcrnn_jax.failpoints import failpoint
-from gcrnn_jax.training import parallel
+from gcrnn_jax.training import processes
 from gcrnn_jax.training.state import TrainState
 
 PyTree = Any
@@ -132,7 +132,7 @@ class Checkpoints:
         step, is_whole = int(state.step), False
         with contextlib.suppress(DataError):
             is_whole = verify_manifest(self._folders[self._models] / str(step))
-        if not parallel.broadcast_from_first(is_whole):
+        if not processes.broadcast_from_first(is_whole):
             self._steps[self._models].discard(step)
             self.save(state)
             self.wait()
@@ -147,7 +147,7 @@ class Checkpoints:
             except DataError as error:
                 logging.warning("skipping %s: %s", path, error)
                 is_whole = False
-        return parallel.broadcast_from_first(is_whole)
+        return processes.broadcast_from_first(is_whole)
 
     def _load(self, step: int, target: PyTree) -> PyTree | None:
         state = None
@@ -155,16 +155,16 @@ class Checkpoints:
             state = self._resume.load_checkpointables(step, {"state": target})["state"]
         except Exception as error:  # orbax has no common one for damaged files
             logging.warning("skipping %s/%s: %s", self._folder, step, error_text(error))
-        return state if parallel.all_processes_agree(state is not None) else None
+        return state if processes.all_processes_agree(state is not None) else None
 
     def _forget_after(self, step: int) -> None:
         """Removes later states, which cannot be read; later models are replaced."""
         later = [one for one in saved_steps(self._folder) if one > step]
-        parallel.barrier("every process knows which states are damaged")
+        processes.barrier("every process knows which states are damaged")
         if later and jax.process_index() == 0:
             for one in later:
                 shutil.rmtree(self._folder / str(one), ignore_errors=True)
-        parallel.barrier("the damaged states are gone")
+        processes.barrier("the damaged states are gone")
         if later:
             self._resume.reload()
         for saved in self._steps.values():

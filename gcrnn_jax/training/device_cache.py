@@ -14,7 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gcrnn_jax.data.loader import gather
 from gcrnn_jax.data.store import Split
-from gcrnn_jax.training import parallel
+from gcrnn_jax.training import processes
 
 _CHUNK = 4096  # clips sent at once: the host need not hold them all
 
@@ -28,7 +28,7 @@ def fits_on_devices(split: Split, mesh: Mesh, fraction: float) -> bool:
     size = len(split) * sum(x.nbytes for x in gather(split, np.arange(1)).values())
     stats = [device.memory_stats() or {} for device in mesh.local_devices]
     limit = min(one.get("bytes_limit", 0) for one in stats)
-    return parallel.all_processes_agree(size <= fraction * limit)
+    return processes.all_processes_agree(size <= fraction * limit)
 
 
 def put_split(split: Split, mesh: Mesh) -> dict[str, jax.Array]:

@@ -6,7 +6,7 @@ from typing import Any, cast
 import jax
 import pytest
 
-from gcrnn_jax.training import parallel
+from gcrnn_jax.training import parallel, processes
 
 
 @pytest.fixture
@@ -81,10 +81,10 @@ def test_a_process_ends_with_the_code_of_another_that_failed(monkeypatch):
 
     codes, over = [], cast(Any, Over)
     jax.devices()  # a backend that starts would ask the client, too
-    monkeypatch.setattr(parallel.distributed.global_state, "client", Client())
-    monkeypatch.setattr(parallel, "exit_now", codes.append)
-    parallel._exit_when_another_fails(over())
+    monkeypatch.setattr(processes.distributed.global_state, "client", Client())
+    monkeypatch.setattr(processes, "exit_now", codes.append)
+    processes._exit_when_another_fails(over())
     assert codes == [70] and "gcrnn_jax/heard/0" in keys
     del keys["gcrnn_jax/failed"]
-    parallel._exit_when_another_fails(over())
+    processes._exit_when_another_fails(over())
     assert codes == [70]
