@@ -1,14 +1,18 @@
 """Parts of a store, in any order, at once or killed, make the store of one process."""
 
+import functools
 import os
 import shutil
 import threading
+import warnings
 from pathlib import Path
 
+import distributed
 import numpy as np
 import pytest
 import soundfile
 
+from gcrnn_jax import prepare_folder, prepare_part
 from gcrnn_jax.data import store_shards
 from gcrnn_jax.data.atomic_files import move_content
 from gcrnn_jax.data.build_store import StorePlan, build_store, plan_store
@@ -18,6 +22,7 @@ from gcrnn_jax.data.recording_source import RecordingSource, recording_sources
 from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.errors import ConfigError, DataError
 from tests import defaults
+from tests.stores import content
 
 FRONT_END = defaults.front_end(clip_s=1.0)
 SHARDS = {"clips_per_shard": 4, "max_bad_fraction": 0.3}
@@ -52,14 +57,6 @@ def part(root, path, number, num_parts, **changes):
 def finish(root, path, **changes):
     positional, options = arguments(root)
     return build_store(path, *positional, **{**options, **changes})
-
-
-def content(path) -> dict:
-    """Every file but the lock, which names its last holder."""
-    files = (
-        file for file in path.rglob("*") if file.is_file() and file.name != ".lock"
-    )
-    return {str(file.relative_to(path)): file.read_bytes() for file in files}
 
 
 def whole(root, tmp_path) -> dict:
@@ -329,3 +326,28 @@ def test_a_move_that_two_processes_do_at_once_loses_nothing(tmp_path, monkeypatc
             move_content(folder, target, "card")
         expected = {name: f"new {name}".encode() for name in ("a", "b", "card")}
         assert content(target) == expected and not folder.exists()
+
+
+def test_workers_of_dask_make_the_store_of_one_process(data_folder, tmp_path):
+    """In processes of two threads each; one part is asked for twice."""
+    root = data_folder(training=6, validation=3, testing=3, evaluation=3)
+    data, rest = (str(root), str(tmp_path / "store"), FRONT_END), {"num_workers": 0}
+    rest["max_bad_fraction"] = 0.01
+    options = {"n_workers": 2, "threads_per_worker": 2, "dashboard_address": ":0"}
+    with (
+        warnings.catch_warnings(action="ignore"),  # of what Dask brings
+        distributed.LocalCluster(**options) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        number = [1, 2, 3, 4, 2]
+        done = client.map(
+            functools.partial(prepare_part, *data, num_parts=4, **rest),
+            number,
+            pure=False,  # or the two would be one call
+        )
+        prepared = client.gather(done)
+    assert [part.part for part in prepared] == number
+    assert [part.num_clips for part in prepared] == [6, 3, 3, 3, 3]
+    prepare_folder(*data, **rest)
+    defaults.prepare(root, tmp_path / "one", FRONT_END)
+    assert content(tmp_path / "store") == content(tmp_path / "one")

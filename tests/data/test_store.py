@@ -22,6 +22,7 @@ from gcrnn_jax.errors import (
     WorkdirError,
 )
 from tests import defaults
+from tests.stores import content
 
 FRONT_END = defaults.front_end(clip_s=1.0)
 
@@ -38,14 +39,6 @@ def build(root, path, *, front_end=FRONT_END, num_workers=1, **options):
         clips_per_shard=4,
         **options,
     )
-
-
-def content(path) -> dict:
-    """Every file but the lock, which names its last holder."""
-    files = (
-        file for file in path.rglob("*") if file.is_file() and file.name != ".lock"
-    )
-    return {str(file.relative_to(path)): file.read_bytes() for file in files}
 
 
 def times(path) -> dict:
