@@ -54,14 +54,14 @@ class PreparedPart(NamedTuple):
     examples: str
 
     def __str__(self) -> str:
-        text = f"part {self.part}/{self.num_parts}: {self.num_clips} clips in "
-        text += f"{self.num_shards} shards, {self.num_built} of them built now"
+        text = f"part {self.part}/{self.num_parts}: {self.num_clips} clips; "
+        text += f"{self.num_built} of {self.num_shards} shards built now"
         if not self.num_lost:
             return text
-        all_lost = self.num_lost == self.num_clips
-        lost = "none of them" if all_lost else f"{self.num_lost} of them"
-        verb = "can" if all_lost else "cannot"
-        return f"{text}; {lost} {verb} be used, such as: {self.examples}"
+        lost = f"{self.num_lost} of the clips cannot"
+        if self.num_lost == self.num_clips:
+            lost = "none of the clips can"
+        return f"{text}; {lost} be used, such as: {self.examples}"
 
 
 def build_part(

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from gcrnn_jax import prepare_folder, prepare_part
-from gcrnn_jax.data import store_shards
+from gcrnn_jax.data import build_shards, store_shards
 from gcrnn_jax.data.atomic_files import move_content
 from gcrnn_jax.data.build_store import StorePlan, build_store, plan_store
 from gcrnn_jax.data.folder import find_splits
@@ -59,6 +59,11 @@ def finish(root, path, **changes):
     return build_store(path, *positional, **{**options, **changes})
 
 
+def times(path) -> dict:
+    """When each file of a shard was written."""
+    return {file: file.stat().st_mtime_ns for file in path.glob("*/shard-*")}
+
+
 def whole(root, tmp_path) -> dict:
     finish(root, tmp_path / "whole")
     return content(tmp_path / "whole")
@@ -79,6 +84,7 @@ def test_parts_in_any_order_make_the_store_of_one_process(
         patch.setattr(store_shards, "featurise", None)
         finish(root, path)
     assert content(path) == whole(root, tmp_path)
+    assert not (path / ".next").exists()
 
 
 def test_parts_at_the_same_time_make_the_same_store(root, tmp_path):
@@ -98,6 +104,24 @@ def test_parts_at_the_same_time_make_the_same_store(root, tmp_path):
     assert sorted(done) == sorted(numbers)
     finish(root, path)
     assert content(path) == whole(root, tmp_path)
+
+
+def test_a_shard_that_another_has_finished_meanwhile_is_taken_as_it_is(
+    root, tmp_path, monkeypatch
+):
+    path, write, before = tmp_path / "store", build_shards.ShardSet._write, {}
+
+    def written_meanwhile(self, job, clips):
+        if not before:
+            monkeypatch.undo()
+            part(root, path, 3, 3)
+            before.update(times(path))
+        write(self, job, clips)
+
+    monkeypatch.setattr(build_shards.ShardSet, "_write", written_meanwhile)
+    assert part(root, path, 3, 3).num_shards == 2
+    assert len(before) == 4
+    assert times(path) == before
 
 
 def test_a_part_that_comes_late_finds_the_store_finished(root, tmp_path, monkeypatch):
@@ -175,12 +199,14 @@ def test_what_a_part_loses_is_said_and_the_whole_is_judged_at_the_end(root, tmp_
     path, limit = tmp_path / "store", {"max_bad_fraction": 3 / 23}
     assert part(root, path, 1, 7, **limit).num_lost == 0
     said = str(part(root, path, 2, 7, **limit))
-    assert "part 2/7: 4 clips in 1 shards, 1 of them built now; 1 of them can" in said
+    assert (
+        "part 2/7: 4 clips; 1 of 1 shards built now; 1 of the clips cannot be" in said
+    )
     assert "training6_0.000_10.000.wav:7: FORMAT: " in said
     for index in (16, 17):
         recording(root, index).unlink()
     said = str(part(root, path, 5, 7, **limit))
-    assert "none of them can be used" in said and "MISSING" in said
+    assert "none of the clips can be used" in said and "MISSING" in said
     finish(root, path, **limit)
     recording(root, 3).unlink()
     part(root, path, 1, 7, **limit)
@@ -283,7 +309,7 @@ def test_nothing_is_shared_where_another_process_has_finished(root, tmp_path):
     assert content(path) == before
 
 
-@pytest.mark.parametrize("fault", ["prepare.shard@2:kill", "prepare.ledger@2:kill"])
+@pytest.mark.parametrize("fault", ["write.rename@3:kill", "prepare.ledger@2:kill"])
 def test_a_part_that_is_killed_loses_the_shard_at_work_alone(
     commands, data_folder, tmp_path, fault
 ):
@@ -295,7 +321,7 @@ def test_a_part_that_is_killed_loses_the_shard_at_work_alone(
     line = (*command, tmp_path / "store", "--part", "1/2")
     assert commands.run_process(*line, **options, failpoint=fault).returncode == -9
     again = commands.run(*line, **options)
-    assert "part 1/2: 9 clips in 2 shards, 1 of them built now" in again.stdout
+    assert "part 1/2: 9 clips; 1 of 2 shards built now\n" in again.stdout
     assert "preparing part 1/2: 9/9 clips, " in again.stderr
     assert commands.run(*line[:-1], "2/2", **options).returncode == 0
     assert commands.run(*line[:-2], **options).returncode == 0

@@ -8,9 +8,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gcrnn_jax.config import load_config
+from gcrnn_jax.runs import features
 from tests import defaults
 from tests.stores import content
 
@@ -136,3 +138,20 @@ def test_soundscapes_are_shared_too(commands, tmp_path):
     sizes = {"training": 5, "validation": 3, "testing": 2}
     defaults.soundscapes(sizes, 0, tmp_path / "one", front_end)
     assert content(tmp_path / "store") == content(tmp_path / "one")
+
+
+@pytest.mark.parametrize(
+    ("of_others", "asked", "expected"),
+    [([], -1, 8), (["same"], -1, 4), (["same"] * 20, -1, 1), (["same"], 3, 3)],
+)
+def test_processes_with_the_same_cores_share_them(
+    monkeypatch, of_others, asked, expected
+):
+    """A process of another machine, or with other cores, does not count."""
+
+    def gathered(own):
+        return np.array([own, *(own for _ in of_others), own + np.uint32(1)])
+
+    monkeypatch.setattr(features.multihost_utils, "process_allgather", gathered)
+    monkeypatch.setattr(features, "resolve_num_workers", lambda asked: 8)
+    assert features._own_workers(asked) == expected
