@@ -2,7 +2,8 @@
 
     STORE/card.json                     everything about the store; written last
           rejects.csv                   path, line, code, detail of what is not in it
-          .next/                        what is to replace the store, while it is made
+          .next/                        what is to replace the store, while it is made,
+                                        and notes of its parts; see `parts`
           SPLIT/shard-00000.npy ...     float16 [n, T, F], 0 after a clip's last frame
                 shard-00000.json ...    what the shard was made of; see `store_shards`
                 clip_ids.json           one id a line
