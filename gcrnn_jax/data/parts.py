@@ -9,7 +9,6 @@ list and look at no recording but those of their shards.
 """
 
 import contextlib
-import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -138,23 +137,24 @@ def _note_part(path: Path, name: str) -> None:
 
 def print_missing(shards: ShardSet) -> None:
     """Says which parts have left shards to be built, if any part has begun."""
+    pending, num_parts = {*shards.pending}, _last_num_parts(shards.path)
+    if not pending or not num_parts:
+        return
+    places = [place for place, job in enumerate(shards.jobs) if job in pending]
+    numbers = sorted({place % num_parts + 1 for place in places})
+    which = ", ".join(f"{number}/{num_parts}" for number in numbers)
+    counts = f"{len(pending)} of {len(shards.jobs)} shards"
+    message = f"{shards.path}: {counts} are missing, of part {which}: built now"
+    print(message, file=sys.stderr)
+
+
+def _last_num_parts(path: Path) -> int:
+    """Into how many parts the part that began last divides the store; 0: none has."""
     with contextlib.suppress(FileNotFoundError):
-        notes = [*os.scandir(shards.path / NEXT / _PARTS)]
-        if (pending := shards.pending) and notes:
-            newest = max(notes, key=lambda note: note.stat().st_mtime_ns)
-            num_parts = int(newest.name.split("-of-")[1])
-            waiting = {*pending}
-            numbers = {
-                place % num_parts + 1
-                for place, job in enumerate(shards.jobs)
-                if job in waiting
-            }
-            which = ", ".join(f"{number}/{num_parts}" for number in sorted(numbers))
-            counts = f"{len(pending)} of {len(shards.jobs)} shards"
-            print(
-                f"{shards.path}: {counts} are missing, of part {which}: built now",
-                file=sys.stderr,
-            )
+        notes = (path / NEXT / _PARTS).iterdir()
+        newest = max(notes, key=lambda note: note.stat().st_mtime_ns, default=None)
+        return int(newest.name.split("-of-")[1]) if newest else 0
+    return 0
 
 
 def write_shares(shards: ShardSet, num_shares: int) -> None:

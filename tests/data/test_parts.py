@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from gcrnn_jax import prepare_folder, prepare_part
-from gcrnn_jax.data import build_shards, store_shards
+from gcrnn_jax.data import build_shards, parts, store_shards
 from gcrnn_jax.data.atomic_files import move_content
 from gcrnn_jax.data.build_store import StorePlan, build_store, plan_store
 from gcrnn_jax.data.folder import find_splits
@@ -172,6 +172,8 @@ def test_shards_of_parts_are_found_where_the_store_that_they_replace_is_gone(
 
 def test_parts_that_are_missing_are_said_and_built(root, tmp_path, capsys):
     path = tmp_path / "store"
+    (path / ".next/parts").mkdir(parents=True)  # whose part was killed at once
+    assert parts._last_num_parts(path) == 0
     part(root, path, 1, 5)  # of an earlier division
     os.utime(path / ".next/parts/1-of-5", ns=(0, 0))
     part(root, path, 2, 3)
