@@ -43,7 +43,7 @@ from gcrnn_jax.errors import exit_at_signals
 if TYPE_CHECKING:
     from gcrnn_jax.audio.front_end import FrontEnd, LogMel, Mfcc
     from gcrnn_jax.config import Config, load_config
-    from gcrnn_jax.data.preparation import prepare_folder
+    from gcrnn_jax.data.preparation import prepare_folder, prepare_part
     from gcrnn_jax.data.store import FeatureStore, Split
     from gcrnn_jax.detection.events import decode_events
     from gcrnn_jax.detection.posteriors import PosteriorSet, fuse_posteriors
@@ -95,6 +95,7 @@ _PLACES = {
     "load_config": "config",
     "load_model": "prediction.loading",
     "prepare_folder": "data.preparation",
+    "prepare_part": "data.preparation",
     "segment_scores": "metrics",
     "tagging_scores": "metrics",
 }

@@ -20,6 +20,7 @@ POINTS = (
     "prepare.clip",  # in a worker, before a recording is read
     "prepare.shard",
     "prepare.ledger",  # a shard is written, what makes it count is not
+    "prepare.share",  # what each process is to build is written, nothing is built
     "prepare.card",
     "write.rename",  # of any file: its content is written, its name is not
     "write.folder",  # the old one is moved away, the new one is not in its place

@@ -3,7 +3,11 @@
     python -m gcrnn_jax.prepare --root ~/dcase2017_task4
     python -m gcrnn_jax.prepare --root ~/dcase2017_task4 --config sed_mfcc
 
-Rerunning it redoes nothing that is done.
+Rerunning it redoes nothing that is done. Several machines that share a disk prepare in
+parts, which may run at once; the same command without --part then seals the store:
+
+    python -m gcrnn_jax.prepare --root SET --output STORE --part 1/3   # 2/3, 3/3
+    python -m gcrnn_jax.prepare --root SET --output STORE
 """
 
 import argparse
@@ -16,26 +20,32 @@ from gcrnn_jax.fields import at_least_one, user_path
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
-    flags = _parser().parse_args(argv)
+    flags = (parser := _parser()).parse_args(argv)
+    if flags.part and not flags.output:
+        parser.error("--part needs an --output, a folder that all parts share")
     from gcrnn_jax.config import load_config
-    from gcrnn_jax.data.preparation import prepare_folder, summary
+    from gcrnn_jax.data.preparation import prepare_folder, prepare_part, summary
 
     started = time.monotonic()
     changes = {"front_end.kind": flags.features} if flags.features else {}
     config = load_config(flags.config, **changes)
-    store = prepare_folder(
-        flags.root,
-        flags.output,
-        config.front_end,
-        num_workers=flags.workers or config.data.num_workers,
-        max_bad_fraction=(
+    options = {
+        "num_workers": flags.workers or config.data.num_workers,
+        "max_bad_fraction": (
             config.data.max_bad_fraction
             if flags.max_bad_fraction is None
             else flags.max_bad_fraction
         ),
-    )
-    print(summary(store))
-    print(f"{store.path} is ready, after {time.monotonic() - started:.1f} s")
+    }
+    folders = flags.root, flags.output, config.front_end
+    if flags.part:
+        print(prepare_part(*folders, *flags.part, **options))
+        ready = "part {}/{} of {} is ready".format(*flags.part, flags.output)
+    else:
+        store = prepare_folder(*folders, **options)
+        print(summary(store))
+        ready = f"{store.path} is ready"
+    print(f"{ready}, after {time.monotonic() - started:.1f} s")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -67,6 +77,13 @@ def _parser() -> argparse.ArgumentParser:
         help="instead of the configuration's kind",
     )
     parser.add_argument(
+        "--part",
+        type=_part,
+        metavar="I/N",
+        help="every N-th shard of 1024 clips, from the I-th on; when all parts from "
+        "1/N to N/N are done, the same command without --part seals the store",
+    )
+    parser.add_argument(
         "--workers",
         type=at_least_one,
         help="parallel processes (default: one a core)",
@@ -78,6 +95,14 @@ def _parser() -> argparse.ArgumentParser:
         "configuration's, 0.01); they are listed in rejects.csv of the store",
     )
     return parser
+
+
+def _part(text: str) -> tuple[int, int]:
+    number, slash, num_parts = text.partition("/")
+    if slash and number.isdecimal() and num_parts.isdecimal():
+        if 1 <= int(number) <= int(num_parts):
+            return int(number), int(num_parts)
+    raise argparse.ArgumentTypeError(f"expected I/N, from 1/N to N/N, got {text}")
 
 
 def _fraction(text: str) -> float:

@@ -9,6 +9,7 @@ import shutil
 import socket
 import stat
 import sys
+import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -98,14 +99,23 @@ def write_text(path: str | Path, text: str) -> None:
     write_atomically(Path(path), [text.encode("utf-8", "surrogateescape")])
 
 
-def write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
+def write_atomically(
+    path: Path, parts: Iterable[bytes | memoryview], *, shared: bool = False
+) -> None:
     """Writes a file that appears under its name only once it is safely on disk.
+
+    Args:
+        path: The file.
+        parts: Its content.
+        shared: Whether other processes may write it at the same time. What one that is
+            killed leaves behind, a file that ends in `.tmp`, no later write replaces.
 
     Raises:
         StorageError: The disk is full or fails.
         WorkdirError: The folder cannot be written.
     """
-    partial = path.with_name(path.name + ".tmp")
+    own = f".{uuid.uuid4().hex}" if shared else ""
+    partial = path.with_name(f"{path.name}{own}.tmp")
     with storage_errors(path):
         try:
             with open(partial, "wb") as file:
@@ -156,8 +166,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 def move_content(folder: Path, target: Path, last: str) -> None:
     """Moves the files of a folder into another one, that named `last` at the end.
 
-    The target's own is removed first: while it is gone the move is not finished, and
-    the same call finishes it. Where `last` is not in the folder, nothing is done.
+    While `last` is in the folder, the move is not finished, and the same call finishes
+    it, in several processes at once too. Where it is not, nothing is done.
 
     Raises:
         StorageError: The disk fails.
@@ -165,13 +175,15 @@ def move_content(folder: Path, target: Path, last: str) -> None:
     """
     if not (folder / last).exists():
         return
-    with storage_errors(target), contextlib.suppress(FileNotFoundError):
-        (target / last).unlink(missing_ok=True)
-        files = [path for path in folder.rglob("*") if path.is_file()]
+    files: list[Path] = []
+    with storage_errors(target):
+        with contextlib.suppress(FileNotFoundError):  # another process has ended it
+            files += [path for path in folder.rglob("*") if path.is_file()]
         for file in sorted(files, key=lambda path: path == folder / last):
             place = target / file.relative_to(folder)
             place.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(file, place)
+            with contextlib.suppress(FileNotFoundError):  # another process moved it
+                os.replace(file, place)
         _sync_folder(target)
     shutil.rmtree(folder, ignore_errors=True)
 

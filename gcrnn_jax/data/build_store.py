@@ -1,33 +1,31 @@
 """Writes feature stores: in parallel, resumable, the same bytes every time.
 
-A store is built shard by shard. Beside a finished shard lies its ledger: what the
-shard depends on, which clips are in it, what the rest of the store needs to know of
-them. A shard whose ledger still describes its clips is not built again, so a run that
-was interrupted goes on where it was, and a changed recording costs one shard.
+In three steps. Planning says which shards there will be and what each depends on;
+building makes shards (`build_shards`), in one process or in parts that several machines
+build; sealing writes labels, rejects.csv and last of all the card.
+
+Beside a finished shard lies its ledger: what the shard depends on, which clips are in
+it, what the rest of the store needs to know of them. A shard whose ledger still
+describes its clips is not built again, so a run that was interrupted goes on where it
+was, and a changed recording costs one shard.
 
 A finished store gives way only to a finished one: new shards, labels and card are
 written to its folder `.next` and moved into place at the end.
 """
 
 import contextlib
-import dataclasses
-import functools
 import itertools
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
 from gcrnn_jax.audio.front_end import FrontEnd
-from gcrnn_jax.data import store_shards
-from gcrnn_jax.data.atomic_files import (
-    locked,
-    make_folder,
-    move_content,
-)
+from gcrnn_jax.data import parts, store_shards
+from gcrnn_jax.data.atomic_files import locked, make_folder, move_content
+from gcrnn_jax.data.build_shards import ShardSet
 from gcrnn_jax.data.data_hash import dataset_content_hash
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.labels import ClassList
@@ -35,11 +33,9 @@ from gcrnn_jax.data.manifest import hash_json, write_sealed
 from gcrnn_jax.data.rejects import LossLimit, num_lost, write_rejects
 from gcrnn_jax.data.split_files import scaler, write_split
 from gcrnn_jax.data.store import CARD, FORMAT, NEXT, VERSION, FeatureStore
-from gcrnn_jax.data.store_shards import Featured, Ledger, ShardJob, Source
-from gcrnn_jax.data.worker_pool import ordered_map, resolve_num_workers
+from gcrnn_jax.data.store_shards import Source
 from gcrnn_jax.errors import DataError, RecordingsMissingError, WorkdirError, escape
 from gcrnn_jax.failpoints import failpoint
-from gcrnn_jax.progress import Progress
 
 
 def build_store(
@@ -76,201 +72,196 @@ def build_store(
         StorageError: The disk is full or fails.
         WorkdirError: The folder cannot be written.
     """
+    plan = plan_store(
+        path,
+        sources,
+        front_end,
+        classes,
+        list_findings=list_findings,
+        max_bad_fraction=max_bad_fraction,
+        clips_per_shard=clips_per_shard,
+    )
+    return finish(plan, num_workers)
+
+
+def plan_store(
+    path: str | Path,
+    sources: Mapping[str, Source],
+    front_end: FrontEnd,
+    classes: ClassList,
+    *,
+    list_findings: Sequence[Finding] = (),
+    max_bad_fraction: float = 0.01,
+    clips_per_shard: int = 1024,
+) -> "StorePlan | FeatureStore":
+    """Plans what `build_store` does; returns the store if there is nothing to be done.
+
+    Args and errors are those of `build_store`.
+    """
     path = Path(path)
     if "training" not in sources:
         what = "no split named training, whose statistics scale all others"
         raise DataError(f"{what}; there are {', '.join(sources) or 'none'}")
     jobs = store_shards.plan_shards(sources, front_end, classes, clips_per_shard)
-    rows = [(f.path, f.line, f.code.name, f.detail) for f in list_findings]
-    cache_key = hash_json([[job.cache_key for job in jobs], rows])
-    preparation = _Preparation(
-        path, sources, front_end, classes, jobs, list_findings, max_bad_fraction
+    shards = ShardSet(
+        path=path,
+        sources=sources,
+        front_end=front_end,
+        jobs=jobs,
+        limit=LossLimit.of(sources, list_findings, max_bad_fraction),
+        list_findings=list_findings,
+        is_whole=True,
     )
-    if (store := _open(path, warn=True)) and _is_finished(store, cache_key):
-        preparation.check_losses(store.card["num_bad"])
-        _remove_unfinished(path)
+    plan = StorePlan(shards, classes)
+    if store := plan.opened(warn=True):
+        plan.remove_unfinished()
         return store
-    preparation.refuse_missing()
-    make_folder(path)
-    with locked(path, wait=True):
-        move_content(path / NEXT, path, CARD)
-        store = _open(path)
-        if store and _is_finished(store, cache_key):  # by another process meanwhile
-            return store
-        if store:
-            preparation.work = path / NEXT
-        preparation.build_shards(num_workers)
-        preparation.write_card(cache_key)
-    return FeatureStore.open(path)
+    plan.refuse_missing()
+    return plan
 
 
-def _is_finished(store: FeatureStore, cache_key: str) -> bool:
-    """Whether a whole store is of this input."""
-    return store.card.get("identity") == cache_key
+def finish(plan: "StorePlan | FeatureStore", num_workers: int) -> FeatureStore:
+    """Does what is planned, alone; a store that is finished is returned.
+
+    Raises:
+        As `build_store`.
+    """
+    if isinstance(plan, FeatureStore):
+        return plan
+    with plan.held():
+        return plan.finish(num_workers)
 
 
-def _open(path: Path, *, warn: bool = False) -> FeatureStore | None:
-    """Opens a store that is whole; None: there is none, with a warning if damaged."""
-    try:
-        return FeatureStore.open(path)
-    except DataError as error:
-        if warn and (path / CARD).exists():
-            print(f"{escape(str(error))}: prepared again", file=sys.stderr)
-        return None
+class StorePlan:
+    """A store to be; see `plan_store`."""
 
+    def __init__(self, shards: ShardSet, classes: ClassList):
+        """Of all shards."""
+        self.path, self.shards, self.classes = shards.path, shards, classes
+        rows = [(f.path, f.line, f.code.name, f.detail) for f in shards.list_findings]
+        self.cache_key = hash_json([[job.cache_key for job in shards.jobs], rows])
 
-def _remove_unfinished(path: Path) -> None:
-    """Removes what was begun to replace a store that is wanted as it is."""
-    if (path / NEXT).exists():
-        with contextlib.suppress(WorkdirError), locked(path):
-            shutil.rmtree(path / NEXT, ignore_errors=True)
+    def opened(self, *, warn: bool = False) -> FeatureStore | None:
+        """The store, if it is finished and of this input; with a warning if damaged.
 
+        Raises:
+            DataError: It has lost more than is allowed.
+        """
+        try:
+            store = FeatureStore.open(self.path)
+        except DataError as error:
+            if warn and (self.path / CARD).exists():
+                print(f"{escape(str(error))}: prepared again", file=sys.stderr)
+            return None
+        if store.card.get("identity") != self.cache_key:
+            return None
+        if self.shards.limit.is_exceeded(num_bad := store.card["num_bad"]):
+            known = self.shards.list_findings
+            raise DataError(
+                self.shards.limit.message(num_bad, known, listed_in=self.path)
+            )
+        return store
 
-@dataclasses.dataclass
-class _Preparation:
-    """A store to be, and the ledgers of its finished shards."""
-
-    path: Path
-    sources: Mapping[str, Source]
-    front_end: FrontEnd
-    classes: ClassList
-    jobs: Sequence[ShardJob]
-    list_findings: Sequence[Finding]
-    max_bad_fraction: float
-    ledgers: dict[ShardJob, Ledger] = dataclasses.field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.work = self.path  # where new files go
-        self.new: set[str] = set()  # shards that are there, if it is elsewhere
-        num_listed = sum(map(len, self.sources.values())) + num_lost(self.list_findings)
-        self.limit = LossLimit(self.max_bad_fraction, num_listed)
+    def remove_unfinished(self) -> None:
+        """Removes what was begun to replace a store that is wanted as it is."""
+        if (self.path / NEXT).exists():
+            with contextlib.suppress(WorkdirError), locked(self.path):
+                shutil.rmtree(self.path / NEXT, ignore_errors=True)
 
     def refuse_missing(self) -> None:
         """Raises, before a store is touched, where what is known is too much already.
 
         Where there is no store, rejects.csv is written.
         """
+        limit = self.shards.limit
         missing = [
             Finding(*source.location(index), Code.MISSING, store_shards.NO_RECORDING)
-            for source in self.sources.values()
+            for source in self.shards.sources.values()
             for index in source.missing()
         ]
-        findings = [*self.list_findings, *missing]
-        if not self.limit.is_exceeded(bad := num_lost(findings)):
+        findings = [*self.shards.list_findings, *missing]
+        if not limit.is_exceeded(bad := num_lost(findings)):
             return
         folder = None if (self.path / CARD).exists() else self.path
         if folder:
             make_folder(folder)
             write_rejects(folder, findings)
         kind = RecordingsMissingError if missing else DataError
-        raise kind(self.limit.message(bad, findings, listed_in=folder))
+        raise kind(limit.message(bad, findings, listed_in=folder))
 
-    def findings(self) -> list[Finding]:
-        """Returns those of the lists, then clips that are in no shard or are odd."""
-        findings = list(self.list_findings)
-        for job in self.jobs:
-            ledger = self.ledgers.get(job)
-            noted = [*ledger.rejects, *ledger.remarks] if ledger else []
-            for index, code, detail in sorted(noted):
-                location = self.sources[job.split].location(index)
-                findings.append(Finding(*location, Code[code], detail))
-        return findings
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Holds the store's folder against other preparations of all of it.
 
-    def check_losses(self, num_bad: int | None = None, *, num_pending: int = 0) -> None:
-        """Raises DataError if more is lost than allowed; writes rejects.csv first.
+        Those are waited for. Parts need not hold it.
 
-        `num_bad` is what a finished store has lost; None: what has been lost so far.
+        Raises:
+            WorkdirError: It cannot be written.
         """
-        findings = self.findings()
-        bad = num_lost(findings) if num_bad is None else num_bad
-        if not self.limit.is_exceeded(bad):
-            return
-        if num_bad is None:
-            write_rejects(self.work, findings)
-        where = {"listed_in": self.work, "num_pending": num_pending}
-        raise DataError(self.limit.message(bad, findings, **where))
+        make_folder(self.path)
+        with locked(self.path, wait=True):
+            yield
 
-    def build_shards(self, num_workers: int) -> None:
-        """Builds the shards that are not there."""
-        self._read_ledgers()
-        pending = [job for job in self.jobs if job not in self.ledgers]
-        if changed := sum((self.path / job.file).exists() for job in pending):
-            counts = f"{changed} of {len(self.jobs)} shards are built again"
-            what = "input has changed, or they are damaged"
-            print(f"{self.path}: {counts}: their {what}", file=sys.stderr)
-        for split in self.sources:
-            make_folder(self.work / split)
-        (self.work / CARD).unlink(missing_ok=True)  # not finished until it is back
-        num_pending = sum(len(job.clips) for job in pending)
-        self.check_losses(num_pending=num_pending)
-        total = sum(map(len, self.sources.values()))
-        tasks = [task for job in pending for task in job.tasks()]
-        results = ordered_map(
-            store_shards.featurise,
-            tasks,
-            context=(dict(self.sources), self.front_end),
-            num_workers=resolve_num_workers(num_workers, len(tasks)),
-            on_lost=functools.partial(store_shards.lost_clip, self.sources),
-            name=lambda task: self.sources[task[0]].location(task[1])[0],
-        )
-        done = total - num_pending
-        with (
-            contextlib.closing(results),
-            Progress(label="preparing", unit="clips", total=total, initial=done) as bar,
-        ):
-            for job in pending:
-                clips: list[Featured] = []
-                for _ in job.tasks():
-                    clips.append(next(results))
-                    bar.update()
-                self.ledgers[job] = store_shards.write_shard(
-                    self.work, job, clips, self.front_end
-                )
-                self.new.add(job.file)
-                # not hours later, if most recordings are missing
-                self.check_losses(num_pending=total - round(bar.count))
+    def share(self, num_shares: int) -> bool:
+        """Leaves what is to be built for so many processes, while the folder is held.
 
-    def _read_ledgers(self) -> None:
-        with ThreadPoolExecutor() as pool:  # which hash shards
-            for folder in dict.fromkeys([self.work, self.path]):
-                read = functools.partial(store_shards.read_ledger, folder)
-                ledgers = zip(self.jobs, pool.map(read, self.jobs), strict=True)
-                whole = {job: ledger for job, ledger in ledgers if ledger is not None}
-                self.ledgers |= whole
-                if folder != self.path:
-                    self.new = {job.file for job in whole}
-        # shards of the finished store stay where they are
-        self.new -= {job.file for job in whole}
+        They read it by `parts.read_share`. False: nothing is to be built.
 
-    def write_card(self, cache_key: str) -> None:
+        Raises:
+            StorageError: The disk is full or fails.
+            WorkdirError: The folder cannot be written.
+        """
+        if self.opened():  # by another process meanwhile
+            return False
+        self.shards.find()
+        parts.write_shares(self.shards, num_shares)
+        return bool(self.shards.pending)
+
+    def finish(self, num_workers: int) -> FeatureStore:
+        """Builds what is missing yet, seals the store and opens it.
+
+        Raises:
+            As `build_store`.
+        """
+        if store := self.opened():  # by another process meanwhile
+            return store
+        self.shards.find()
+        parts.print_missing(self.shards)
+        self.shards.build(num_workers)
+        self._seal()
+        return FeatureStore.open(self.path)
+
+    def _seal(self) -> None:
         """Writes the labels of every split, rejects.csv, and last of all the card.
 
         Where a finished store is to be replaced, what is new takes its place then.
         """
+        shards, work = self.shards, self.shards.work
         files: dict[str, dict[str, Any]] = {}
         by_split = {
-            name: [self.ledgers[job] for job in self.jobs if job.split == name]
-            for name in self.sources
+            name: [shards.ledgers[job] for job in shards.jobs if job.split == name]
+            for name in shards.sources
         }
-        splits = {
-            name: write_split(
-                self.work / name, self.sources[name], self.classes, ledgers, files
+        splits = {}
+        for name, ledgers in by_split.items():
+            make_folder(work / name)
+            source = shards.sources[name]
+            splits[name] = write_split(
+                work / name, source, self.classes, ledgers, files
             )
-            for name, ledgers in by_split.items()
-        }
         clips_sha256 = {
             name: itertools.chain(*(ledger.clips_sha256 for ledger in ledgers))
             for name, ledgers in by_split.items()
         }
-        findings = self.findings()
-        write_rejects(self.work, findings)
+        findings = shards.findings()
+        write_rejects(work, findings)
         codes = Counter(finding.code.name for finding in findings)
         card = {
             "format": FORMAT,
             "version": VERSION,
-            "identity": cache_key,
+            "identity": self.cache_key,
             "data_sha256": dataset_content_hash(self.classes, clips_sha256),
-            "front_end": self.front_end.as_dict(),
+            "front_end": shards.front_end.as_dict(),
             "classes": {"ids": self.classes.ids, "names": self.classes.names},
             "scaler": scaler(by_split["training"]),
             "splits": splits,
@@ -279,27 +270,32 @@ class _Preparation:
             "files": files,
         }
         failpoint("prepare.card")
-        self._finish(card)
+        self._write_card(card)
 
-    def _finish(self, card: Mapping[str, Any]) -> None:
-        if self.work != self.path:
-            for name in self.sources:
-                _remove_stale(self.work / name, self.new)
-        write_sealed(self.work / CARD, card)
-        if self.work != self.path:
-            move_content(self.work, self.path, CARD)
-        current = {ledger.file for ledger in self.ledgers.values()}
-        for name, source in self.sources.items():
+    def _write_card(self, card: Mapping[str, Any]) -> None:
+        shards, work = self.shards, self.shards.work
+        parts.remove(self.path)
+        if work != self.path:  # shards of the finished store stay where they are
+            new = {job.file for job in shards.jobs if shards.folders[job] == work}
+            for name in shards.sources:
+                _remove_stale(work / name, new)
+        write_sealed(work / CARD, card, shared=True)
+        move_content(self.path / NEXT, self.path, CARD)
+        shutil.rmtree(self.path / NEXT, ignore_errors=True)
+        current = {job.file for job in shards.jobs}
+        for name, source in shards.sources.items():
             _remove_stale(self.path / name, current)
             if not source.has_events:
                 (self.path / name / "events.json").unlink(missing_ok=True)
+        for file in self.path.glob("*.tmp"):
+            file.unlink(missing_ok=True)
 
 
 def _remove_stale(folder: Path, current: Set[str]) -> None:
-    """Removes shards of an earlier, longer list, and what an interrupted run left."""
+    """Removes shards of an earlier, longer list, and what interrupted runs left."""
     stems = {
         Path(file).stem for file in current if Path(file).parent.name == folder.name
     }
-    for file in folder.glob("shard-*"):
-        if file.stem not in stems or file.suffix == ".tmp":
-            file.unlink(missing_ok=True)
+    stale = {file for file in folder.glob("shard-*") if file.stem not in stems}
+    for file in stale | {*folder.glob("*.tmp")}:
+        file.unlink(missing_ok=True)

@@ -33,16 +33,20 @@ def seal(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_sealed(
-    path: Path, content: Mapping[str, Any], indent: int | None = 1
+    path: Path,
+    content: Mapping[str, Any],
+    indent: int | None = 1,
+    *,
+    shared: bool = False,
 ) -> None:
-    """Writes a JSON object with its own SHA-256, whole or not at all.
+    """Writes a JSON object with its own SHA-256, as `write_atomically` does.
 
     Raises:
         StorageError: The disk is full or fails.
         WorkdirError: It cannot be written there.
     """
     text = json.dumps(seal(content), indent=indent) + "\n"
-    write_atomically(path, [text.encode()])
+    write_atomically(path, [text.encode()], shared=shared)
 
 
 def unseal(content: Mapping[str, Any], where: object) -> dict[str, Any]:

@@ -1,22 +1,25 @@
 """Recordings and lists, or built-in soundscapes -> a feature store, computed once."""
 
 import dataclasses
-import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from gcrnn_jax.audio import soundscapes
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.atomic_files import cache_folder
-from gcrnn_jax.data.build_store import build_store
-from gcrnn_jax.data.folder import SPLITS, find_splits, read_folder
+from gcrnn_jax.data.build_shards import ShardSet
+from gcrnn_jax.data.build_store import StorePlan, finish, plan_store
+from gcrnn_jax.data.folder import SPLITS, find_splits
 from gcrnn_jax.data.labels import DCASE2017_CLASSES
 from gcrnn_jax.data.manifest import hash_json
-from gcrnn_jax.data.recording_source import recording_sources
-from gcrnn_jax.data.soundscape_source import soundscape_split
+from gcrnn_jax.data.parts import PreparedPart, build_part, read_share
+from gcrnn_jax.data.recording_source import RecordingSource, recording_sources
+from gcrnn_jax.data.soundscape_source import SoundscapeSource, soundscape_split
 from gcrnn_jax.data.store import FeatureStore
-from gcrnn_jax.errors import ConfigError, DataError, RecordingsMissingError
+from gcrnn_jax.data.store_shards import Source
+from gcrnn_jax.data.without_recordings import store_without_recordings
+from gcrnn_jax.errors import ConfigError, RecordingsMissingError
 from gcrnn_jax.fields import check, user_path
 
 
@@ -61,27 +64,62 @@ class DataOptions:
         Raises:
             As `prepare_folder`.
         """
-        output = self.store or None
+        plan = self.plan(front_end, seed)
+        return self.hold_out(finish(plan, self.num_workers), seed)
+
+    def path(self, front_end: FrontEnd, seed: int) -> Path:
+        """The folder of the features.
+
+        Raises:
+            ConfigError: None is set, and the user has no home.
+        """
+        if self.store:
+            return Path(self.store)
         if self.root:
-            try:
-                store = prepare_folder(
-                    self.root,
-                    output,
-                    front_end,
-                    num_workers=self.num_workers,
-                    max_bad_fraction=self.max_bad_fraction,
-                )
-            except RecordingsMissingError as error:
-                path = self.store or _place_in_cache(self.root, front_end)
-                store = _store_without_recordings(path, self.root, front_end, error)
-        else:
-            sizes: dict[str, int] = dict(zip(SPLITS, self.soundscapes, strict=False))
-            store = prepare_soundscapes(
-                sizes, seed, output, front_end, num_workers=self.num_workers
-            )
+            return _place_in_cache(self.root, front_end)
+        return _soundscapes_in_cache(self._sizes, seed, front_end)
+
+    def plan(self, front_end: FrontEnd, seed: int) -> StorePlan | FeatureStore:
+        """Plans the preparation; returns the store if there is nothing to be done.
+
+        Raises:
+            As `prepare_folder`.
+        """
+        path = self.path(front_end, seed)
+        if not self.root:
+            return plan_soundscapes(self._sizes, seed, path, front_end)
+        try:
+            return plan_folder(self.root, path, front_end, self.max_bad_fraction)
+        except RecordingsMissingError as error:
+            return store_without_recordings(path, self.root, front_end, error)
+
+    def read_share(self, front_end: FrontEnd, seed: int, number: int) -> ShardSet:
+        """The shards that a plan has left for this process, numbered from 1.
+
+        Raises:
+            DataError: It has left none.
+        """
+
+        def make_source(share: Mapping[str, Any]) -> Source:
+            if self.root:
+                return RecordingSource.from_share(self.root, front_end, share)
+            return SoundscapeSource(**share)
+
+        return read_share(self.path(front_end, seed), number, front_end, make_source)
+
+    def hold_out(self, store: FeatureStore, seed: int) -> FeatureStore:
+        """Moves the clips that are to be held out to a split of their own.
+
+        Raises:
+            DataError: It leaves one of the two without a clip.
+        """
         if self.held_out_fraction:
             store.hold_out(self.held_out_fraction, seed)
         return store
+
+    @property
+    def _sizes(self) -> dict[str, int]:
+        return dict(zip(SPLITS, self.soundscapes, strict=False))
 
 
 def prepare_folder(
@@ -106,15 +144,83 @@ def prepare_folder(
     Raises:
         DataError: The folder is not as expected, or more is bad than allowed.
         StorageError: The disk is full or fails.
-        WorkdirError: The output cannot be written, or another process prepares it.
+        WorkdirError: The output cannot be written.
     """
+    return finish(plan_folder(root, output, front_end, max_bad_fraction), num_workers)
+
+
+def plan_folder(
+    root: str | Path,
+    output: str | Path | None,
+    front_end: FrontEnd,
+    max_bad_fraction: float,
+) -> StorePlan | FeatureStore:
+    """Plans what `prepare_folder` does; returns the store if nothing is to be done."""
     dataset = find_splits(root)
     sources, findings = recording_sources(dataset, front_end)
-    return build_store(
+    return plan_store(
         _place_in_cache(root, front_end) if output is None else output,
         sources,
         front_end,
         dataset.classes,
+        list_findings=findings,
+        max_bad_fraction=max_bad_fraction,
+    )
+
+
+def prepare_part(
+    root: str | Path,
+    output: str | Path,
+    front_end: FrontEnd,
+    part: int,
+    num_parts: int,
+    *,
+    num_workers: int = 0,
+    max_bad_fraction: float,
+) -> PreparedPart:
+    """Computes one of several parts of what `prepare_folder` does; that finishes it.
+
+    Parts may run on several machines at once, in any order and several times. Each is
+    every `num_parts`-th shard of 1024 clips. Dask, Ray or Spark can map it: arguments
+    and result can be sent, and nothing is kept between calls.
+
+    Args:
+        root: As in `prepare_folder`.
+        output: As there, on a disk that all parts share.
+        front_end: As there.
+        part: From 1 to `num_parts`.
+        num_parts: How many there are; the same in all calls.
+        num_workers: As there; 0 where parts are processes themselves.
+        max_bad_fraction: Of the whole folder. A part ends with an error if it alone
+            loses more; otherwise `prepare_folder` decides.
+
+    Raises:
+        ConfigError: There is no such part.
+        DataError: The folder is not as expected, or more is bad than allowed.
+        StorageError: The disk is full or fails.
+        WorkdirError: The output cannot be written.
+
+    Example:
+        With the workers of a cluster, and then here, where the store is sealed::
+
+            data = "/data/set", "/shared/store", load_config("sed").front_end
+            client = dask.distributed.Client(scheduler)
+            done = client.map(
+                lambda part: prepare_part(*data, part, 64, max_bad_fraction=0.01),
+                range(1, 65),
+            )
+            for part in client.gather(done):
+                print(part)
+            store = prepare_folder(*data, num_workers=0, max_bad_fraction=0.01)
+    """
+    dataset = find_splits(root)
+    sources, findings = recording_sources(dataset, front_end)
+    return build_part(
+        output,
+        sources,
+        front_end,
+        dataset.classes,
+        (part, num_parts),
         list_findings=findings,
         num_workers=num_workers,
         max_bad_fraction=max_bad_fraction,
@@ -124,42 +230,6 @@ def prepare_folder(
 def _place_in_cache(root: str | Path, front_end: FrontEnd) -> Path:
     resolved = Path(root).resolve()
     return cache_path(resolved.name, str(resolved), front_end.as_dict())
-
-
-def _store_without_recordings(
-    path: str | Path, root: str, front_end: FrontEnd, reason: RecordingsMissingError
-) -> FeatureStore:
-    """Opens the finished store of recordings that are gone, and says so.
-
-    Raises:
-        RecordingsMissingError: There is none, of another front end, or the labels of
-            its clips have changed since.
-    """
-    try:
-        store = FeatureStore.open(path)
-    except DataError:
-        raise reason from None
-    if store.front_end != front_end or not _has_labels_of(store, root):
-        raise reason
-    print(
-        f"recordings not found ({reason}); using the features in {store.path}",
-        file=sys.stderr,
-    )
-    return store
-
-
-def _has_labels_of(store: FeatureStore, root: str) -> bool:
-    """Whether the lists of a folder, if they are there, are those of a store."""
-    if not os.path.isdir(root):
-        return True
-    dataset, _ = read_folder(root)
-    for name in dataset.splits.keys() & store.splits.keys():
-        split, labels = store.splits[name], dataset.splits[name].rows
-        listed = {row.clip_id: list(row.labels) for row in labels}
-        for clip_id, weak_label in zip(split.clip_ids, split.weak_label, strict=True):
-            if listed.get(clip_id) != weak_label.nonzero()[0].tolist():
-                return False
-    return not dataset.splits or dataset.classes == store.classes
 
 
 def prepare_soundscapes(
@@ -184,19 +254,30 @@ def prepare_soundscapes(
     Raises:
         ConfigError: A split of another name.
         StorageError: The disk is full or fails.
-        WorkdirError: The output cannot be written, or another process prepares it.
+        WorkdirError: The output cannot be written.
     """
+    return finish(plan_soundscapes(sizes, seed, output, front_end), num_workers)
+
+
+def plan_soundscapes(
+    sizes: Mapping[str, int], seed: int, output: str | Path | None, front_end: FrontEnd
+) -> StorePlan | FeatureStore:
+    """Plans what `prepare_soundscapes` does; returns the store if that is nothing."""
     sources = {}
     for name, size in sizes.items():
         if name not in SPLITS:
             raise ConfigError(f"soundscapes: split {name!r} is none of {SPLITS}")
         sources[name] = soundscape_split(name, seed, size, front_end.sample_rate_hz)
     if output is None:
-        key = (seed, dict(sizes), front_end.as_dict(), soundscapes.VERSION)
-        output = cache_path("soundscapes", *key)
-    return build_store(
-        output, sources, front_end, DCASE2017_CLASSES, num_workers=num_workers
-    )
+        output = _soundscapes_in_cache(sizes, seed, front_end)
+    return plan_store(output, sources, front_end, DCASE2017_CLASSES)
+
+
+def _soundscapes_in_cache(
+    sizes: Mapping[str, int], seed: int, front_end: FrontEnd
+) -> Path:
+    key = (seed, dict(sizes), front_end.as_dict(), soundscapes.VERSION)
+    return cache_path("soundscapes", *key)
 
 
 def cache_path(name: str, *inputs: object) -> Path:

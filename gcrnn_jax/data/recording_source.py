@@ -2,7 +2,8 @@
 
 import dataclasses
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from gcrnn_jax.audio.decode import stream_waveform
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.audio.levels import Levels
 from gcrnn_jax.audio.rejected import Rejected
-from gcrnn_jax.data.clip_lists import clip_id_of_file
+from gcrnn_jax.data.clip_lists import ClipRow, clip_id_of_file
 from gcrnn_jax.data.data_hash import clip_content_hash, file_content_hash
 from gcrnn_jax.data.event_lists import EventRow, events_by_file, read_event_rows
 from gcrnn_jax.data.findings import Code, Finding
@@ -22,29 +23,93 @@ from gcrnn_jax.data.store_shards import NO_RECORDING, Loaded
 ClipEvents = Mapping[str, tuple[EventTuple, ...]]  # clip id -> its events
 
 
+@dataclasses.dataclass(kw_only=True)
 class RecordingSource:
-    """One split of a folder; see `gcrnn_jax.data.store_shards.Source`."""
+    """One split of a folder; see `gcrnn_jax.data.store_shards.Source`.
 
-    def __init__(
-        self,
+    Attributes:
+        root: The folder.
+        num_classes: Of the weak labels.
+        sample_rate_hz: Of the waveforms.
+        clip_s: Of a recording so much is used.
+        rows: Of the list, by the index of the clip; all of them or some.
+        paths: Of the recordings in the folder, by the same index. They are relative: a
+            data set that has moved is still the same one.
+        events: Clip id -> its events; None without a strong list.
+    """
+
+    root: str
+    num_classes: int
+    sample_rate_hz: int
+    clip_s: float
+    rows: Sequence[ClipRow] | Mapping[int, ClipRow]
+    paths: Sequence[str | None] | Mapping[int, str | None]
+    events: ClipEvents | None
+    clip_ids: Sequence[str] = dataclasses.field(init=False)  # in the order of `rows`
+
+    def __post_init__(self) -> None:
+        rows = self.rows.values() if isinstance(self.rows, Mapping) else self.rows
+        self.clip_ids = [row.clip_id for row in rows]
+
+    @classmethod
+    def of_split(
+        cls,
         dataset: Dataset,
         split: FolderSplit,
         front_end: FrontEnd,
         events: ClipEvents | None,
-    ):
-        self.root = str(dataset.root)
-        self.num_classes = len(dataset.classes)
-        self.sample_rate_hz = front_end.sample_rate_hz
-        self.clip_s = front_end.clip_s
-        self.rows = split.rows
-        self.clip_ids = split.clip_ids
-        # Relative: a data set that has moved is still the same one.
-        self.paths = [
+    ) -> "RecordingSource":
+        """The clips of a split."""
+        paths = [
             None if path is None else os.path.relpath(path, dataset.root)
             for path in split.recordings
         ]
-        self.events = events
-        self.has_events = events is not None
+        return cls(
+            root=str(dataset.root),
+            num_classes=len(dataset.classes),
+            sample_rate_hz=front_end.sample_rate_hz,
+            clip_s=front_end.clip_s,
+            rows=split.rows,
+            paths=paths,
+            events=events,
+        )
+
+    @classmethod
+    def from_share(
+        cls, root: str, front_end: FrontEnd, share: Mapping[str, Any]
+    ) -> "RecordingSource":
+        """The clips that `share` has described."""
+        rows, paths, events = {}, {}, {}
+        for index, clip_id, labels, line, path, timed in share["clips"]:
+            rows[index] = ClipRow(clip_id, tuple(labels), line)
+            paths[index] = path
+            events[clip_id] = tuple(map(tuple, timed))
+        return cls(
+            root=root,
+            num_classes=share["num_classes"],
+            sample_rate_hz=front_end.sample_rate_hz,
+            clip_s=front_end.clip_s,
+            rows=rows,
+            paths=paths,
+            events=events if share["has_events"] else None,
+        )
+
+    def share(self, clips: Iterable[int]) -> dict[str, Any]:
+        """Returns some clips as JSON, which another process loads without the lists."""
+        rows = ((index, self.rows[index], self.paths[index]) for index in clips)
+        return {
+            "num_classes": self.num_classes,
+            "has_events": self.has_events,
+            "clips": [
+                (i, row.clip_id, row.labels, row.line, path, self._events(i) or ())
+                for i, row, path in rows
+            ],
+        }
+
+    @property
+    def has_events(self) -> bool:
+        """Whether it is known when the sounds of its clips are."""
+        return self.events is not None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -65,8 +130,9 @@ class RecordingSource:
         """Returns the clips without a recording."""
         return [
             index
-            for index, path in enumerate(self.paths)
-            if path is None or not os.path.exists(os.path.join(self.root, path))
+            for index in range(len(self.rows))
+            if (path := self.paths[index]) is None
+            or not os.path.exists(os.path.join(self.root, path))
         ]
 
     def location(self, index: int) -> tuple[str, int]:
@@ -99,7 +165,7 @@ class RecordingSource:
 
     def _events(self, index: int) -> tuple[EventTuple, ...] | None:
         events = self.events
-        return None if events is None else events.get(self.clip_ids[index], ())
+        return None if events is None else events.get(self.rows[index].clip_id, ())
 
 
 def read_strong_list(
@@ -168,7 +234,7 @@ def recording_sources(
         rows, bad = read_strong_list(split, dataset.classes)
         findings += bad
         events = clip_events(split, rows)
-        sources[name] = RecordingSource(dataset, split, front_end, events)
+        sources[name] = RecordingSource.of_split(dataset, split, front_end, events)
     return sources, [
         dataclasses.replace(finding, path=os.path.relpath(finding.path, dataset.root))
         for finding in findings

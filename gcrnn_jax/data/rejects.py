@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Sized
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,7 +35,7 @@ def write_rejects(folder: Path, findings: Sequence[Finding]) -> None:
     writer.writerows((f.path, f.line, f.code.name, f.detail) for f in findings)
     # A name that is not UTF-8 is written as the bytes that it is.
     content = text.getvalue().encode("utf-8", "surrogateescape")
-    write_atomically(folder / REJECTS, [content])
+    write_atomically(folder / REJECTS, [content], shared=True)
 
 
 class LossLimit(NamedTuple):
@@ -48,6 +48,13 @@ class LossLimit(NamedTuple):
 
     max_fraction: float
     num_listed: int
+
+    @classmethod
+    def of(
+        cls, sources: Mapping[str, Sized], findings: Sequence[Finding], fraction: float
+    ) -> "LossLimit":
+        """Of so many of the clips of all splits and the rows that were left out."""
+        return cls(fraction, sum(map(len, sources.values())) + num_lost(findings))
 
     def is_exceeded(self, num_bad: int) -> bool:
         """Whether so many are too many."""
@@ -71,11 +78,16 @@ class LossLimit(NamedTuple):
         """
         what = f"{num_bad} of {self.num_listed} clips cannot be used, more than the "
         what += f"allowed fraction of {self.max_fraction:g} (max_bad_fraction)"
-        examples = "; ".join(
-            f"{finding.path}:{finding.line}: {finding.code.name}: {finding.detail}"
-            for finding in [f for f in findings if f.code not in _HARMLESS][:3]
-        )
+        examples = self.examples(findings)
         where = f"all are in {listed_in / REJECTS}" if listed_in else "such as"
         where += f": {examples}" if examples else ""
         left = f"; {num_pending} recordings were not looked at yet"
         return f"{what}; {where}{left if num_pending else ''}"
+
+    @staticmethod
+    def examples(findings: Sequence[Finding]) -> str:
+        """The first three that cost a clip or a row, or nothing."""
+        return "; ".join(
+            f"{finding.path}:{finding.line}: {finding.code.name}: {finding.detail}"
+            for finding in [f for f in findings if f.code not in _HARMLESS][:3]
+        )

@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import soxr
@@ -26,13 +28,21 @@ class SoundscapeSource:
     has_events: bool  # keeps when each sound is
     sample_rate_hz: int = SAMPLE_RATE_HZ  # other than the generator's: is resampled to
 
-    @functools.cached_property
-    def clip_ids(self) -> list[str]:
+    @property
+    def clip_ids(self) -> Sequence[str]:
         """Names of the clips."""
+        return self._clip_ids
+
+    @functools.cached_property
+    def _clip_ids(self) -> list[str]:
         return [f"{self.name}_{index:06}" for index in range(self.size)]
 
     def __len__(self) -> int:
         return self.size
+
+    def share(self, clips: Iterable[int]) -> dict[str, Any]:
+        """Returns what makes a source with these clips, and all others."""
+        return dataclasses.asdict(self)
 
     def cache_key(self, index: int) -> str:
         """Returns what the clip depends on."""

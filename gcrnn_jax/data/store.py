@@ -2,7 +2,8 @@
 
     STORE/card.json                     everything about the store; written last
           rejects.csv                   path, line, code, detail of what is not in it
-          .next/                        what is to replace the store, while it is made
+          .next/                        what is to replace the store, while it is made,
+                                        and notes of its parts; see `parts`
           SPLIT/shard-00000.npy ...     float16 [n, T, F], 0 after a clip's last frame
                 shard-00000.json ...    what the shard was made of; see `store_shards`
                 clip_ids.json           one id a line
@@ -80,8 +81,7 @@ class FeatureStore:
         """
         path = Path(path)
         card_path = path / CARD
-        if not card_path.exists():
-            move_content(path / NEXT, path, CARD)  # where its builder was killed
+        move_content(path / NEXT, path, CARD)  # where its builder was killed
         if not card_path.exists():
             raise DataError(
                 f"{card_path}: not found: no feature store, or one not finished"

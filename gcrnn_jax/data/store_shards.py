@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -42,7 +42,8 @@ class Loaded(NamedTuple):
 class Source(Protocol):
     """The clips of one split; picklable, so that workers can load them."""
 
-    has_events: bool
+    @property
+    def has_events(self) -> bool: ...  # noqa: D102
 
     @property
     def clip_ids(self) -> Sequence[str]: ...  # noqa: D102
@@ -67,6 +68,10 @@ class Source(Protocol):
 
     def load(self, index: int) -> Loaded:
         """Returns one clip; raises Rejected if that cannot be done."""
+        ...
+
+    def share(self, clips: Iterable[int]) -> Mapping[str, Any]:
+        """Returns as JSON what another process needs to load these clips."""
         ...
 
 
@@ -125,16 +130,26 @@ def plan_shards(
     front_end: FrontEnd,
     classes: ClassList,
     clips_per_shard: int,
+    part: tuple[int, int] = (1, 1),
 ) -> list[ShardJob]:
-    """The shards of all splits, in order, each of so many clips or fewer."""
+    """The shards of all splits, in order, each of so many clips or fewer.
+
+    Of part (i, n), which looks at the recordings of no other part, every n-th one from
+    the i-th on, counted from 1.
+    """
     common = [VERSION, front_end.as_dict(), classes.ids, classes.names]
+    places = [
+        (split, number, range(start, min(start + clips_per_shard, len(source))))
+        for split, source in sources.items()
+        for number, start in enumerate(range(0, len(source), clips_per_shard))
+    ]
+    first, step = part
     jobs = []
-    for split, source in sources.items():
-        for number, start in enumerate(range(0, len(source), clips_per_shard)):
-            clips = range(start, min(start + clips_per_shard, len(source)))
-            keys = [[source.clip_ids[i], source.cache_key(i)] for i in clips]
-            cache_key = hash_json([[*common, split, source.has_events], keys])
-            jobs.append(ShardJob(split, number, clips, cache_key))
+    for split, number, clips in places[first - 1 :: step]:
+        source = sources[split]
+        keys = [[source.clip_ids[i], source.cache_key(i)] for i in clips]
+        cache_key = hash_json([[*common, split, source.has_events], keys])
+        jobs.append(ShardJob(split, number, clips, cache_key))
     return jobs
 
 
@@ -207,7 +222,7 @@ def write_shard(
     )
     failpoint("prepare.ledger")
     content = {"fingerprint": job.cache_key, **vars(ledger)}
-    write_sealed(_ledger_path(path, job), content, indent=None)
+    write_sealed(_ledger_path(path, job), content, indent=None, shared=True)
     return ledger
 
 
@@ -230,7 +245,7 @@ def read_ledger(path: Path, job: ShardJob) -> Ledger | None:
 
 def write_file(path: Path, content: bytes | memoryview) -> dict[str, Any]:
     """Writes a file of a store; returns its entry in the card's list of files."""
-    write_atomically(path, [content])
+    write_atomically(path, [content], shared=True)
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 

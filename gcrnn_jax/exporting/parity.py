@@ -163,7 +163,7 @@ def _recordings(root: Path, front_end: FrontEnd) -> Iterator[np.ndarray]:
     """Recordings that can be read, of splits that are scored before others."""
     dataset = find_splits(root)
     for split in reversed(dataset.splits.values()):
-        source = RecordingSource(dataset, split, front_end, None)
+        source = RecordingSource.of_split(dataset, split, front_end, None)
         for index in range(min(len(source), _MAX_TRIES)):
             with contextlib.suppress(Rejected):
                 yield source.load(index).waveform

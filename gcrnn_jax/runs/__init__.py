@@ -1,8 +1,9 @@
 """The folder of a run, its training, and the fusion of several."""
 
+from gcrnn_jax.runs.features import open_store
 from gcrnn_jax.runs.fusion import choose_runs, fuse_epochs, fuse_systems
 from gcrnn_jax.runs.loading import load_model, read_card_and_variables
-from gcrnn_jax.runs.run import Run, open_store
+from gcrnn_jax.runs.run import Run
 from gcrnn_jax.runs.training import train_run
 
 __all__ = [

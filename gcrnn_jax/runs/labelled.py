@@ -11,8 +11,9 @@ from gcrnn_jax.data.store import FeatureStore, Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.inference import TrainedModel
+from gcrnn_jax.runs.features import open_store
 from gcrnn_jax.runs.loading import load_model
-from gcrnn_jax.runs.run import find_run, open_store
+from gcrnn_jax.runs.run import find_run
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,6 @@ results/         scores, decisions and report, a folder a split
 """
 
 import dataclasses
-import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from gcrnn_jax.inference.card import WRONG_TYPES, ModelCard
 from gcrnn_jax.inference.model import TrainedModel
 from gcrnn_jax.metrics.scoring import Scores
 from gcrnn_jax.old_names import with_todays_names
+from gcrnn_jax.runs.features import open_store
 from gcrnn_jax.runs.loading import read_card_and_variables
 from gcrnn_jax.runs.logs import append_scores, has_scores, read_curves
 from gcrnn_jax.runs.training_clips import (
@@ -295,12 +295,6 @@ def find_run(model: Path) -> Run | None:
         if (folder / "config.json").is_file() and (folder / "metrics.jsonl").exists():
             return Run.open(folder)
     return None
-
-
-def open_store(config: Config) -> FeatureStore:
-    """The features of the configured data, computed by the first process if need be."""
-    prepare = functools.partial(config.data.prepare, config.front_end, config.seed)
-    return processes.first_then_all(prepare, "features are ready")
 
 
 def _without_hash(content: Mapping[str, Any]) -> dict[str, Any]:

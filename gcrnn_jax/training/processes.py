@@ -6,7 +6,7 @@ import functools
 import itertools
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -49,17 +49,6 @@ def initialize() -> None:
         heartbeat_timeout_seconds=max(100, round(2 * peers.Timeouts().silent_s)),
         shutdown_timeout_seconds=60,
     )
-
-
-def first_then_all(function: Callable[[], Any], name: str) -> Any:
-    """Calls a function in the first process, and then in the others.
-
-    For what writes files that the others find done.
-    """
-    is_first = jax.process_index() == 0
-    result = function() if is_first else None
-    barrier(name)
-    return result if is_first else function()
 
 
 def barrier(name: str) -> None:

@@ -11,8 +11,6 @@ import pytest
 import soundfile
 
 from gcrnn_jax.audio.decode import read_waveform
-from gcrnn_jax.data import store_shards
-from gcrnn_jax.data.atomic_files import write_atomically
 from gcrnn_jax.data.build_store import build_store
 from gcrnn_jax.data.folder import find_splits
 from gcrnn_jax.data.recording_source import recording_sources
@@ -24,6 +22,7 @@ from gcrnn_jax.errors import (
     WorkdirError,
 )
 from tests import defaults
+from tests.stores import content
 
 FRONT_END = defaults.front_end(clip_s=1.0)
 
@@ -40,14 +39,6 @@ def build(root, path, *, front_end=FRONT_END, num_workers=1, **options):
         clips_per_shard=4,
         **options,
     )
-
-
-def content(path) -> dict:
-    """Every file but the lock, which names its last holder."""
-    files = (
-        file for file in path.rglob("*") if file.is_file() and file.name != ".lock"
-    )
-    return {str(file.relative_to(path)): file.read_bytes() for file in files}
 
 
 def times(path) -> dict:
@@ -233,7 +224,7 @@ def change_samples(path):
     os.utime(path, ns=(date + 10**9, date + 10**9))
 
 
-def test_a_shard_without_its_ledger_is_not_believed(data_folder, tmp_path, monkeypatch):
+def test_a_shard_without_its_ledger_is_not_believed(data_folder, tmp_path, fails_at):
     """A recording changes, the shard is written, its ledger not; it changes back."""
     root, path = data_folder(training=3), tmp_path / "store"
     build(root, path)
@@ -242,15 +233,8 @@ def test_a_shard_without_its_ledger_is_not_believed(data_folder, tmp_path, monke
     shutil.copy2(recording(root, 1), copy)
     change_samples(recording(root, 1))
 
-    def killed(path, parts):
-        if path.suffix == ".json":
-            raise KeyboardInterrupt
-        write_atomically(path, parts)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(store_shards, "write_atomically", killed)
-        with pytest.raises(KeyboardInterrupt):
-            build(root, path)
+    with fails_at("prepare.ledger:raise"):
+        build(root, path)
     shutil.copy2(copy, recording(root, 1))
     build(root, path)
     assert content(path) == whole
