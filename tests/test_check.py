@@ -701,7 +701,7 @@ def test_the_benchmark_is_sound(shared):
 
 
 def test_the_written_findings_are_those_of_the_report(root, tmp_path):
-    append(root / TRAINING, 'a\u00e9"b,5,6,"x","/m/9"\nbad row\n')
+    append(root / TRAINING, 'a\u00e9"b,5,6,"x","/m/9"\nbad row\nworse\n')
     AUDIO["SILENT"](recording(root, "training", 0))
     (root / "audio/training/extra.wav").write_bytes(b"")
     report = check(root, num_workers=1)

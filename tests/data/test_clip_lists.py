@@ -165,7 +165,7 @@ def peak_over_result(reader, path) -> int:
 
 @pytest.mark.parametrize("reader", [read_clip_list, read_weak_list])
 def test_a_list_is_not_held_row_by_row_while_it_is_read(tmp_path, reader):
-    """Text, columns and rows of 10,000 clips were seven times the file."""
+    """Text, columns and rows of 10,000 clips were four times the file."""
     names = '"Train horn,Air horn, truck horn","/m/0284vy3,/m/05x_td"'
     lines = [f"video{n:08},0.000,10.000,{names}\n" for n in range(10_000)]
     if reader is read_weak_list:
