@@ -60,7 +60,7 @@ def figure(name: str) -> Iterator[None]:
 
 def print_figure(name: str, seconds: float, cpu_s: float, peak_mb: float) -> None:
     """Prints one figure on its line."""
-    text = f"{seconds:9.3f} s {cpu_s:9.3f} s of CPU, at most {peak_mb:6.0f} MB"
+    text = f"{seconds:10.4f} s {cpu_s:10.4f} s of CPU, at most {peak_mb:6.0f} MB"
     print(f"{name:44}{text}", flush=True)
 
 
@@ -85,20 +85,20 @@ def measure_store(flags) -> None:
 
 
 def _draw(sampler, what: str) -> None:
-    """Times every batch of one of the processes."""
-    seconds = []
-    before = time.process_time()
+    """Times every batch of one of the processes, and its share of the CPU."""
+    times = []
     for number in range(DRAWN):
-        started = time.perf_counter()
+        before = time.perf_counter(), time.thread_time()
         sampler.batch(number, slice(BATCH, 2 * BATCH))
-        seconds.append(time.perf_counter() - started)
+        after = time.perf_counter(), time.thread_time()
+        times.append((after[0] - before[0], after[1] - before[1]))
         time.sleep(PAUSE_S)
-    cpu_s = (time.process_time() - before) / DRAWN
-    later = sorted(seconds[1:])
+    wall, cpu = zip(*times[1:], strict=True)
     peak = memory_mb("VmHWM")
-    print_figure(f"{what}: first batch", seconds[0], seconds[0], peak)
-    print_figure(f"{what}: mean of {DRAWN} batches", sum(later) / DRAWN, cpu_s, peak)
-    print_figure(f"{what}: slowest batch but the first", later[-1], later[-1], peak)
+    print_figure(f"{what}: first batch", *times[0], peak)
+    mean = sum(wall) / len(wall), sum(cpu) / len(cpu)
+    print_figure(f"{what}: mean of {DRAWN} batches", *mean, peak)
+    print_figure(f"{what}: slowest batch but the first", max(wall), max(cpu), peak)
 
 
 def measure_lists(flags) -> None:

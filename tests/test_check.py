@@ -1,9 +1,12 @@
 """Every fault of a data set is found, named by file and line, and judged."""
 
 import codecs
+import dataclasses
 import json
 import os
 import shutil
+import tracemalloc
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +14,13 @@ import pytest
 import soundfile
 
 from gcrnn_jax.check import check, main
-from gcrnn_jax.checking import lists, probe
-from gcrnn_jax.checking.card import most_together
+from gcrnn_jax.checking import card, lists, probe
+from gcrnn_jax.checking.card import data_card, most_together
 from gcrnn_jax.checking.text import summary
+from gcrnn_jax.data.clip_lists import ClipRow
 from gcrnn_jax.data.findings import Code
+from gcrnn_jax.data.folder import Dataset, FolderSplit
+from gcrnn_jax.data.labels import ClassList
 
 CLASSES = "/m/1\tCar\n/m/2\tAir horn, truck horn\n/m/3\tTrain\n"
 NAMES = ("Car", "Air horn, truck horn", "Train")
@@ -692,3 +698,39 @@ def test_the_benchmark_is_sound(shared):
     report = check(shared / "bench/weak_esc10", num_workers=2)
     assert not report.of_severity("error")
     assert set(report.groups) == {Code.SHORT_RECORDING}
+
+
+def test_the_written_findings_are_those_of_the_report(root, tmp_path):
+    append(root / TRAINING, 'a\u00e9"b,5,6,"x","/m/9"\nbad row\nworse\n')
+    AUDIO["SILENT"](recording(root, "training", 0))
+    (root / "audio/training/extra.wav").write_bytes(b"")
+    report = check(root, num_workers=1)
+    assert len(report.groups) > 3
+    assert json.loads("".join(report.json_parts())) == report.as_dict()
+    empty = dataclasses.replace(report, groups={})
+    assert json.loads("".join(empty.json_parts())) == empty.as_dict()
+
+
+def test_what_occurs_together_is_counted_as_by_a_product_of_labels():
+    weak_label = np.random.default_rng(0).random((500, 9)) < 0.3
+    weak_label[:3] = False
+    of_clips = Counter(tuple(np.flatnonzero(row).tolist()) for row in weak_label)
+    together = card._co_occurrence(of_clips, 9)
+    np.testing.assert_array_equal(together, weak_label.T.astype(int) @ weak_label)
+
+
+def test_a_card_of_many_clips_holds_no_labels_of_all_classes(tmp_path):
+    """20,000 clips of 200 classes: as numbers their labels would be 32 MB."""
+    names = tuple(f"c{n}" for n in range(200))
+    labels = [(n,) for n in range(200)]
+    rows = tuple(ClipRow(f"v{n}_0.000_9.000", labels[n % 200], n) for n in range(20000))
+    split = FolderSplit("training", tmp_path / "list", rows, (None,) * 20000, None)
+    dataset = Dataset(tmp_path, ClassList(names, names), {"training": split}, ())
+    tracemalloc.start()
+    try:
+        found = data_card(dataset, {}, {})
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8e6
+    assert set(found["splits"]["training"]["clips_per_class"].values()) == {100}

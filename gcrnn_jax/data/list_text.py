@@ -90,7 +90,7 @@ def check_utf8(path: str | os.PathLike, lines: Iterable[str]) -> None:
 
 def wrong_byte(line: str) -> int | None:
     """The first byte of a line that is not UTF-8."""
-    match = re.search("[\udc80-\udcff]", line)
+    match = None if line.isascii() else re.search("[\udc80-\udcff]", line)
     return ord(match[0]) - 0xDC00 if match else None
 
 

@@ -134,7 +134,7 @@ def _predict(
                 unreadable.append(Unreadable(recording.path, *outcome.fault.args))
             else:
                 results.write(recording, outcome, remarks)
-            bar.update(1 - counted[recording.path])
+            bar.update(1 - counted.pop(recording.path, 0.0))
     return unreadable
 
 
@@ -160,7 +160,7 @@ class Results:
         self.folder, self._ensemble, self._formats = folder, ensemble, formats
         self._per_recording = [name for name in formats if name in PER_RECORDING]
         self._model_hash = ensemble.content_hash
-        self._stamps: dict[str, dict[str, Any]] = {}
+        self._stamps: dict[str, tuple[int, int]] = {}  # of files: size, date in ns
 
     def is_done(self, recording: Recording) -> bool:
         """Whether the ledger holds and every file is there that needs posteriors."""
@@ -288,13 +288,10 @@ class Results:
         """What results depend on; of the file as it was when first asked about."""
         if recording.name not in self._stamps:  # before it is read, or it may change
             status = os.stat(recording.path)
-            self._stamps[recording.name] = {
-                "system": self._model_hash,
-                "reading": _READING,
-                "size": status.st_size,
-                "modified_ns": status.st_mtime_ns,
-            }
-        return self._stamps[recording.name]
+            self._stamps[recording.name] = status.st_size, status.st_mtime_ns
+        size, modified_ns = self._stamps[recording.name]
+        about = {"system": self._model_hash, "reading": _READING}
+        return {**about, "size": size, "modified_ns": modified_ns}
 
     def _path(self, recording: Recording, name: str | None = None) -> Path:
         """Of the recording's own file in a format; None: of its ledger."""

@@ -67,6 +67,7 @@ class Checkpoints:
         # saved or being saved, and not to be replaced
         self._steps = {one: set(saved_steps(at)) for one, at in self._folders.items()}
         self._without_manifest: list[Path] = []  # being saved, or just saved
+        self._responses: list[Any] = []  # of these saves, each with a thread
 
     def save(self, state: TrainState, *, is_epoch: bool = True) -> None:
         """Starts saving the state, and as a model when an epoch has ended."""
@@ -85,9 +86,11 @@ class Checkpoints:
                 self.wait()  # concurrent saves would wait on each other's barriers
             path = self._folders[checkpointer] / str(step)
             with self._storage_errors():
-                checkpointer.save_checkpointables_async(
+                response = checkpointer.save_checkpointables_async(
                     step, content, overwrite=path.exists()
                 )
+            if response is not None:
+                self._responses.append(response)
             self._without_manifest.append(path)
 
     @contextlib.contextmanager
@@ -181,6 +184,8 @@ class Checkpoints:
                 while checkpointer.is_saving_in_progress():
                     time.sleep(0.01)  # orbax would log a traceback of Ctrl-C
                 checkpointer.wait()
+                while self._responses:  # a thread and three open files each until then
+                    self._responses.pop().result()
         saved, self._without_manifest = self._without_manifest, []
         if jax.process_index() == 0:
             for path in saved:

@@ -1,8 +1,17 @@
 """Clips and labels come out of lists whole, by the ids."""
 
+import random
+import tracemalloc
+from collections import Counter
+
 import pytest
 
-from gcrnn_jax.data.clip_lists import read_clip_list, read_weak_list
+from gcrnn_jax.data.clip_lists import (
+    ClipRow,
+    outside_largest,
+    read_clip_list,
+    read_weak_list,
+)
 from gcrnn_jax.data.findings import Code
 from gcrnn_jax.data.labels import DCASE2017_CLASSES
 from gcrnn_jax.errors import DataError
@@ -140,3 +149,46 @@ def test_spaces_before_quotes_are_none_of_the_text(tmp_path):
     assert row.clip_id == "a_30.000_40.000" and len(row.labels) == 2
     assert (finding.line, finding.code) == (2, Code.BAD_ROW)
     assert "got 4 columns" in finding.detail
+
+
+def peak_over_result(reader, path) -> int:
+    """Bytes that reading takes for a while, over those that its result keeps."""
+    tracemalloc.start()
+    try:
+        result = reader(path, DCASE2017_CLASSES)
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(result[0]) == 10_000 and not result[1]
+    return peak - kept
+
+
+@pytest.mark.parametrize("reader", [read_clip_list, read_weak_list])
+def test_a_list_is_not_held_row_by_row_while_it_is_read(tmp_path, reader):
+    """Text, columns and rows of 10,000 clips were four times the file."""
+    names = '"Train horn,Air horn, truck horn","/m/0284vy3,/m/05x_td"'
+    lines = [f"video{n:08},0.000,10.000,{names}\n" for n in range(10_000)]
+    if reader is read_weak_list:
+        lines = [f"video{n:08}.wav\t0.000\t10.000\tTrain horn\n" for n in range(10_000)]
+    (path := tmp_path / "list.csv").write_text("".join(lines))
+    # the file itself, and the index of clips by their ids
+    assert peak_over_result(reader, path) < path.stat().st_size + 1e6
+
+
+def test_clips_with_the_same_labels_share_them(tmp_path):
+    lines = [f'video{n},0,10,"names","/m/07jdr,/m/0284vy3"\n' for n in range(3)]
+    rows, _ = read(tmp_path, "".join(lines).encode())
+    assert rows[0].labels is rows[2].labels and rows[0].labels == (0, 16)
+
+
+@pytest.mark.parametrize("sizes", [(), (3,), (0, 2), (30, 5, 9), (5, 30, 30)])
+def test_what_two_lists_share_is_outside_the_largest(sizes):
+    draw = random.Random(0)
+    lists = [
+        [ClipRow(f"{draw.randrange(40)}_{i}", (), i) for i in range(n)] for n in sizes
+    ]
+    sources = [{row.clip_id.split("_")[0] for row in rows} for rows in lists]
+    counts = Counter(source for one in sources for source in one)
+    shared = {source for source, count in counts.items() if count > 1}
+    found = outside_largest(lists, lambda row: row.clip_id.split("_")[0])
+    assert shared <= found and len(found) <= sum(sizes) - max(sizes, default=0)

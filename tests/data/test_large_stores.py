@@ -2,6 +2,7 @@
 
 import pickle
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -136,3 +137,18 @@ def test_arrays_of_another_type_or_shape_are_refused(tmp_path, kind):
     np.save(path := tmp_path / "weak_label.npy", other)
     with pytest.raises(DataError, match=r"weak_label\.npy: damaged labels: expected b"):
         map_array(path, "labels", bool, labels.shape)
+
+
+def test_pages_of_labels_that_were_read_go_again(tmp_path):
+    np.save(path := tmp_path / "weak_label.npy", np.ones((200_000, 100), bool))
+    mapped = map_array(path, "labels", bool, (200_000, 100))
+    assert sum(block.sum() for _, block in row_blocks(mapped)) == 20_000_000
+    assert resident_kb(path) < 1000
+    assert mapped.sum() == 20_000_000
+    assert resident_kb(path) > 15_000  # where nobody sends them away
+
+
+def resident_kb(path) -> int:
+    """Of a mapped file, what is in the memory of this process."""
+    _, _, of_file = Path("/proc/self/smaps").read_text().partition(f"{path}\n")
+    return int(of_file.partition("Rss:")[2].split()[0])

@@ -164,3 +164,13 @@ def test_rows_keep_the_lines_of_the_file(tmp_path):
     text = "file,onset,offset,label\n,,,\na.wav,0,1,Dog\n"
     rows = strict(read_event_rows(write(tmp_path, text)))
     assert rows == [EventRow("a.wav", 0.0, 1.0, "Dog", 3)]
+
+
+def test_lines_end_where_bytes_do_and_are_read_again_alike(tmp_path):
+    content = "a\r\nb\rc\n\nd\x0be\x85f\u2028g\x1ch".encode() + b"\xff\xc3\ne\xcc\x81"
+    lines = read_lines(write(tmp_path, content))
+    expected = [
+        unicodedata.normalize("NFC", line.decode("utf-8", "surrogateescape"))
+        for line in content.splitlines()
+    ]
+    assert [*lines] == [*lines] == expected and len(expected) == 6

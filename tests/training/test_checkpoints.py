@@ -1,4 +1,6 @@
+import gc
 import json
+import os
 import shutil
 
 import jax
@@ -232,3 +234,15 @@ def test_what_cannot_be_saved_is_an_error_of_the_disk(tmp_path, monkeypatch):
     with pytest.raises(StorageError, match=r"cannot save in .*No space left"):
         checkpoints.save(make_state(1, 0.1))
     checkpoints.close()
+
+
+def test_a_save_leaves_no_files_open(tmp_path):
+    """A thousand epochs would need more than a process may have."""
+    checkpoints, num_open = open_checkpoints(tmp_path), {}
+    for step in range(1, 13):
+        checkpoints.save(make_state(step, step / 10))
+        checkpoints.wait()
+        gc.collect()
+        num_open[step] = len(os.listdir("/proc/self/fd"))
+    checkpoints.close()
+    assert num_open[12] < num_open[4] + 8  # they were 48 more
