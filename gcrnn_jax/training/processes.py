@@ -7,7 +7,6 @@ import itertools
 import os
 import signal
 from collections.abc import Iterator
-from typing import Any
 
 import jax
 import numpy as np
