@@ -23,7 +23,7 @@ def add_collars(
 ) -> None:
     """Adds the classes with events in a clip: how the size of the matching changes."""
     columns = sorted(references)
-    found = all_detections(scores[:, columns], ledger.floor[columns])
+    found = all_detections(scores[:, columns], ledger.floors.floor[columns])
     for i, k in enumerate(columns):
         mine = found.where(found.column == i)
         spans = mine.spans(times)
@@ -69,7 +69,7 @@ def add_shares(
     """
     own = sorted(references)
     columns = own if by.cttc is None else list(range(scores.shape[1]))
-    found = all_detections(scores[:, columns], ledger.floor[columns])
+    found = all_detections(scores[:, columns], ledger.floors.floor[columns])
     spans = found.spans(times)
     length_s = spans[:, 1] - spans[:, 0]
     relevant = np.zeros(len(spans), bool)
@@ -97,9 +97,19 @@ def add_shares(
         other = np.flatnonzero((total_s > 0) & ~relevant & (found.column != c))
         crosses = by.reaches(total_s[other], length_s[other], by.cttc)
         weight[other[crosses]] += 1 / seconds[c]
-    crosses = found.where(weight > 0)
-    for score, sign in ((crosses.birth, 1), (crosses.death, -1)):
-        ledger.add(crosses.column, score, 0, 0, sign * weight[weight > 0])
+    crosses, weight = found.where(weight > 0), weight[weight > 0]
+    k = np.tile(crosses.column, 2)
+    score = np.concatenate([crosses.birth, crosses.death])
+    order = np.lexsort((score, k))
+    k, score = k[order], score[order]
+    first = np.flatnonzero(
+        (np.diff(k, prepend=-1) != 0) | (np.diff(score, prepend=np.nan) != 0)
+    )
+    if len(first):
+        # Most grow into one that crosses too, at the score where they end.
+        change = np.add.reduceat(np.concatenate(_lives(weight))[order], first)
+        first, change = first[change != 0], change[change != 0]
+        ledger.add(k[first], score[first], 0, 0, change)
 
 
 def _shared(

@@ -131,9 +131,11 @@ def test_the_best_threshold_gives_the_best_f1_of_all(seed, by):
 
 
 @pytest.mark.parametrize("by", CRITERIA)
-@pytest.mark.parametrize("most", [0, 1, 3])
-def test_above_the_floor_counts_are_those_without_one(by, most):
+@pytest.mark.parametrize("most", [0, 1, 3, 6])
+@pytest.mark.parametrize("at_a_time", [1, 50, 10_000])
+def test_above_the_floor_counts_are_those_without_one(monkeypatch, by, most, at_a_time):
     """All that is left out has more false positives than asked for."""
+    monkeypatch.setattr(ledger, "_MOST_NEW", at_a_time)
     tables, reference, _ = random_case(3, num_clips=30, decimals=2)
     there = given(by, reference)
     whole, _ = threshold_counts(tables, there, NAMES, by)
