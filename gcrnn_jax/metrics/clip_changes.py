@@ -26,14 +26,8 @@ def add_collars(
     found = all_detections(scores[:, columns], ledger.floors.floor[columns])
     for i, k in enumerate(columns):
         mine = found.where(found.column == i)
-        spans = mine.spans(times)
-        # Event by event: most of [R, n] is never near.
-        hits = np.stack(
-            [collars.hits(event[None], spans)[0] for event in references[k]]
-        )
-        is_near = np.asarray(hits.any(0))
-        near, hits = mine.where(is_near), hits[:, is_near]
-        score, change = _matched(near, hits)
+        hits = collars.pairs(references[k], mine.spans(times))
+        score, change = _matched(mine, hits)
         ledger.add_clip(
             k,
             np.concatenate([score, mine.birth, mine.death]),
@@ -42,16 +36,16 @@ def add_collars(
         )
 
 
-def _matched(near: Detections, hits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _matched(found: Detections, hits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Scores, falling, at which the size of the matching may change, and how it does.
 
-    From detections that hit something, [n], and what they hit, bool [R, n].
+    From detections and the pairs that they could be in, [P, 2].
     """
-    score = np.unique(np.concatenate([near.birth, near.death]))[::-1]
+    birth, death = found.birth[hits[:, 1]], found.death[hits[:, 1]]
+    score = np.unique(np.concatenate([birth, death]))[::-1]
     score = score[score > -np.inf]
-    there = [(near.birth >= at) & (near.death < at) for at in score]
-    counts = np.array([num_pairs(hits[:, detected]) for detected in there], int)
-    return score, np.diff(counts, prepend=0)
+    counts = [num_pairs(hits[(birth >= at) & (death < at)]) for at in score]
+    return score, np.diff(np.array(counts, int), prepend=0)
 
 
 def add_shares(

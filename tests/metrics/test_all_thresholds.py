@@ -109,6 +109,8 @@ def test_one_threshold_of_a_curve_is_the_score_of_its_events(seed):
     collars = Collars(time_decimals=6)
     within = event_scores(reference, estimated, NAMES, collars=collars)
     curves = f1_curves(tables, reference, NAMES, criteria=collars)
+    of_reference = [c.rates.f1 for c in within.per_class.values() if c.num_reference]
+    assert curves.macro_f1(0.6) == pytest.approx(np.mean(of_reference))
     for name in NAMES:
         ours, theirs = curves.per_class[name].at(0.6), within.per_class[name].rates
         assert ours == pytest.approx(theirs, nan_ok=True)
