@@ -74,11 +74,9 @@ class Collars:
             [[0, 0], [0, 1]]
         """
         order = np.argsort(estimated[:, 0])
-        reach = self.onset_s + _SLACK_S
-        first, end = (
-            np.searchsorted(estimated[order, 0], reference[:, 0] + by, side)
-            for by, side in ((-reach, "left"), (reach, "right"))
-        )
+        onsets, reach = estimated[order, 0], self.onset_s + _SLACK_S
+        first = np.searchsorted(onsets, reference[:, 0] - reach, "left")
+        end = np.searchsorted(onsets, reference[:, 0] + reach, "right")
         number = end - first
         r = np.repeat(np.arange(len(reference)), number)
         starts = np.repeat(first - np.cumsum(number) + number, number)

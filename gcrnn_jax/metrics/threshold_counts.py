@@ -73,10 +73,11 @@ def threshold_counts(
         has_none[list(own)] = False
         k, score, change = changes_in_number(scores, floors.floor, has_none)
         ledger.add(k, score, 0, change)
+        clip = ledger, scores, table.times, own
         if own and isinstance(criteria, Collars):
-            add_collars(ledger, scores, table.times, own, criteria)
-        elif own:
-            add_shares(ledger, scores, table.times, own, by=criteria, seconds=seconds)
+            add_collars(*clip, criteria)
+        elif own and isinstance(criteria, Intersection):
+            add_shares(*clip, by=criteria, seconds=seconds)
         ledger.end_clip(table.clip_id)
     if missing := sorted(wanted - seen):
         raise DataError(
