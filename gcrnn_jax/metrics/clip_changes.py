@@ -23,17 +23,11 @@ def add_collars(
 ) -> None:
     """Adds the classes with events in a clip: how the size of the matching changes."""
     columns = sorted(references)
-    found = all_detections(scores[:, columns], ledger.floor[columns])
+    found = all_detections(scores[:, columns], ledger.floors.floor[columns])
     for i, k in enumerate(columns):
         mine = found.where(found.column == i)
-        spans = mine.spans(times)
-        # Event by event: most of [R, n] is never near.
-        hits = np.stack(
-            [collars.hits(event[None], spans)[0] for event in references[k]]
-        )
-        is_near = np.asarray(hits.any(0))
-        near, hits = mine.where(is_near), hits[:, is_near]
-        score, change = _matched(near, hits)
+        hits = collars.pairs(references[k], mine.spans(times))
+        score, change = _matched(mine, hits)
         ledger.add_clip(
             k,
             np.concatenate([score, mine.birth, mine.death]),
@@ -42,16 +36,16 @@ def add_collars(
         )
 
 
-def _matched(near: Detections, hits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _matched(found: Detections, hits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Scores, falling, at which the size of the matching may change, and how it does.
 
-    From detections that hit something, [n], and what they hit, bool [R, n].
+    From detections and the pairs that they could be in, [P, 2].
     """
-    score = np.unique(np.concatenate([near.birth, near.death]))[::-1]
+    birth, death = found.birth[hits[:, 1]], found.death[hits[:, 1]]
+    score = np.unique(np.concatenate([birth, death]))[::-1]
     score = score[score > -np.inf]
-    there = [(near.birth >= at) & (near.death < at) for at in score]
-    counts = np.array([num_pairs(hits[:, detected]) for detected in there], int)
-    return score, np.diff(counts, prepend=0)
+    counts = [num_pairs(hits[(birth >= at) & (death < at)]) for at in score]
+    return score, np.diff(np.array(counts, int), prepend=0)
 
 
 def add_shares(
@@ -69,7 +63,7 @@ def add_shares(
     """
     own = sorted(references)
     columns = own if by.cttc is None else list(range(scores.shape[1]))
-    found = all_detections(scores[:, columns], ledger.floor[columns])
+    found = all_detections(scores[:, columns], ledger.floors.floor[columns])
     spans = found.spans(times)
     length_s = spans[:, 1] - spans[:, 0]
     relevant = np.zeros(len(spans), bool)
@@ -97,9 +91,19 @@ def add_shares(
         other = np.flatnonzero((total_s > 0) & ~relevant & (found.column != c))
         crosses = by.reaches(total_s[other], length_s[other], by.cttc)
         weight[other[crosses]] += 1 / seconds[c]
-    crosses = found.where(weight > 0)
-    for score, sign in ((crosses.birth, 1), (crosses.death, -1)):
-        ledger.add(crosses.column, score, 0, 0, sign * weight[weight > 0])
+    crosses, weight = found.where(weight > 0), weight[weight > 0]
+    k = np.tile(crosses.column, 2)
+    score = np.concatenate([crosses.birth, crosses.death])
+    order = np.lexsort((score, k))
+    k, score = k[order], score[order]
+    first = np.flatnonzero(
+        (np.diff(k, prepend=-1) != 0) | (np.diff(score, prepend=np.nan) != 0)
+    )
+    if len(first):
+        # Most grow into one that crosses too, at the score where they end.
+        change = np.add.reduceat(np.concatenate(_lives(weight))[order], first)
+        first, change = first[change != 0], change[change != 0]
+        ledger.add(k[first], score[first], 0, 0, change)
 
 
 def _shared(

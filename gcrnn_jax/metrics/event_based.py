@@ -29,6 +29,7 @@ from gcrnn_jax.metrics.metric import ratio
 from gcrnn_jax.metrics.segment import SED_EVAL_EPS
 from gcrnn_jax.metrics.tagging import Rates, mean_defined, rates
 
+_SLACK_S = 0.01  # over rounding, where onsets are looked up before they are compared
 _MATCHINGS = {"optimal": optimal_matching, "greedy": greedy_matching}
 
 
@@ -56,25 +57,38 @@ class Collars:
             if value is not None and not value >= 0:
                 raise DataError(f"Collars: expected {name} of 0 or more, got {value}")
 
-    def hits(self, reference: np.ndarray, estimated: np.ndarray) -> np.ndarray:
-        """Which events are within the collars, bool [R, E].
+    def pairs(self, reference: np.ndarray, estimated: np.ndarray) -> np.ndarray:
+        """Which events are within the collars of each other.
 
-        From onsets and offsets in seconds, [R, 2] and [E, 2].
+        From onsets and offsets in seconds, [R, 2] and [E, 2]. Only events whose onsets
+        are near are compared, so that long lists cost little more than their pairs.
+
+        Returns:
+            int [P, 2], indices r and e, rising.
 
         Example:
             >>> times = np.array([[0.3, 2.0]]), np.array([[0.1, 2.0], [0.3, 2.6]])
-            >>> Collars().hits(*times), Collars(offset_share=0.5).hits(*times)
-            (array([[ True, False]]), array([[ True,  True]]))
+            >>> Collars().pairs(*times).tolist()
+            [[0, 0]]
+            >>> Collars(offset_share=0.5).pairs(*times).tolist()
+            [[0, 0], [0, 1]]
         """
-        onsets, offsets = (
-            reference[:, None, i] - estimated[None, :, i] for i in (0, 1)
-        )
-        hits = self._is_within(onsets, self.onset_s)
+        order = np.argsort(estimated[:, 0])
+        onsets, reach = estimated[order, 0], self.onset_s + _SLACK_S
+        first = np.searchsorted(onsets, reference[:, 0] - reach, "left")
+        end = np.searchsorted(onsets, reference[:, 0] + reach, "right")
+        number = end - first
+        r = np.repeat(np.arange(len(reference)), number)
+        starts = np.repeat(first - np.cumsum(number) + number, number)
+        e = order[starts + np.arange(len(r))]
+        ours, theirs = reference[r], estimated[e]
+        is_near = self._is_within(ours[:, 0] - theirs[:, 0], self.onset_s)
         if self.offset_s is not None:
-            lengths = reference[:, 1:] - reference[:, :1]  # [R, 1]
-            collar = np.maximum(self.offset_s, self.offset_share * lengths)
-            hits &= self._is_within(offsets, collar)
-        return hits
+            length_s = ours[:, 1] - ours[:, 0]
+            collar = np.maximum(self.offset_s, self.offset_share * length_s)
+            is_near &= self._is_within(ours[:, 1] - theirs[:, 1], collar)
+        found = np.stack([r, e], 1)[is_near]
+        return found[np.lexsort((found[:, 1], found[:, 0]))]
 
     def _is_within(
         self, distance: np.ndarray, collar: float | np.ndarray
@@ -189,14 +203,13 @@ def event_scores(
         np.add.at(counts[1], pair[1], 1)
         if not events or not others:
             continue
-        near = collars.hits(_times(events), _times(others))
-        if not near.any():
-            continue
-        found = _MATCHINGS[matching](near & (pair[0][:, None] == pair[1]))
+        near = collars.pairs(_times(events), _times(others))
+        found = _MATCHINGS[matching](near[pair[0][near[:, 0]] == pair[1][near[:, 1]]])
         np.add.at(counts[0], pair[0][list(found)], 1)
-        left = [np.ones(len(codes), bool) for codes in pair]
-        left[0][list(found)] = left[1][list(found.values())] = False
-        substitutions += len(greedy_matching(near[np.ix_(*left)]))
+        is_left = [np.ones(len(codes), bool) for codes in pair]
+        is_left[0][list(found)] = is_left[1][list(found.values())] = False
+        left = near[is_left[0][near[:, 0]] & is_left[1][near[:, 1]]]
+        substitutions += len(greedy_matching(left))
     return _scores(counts, substitutions, class_names, len(reference))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from gcrnn_jax.errors import DataError
+from gcrnn_jax.metrics.floors import Floors
 
 _MOST_NEW = 1 << 20  # changes that wait to be sorted by class
 
@@ -56,25 +57,31 @@ class Ledger:
     counted: they are sorted and summed class by class, as soon as as many are new.
     """
 
-    def __init__(self, floor: np.ndarray, *, has_crosses: bool):
-        self.floor = floor
+    def __init__(self, floors: Floors, *, has_crosses: bool):
+        self.floors = floors
         kinds = (np.float64, np.int32, np.int32, np.float64)
         self._kinds = kinds if has_crosses else kinds[:3]
         self._new: list[tuple[np.ndarray, ...]] = []
         self._num_new = self._num_unsummed = self._num_summed = 0
-        self._classes: list[list[Columns]] = [[] for _ in floor]
+        self._classes: list[list[Columns]] = [[] for _ in floors.floor]
 
     def add(
         self, k: Any, score: np.ndarray, true: Any, false: Any, cross: Any = 0.0
     ) -> None:
         """Adds changes at scores [n], those at the floor not; others [n] or one."""
         k, *values = np.broadcast_arrays(k, score, true, false, cross)
-        kept = score > self.floor[k]
+        kept = score > self.floors.floor[k]
         columns = zip(values, self._kinds, strict=False)
         self._new.append((k[kept], *(v[kept].astype(kind) for v, kind in columns)))
         self._num_new += int(kept.sum())
+
+    def end_clip(self, clip_id: str) -> None:
+        """All changes of a clip are added."""
+        self.floors.pass_by(clip_id)
         if self._num_new > _MOST_NEW:
             self._sort_new()
+            if self._num_unsummed > max(self._num_summed, _MOST_NEW):
+                self._sum()
 
     def add_clip(
         self, k: int, score: np.ndarray, true: np.ndarray, false: np.ndarray
@@ -88,6 +95,7 @@ class Ledger:
     def counts(self, num_events: np.ndarray) -> list[ThresholdCounts]:
         """The counts of each class, for good; the ledger is empty then."""
         self._sort_new()
+        self._sum()
         return [self._count(k, int(number)) for k, number in enumerate(num_events)]
 
     def _sort_new(self) -> None:
@@ -104,11 +112,17 @@ class Ledger:
         for parts, first, end in zip(self._classes, ends, ends[1:], strict=False):
             if first < end:
                 parts.append(tuple(column[first:end].copy() for column in columns))
-        if self._num_unsummed > max(self._num_summed, _MOST_NEW):
-            for parts in self._classes:
-                parts[:] = [_summed(parts)] if parts else []
-            self._num_summed = sum(len(p[0]) for parts in self._classes for p in parts)
-            self._num_unsummed = 0
+
+    def _sum(self) -> None:
+        """One change a class and score, without those that no longer matter."""
+        self._num_summed = self._num_unsummed = 0
+        for k, parts in enumerate(self._classes):
+            if parts:
+                score, true, false, *crosses = _summed(parts)
+                num = self.floors.num_above(k, score, false)
+                columns = (score, true, false, *crosses)
+                parts[:] = [tuple(column[:num].copy() for column in columns)]
+                self._num_summed += num
 
     def _count(self, k: int, num_reference: int) -> ThresholdCounts:
         empty = tuple(np.zeros(0, kind) for kind in self._kinds)
@@ -119,7 +133,7 @@ class Ledger:
         ]
         no_crosses = np.broadcast_to(0.0, len(score) + 1)  # takes no memory
         true, false, crosses = [*sums, no_crosses][:3]
-        scores, floor = np.append(np.inf, score), float(self.floor[k])
+        scores, floor = np.append(np.inf, score), float(self.floors.floor[k])
         return ThresholdCounts(scores, true, false, crosses, num_reference, floor)
 
 

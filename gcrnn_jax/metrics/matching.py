@@ -10,28 +10,28 @@ graphs", 1973; sed_eval 0.2.1, `event_matching_type`.
 
 import numpy as np
 
-Pairs = dict[int, int]  # row of a reference event -> column of an estimated one
+Pairs = dict[int, int]  # index of a reference event -> of an estimated one
 
 
 def optimal_matching(hits: np.ndarray) -> Pairs:
     """As many pairs as possible, sed_eval's default.
 
     Args:
-        hits: bool [R, E], whether estimated event e could answer reference event r.
+        hits: int [P, 2], rising: estimated event e could answer reference event r.
 
     Returns:
         Reference -> estimate. Shortest augmenting paths first, in the order of the
-        rows and of the first hit of each column.
+        references and of the first hit of each estimate.
 
     Example:
-        >>> hits = np.array([[True, True], [True, False]])
+        >>> hits = np.array([[0, 0], [0, 1], [1, 0]])
         >>> optimal_matching(hits) == {0: 1, 1: 0}
         True
         >>> greedy_matching(hits)
         {0: 0}
     """
     options: dict[int, list[int]] = {}  # estimate -> the references that it may answer
-    for r, e in np.argwhere(hits).tolist():
+    for r, e in hits.tolist():
         options.setdefault(e, []).append(r)
     pairs: Pairs = {}
     for e, references in options.items():
@@ -50,7 +50,7 @@ def greedy_matching(hits: np.ndarray) -> Pairs:
     """
     pairs: Pairs = {}
     taken: set[int] = set()
-    for r, e in np.argwhere(hits).tolist():
+    for r, e in hits.tolist():
         if r not in pairs and e not in taken:
             pairs[r] = e
             taken.add(e)
@@ -59,11 +59,8 @@ def greedy_matching(hits: np.ndarray) -> Pairs:
 
 def num_pairs(hits: np.ndarray) -> int:
     """The size of an optimal matching; fast where nothing competes."""
-    if not hits.any():
-        return 0
-    if hits.sum(0).max() == 1 or hits.sum(1).max() == 1:
-        return int(min(hits.any(0).sum(), hits.any(1).sum()))
-    return len(optimal_matching(hits))
+    sizes = [len(np.unique(column)) for column in hits.T]
+    return min(sizes) if len(hits) in sizes else len(optimal_matching(hits))
 
 
 def _augment(options: dict[int, list[int]], pairs: Pairs) -> bool:

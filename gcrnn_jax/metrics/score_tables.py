@@ -68,8 +68,8 @@ class ScoreTable:
 class ScoreFolder(Iterable[ScoreTable]):
     """The tables of a folder, read one by one each time that they are asked for.
 
-    So a folder may be larger than memory. `Folder(path)` raises DataError if there is
-    no table in it; reading one may too.
+    So a folder may be larger than memory. `ScoreFolder(path)` raises DataError if there
+    is no table in it; reading one may too.
     """
 
     def __init__(self, folder: str | Path):

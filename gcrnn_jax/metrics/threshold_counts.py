@@ -6,6 +6,7 @@ Most detections meet no reference event, and of those the number alone is needed
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from gcrnn_jax.errors import DataError
 from gcrnn_jax.metrics.clip_changes import add_collars, add_shares
 from gcrnn_jax.metrics.detections import changes_in_number
 from gcrnn_jax.metrics.event_based import Collars
+from gcrnn_jax.metrics.floors import Floors
 from gcrnn_jax.metrics.intersection import DisjointEvents, Intersection
 from gcrnn_jax.metrics.ledger import Ledger, ThresholdCounts
 from gcrnn_jax.metrics.score_tables import ScoreTable, by_clip_id
@@ -51,14 +53,11 @@ def threshold_counts(
     """
     references, num_events, seconds = _references(reference, class_names)
     wanted = frozenset(references if clip_ids is None else clip_ids)
-    floor = np.full(len(class_names), -np.inf)
+    floors = Floors(len(class_names))
     if max_false_positives is not None:
-        if iter(tables) is tables:
-            must = "expected tables that can be read twice, such as a list"
-            raise DataError(f"{must} or a ScoreFolder, got an iterator")
-        floor = _floor(tables, wanted, references, class_names, max_false_positives)
+        floors = _floors(tables, wanted, references, class_names, max_false_positives)
     has_crosses = isinstance(criteria, Intersection) and criteria.cttc is not None
-    ledger = Ledger(floor, has_crosses=has_crosses)
+    ledger = Ledger(floors, has_crosses=has_crosses)
     seen: set[str] = set()
     num_ignored = 0
     for table in tables:
@@ -72,14 +71,14 @@ def threshold_counts(
         own = references.get(table.clip_id, {})
         has_none = np.ones(len(class_names), bool)
         has_none[list(own)] = False
-        k, score, change = changes_in_number(scores, floor, has_none)
+        k, score, change = changes_in_number(scores, floors.floor, has_none)
         ledger.add(k, score, 0, change)
-        if not own:
-            continue
-        if isinstance(criteria, Collars):
-            add_collars(ledger, scores, table.times, own, criteria)
-        else:
-            add_shares(ledger, scores, table.times, own, by=criteria, seconds=seconds)
+        clip = ledger, scores, table.times, own
+        if own and isinstance(criteria, Collars):
+            add_collars(*clip, criteria)
+        elif own and isinstance(criteria, Intersection):
+            add_shares(*clip, by=criteria, seconds=seconds)
+        ledger.end_clip(table.clip_id)
     if missing := sorted(wanted - seen):
         raise DataError(
             f"{len(missing)} of {len(wanted)} clips have no score table, first "
@@ -93,10 +92,16 @@ def columns_of(table: ScoreTable, class_names: Sequence[str]) -> np.ndarray:
     if tuple(class_names) == table.class_names:
         return table.scores
     try:
-        return table.scores[:, [table.class_names.index(name) for name in class_names]]
-    except ValueError:
-        lacks = next(name for name in class_names if name not in table.class_names)
-        raise DataError(f"{table.clip_id}: the table has no column {lacks!r}") from None
+        return table.scores[:, _places(table.class_names, tuple(class_names))]
+    except KeyError as lacking:
+        message = f"{table.clip_id}: the table has no column {lacking}"
+        raise DataError(message) from None
+
+
+@lru_cache(maxsize=2)  # tables have the same columns, one after the other
+def _places(columns: tuple[str, ...], names: tuple[str, ...]) -> list[int]:
+    place = {column: k for k, column in enumerate(columns)}
+    return [place[name] for name in names]
 
 
 def _references(
@@ -119,27 +124,24 @@ def _references(
     return clips, num_events, np.zeros(len(names))
 
 
-def _floor(
+def _floors(
     tables: Iterable[ScoreTable],
     wanted: Container[str],
     references: Mapping[str, Mapping[int, np.ndarray]],
     class_names: Sequence[str],
-    max_false_positives: int,
-) -> np.ndarray:
-    """For each class a score below which too many clips are falsely detected.
-
-    A clip without an event of the class has at least one detection, and all are false,
-    at every threshold below its highest score.
-    """
-    highest = []
+    most: int,
+) -> Floors:
+    """The highest scores of all clips, for what they will have of false positives."""
+    if iter(tables) is tables:
+        must = "expected tables that can be read twice, such as a list"
+        raise DataError(f"{must} or a ScoreFolder, got an iterator")
+    clip_ids, highest = [], []
     for table in tables:
-        if table.clip_id not in wanted:
-            continue
-        scores = columns_of(table, class_names).max(0)
-        scores[list(references.get(table.clip_id, ()))] = -np.inf
-        highest.append(scores)
-    if len(highest) <= max_false_positives:
-        return np.full(len(class_names), -np.inf)
-    return np.partition(highest, -1 - max_false_positives, axis=0)[
-        -1 - max_false_positives
-    ].astype(float)
+        if table.clip_id in wanted:
+            scores = columns_of(table, class_names).max(0)
+            scores[list(references.get(table.clip_id, ()))] = -np.inf
+            clip_ids.append(table.clip_id)
+            highest.append(scores)
+    if not highest:
+        return Floors(len(class_names))
+    return Floors(len(class_names), most, clip_ids, np.stack(highest))

@@ -109,6 +109,8 @@ def test_one_threshold_of_a_curve_is_the_score_of_its_events(seed):
     collars = Collars(time_decimals=6)
     within = event_scores(reference, estimated, NAMES, collars=collars)
     curves = f1_curves(tables, reference, NAMES, criteria=collars)
+    of_reference = [c.rates.f1 for c in within.per_class.values() if c.num_reference]
+    assert curves.macro_f1(0.6) == pytest.approx(np.mean(of_reference))
     for name in NAMES:
         ours, theirs = curves.per_class[name].at(0.6), within.per_class[name].rates
         assert ours == pytest.approx(theirs, nan_ok=True)
@@ -131,9 +133,11 @@ def test_the_best_threshold_gives_the_best_f1_of_all(seed, by):
 
 
 @pytest.mark.parametrize("by", CRITERIA)
-@pytest.mark.parametrize("most", [0, 1, 3])
-def test_above_the_floor_counts_are_those_without_one(by, most):
+@pytest.mark.parametrize("most", [0, 1, 3, 6])
+@pytest.mark.parametrize("at_a_time", [1, 50, 10_000])
+def test_above_the_floor_counts_are_those_without_one(monkeypatch, by, most, at_a_time):
     """All that is left out has more false positives than asked for."""
+    monkeypatch.setattr(ledger, "_MOST_NEW", at_a_time)
     tables, reference, _ = random_case(3, num_clips=30, decimals=2)
     there = given(by, reference)
     whole, _ = threshold_counts(tables, there, NAMES, by)

@@ -95,9 +95,35 @@ def test_a_collar_itself_is_allowed_as_far_as_float64_knows_it(
     reference, estimated, is_hit
 ):
     times = np.array([reference]), np.array([estimated])
-    assert Collars().hits(*times).item() is is_hit
+    assert len(Collars().pairs(*times)) == is_hit
     if reference == (0.9, 2.0):
-        assert Collars(time_decimals=6).hits(*times).item()
+        assert len(Collars(time_decimals=6).pairs(*times)) == 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_pairs_are_those_of_every_event_with_every_other(seed):
+    rng = np.random.default_rng(seed)
+    times = [rng.integers(0, 30, (n, 2)) / 10 for n in rng.integers(0, 9, 2)]
+    collars = Collars(
+        0.1 * (seed % 4), (0.2, None)[seed % 2], 0.3, (None, 6)[seed % 3 % 2]
+    )
+
+    def is_within(distance, collar):
+        if collars.time_decimals:
+            return round(abs(distance) - collar, 6) <= 0
+        return abs(distance) <= collar
+
+    expected = [
+        [r, e]
+        for r, (onset, offset) in enumerate(times[0].tolist())
+        for e, other in enumerate(times[1].tolist())
+        if is_within(onset - other[0], collars.onset_s)
+        and (
+            collars.offset_s is None
+            or is_within(offset - other[1], max(0.2, 0.3 * (offset - onset)))
+        )
+    ]
+    assert collars.pairs(*times).tolist() == expected
 
 
 @pytest.mark.parametrize("seed", range(50))
@@ -107,11 +133,12 @@ def test_the_optimal_matching_is_as_large_as_scipys(seed):
 
     rng = np.random.default_rng(seed)
     hits = rng.random(rng.integers(1, 12, 2)) < rng.uniform(0.05, 0.6)
-    pairs = optimal_matching(hits)
+    listed = np.argwhere(hits)
+    pairs = optimal_matching(listed)
     size = int((maximum_bipartite_matching(csr_matrix(hits)) >= 0).sum())
-    assert len(pairs) == len(set(pairs.values())) == num_pairs(hits) == size
+    assert len(pairs) == len(set(pairs.values())) == num_pairs(listed) == size
     assert all(hits[pair] for pair in pairs.items())
-    assert len(greedy_matching(hits)) <= size
+    assert len(greedy_matching(listed)) <= size
 
 
 def test_a_chain_longer_than_pythons_stack_is_matched():
@@ -121,7 +148,7 @@ def test_a_chain_longer_than_pythons_stack_is_matched():
     hits = np.hstack([hits, np.zeros((n, 1), bool)])
     hits[0, n] = True  # comes last, finds its only reference taken
     hits[n - 1, n - 1] = False
-    assert len(optimal_matching(hits)) == n
+    assert len(optimal_matching(np.argwhere(hits))) == n
 
 
 EVENTS = [Event(0.0, 1.0, "Car"), Event(0.1, 1.1, "Car")]
@@ -145,6 +172,16 @@ def test_empty_lists_absent_and_never_estimated_classes_have_two_macro_averages(
     nothing = event_scores({"a": []}, {})
     assert math.isnan(nothing.micro.f1) and math.isnan(nothing.macro_f1)
     assert nothing.per_class == {}
+
+
+def test_deletions_insertions_and_substitutions_are_errors_by_reference_event():
+    reference = {"a": [Event(0, 1, "Car"), Event(3, 4, "Car"), Event(6, 7, "Bus")]}
+    estimated = {"a": [Event(0, 1, "Car"), Event(6, 7, "Car"), Event(8, 9, "Car")]}
+    scores = event_scores(reference, estimated)
+    car = scores.per_class["Car"]
+    assert (car.deletion_rate, car.insertion_rate, car.error_rate) == (0.5, 1, 1.5)
+    kinds = scores.substitution_rate, scores.deletion_rate, scores.insertion_rate
+    assert kinds == (1 / 3, 1 / 3, 1 / 3) and scores.error_rate == 1
 
 
 def test_files_are_those_of_the_reference_and_labels_must_be_known():

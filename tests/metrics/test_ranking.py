@@ -100,6 +100,8 @@ def test_a_certain_mistake_costs_a_finite_logarithm():
         -math.log(1e-7)
     )
     assert calibration(np.array([1]), np.array([0.5])).log_loss == math.log(2)
+    certain = calibration(np.array([1]), np.array([1.0])).log_loss
+    assert certain == pytest.approx(1e-7, rel=1e-6)
 
 
 def test_calibration_of_nothing_and_of_no_probabilities():
