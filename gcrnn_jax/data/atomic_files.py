@@ -12,7 +12,7 @@ import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from absl import logging
 
@@ -105,17 +105,29 @@ def write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
         StorageError: The disk is full or fails.
         WorkdirError: The folder cannot be written.
     """
+    with atomic_file(path) as file:
+        file.writelines(parts)
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Gives a file to write, which appears at path once the block has ended well.
+
+    Raises:
+        StorageError: The disk is full or fails.
+        WorkdirError: The folder cannot be written.
+    """
     partial = path.with_name(path.name + ".tmp")
     with storage_errors(path):
         try:
             with open(partial, "wb") as file:
-                file.writelines(parts)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             failpoint("write.rename")
             os.replace(partial, path)
             _sync_folder(path.parent)
-        except OSError:
+        except Exception:  # what is written may be large
             with contextlib.suppress(OSError):
                 partial.unlink()
             raise

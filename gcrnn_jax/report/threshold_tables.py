@@ -59,14 +59,15 @@ def threshold_tables(
     values = {"tag": TAG_GRID[step - 1 :: step]}
     if split.events is not None:
         values["event"] = EVENT_GRID[step - 1 :: step]
-    rules = _positions(postprocessing, "tag", values["tag"])
-    together = np.stack([rule.tags(clip) for rule in rules])
-    alone = np.stack([_tags_alone(clip, postprocessing, rule) for rule in rules])
-
-    totals, ones = (
-        [tagging_scores(split.weak_label, tags, None, names) for tags in positions]
-        for positions in (together, alone)
-    )
+    clips = sample_clips(len(split), posteriors.frame[0].size)
+    totals, ones, together, alone = [], [], [], []
+    for rule in _positions(postprocessing, "tag", values["tag"]):
+        for tags, scores, of_clips in (
+            (rule.tags(clip), totals, together),
+            (_tags_alone(clip, postprocessing, rule), ones, alone),
+        ):
+            scores.append(tagging_scores(split.weak_label, tags, None, names))
+            of_clips.append(tags[clips])
     tables = {
         "values": values,
         "start": {kind: _thresholds(postprocessing, kind, names) for kind in values},
@@ -79,7 +80,8 @@ def threshold_tables(
     }
     if split.events is not None:
         rules = _positions(postprocessing, "event", values["event"])
-        tables["event"] = _event_figures(posteriors, split, rules, together, alone)
+        of_tags = {"together": np.stack(together), "alone": np.stack(alone)}
+        tables["event"] = _event_figures(posteriors, split, clips, rules, **of_tags)
     return tables
 
 
@@ -121,26 +123,33 @@ def _tags_alone(
     clip: np.ndarray, start: Postprocessing, moved: Postprocessing
 ) -> np.ndarray:
     """Tags [N, K] of each class when it alone has the moved threshold."""
+    is_over = clip > np.array(_thresholds(moved, "tag", clip[0]))
     if not start.at_least_one_tag:
-        return moved.tags(clip)
-    tags = []
-    for k in range(clip.shape[1]):
-        mixed = _thresholds(start, "tag", clip[0])
-        mixed[k] = _thresholds(moved, "tag", clip[0])[k]
-        tags.append(dataclasses.replace(start, tag_threshold=mixed).tags(clip)[:, k])
-    return np.stack(tags, axis=1)
+        return is_over
+    # where no other class is over its own threshold, the greatest is a tag anyway
+    others = clip > np.array(_thresholds(start, "tag", clip[0]))
+    is_alone = others.sum(1, keepdims=True) == others
+    return is_over | (is_alone & _is_greatest(clip))
+
+
+def _is_greatest(clip: np.ndarray) -> np.ndarray:
+    """Where the first greatest posterior of each clip is, bool [N, K]."""
+    is_greatest = np.zeros(clip.shape, bool)
+    is_greatest[np.arange(len(clip)), clip.argmax(1)] = True
+    return is_greatest
 
 
 def _event_figures(
     posteriors: PosteriorSet,
     split: Split,
+    clips: np.ndarray,  # int [n], that are looked at
     rules: Sequence[Postprocessing],  # one an event position
-    together: np.ndarray,  # bool [tag positions, N, K]
+    *,
+    together: np.ndarray,  # bool [tag positions, n, K]
     alone: np.ndarray,  # the same
 ) -> dict[str, list]:
-    clips = sample_clips(len(split), posteriors.frame[0].size)
     reference = reference_segments(posteriors, split, clips)
-    together, alone = together[:, clips], alone[:, clips]
+    frames = posteriors.frame[clips]
     if not rules[0].require_clip_tag:
         together, alone = np.ones_like(together[:1]), np.ones_like(alone[:1])
     every: list[list] = [[] for _ in together]
@@ -148,7 +157,7 @@ def _event_figures(
     for rule in rules:
         # A class without its tag loses all of its frames before the rules on runs, so
         # segments can be computed once for all tags.
-        roll = rule.detect_tagged(posteriors.frame[clips], np.True_, posteriors.hop_s)
+        roll = rule.detect_tagged(frames, np.True_, posteriors.hop_s)
         segments = segments_from_frames(
             roll, posteriors.hop_s, reference.shape[1], max_s=posteriors.clip_s
         )
