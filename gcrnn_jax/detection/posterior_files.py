@@ -13,13 +13,14 @@ import tempfile
 import weakref
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from gcrnn_jax.data.atomic_files import make_folder, storage_errors
+from gcrnn_jax.errors import DataError
 
 IN_MEMORY_BYTES = 256 << 20  # 16,000 clips of the paper's 240 frames and 17 classes
 ROUNDING = 1e-6  # that a mean of posteriors may be beyond 0 or 1
@@ -36,6 +37,10 @@ _READERS: dict[tuple[int, int], Callable] = {  # of headers, by the format's ver
 _checked = weakref.WeakValueDictionary[int, np.ndarray]()  # maps, by their id
 
 
+class NoProbabilityError(DataError):
+    """A posterior that is not finite, or not in [0, 1]; names the clip."""
+
+
 def is_probability(values: np.ndarray) -> bool:
     """Whether all values are finite and in [0, 1], but for rounding.
 
@@ -49,6 +54,30 @@ def is_probability(values: np.ndarray) -> bool:
     if good and is_map(values):
         _checked[id(values)] = values
     return good
+
+
+def checked_blocks(blocks: Iterable[Block], clip_ids: Sequence[str]) -> Iterator[Block]:
+    """The same blocks; raises as `PosteriorSet` for what is no probability."""
+    first = 0
+    for clip, frame in blocks:
+        for name, values in (("clip", clip), ("frame", frame)):
+            check_probabilities(name, values, clip_ids[first : first + len(clip)])
+        yield clip, frame
+        first += len(clip)
+
+
+def check_probabilities(name: str, values: np.ndarray, clip_ids: Sequence[str]) -> None:
+    """Raises NoProbabilityError for the first clip of values [N, ...] that has none."""
+    if is_probability(values):
+        return
+    clip = next(n for n, one in enumerate(values) if not is_probability(one))
+    low, high = -ROUNDING, 1 + ROUNDING
+    is_good = (values[clip] >= low) & (values[clip] <= high)
+    outside = values[clip][~is_good][0]
+    raise NoProbabilityError(
+        f"clip {clip_ids[clip]!r}: expected {name} posteriors in [0, 1], got "
+        f"{outside:g}"
+    )
 
 
 def blocks_of(
@@ -92,7 +121,7 @@ def gather(blocks: Iterable[Block], num_clips: int, scratch: Path | None) -> Blo
         StorageError: The disk is full or fails.
     """
     blocks, (_, frame) = peek(blocks)
-    if not is_large(num_clips, frame):
+    if not is_large(num_clips, frame[:1].nbytes):
         clips, frames = zip(*blocks, strict=True)
         return np.concatenate(clips), np.concatenate(frames)
     folder = Path(tempfile.gettempdir() if scratch is None else scratch)
@@ -107,9 +136,9 @@ def gather(blocks: Iterable[Block], num_clips: int, scratch: Path | None) -> Blo
         return np.concatenate(clips), _map(file, frame.dtype, shape, 0)
 
 
-def is_large(num_clips: int, frame: np.ndarray) -> bool:
-    """Whether frames of so many clips as of `frame` [n, T, K] lie in a file."""
-    return num_clips * frame[:1].nbytes > IN_MEMORY_BYTES
+def is_large(num_clips: int, bytes_a_clip: int) -> bool:
+    """Whether the frames of so many clips lie in a file."""
+    return num_clips * bytes_a_clip > IN_MEMORY_BYTES
 
 
 def write_archive(

@@ -16,9 +16,26 @@ from absl import logging
 from gcrnn_jax.data.atomic_files import atomic_file, make_folder
 from gcrnn_jax.detection import posterior_files
 from gcrnn_jax.detection.events import coarse_frames
-from gcrnn_jax.detection.posterior_files import Block, blocks_of, is_probability
+from gcrnn_jax.detection.posterior_files import (
+    Block,
+    NoProbabilityError,
+    blocks_of,
+    check_probabilities,
+    checked_blocks,
+    is_probability,
+)
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import DataError, GcrnnError, escape
+
+__all__ = [
+    "NoProbabilityError",
+    "PosteriorSet",
+    "as_bool",
+    "first_difference",
+    "fuse_posteriors",
+    "is_probability",
+    "mean_blocks",
+]
 
 # What NumPy raises for files that are missing, damaged or something else.
 _UNREADABLE = (
@@ -26,10 +43,6 @@ _UNREADABLE = (
     *(RuntimeError, MemoryError, OverflowError, AttributeError, SyntaxError),
     *(zipfile.BadZipFile, zlib.error, struct.error),
 )
-
-
-class NoProbabilityError(DataError):
-    """A posterior that is not finite, or not in [0, 1]; names the clip."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +77,7 @@ class PosteriorSet:
         if not 0 < self.hop_s < math.inf:
             raise DataError(f"expected a positive hop_s, got {self.hop_s}")
         for name in ("clip", "frame"):
-            _check_probabilities(name, getattr(self, name), self.clip_ids)
+            check_probabilities(name, getattr(self, name), self.clip_ids)
 
     @classmethod
     def from_blocks(
@@ -90,9 +103,9 @@ class PosteriorSet:
             WorkdirError: It cannot be written there.
         """
         names = fields["clip_ids"]
-        blocks = _checked_blocks(blocks, names)
+        blocks = checked_blocks(blocks, names)
         blocks, (_, frame) = posterior_files.peek(blocks)
-        if path is None or not posterior_files.is_large(len(names), frame):
+        if path is None or not posterior_files.is_large(len(names), frame[:1].nbytes):
             clip, frame = posterior_files.gather(blocks, len(names), scratch)
             whole = cls(clip=clip, frame=frame, **fields)
             if path is not None:
@@ -295,30 +308,3 @@ def _clip_s(archive) -> float | None:
     """As saved; earlier versions did not."""
     value = float(archive["clip_s"]) if "clip_s" in archive else math.nan
     return value if 0 < value < math.inf else None
-
-
-def _checked_blocks(
-    blocks: Iterable[Block], clip_ids: Sequence[str]
-) -> Iterator[Block]:
-    """The same blocks; raises as `PosteriorSet` for what is no probability."""
-    first = 0
-    for clip, frame in blocks:
-        for name, values in (("clip", clip), ("frame", frame)):
-            _check_probabilities(name, values, clip_ids[first : first + len(clip)])
-        yield clip, frame
-        first += len(clip)
-
-
-def _check_probabilities(
-    name: str, values: np.ndarray, clip_ids: Sequence[str]
-) -> None:
-    if is_probability(values):
-        return
-    clip = next(n for n, one in enumerate(values) if not is_probability(one))
-    low, high = -posterior_files.ROUNDING, 1 + posterior_files.ROUNDING
-    is_good = (values[clip] >= low) & (values[clip] <= high)
-    outside = values[clip][~is_good][0]
-    raise NoProbabilityError(
-        f"clip {clip_ids[clip]!r}: expected {name} posteriors in [0, 1], got "
-        f"{outside:g}"
-    )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from gcrnn_jax.data.store import Split
+from gcrnn_jax.detection.posterior_files import is_map
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing, Threshold
 from gcrnn_jax.detection.runs import Runs
@@ -39,6 +40,12 @@ class Row:
     scores: Scores
     postprocessing: Postprocessing | None  # None: it differs from clip to clip
     fitted_postprocessing: Postprocessing  # the system's best for other clips
+
+    def without_large_frames(self) -> "Row":
+        """The same; frames that lie in a file are silent, and the file is let go."""
+        if not is_map(self.posteriors.frame):
+            return self
+        return dataclasses.replace(self, posteriors=self.posteriors.without_frames())
 
 
 class Evaluator:
@@ -101,7 +108,8 @@ class Evaluator:
         tags = np.zeros(posteriors.clip.shape, bool)
         tags[:, order[: f1.argmax() + 1]] = True
         decisions = Decisions(tags, Runs.of_tags(tags, posteriors.frame.shape[1]))
-        silent = dataclasses.replace(posteriors, clip=posteriors.clip * 0)
+        without = posteriors.without_frames()
+        silent = dataclasses.replace(without, clip=posteriors.clip * 0)
         name, rules = "the same for all clips", posteriors.postprocessing
         return self._row(name, "", silent, decisions, None, rules)
 
