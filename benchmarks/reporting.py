@@ -1,4 +1,4 @@
-r"""Reporting a run on many clips of many classes: peak memory, and seconds of each phase.
+r"""Reporting a run on many clips of many classes: peak memory, seconds of each phase.
 
     python -m benchmarks.reporting --clips 2000
     python -m benchmarks.reporting --clips 20000 --folder FOLDER
@@ -7,8 +7,8 @@ All is done that the command does once a run has trained: the posteriors of the 
 epoch, of fused epochs and of averaged weights are collected and scored side by side,
 results and page are written. In place of the network a generator gives posteriors, the
 same for the same seed; its time is printed apart. Labels are some 2.7 a clip, with
-events; most posteriors are near 0, none is 0. The folder is removed at the end: it holds
-the mean of the epochs, its copy in the results, and one system at a time beside.
+events; most posteriors are near 0, none is 0. The folder is removed at the end: it
+holds the mean of the epochs, its copy in the results, and one system at a time beside.
 """
 
 import argparse
@@ -91,13 +91,13 @@ def make_split(name: str, num_clips: int, num_frames: int, num_classes: int) -> 
         events[f"{name} {n}"] = tuple((a, b, names[k]) for a, b, k in triples)
     return SilentSplit(
         name,
-        clip_ids=[*events],
+        clip_ids=tuple(events),
         num_frames=np.full(num_clips, num_frames, np.int32),
         weak_label=weak_label,
         events=events,
         shards=(),
         frame_shape=(num_frames, 64),
-        class_names=names,
+        class_names=tuple(names),
         content_hash=f"{name}{num_clips:08d}",
         data_content_hash="0",
     )
@@ -160,7 +160,7 @@ class Generator:
         for _ in range(of_clips.poisson(FALSE_ALARMS_A_CLIP * shape[0])):
             onset, k = of_clips.uniform(0, CLIP_S - 1), of_clips.integers(shape[2])
             name = split.class_names[k]
-            loud.append((of_clips.integers(shape[0]), onset, onset + 1.5, name))
+            loud.append((int(of_clips.integers(shape[0])), onset, onset + 1.5, name))
         column = {name: k for k, name in enumerate(split.class_names)}
         for n, onset, offset, label in loud:
             a, b = round(onset / self.hop_s), round(offset / self.hop_s)

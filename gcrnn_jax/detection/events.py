@@ -12,6 +12,7 @@ Source: Mesaros, Heittola, Virtanen, "Metrics for polyphonic sound event detecti
 Differs: the authors' vad.py ends an event where its last frame begins, one frame early.
 """
 
+import functools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -173,16 +174,17 @@ def segments_from_frames(
     return segments
 
 
+@functools.lru_cache(maxsize=16)  # the same for every threshold and block of clips
 def frames_of_segments(
     num_frames: int, hop_s: float, num_segments: int, max_s: float | None = None
-) -> list[slice]:
+) -> tuple[slice, ...]:
     """Which frames touch each segment of 1 s; neighbours, or none."""
     edges = frame_times(np.arange(num_frames + 1), hop_s)
     edges = np.minimum(edges, np.inf if max_s is None else max_s)
     first, end = np.floor(edges[:-1]), np.ceil(edges[1:])  # segments of each frame
     end[edges[1:] == edges[:-1]] = 0  # of frames after the end
     touching = (np.flatnonzero((first <= s) & (s < end)) for s in range(num_segments))
-    return [slice(t[0], t[-1] + 1) if t.size else slice(0) for t in touching]
+    return tuple(slice(t[0], t[-1] + 1) if t.size else slice(0) for t in touching)
 
 
 def run_times(

@@ -259,12 +259,19 @@ def fuse_posteriors(
 def mean_blocks(systems: Sequence[Iterable[Block]]) -> Iterator[Block]:
     """The mean of the blocks of systems, which are of the same clips and frames."""
     for blocks in zip(*systems, strict=True):
-        sums = [np.zeros(values.shape) for values in blocks[0]]
-        for block in blocks:
-            for total, values in zip(sums, block, strict=True):
-                np.add(total, values, out=total)
-        clip, frame = ((total / len(blocks)).astype(np.float32) for total in sums)
+        clip, frame = (_mean(arrays) for arrays in zip(*blocks, strict=True))
         yield clip, frame
+
+
+def _mean(systems: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean of arrays [n, ...], float32, of sums in float64."""
+    mean = np.empty(systems[0].shape, np.float32)
+    for row in range(len(mean)):  # one clip at a time stays in the processor's cache
+        total = np.zeros(mean.shape[1:])
+        for system in systems:
+            np.add(total, system[row], out=total)
+        mean[row] = total / len(systems)
+    return mean
 
 
 def as_bool(labels: np.ndarray) -> np.ndarray:
