@@ -179,7 +179,7 @@ def map_frames(path: Path, *, is_checked: bool = False) -> np.ndarray | None:
     """
     with path.open("rb") as file, zipfile.ZipFile(file) as archive:
         info = archive.getinfo(_FRAME)
-        if info.file_size <= IN_MEMORY_BYTES or info.compress_type:
+        if info.compress_type:
             return None
         file.seek(info.header_offset)
         header = file.read(_LOCAL_HEADER_BYTES)
@@ -187,7 +187,8 @@ def map_frames(path: Path, *, is_checked: bool = False) -> np.ndarray | None:
         start = info.header_offset + _LOCAL_HEADER_BYTES + names
         file.seek(start)
         shape, is_fortran, dtype = read_header(file)
-        if is_fortran or dtype.hasobject:
+        size = math.prod(shape) * dtype.itemsize
+        if is_fortran or dtype.hasobject or size <= IN_MEMORY_BYTES:
             return None
         offset = file.tell()
         file.seek(start)
