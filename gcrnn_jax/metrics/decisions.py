@@ -101,8 +101,19 @@ def reference_segments(
 def estimated_times(decisions: Decisions, posteriors: PosteriorSet) -> EventTimes:
     """The events of every clip, in the order of `Runs`."""
     runs = decisions.runs
-    times = run_times(runs.first, runs.end, posteriors.hop_s, posteriors.clip_s)
-    events = EventTimes(runs.clips, runs.classes, *times)
+    return times_of_runs(runs.clips, runs.classes, runs.first, runs.end, posteriors)
+
+
+def times_of_runs(
+    clips: np.ndarray,
+    classes: np.ndarray,
+    first: np.ndarray,
+    end: np.ndarray,
+    posteriors: PosteriorSet,
+) -> EventTimes:
+    """The events of runs of active frames, int [R] each, as `decode_events`."""
+    times = run_times(first, end, posteriors.hop_s, posteriors.clip_s)
+    events = EventTimes(clips, classes, *times)
     return events.select(events.onsets < events.offsets)
 
 
