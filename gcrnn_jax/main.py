@@ -126,14 +126,14 @@ def _report(
     split, is_first = store.find_split(None), jax.process_index() == 0
     fit_split = store.find_fit_split(split)
     rows = score_systems(run, store, model, averaged)
-    clips = np.full(examples.MAX_CLIPS, -1)
+    clips, card = np.full(examples.MAX_CLIPS, -1), averaged.card
     if is_first:
         rules = rows[2].fitted_postprocessing
-        card = dataclasses.replace(averaged.card, postprocessing=rules)
-        averaged = averaged.replace(card=card)
+        card = dataclasses.replace(card, postprocessing=rules)
         selection = examples.select_examples(rows[1], split)
         clips[: len(selection.clips)] = selection.clips
-    averaged.save(run.averaged)  # by all processes, as orbax wants
+    # by all processes, as orbax wants; the first one writes the card
+    averaged.replace(card=card).save(run.averaged)
     clips = parallel.array_from_first(clips)
     attention = averaged.attention(split.part("examples", clips[clips >= 0]))
     if not is_first:
