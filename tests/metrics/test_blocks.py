@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from gcrnn_jax.detection import posterior_files
+from gcrnn_jax.detection.events import decode_events
 from gcrnn_jax.detection.posterior_files import is_map
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
@@ -68,7 +69,7 @@ def posteriors_of(split, seed, clip_s=None):
 def case(request, tmp_path, monkeypatch):
     """A split and its posteriors; blocks are of few clips."""
     split = make_split(0)
-    posteriors = posteriors_of(split, 0, clip_s=4.15)
+    posteriors = posteriors_of(split, 0, clip_s=4.0)  # of frames for 4.2 s
     monkeypatch.setattr(segment_file, "_BLOCK", 5 * 10 * 4)
     if request.param == "mapped":
         monkeypatch.setattr(posterior_files, "IN_MEMORY_BYTES", 1)
@@ -111,6 +112,10 @@ def test_decisions_and_their_scores_are_those_of_all_clips_at_once(case, changes
     dense = Decisions(decisions.tags, roll)
     events = estimated_events(dense, posteriors)
     assert events == estimated_events(decisions, posteriors)
+    assert events == {
+        clip: decode_events(of_clip, 0.1, NAMES, 4.0)
+        for clip, of_clip in zip(split.clip_ids, roll, strict=True)
+    }
     expected = segment_scores(reference_events(split), events, NAMES)
     for one in (decisions, dense):
         found = score(one, posteriors, split).detection
@@ -132,6 +137,8 @@ def test_halves_are_fitted_together_as_each_alone(case):
     assert_equal_decisions(found, tags, roll)
     row = Evaluator(split, None).with_fitted_thresholds("mine", posteriors, None)
     assert_equal_decisions(row.decisions, tags, roll)
+    expected = score(Decisions(tags, roll), posteriors, split)
+    assert repr(row.scores) == repr(expected)
     assert row.fitted_postprocessing == fit_thresholds(whole, split)
 
 
