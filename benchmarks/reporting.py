@@ -8,7 +8,7 @@ epoch, of fused epochs and of averaged weights are collected and scored side by 
 results and page are written. In place of the network a generator gives posteriors, the
 same for the same seed; its time is printed apart. Labels are some 2.7 a clip, with
 events; most posteriors are near 0, none is 0. The folder is removed at the end: it
-holds the mean of the epochs, its copy in the results, and one system at a time beside.
+holds the mean of the epochs, and one system at a time or the copy in the results.
 """
 
 import argparse

@@ -75,7 +75,7 @@ def case(request, tmp_path, monkeypatch):
         monkeypatch.setattr(posterior_files, "IN_MEMORY_BYTES", 1)
         posteriors.save(tmp_path / "a.npz")
         posteriors = PosteriorSet.load(tmp_path / "a.npz")
-    monkeypatch.setattr(posterior_files, "BLOCK_BYTES", 3 * 42 * 4 * 4)
+    monkeypatch.setattr(posterior_files, "BLOCK_BYTES", 9 * 42 * 4 * 4)
     assert is_map(posteriors.frame) == (request.param == "mapped")
     return split, posteriors
 
