@@ -87,12 +87,12 @@ def collect_in_first(
     """As `PosteriorSet.from_blocks` in the first process; the others keep no clip."""
     if jax.process_index() == 0:
         return PosteriorSet.from_blocks(blocks, path=path, scratch=scratch, **fields)
+    empty: list[Block] = []
+    for clip, frame in checked_blocks(blocks, fields["clip_ids"]):
+        # copies, since a view would keep its block
+        empty = empty or [(clip[:0].copy(), frame[:0].copy())]
     nobody: dict[str, Any] = {**fields, "clip_ids": ()}
-    nothing = [
-        (clip[:0], frame[:0])
-        for clip, frame in checked_blocks(blocks, fields["clip_ids"])
-    ]
-    return PosteriorSet.from_blocks(nothing[:1], **nobody)
+    return PosteriorSet.from_blocks(empty, **nobody)
 
 
 def _load(path: Path, split: Split) -> PosteriorSet | None:

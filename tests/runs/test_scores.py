@@ -3,16 +3,20 @@
 import dataclasses
 import json
 import shutil
+import weakref
 
+import jax
 import numpy as np
 import pytest
 
 from gcrnn_jax.detection import posterior_files
-from gcrnn_jax.detection.posterior_files import is_map
+from gcrnn_jax.detection.posterior_files import NoProbabilityError, is_map
 from gcrnn_jax.detection.posteriors import PosteriorSet
+from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import DivergedError
 from gcrnn_jax.inference import ModelCard, TrainedModel
 from gcrnn_jax.runs import Run, fuse_systems, train_run
+from gcrnn_jax.runs.kept_posteriors import collect_in_first
 from gcrnn_jax.runs.scores import score_epoch, score_systems
 from tests.conftest import GOLDENS
 from tests.runs.test_run import one_device, open_old
@@ -186,3 +190,24 @@ def test_how_often_epochs_are_scored_may_change_and_is_one_or_more(run):
     with pytest.raises(ValueError, match="evaluate_every"):
         dataclasses.replace(run.config.training, evaluate_every=0)
     assert Run.open(GOLDENS / "run_0_1").config.training.evaluate_every == 1
+
+
+def test_other_processes_than_the_first_keep_no_block(monkeypatch):
+    """Nor a view of one, which would keep all of it."""
+    alive = []
+
+    def blocks(value):
+        for _ in range(3):
+            frame = np.full((2, 5, 3), value, np.float32)
+            alive.append(weakref.ref(frame))
+            yield np.zeros((2, 3), np.float32), frame
+            del frame
+
+    rules = Postprocessing(0.3, 0.3, 0.4, 0.4, True, False, 1.0, 0.0)
+    fields = {"clip_ids": tuple("abcdef"), "class_names": tuple("ABC"), "hop_s": 0.1}
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
+    found = collect_in_first(blocks(0.5), {**fields, "postprocessing": rules})
+    assert found.clip.shape == (0, 3) and found.frame.shape == (0, 5, 3)
+    assert len(alive) == 3 and not any(frame() is not None for frame in alive)
+    with pytest.raises(NoProbabilityError, match="'a'"):  # they end as the first does
+        collect_in_first(blocks(np.nan), {**fields, "postprocessing": rules})
