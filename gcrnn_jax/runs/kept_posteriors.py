@@ -89,8 +89,7 @@ def collect_in_first(
         return PosteriorSet.from_blocks(blocks, path=path, scratch=scratch, **fields)
     empty: list[Block] = []
     for clip, frame in checked_blocks(blocks, fields["clip_ids"]):
-        # copies, since a view would keep its block
-        empty = empty or [(clip[:0].copy(), frame[:0].copy())]
+        empty = empty or [(clip[:0], frame[:0])]  # views, that keep but the first block
     nobody: dict[str, Any] = {**fields, "clip_ids": ()}
     return PosteriorSet.from_blocks(empty, **nobody)
 
