@@ -85,17 +85,21 @@ def blocks_of(
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Yields an array [N, ...] some clips at a time, and which those are.
 
-    Blocks of a map are copies: its pages do not stay in the memory of this process.
-    An array without clips is one block.
+    Blocks are as of `take`; an array without clips is one block.
     """
     size = num_clips or clips_in_block(array)
     for first in range(0, max(1, len(array)), size):
         clips = slice(first, min(first + size, len(array)))
-        block = array[clips]
-        if is_map(array):
-            block = block.copy()
-            array.base.madvise(mmap.MADV_DONTNEED)  # type: ignore[union-attr]
-        yield clips, block
+        yield clips, take(array, clips)
+
+
+def take(array: np.ndarray, clips: slice | np.ndarray) -> np.ndarray:
+    """Some clips of an array [N, ...]; of a map a copy, and no page stays in memory."""
+    some = array[clips]
+    if is_map(array):
+        some = some.copy()
+        array.base.madvise(mmap.MADV_DONTNEED)  # type: ignore[union-attr]
+    return some
 
 
 def clips_in_block(array: np.ndarray) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gcrnn_jax.data.store import Split
-from gcrnn_jax.detection.posterior_files import clips_in_block
+from gcrnn_jax.detection.posterior_files import clips_in_block, take
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.detection.thresholds import EVENT_GRID, TAG_GRID
@@ -157,7 +157,7 @@ def _event_figures(
     reference = reference_segments(posteriors, split, clips)
     size = clips_in_block(posteriors.frame)
     for some in (slice(n, n + size) for n in range(0, len(clips), size)):
-        frames, of_some = posteriors.frame[clips[some]], reference[some]
+        frames, of_some = take(posteriors.frame, clips[some]), reference[some]
         for e, rule in enumerate(rules):
             # A class without its tag loses all of its frames before the rules on runs,
             # so segments can be computed once for all tags.
