@@ -101,6 +101,7 @@ def get_config() -> ConfigDict:
     config.training = ConfigDict()
     config.training.num_epochs = 80
     config.training.steps_per_epoch = 100
+    config.training.evaluate_every = 1  # epochs; the fused ones and the last always
     config.training.weight_average = 0.0  # share a step keeps of a mean; 0: none
 
     config.parallel = ConfigDict()

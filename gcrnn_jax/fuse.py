@@ -15,7 +15,6 @@ import argparse
 from collections.abc import Sequence
 
 from gcrnn_jax.errors import ConfigError, run_command
-from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.fields import command_parser, user_path
 
 
@@ -39,9 +38,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             )
         for path in dict.fromkeys(flags.systems):
             print(f"{systems.count(path)} x {path}")
-    fused = fuse_systems(systems, epochs=epochs, split=flags.split)
-    failpoint("fuse.write")
-    fused.save(flags.output)
+    options = {"epochs": epochs, "split": flags.split}
+    fused = fuse_systems(systems, **options, path=flags.output)
     print(
         f"wrote {flags.output}: {len(set(systems))} systems, {len(fused.clip_ids)} "
         f"clips, {len(fused.class_names)} classes"

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from absl import flags, logging
 
 from gcrnn_jax.allocator import restart_tuned
-from gcrnn_jax.errors import ConfigError, DivergedError, run_command
+from gcrnn_jax.errors import ConfigError, run_command
 from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.fields import user_path
 
@@ -78,11 +78,9 @@ def _train_and_report(run: "Run") -> None:
     import jax
 
     from gcrnn_jax.data.preparation import summary
-    from gcrnn_jax.detection.posteriors import NoProbabilityError
     from gcrnn_jax.inference import ModelCard, TrainedModel
-    from gcrnn_jax.metrics import decide, score
-    from gcrnn_jax.metrics.scoring import epoch_line
     from gcrnn_jax.runs import open_store, train_run
+    from gcrnn_jax.runs.scores import score_epoch
     from gcrnn_jax.training import parallel, phases
 
     length, is_first = run.config.training, jax.process_index() == 0
@@ -98,26 +96,15 @@ def _train_and_report(run: "Run") -> None:
     card = ModelCard.from_run(run.config, store)
     model = TrainedModel.create(card, None, mesh=mesh)
     watched = store.find_split("validation" if "validation" in store.splits else None)
-    saved_epochs = {*run.config.fusion.epochs(length.num_epochs), length.num_epochs}
 
     def on_epoch(epoch: int, state) -> str:
-        failpoint("score.epoch")
-        try:
-            posteriors = model.replace(variables=state.variables).predict(watched)
-        except NoProbabilityError as error:
-            raise DivergedError(
-                f"the model of step {epoch * length.steps_per_epoch}: {error}"
-            ) from error
-        decisions = decide(posteriors, posteriors.postprocessing)
-        scores = score(decisions, posteriors, watched)
-        if is_first:
-            if epoch in saved_epochs:
-                posteriors.save(run.posteriors(watched, epoch))
-            failpoint("score.write")
-            run.append_scores(epoch, watched.name, scores)
-        return f"epoch {epoch}/{length.num_epochs}: {epoch_line(watched.name, scores)}"
+        of_epoch = model.replace(variables=state.variables)
+        return score_epoch(run, epoch, of_epoch, watched)
 
-    was_trained = train_run(run, store, mesh, on_epoch, is_scored=run.has_scores)
+    def is_scored(epoch: int) -> bool:
+        return run.has_scores(epoch) or not run.is_scored(epoch)
+
+    was_trained = train_run(run, store, mesh, on_epoch, is_scored=is_scored)
     if not was_trained and is_first:
         print(f"{run.folder} is finished ({length.num_epochs} epochs): evaluating")
     with phases.phase("evaluating", is_watched=False):
@@ -129,44 +116,29 @@ def _report(
 ) -> None:
     """Scores the last epoch, the fused epochs and the averaged weights side by side."""
     import jax
+    import numpy as np
 
-    from gcrnn_jax.detection.posteriors import fuse_posteriors
-    from gcrnn_jax.metrics import Evaluator
     from gcrnn_jax.report import ReportData, clip_reader, examples, systems
     from gcrnn_jax.report.page import write_page
+    from gcrnn_jax.runs.scores import score_systems
+    from gcrnn_jax.training import processes
 
-    last = run.config.training.num_epochs
-    fused = run.config.fusion.epochs(last)
-    split = store.find_split(None)
+    split, is_first = store.find_split(None), jax.process_index() == 0
     fit_split = store.find_fit_split(split)
-
-    def posteriors_of_systems(split):
-        of_epochs = list(run.predict_epochs([*fused, last], split, model))
-        return of_epochs[-1], fuse_posteriors(of_epochs[:-1]), averaged.predict(split)
-
-    reported = posteriors_of_systems(split)
-    fitting = posteriors_of_systems(fit_split) if fit_split else (None, None, None)
-    per_class = run.config.thresholds.per_class
-    evaluator = Evaluator(split, fit_split, per_class=per_class)
-    epochs = run.config.fusion
-    names = (f"epoch {last}", f"epochs {epochs} fused", f"epochs {epochs} averaged")
-    rows = [
-        evaluator.with_fitted_thresholds(*row)
-        for row in zip(names, reported, fitting, strict=True)
-    ]
-    rows += [
-        evaluator.with_own_thresholds(*row) for row in zip(names, reported, strict=True)
-    ]
-    rows.append(evaluator.best_constant(reported[0]))
-    card = dataclasses.replace(
-        averaged.card, postprocessing=rows[2].fitted_postprocessing
-    )
-    averaged.replace(card=card).save(run.averaged)  # by all processes, as orbax wants
-    main_row, folder = rows[1], run.results(split)
-    selection = examples.select_examples(main_row, split)
-    attention = averaged.attention(selection.select(split))
-    if jax.process_index() != 0:
+    rows = score_systems(run, store, model, averaged)
+    clips, card = np.full(examples.MAX_CLIPS, -1), averaged.card
+    if is_first:
+        rules = rows[2].fitted_postprocessing
+        card = dataclasses.replace(card, postprocessing=rules)
+        selection = examples.select_examples(rows[1], split)
+        clips[: len(selection.clips)] = selection.clips
+    # by all processes, as orbax wants; the first one writes the card
+    averaged.replace(card=card).save(run.averaged)
+    clips = processes.array_from_first(clips)
+    attention = averaged.attention(split.part("examples", clips[clips >= 0]))
+    if not is_first:
         return
+    main_row, folder = rows[1], run.results(split)
     failpoint("report.write")
     systems.write_results(folder, rows, main_row, data_sha256=store.content_hash)
     print(f"\n{split.name}: {len(split)} clips. {_explain(fit_split)}\n")

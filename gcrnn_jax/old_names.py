@@ -40,6 +40,8 @@ def with_todays_names(values: Mapping[str, Any]) -> dict[str, Any]:
         if sections.get("data", {}).get("num_workers") == 0:
             sections["data"]["num_workers"] = -1
         sections.get("training", {}).setdefault("weight_average", 0.0)
+    if "num_epochs" in sections.get("training", ()):  # a configuration, before 0.3
+        sections["training"].setdefault("evaluate_every", 1)
     for old, new in _OLD_NAMES.items():
         section, field = old.split(".")
         if field in sections.get(section, ()):

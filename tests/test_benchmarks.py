@@ -54,3 +54,13 @@ def test_a_benchmark_runs_and_keeps_its_figures(commands, tmp_path, monkeypatch)
     assert result.returncode == 0, result.stderr
     kept = json.loads((tmp_path / "ceilings_at_float32_batch_2.json").read_text())
     assert kept["a step"]["operations"] > 1e6 and "operations" in result.stdout
+
+
+def test_reporting_is_timed_and_leaves_nothing(commands, tmp_path):
+    flags = ("--clips=30", "--frames=24", "--classes=5", "--epochs=2", "--fit=20")
+    folder = f"--folder={tmp_path}"
+    result = commands.run(*flags, folder, module="benchmarks.reporting")
+    assert result.returncode == 0, result.stderr
+    assert "epochs 20:30:10 fused" in result.stdout and "report.html" in result.stdout
+    assert "generate posteriors" in result.stdout and "resident" in result.stdout
+    assert list(tmp_path.iterdir()) == []

@@ -1,8 +1,14 @@
 """The commands as a user runs them, on soundscapes as few as they can be."""
 
 import json
+import re
+import shutil
 
+import numpy as np
 import pytest
+
+from gcrnn_jax.detection import posterior_files
+from gcrnn_jax.detection.posteriors import PosteriorSet
 
 
 def test_a_run_ends_with_a_table_and_what_it_wrote(finished_run):
@@ -72,6 +78,38 @@ def test_a_run_that_fails_in_any_of_its_parts_goes_on(own_run, commands, fails_a
     result = commands.main(own_run.workdir, *prolonged)
     assert result.returncode == 0, result.stderr
     assert len(commands.losses(own_run.workdir)) == 8
+
+
+def test_a_run_too_large_for_memory_reports_the_same(own_run, commands, monkeypatch):
+    results = own_run.workdir / "results" / "testing"
+    names = "scores.json", "events.csv", "tags.csv"
+    before = [(results / name).read_bytes() for name in names]
+    expected = PosteriorSet.load(results / "posteriors.npz")
+    shutil.rmtree(own_run.workdir / "posteriors")
+    shutil.rmtree(results)
+    monkeypatch.setattr(posterior_files, "IN_MEMORY_BYTES", 1000)
+    monkeypatch.setattr(posterior_files, "BLOCK_BYTES", 50_000)  # of a few clips
+    again = commands.main(own_run.workdir)
+    assert again.returncode == 0, again.stderr
+    assert [(results / name).read_bytes() for name in names] == before
+    found = PosteriorSet.load(results / "posteriors.npz")
+    np.testing.assert_array_equal(np.array(found.frame), expected.frame)
+    assert found.postprocessing == expected.postprocessing
+    assert '<article class="card"' in (results / "report.html").read_text()
+    kept = [path.name for path in (own_run.workdir / "posteriors").rglob("*.*")]
+    assert kept == ["epochs-1-2-1.npz"] * 2  # of two splits
+
+
+def test_a_run_scores_some_epochs_and_saves_all(commands, tmp_path):
+    fields = [f"--config.training.{f}" for f in ("num_epochs=4", "evaluate_every=3")]
+    result = commands.main(tmp_path, *fields, "--config.fusion.epochs=4")
+    assert result.returncode == 0, result.stderr
+    scored = re.findall(r"epoch (\d)/4: validation", result.stdout + result.stderr)
+    logged = (tmp_path / "scores.jsonl").read_text().splitlines()
+    assert scored == [str(json.loads(line)["epoch"]) for line in logged] == ["3", "4"]
+    saved = sorted(path.name for path in (tmp_path / "checkpoints").glob("[0-9]"))
+    assert saved == ["2", "4", "6", "8"]
+    assert "lines of" not in result.stderr  # none is missed
 
 
 def test_a_finished_run_says_so_and_evaluates_to_the_same_scores(own_run, commands):

@@ -13,7 +13,7 @@ import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from absl import logging
 
@@ -114,18 +114,34 @@ def write_atomically(
         StorageError: The disk is full or fails.
         WorkdirError: The folder cannot be written.
     """
+    with atomic_file(path, shared=shared) as file:
+        file.writelines(parts)
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path, *, shared: bool = False) -> Iterator[BinaryIO]:
+    """Gives a file to write, which appears at path once the block has ended well.
+
+    Args:
+        path: The file.
+        shared: As `write_atomically`.
+
+    Raises:
+        StorageError: The disk is full or fails.
+        WorkdirError: The folder cannot be written.
+    """
     own = f".{uuid.uuid4().hex}" if shared else ""
     partial = path.with_name(f"{path.name}{own}.tmp")
     with storage_errors(path):
         try:
             with open(partial, "wb") as file:
-                file.writelines(parts)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             failpoint("write.rename")
             os.replace(partial, path)
             _sync_folder(path.parent)
-        except OSError:
+        except Exception:  # what is written may be large
             with contextlib.suppress(OSError):
                 partial.unlink()
             raise

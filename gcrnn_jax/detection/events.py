@@ -12,6 +12,7 @@ Source: Mesaros, Heittola, Virtanen, "Metrics for polyphonic sound event detecti
 Differs: the authors' vad.py ends an event where its last frame begins, one frame early.
 """
 
+import functools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -85,9 +86,7 @@ def decode_events(
     steps = np.diff(roll.astype(np.int8), axis=0, prepend=silent, append=silent)
     classes, first = np.nonzero(steps.T == 1)
     _, end = np.nonzero(steps.T == -1)  # pairs with first: both go class by class
-    onsets, offsets = frame_times(first, hop_s), frame_times(end, hop_s)
-    if max_s is not None:
-        offsets = np.minimum(offsets, max_s)
+    onsets, offsets = run_times(first, end, hop_s, max_s)
     return [
         Event(float(onsets[i]), float(offsets[i]), class_names[int(classes[i])])
         for i in np.lexsort((classes, onsets))
@@ -130,6 +129,33 @@ def segment_roll(
     return roll
 
 
+def segments_of_times(
+    rows: tuple[np.ndarray, np.ndarray],
+    onsets: np.ndarray,
+    offsets: np.ndarray,
+    shape: tuple[int, int, int],
+) -> np.ndarray:
+    """Marks the segments of 1 s that events of several clips touch, as `segment_roll`.
+
+    Args:
+        rows: Clips and classes of the events, int [E] each.
+        onsets: float [E].
+        offsets: float [E].
+        shape: (N, S, K); what is after the last segment is dropped.
+
+    Returns:
+        bool [N, S, K].
+    """
+    num_clips, num_segments, num_classes = shape
+    first = np.minimum(np.floor(onsets).astype(int), num_segments)
+    end = np.minimum(np.ceil(offsets).astype(int), num_segments)
+    end = np.maximum(first, end)
+    steps = np.zeros((num_clips, num_segments + 1, num_classes), np.int32)
+    np.add.at(steps, (rows[0], first, rows[1]), 1)
+    np.add.at(steps, (rows[0], end, rows[1]), -1)
+    return np.cumsum(steps[:, :-1], axis=1) > 0
+
+
 def segments_from_frames(
     roll: np.ndarray,
     hop_s: float,
@@ -141,17 +167,32 @@ def segments_from_frames(
     bool [..., T, K] -> [..., S, K]; frames after the last segment are dropped, and so
     is what is after `max_s`, as in `decode_events`.
     """
-    edges = frame_times(np.arange(roll.shape[-2] + 1), hop_s)
+    segments = np.zeros((*roll.shape[:-2], num_segments, roll.shape[-1]), bool)
+    every = frames_of_segments(roll.shape[-2], hop_s, num_segments, max_s)
+    for s, frames in enumerate(every):
+        segments[..., s, :] = roll[..., frames, :].any(axis=-2)
+    return segments
+
+
+@functools.lru_cache(maxsize=16)  # the same for every threshold and block of clips
+def frames_of_segments(
+    num_frames: int, hop_s: float, num_segments: int, max_s: float | None = None
+) -> tuple[slice, ...]:
+    """Which frames touch each segment of 1 s; neighbours, or none."""
+    edges = frame_times(np.arange(num_frames + 1), hop_s)
     edges = np.minimum(edges, np.inf if max_s is None else max_s)
     first, end = np.floor(edges[:-1]), np.ceil(edges[1:])  # segments of each frame
     end[edges[1:] == edges[:-1]] = 0  # of frames after the end
-    segments = np.zeros((*roll.shape[:-2], num_segments, roll.shape[-1]), bool)
-    for s in range(num_segments):
-        touching = np.flatnonzero((first <= s) & (s < end))  # neighbours, or none
-        if touching.size:
-            frames = roll[..., touching[0] : touching[-1] + 1, :]
-            segments[..., s, :] = frames.any(axis=-2)
-    return segments
+    touching = (np.flatnonzero((first <= s) & (s < end)) for s in range(num_segments))
+    return tuple(slice(t[0], t[-1] + 1) if t.size else slice(0) for t in touching)
+
+
+def run_times(
+    first: np.ndarray, end: np.ndarray, hop_s: float, max_s: float | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Onsets and offsets, in seconds, of runs of frames; none ends after max_s."""
+    onsets, offsets = frame_times(first, hop_s), frame_times(end, hop_s)
+    return onsets, offsets if max_s is None else np.minimum(offsets, max_s)
 
 
 def frame_times(frames: np.ndarray, hop_s: float) -> np.ndarray:
@@ -172,6 +213,16 @@ def coarse_frames(
     """
     middles = (frames + 0.5) * hop_s
     return np.minimum((middles / coarse_hop_s).astype(int), num_coarse - 1)
+
+
+def class_numbers(labels: Iterable[str], class_names: Sequence[str]) -> np.ndarray:
+    """The columns of labels, int [n].
+
+    Raises:
+        DataError: A label is not a class name.
+    """
+    column = {name: k for k, name in enumerate(class_names)}
+    return np.array([_column(column, label) for label in labels], int)
 
 
 def _column(column: dict[str, int], label: str) -> int:

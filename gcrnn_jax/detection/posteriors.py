@@ -1,24 +1,41 @@
 """Posteriors of one system on one set of clips: saved, loaded and fused."""
 
 import dataclasses
-import io
 import json
 import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from absl import logging
 
-from gcrnn_jax.data.atomic_files import make_folder, write_atomically
+from gcrnn_jax.data.atomic_files import atomic_file, make_folder
+from gcrnn_jax.detection import posterior_files
 from gcrnn_jax.detection.events import coarse_frames
+from gcrnn_jax.detection.posterior_files import (
+    Block,
+    NoProbabilityError,
+    blocks_of,
+    check_probabilities,
+    checked_blocks,
+    is_probability,
+)
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import DataError, GcrnnError, escape
 
-ROUNDING = 1e-6  # that a mean of posteriors may be beyond 0 or 1
+__all__ = [
+    "NoProbabilityError",
+    "PosteriorSet",
+    "as_bool",
+    "first_difference",
+    "fuse_posteriors",
+    "is_probability",
+    "mean_blocks",
+]
 
 # What NumPy raises for files that are missing, damaged or something else.
 _UNREADABLE = (
@@ -26,19 +43,14 @@ _UNREADABLE = (
     *(RuntimeError, MemoryError, OverflowError, AttributeError, SyntaxError),
     *(zipfile.BadZipFile, zlib.error, struct.error),
 )
-_READERS: dict[tuple[int, int], Callable] = {  # of headers, by the format's version
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
-
-
-class NoProbabilityError(DataError):
-    """A posterior that is not finite, or not in [0, 1]; names the clip."""
 
 
 @dataclasses.dataclass(frozen=True)
 class PosteriorSet:
     """Posteriors of a system for every clip of a set.
+
+    Frames of many clips and classes, more than `IN_MEMORY_BYTES`, may be the map of a
+    file: `blocks` reads them some clips at a time.
 
     Raises:
         DataError: Arrays of other shapes, or a posterior outside [0, 1] or not finite;
@@ -65,13 +77,59 @@ class PosteriorSet:
         if not 0 < self.hop_s < math.inf:
             raise DataError(f"expected a positive hop_s, got {self.hop_s}")
         for name in ("clip", "frame"):
-            if not is_probability(values := getattr(self, name)):
-                good = [is_probability(of_clip) for of_clip in values]
-                clip = good.index(False)
-                raise NoProbabilityError(
-                    f"clip {self.clip_ids[clip]!r}: expected {name} posteriors in "
-                    f"[0, 1], got {_first_outside(values[clip]):g}"
-                )
+            check_probabilities(name, getattr(self, name), self.clip_ids)
+
+    @classmethod
+    def from_blocks(
+        cls,
+        blocks: Iterable[Block],
+        *,
+        path: Path | None = None,
+        scratch: Path | None = None,
+        **fields: Any,
+    ) -> "PosteriorSet":
+        """Collects the posteriors of some clips at a time, as they are computed.
+
+        Args:
+            blocks: (clip [n, K], frame [n, T, K]) of all clips, in order.
+            path: Where the set is saved; None: nowhere.
+            scratch: Folder of the file that frames too many for memory go to where
+                they are not saved; None: that of temporary files (TMPDIR).
+            fields: Those of the class, without clip and frame.
+
+        Raises:
+            DataError: A posterior outside [0, 1] or not finite; names the clip.
+            StorageError: The disk is full or fails.
+            WorkdirError: It cannot be written there.
+        """
+        names = fields["clip_ids"]
+        blocks = checked_blocks(blocks, names)
+        blocks, (_, frame) = posterior_files.peek(blocks)
+        if path is None or not posterior_files.is_large(len(names), frame[:1].nbytes):
+            clip, frame = posterior_files.gather(blocks, len(names), scratch)
+            whole = cls(clip=clip, frame=frame, **fields)
+            if path is not None:
+                whole.save(path)
+            return whole
+        details = _details(path.name, fields)
+        make_folder(path.parent)
+        with atomic_file(path) as file:
+            clip = posterior_files.write_archive(file, blocks, len(names), details)
+        frame = posterior_files.map_frames(path, is_checked=True)
+        assert frame is not None
+        return cls(clip=clip, frame=frame, **fields)
+
+    def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yields the frames of some clips at a time, and which those are.
+
+        Where frames are a map, no more of them than that are in memory.
+        """
+        return blocks_of(self.frame)
+
+    def without_frames(self) -> "PosteriorSet":
+        """The same with silent frames, which take no memory and need no file."""
+        silent = np.broadcast_to(np.float32(0), self.frame.shape)
+        return dataclasses.replace(self, frame=silent)
 
     def save(self, path: Path) -> None:
         """Writes a NumPy archive, whole or not at all.
@@ -80,21 +138,11 @@ class PosteriorSet:
             StorageError: The disk is full or fails.
             WorkdirError: It cannot be written there.
         """
-        archive = io.BytesIO()
-        np.savez(
-            archive,
-            allow_pickle=False,
-            clip_ids=np.array(self.clip_ids, dtype=np.str_),
-            class_names=np.array(self.class_names, dtype=np.str_),
-            hop_s=np.float64(self.hop_s),
-            clip=self.clip,
-            frame=self.frame,
-            postprocessing=json.dumps(dataclasses.asdict(self.postprocessing)),
-            clip_s=np.float64(np.nan if self.clip_s is None else self.clip_s),
-            file_name=path.name,
-        )
+        blocks = ((self.clip[clips], frame) for clips, frame in self.blocks())
+        details = _details(path.name, vars(self))
         make_folder(path.parent)
-        write_atomically(path, [archive.getbuffer()])
+        with atomic_file(path) as file:
+            posterior_files.write_archive(file, blocks, len(self.clip_ids), details)
 
     @classmethod
     def load(cls, path: Path, *, may_be_renamed: bool = True) -> "PosteriorSet":
@@ -119,12 +167,13 @@ class PosteriorSet:
                 if written != path.name:
                     name = escape(written[:255])
                     logging.warning("%s was written as %s: renamed?", path, name)
+                frame = posterior_files.map_frames(path)
                 return cls(
                     tuple(map(str, archive["clip_ids"])),
                     tuple(map(str, archive["class_names"])),
                     float(archive["hop_s"]),
                     archive["clip"],
-                    archive["frame"],
+                    archive["frame"] if frame is None else frame,
                     Postprocessing.from_dict(rules),
                     _clip_s(archive),
                 )
@@ -145,18 +194,28 @@ def _check_archive(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             with archive.open(member) as file:
-                shape, _, dtype = _READERS[np.lib.format.read_magic(file)](file)
+                shape, _, dtype = posterior_files.read_header(file)
                 size = file.tell() + math.prod(shape) * dtype.itemsize
             if size != member.file_size:
                 raise ValueError(f"{member.filename}: not the bytes of {dtype} {shape}")
 
 
-def fuse_posteriors(systems: Sequence[PosteriorSet]) -> PosteriorSet:
+def fuse_posteriors(
+    systems: Sequence[PosteriorSet],
+    *,
+    path: Path | None = None,
+    scratch: Path | None = None,
+) -> PosteriorSet:
     """The mean of the systems' posteriors, all with the same weight.
 
     Systems with coarser frames are brought to the finest frames of the set, each
     frame taking the posterior of the system's frame that its middle lies in. The
     post-processing is that of the first system.
+
+    Args:
+        systems: One or more.
+        path: Where the mean is saved; None: nowhere.
+        scratch: As of `PosteriorSet.from_blocks`.
 
     Raises:
         DataError: The systems are not of the same clips and classes, in the same
@@ -175,25 +234,44 @@ def fuse_posteriors(systems: Sequence[PosteriorSet]) -> PosteriorSet:
             raise DataError(f"system {number + 1} against the first: {difference}")
     finest = min(systems, key=lambda system: system.hop_s)
     frames = np.arange(finest.frame.shape[1])
-    # one system after the other: two million clips of ten systems do not fit
-    clip, frame = np.zeros(first.clip.shape), np.zeros(finest.frame.shape)
-    for system in systems:
-        clip += system.clip
-        hops = finest.hop_s, system.hop_s
-        frame += system.frame[:, coarse_frames(frames, *hops, system.frame.shape[1])]
-    return dataclasses.replace(
-        first,
+
+    def fine_blocks(system: PosteriorSet) -> Iterator[Block]:
+        hops, length = (finest.hop_s, system.hop_s), system.frame.shape[1]
+        places = coarse_frames(frames, *hops, length)
+        is_fine = np.array_equal(places, np.arange(length))
+        for clips, frame in blocks_of(system.frame, num_clips):
+            yield system.clip[clips], frame if is_fine else frame[:, places]
+
+    # one block after the other: two million clips of ten systems do not fit
+    num_clips = posterior_files.clips_in_block(finest.frame)
+    return PosteriorSet.from_blocks(
+        mean_blocks([fine_blocks(system) for system in systems]),
+        path=path,
+        scratch=scratch,
+        clip_ids=first.clip_ids,
+        class_names=first.class_names,
         hop_s=finest.hop_s,
-        clip=(clip / len(systems)).astype(np.float32),
-        frame=(frame / len(systems)).astype(np.float32),
+        postprocessing=first.postprocessing,
         clip_s=min((one.clip_s for one in systems if one.clip_s), default=None),
     )
 
 
-def is_probability(values: np.ndarray) -> bool:
-    """Whether all values are finite and in [0, 1], but for rounding."""
-    low, high = values.min(initial=0), values.max(initial=0)
-    return bool(-ROUNDING <= low and high <= 1 + ROUNDING)  # not so of NaN
+def mean_blocks(systems: Sequence[Iterable[Block]]) -> Iterator[Block]:
+    """The mean of the blocks of systems, which are of the same clips and frames."""
+    for blocks in zip(*systems, strict=True):
+        clip, frame = (_mean(arrays) for arrays in zip(*blocks, strict=True))
+        yield clip, frame
+
+
+def _mean(systems: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean of arrays [n, ...], float32, of sums in float64."""
+    mean = np.empty(systems[0].shape, np.float32)
+    for row in range(len(mean)):  # one clip at a time stays in the processor's cache
+        total = np.zeros(mean.shape[1:])
+        for system in systems:
+            np.add(total, system[row], out=total)
+        mean[row] = total / len(systems)
+    return mean
 
 
 def as_bool(labels: np.ndarray) -> np.ndarray:
@@ -220,12 +298,20 @@ def first_difference(expected: Sequence[str], actual: Sequence[str]) -> str | No
     return None
 
 
+def _details(file_name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """What an archive of this name holds beside the posteriors."""
+    rules, clip_s = fields["postprocessing"], fields.get("clip_s")
+    return {
+        "clip_ids": np.array(fields["clip_ids"], dtype=np.str_),
+        "class_names": np.array(fields["class_names"], dtype=np.str_),
+        "hop_s": np.float64(fields["hop_s"]),
+        "postprocessing": np.array(json.dumps(dataclasses.asdict(rules))),
+        "clip_s": np.float64(np.nan if clip_s is None else clip_s),
+        "file_name": np.array(file_name),
+    }
+
+
 def _clip_s(archive) -> float | None:
     """As saved; earlier versions did not."""
     value = float(archive["clip_s"]) if "clip_s" in archive else math.nan
     return value if 0 < value < math.inf else None
-
-
-def _first_outside(values: np.ndarray) -> float:
-    is_good = (values >= -ROUNDING) & (values <= 1 + ROUNDING)
-    return float(values[~is_good][0])

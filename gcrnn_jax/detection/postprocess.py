@@ -141,9 +141,59 @@ class Postprocessing:
         """As `detect`, for tags decided before, bool [..., T, K] or [..., 1, K]."""
         num_classes = frame_posterior.shape[-1]
         threshold = _per_class("event_threshold", self.event_threshold, num_classes)
-        roll = frame_posterior > threshold
+        return self._detect(frame_posterior, threshold, is_tagged, hop_s)
+
+    def detect_runs(
+        self, frame_posterior: np.ndarray, is_wanted: np.ndarray, hop_s: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """As `detect` of some classes of each clip, as the runs of active frames.
+
+        It looks at those classes alone that are over their threshold at all, which
+        are few where there are many classes.
+
+        Args:
+            frame_posterior: [N, T, K] in [0, 1].
+            is_wanted: bool [N, K], such as tags; the others have no active frame.
+            hop_s: Seconds a frame.
+
+        Returns:
+            (clips, classes, first, end), int [R] each, in the order of `Runs`.
+        """
+        num_classes = frame_posterior.shape[-1]
+        threshold = np.broadcast_to(
+            _per_class("event_threshold", self.event_threshold, num_classes),
+            num_classes,
+        )
+        is_over = np.fmax.reduce(frame_posterior, axis=1, initial=0) > threshold
+        clips, classes = np.nonzero(is_over & is_wanted)
+        rows = frame_posterior[clips, :, classes]
+        roll = self._detect(
+            rows[..., None], threshold[classes, None, None], np.True_, hop_s
+        )
+        flat = _flat_rows(roll)
+        first, end = _runs(flat)
+        row, first = np.divmod(first, flat.shape[-1])
+        return clips[row], classes[row], first, end - row * flat.shape[-1]
+
+    def is_plain(self, hop_s: float) -> bool:
+        """Whether every frame is decided on by its own posterior, given the tags."""
+        return (
+            self.hysteresis >= 1
+            and _frames_within(self.median_s, hop_s) <= 1
+            and _frames_to_reach(self.gap_s, hop_s) <= 1
+            and _frames_to_reach(self.min_event_s, hop_s) <= 1
+        )
+
+    def _detect(
+        self,
+        posterior: np.ndarray,  # [..., T, K]
+        threshold: np.ndarray,  # of that shape, when broadcast
+        is_tagged: np.ndarray | np.bool_,
+        hop_s: float,
+    ) -> np.ndarray:
+        roll = posterior > threshold
         if self.hysteresis < 1:
-            roll = _runs_with_seed(roll, frame_posterior > self.hysteresis * threshold)
+            roll = _runs_with_seed(roll, posterior > self.hysteresis * threshold)
         if self.require_clip_tag:
             roll &= is_tagged
         roll = _median(roll, _frames_within(self.median_s, hop_s))

@@ -19,13 +19,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gcrnn_jax.detection.events import segments_from_frames
+from gcrnn_jax.detection.events import frames_of_segments, segments_from_frames
+from gcrnn_jax.detection.posterior_files import blocks_of
 from gcrnn_jax.detection.posteriors import as_bool
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError, DataError
 
 TAG_GRID = tuple(float(x) for x in np.round(np.linspace(0.01, 0.99, 99), 2))
 EVENT_GRID = tuple(float(x) for x in np.round(np.linspace(0.02, 0.96, 48), 2))
+
+_TAG_ROWS = 4096  # clips whose tags are counted at once
 
 
 class BestThresholds(NamedTuple):
@@ -71,8 +74,15 @@ def best_tag_thresholds(
             f"got {clip_posterior.shape} and {weak_label.shape}"
         )
     weak_label = as_bool(weak_label)
-    counts = [_counts(clip_posterior > threshold, weak_label) for threshold in grid]
-    return _best(counts, int(weak_label.sum()), grid)
+    # as `clip_posterior > threshold` has it: in the precision of the posteriors
+    candidates = np.asarray(grid, np.result_type(clip_posterior, grid[0]))
+    num_classes, counts = weak_label.shape[1], 0
+    for first in range(0, len(weak_label), _TAG_ROWS):
+        rows = slice(first, first + _TAG_ROWS)
+        classes = np.arange(num_classes)
+        arrays = clip_posterior[rows], weak_label[rows], classes
+        counts += _count_above(*arrays, candidates, num_classes)
+    return _best(np.asarray(counts), int(weak_label.sum()), grid)
 
 
 def best_event_thresholds(
@@ -108,17 +118,132 @@ def best_event_thresholds(
             "expected posteriors [N, T, K], [N, K] and a reference [N, S, K], got "
             f"{of_frames}, {of_clips}, {of_segments}"
         )
+    every = np.ones(len(clip_posterior), bool)
+    [best] = best_event_thresholds_of_parts(
+        *arrays, hop_s, [(every, postprocessing)], clip_s=clip_s, grid=grid
+    )
+    return best
+
+
+def best_event_thresholds_of_parts(
+    frame_posterior: np.ndarray,
+    clip_posterior: np.ndarray,
+    segment_reference: np.ndarray,
+    hop_s: float,
+    parts: Sequence[tuple[np.ndarray, Postprocessing]],
+    *,
+    clip_s: float | None = None,
+    grid: Sequence[float] = EVENT_GRID,
+) -> list[BestThresholds]:
+    """As `best_event_thresholds` of each of several parts of the clips, bool [N].
+
+    Frames are read once, some clips at a time.
+    """
     # Frames after the reference's last segment are false alarms, not to be dropped.
-    beyond = int(np.ceil(round(of_frames[1] * hop_s, 6))) - of_segments[1]
-    padding = ((0, 0), (0, max(0, beyond)), (0, 0))
-    reference = np.pad(as_bool(segment_reference), padding)
-    counts = []
-    for threshold in grid:
-        trial = replace(postprocessing, event_threshold=threshold)
-        roll = trial.detect(frame_posterior, clip_posterior, hop_s)
-        segments = segments_from_frames(roll, hop_s, reference.shape[1], max_s=clip_s)
-        counts.append(_counts(segments, reference))
-    return _best(counts, int(reference.sum()), grid)
+    num_seconds = int(np.ceil(round(frame_posterior.shape[1] * hop_s, 6)))
+    reference = as_bool(segment_reference)
+    if (beyond := num_seconds - reference.shape[1]) > 0:
+        reference = np.pad(reference, ((0, 0), (0, beyond), (0, 0)))
+    num_classes = reference.shape[2]
+    counts = np.zeros((len(parts), 2, num_classes, len(grid)), int)
+    for clips, frame in blocks_of(frame_posterior):
+        greatest = np.fmax.reduce(frame, axis=1, initial=0)
+        for part, (is_clip, rules) in enumerate(parts):
+            is_wanted = (greatest > np.float64(grid[0])) & is_clip[clips, None]
+            if rules.require_clip_tag:
+                is_wanted &= rules.tags(clip_posterior[clips])
+            rows, classes = np.nonzero(is_wanted)
+            counts[part] += count_segments_above(
+                frame[rows, :, classes],
+                reference[clips][rows, :, classes],
+                classes,
+                hop_s,
+                rules,
+                clip_s=clip_s,
+                grid=grid,
+                num_classes=num_classes,
+            )
+    totals = (int(reference[is_clip].sum()) for is_clip, _ in parts)
+    return [_best(*each, grid) for each in zip(counts, totals, strict=True)]
+
+
+def count_segments_above(
+    frame_posterior: np.ndarray,
+    reference: np.ndarray,
+    classes: np.ndarray,
+    hop_s: float,
+    postprocessing: Postprocessing,
+    *,
+    clip_s: float | None,
+    grid: Sequence[float],
+    num_classes: int,
+) -> np.ndarray:
+    """Counts the segments of 1 s of single classes of clips at each threshold.
+
+    Args:
+        frame_posterior: [R, T], of one class of one clip each; all have their tag.
+        reference: bool [R, S].
+        classes: int [R], the class of each.
+        hop_s: Seconds a frame.
+        postprocessing: Its thresholds are not read.
+        clip_s: Where the last frames end; None: with themselves.
+        grid: G ascending thresholds.
+        num_classes: K.
+
+    Returns:
+        Hits and estimated segments, int [2, K, G].
+    """
+    length, candidates = reference.shape[1], np.asarray(grid, np.float64)
+    if postprocessing.is_plain(hop_s):  # a segment is found by its greatest frame
+        touching = frames_of_segments(frame_posterior.shape[1], hop_s, length, clip_s)
+        greatest = np.stack(
+            [np.fmax.reduce(frame_posterior[:, f], 1, initial=0) for f in touching], 1
+        )
+        arrays = greatest, reference, classes[:, None]
+        return _count_above(*arrays, candidates, num_classes)
+    # rows by their greatest frame: those over a threshold come first
+    greatest = np.fmax.reduce(frame_posterior, axis=1, initial=0)
+    order = np.argsort(-greatest, kind="stable")
+    frame_posterior, reference = frame_posterior[order], reference[order]
+    classes, ascending = classes[order], greatest[order][::-1]
+    counts = np.zeros((2, num_classes, len(candidates)), int)
+    for n, threshold in enumerate(candidates):
+        count = len(order) - np.searchsorted(ascending, threshold, side="right")
+        if not count:
+            break
+        trial = replace(postprocessing, event_threshold=float(threshold))
+        frames = frame_posterior[:count, :, None]
+        roll = trial.detect_tagged(frames, np.True_, hop_s)
+        found = segments_from_frames(roll, hop_s, length, max_s=clip_s)[..., 0]
+        for kind, active in enumerate((found & reference[:count], found)):
+            weights = active.sum(1)
+            counts[kind, :, n] = np.bincount(classes[:count], weights, num_classes)
+    return counts
+
+
+def _count_above(
+    values: np.ndarray,
+    is_hit: np.ndarray,
+    classes: np.ndarray,
+    candidates: np.ndarray,
+    num_classes: int,
+) -> np.ndarray:
+    """Counts values that are above each of G ascending thresholds.
+
+    Values, hits and classes have any shape, the same when broadcast.
+
+    Returns:
+        int [2, K, G]: those that are hits, and all.
+    """
+    size = len(candidates) + 1
+    ranks = np.searchsorted(candidates, values)  # thresholds that a value is above
+    ranks[np.isnan(values)] = 0
+    places = classes * size + ranks
+    counts = [
+        np.bincount(some, minlength=num_classes * size).reshape(num_classes, size)
+        for some in (places[is_hit], places.ravel())
+    ]
+    return np.stack(counts)[..., ::-1].cumsum(-1)[..., -2::-1]
 
 
 def cross_fit(num_clips: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -139,14 +264,11 @@ def cross_fit(num_clips: int) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(second, first), (first, second)]
 
 
-def _counts(estimated: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    both = np.stack([estimated & reference, estimated])
-    return both.sum(tuple(range(1, both.ndim - 1)))  # [2, K]
-
-
-def _best(counts, num_reference: int, grid: Sequence[float]) -> BestThresholds:
-    """The optimum, of counts [2, K] at each of the grid's G candidates."""
-    hits, estimated = np.stack(counts, axis=-1)  # [K, G] each
+def _best(
+    counts: np.ndarray, num_reference: int, grid: Sequence[float]
+) -> BestThresholds:
+    """The optimum, of hits and estimated, [2, K, G], at the grid's G candidates."""
+    hits, estimated = counts
     overall_f1 = _f1(hits.sum(0), estimated.sum(0), num_reference)  # [G]
     overall = _middle_of_best(overall_f1, grid)
 

@@ -15,6 +15,7 @@ from jax.sharding import Mesh
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.loader import evaluation_batches
 from gcrnn_jax.data.store import FeatureStore, Split
+from gcrnn_jax.detection.posterior_files import Block, is_large
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import DataError
@@ -26,6 +27,7 @@ from gcrnn_jax.training.checkpoints import write_model
 
 PyTree = Any
 Outputs = tuple[jax.Array, jax.Array, jax.Array]
+_FLOAT_BYTES = 4
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -129,28 +131,49 @@ class TrainedModel:
         rows = {"features": features, "num_frames": num_frames}
         return self.compiled(self._on_devices, parallel.put_batch(rows, self.mesh))
 
-    def predict(self, split: Split) -> PosteriorSet:
+    def predict(
+        self, split: Split, *, path: Path | None = None, scratch: Path | None = None
+    ) -> PosteriorSet:
         """Posteriors of all clips of a split of features.
+
+        Args:
+            split: By this process alone, or by all of them at the same time.
+            path: Where they are saved; None: nowhere.
+            scratch: Folder of the file that frames too many for memory go to where
+                they are not saved; None: that of temporary files (TMPDIR).
 
         Raises:
             DataError: The split has other classes, or other bins; or the posteriors of
                 a clip are not finite.
+            StorageError: The disk is full or fails.
         """
-        clips, frames = [], []
+        blocks, places = self.predict_blocks(split), {"path": path, "scratch": scratch}
+        return PosteriorSet.from_blocks(blocks, **places, **self.describe(split))
+
+    def predict_blocks(self, split: Split) -> Iterator[Block]:
+        """Yields clip [n, K] and frame [n, T', K] posteriors of some clips at a time.
+
+        In the order of the split; by all processes at once, each of which gets all.
+        """
         for outputs, count in self._outputs(split):
             clip, frame = parallel.to_host(outputs[:2])  # attention stays there
-            clips.append(clip[:count])
-            frames.append(frame[:count])
+            yield clip[:count], frame[:count]
             phases.heartbeat()
-        return PosteriorSet(
-            tuple(split.clip_ids),
-            tuple(split.class_names),
-            self.hop_s,
-            np.concatenate(clips),
-            np.concatenate(frames),
-            self.postprocessing,
-            self.front_end.clip_s,
-        )
+
+    def describe(self, split: Split) -> dict[str, Any]:
+        """The fields of a split's posteriors, without the posteriors."""
+        return {
+            "clip_ids": tuple(split.clip_ids),
+            "class_names": tuple(split.class_names),
+            "hop_s": self.hop_s,
+            "postprocessing": self.postprocessing,
+            "clip_s": self.front_end.clip_s,
+        }
+
+    def is_large(self, split: Split) -> bool:
+        """Whether a split's frames of posteriors are too many for memory."""
+        num_frames = split.frame_shape[0] // self.time_reduction
+        return is_large(len(split), num_frames * len(split.class_names) * _FLOAT_BYTES)
 
     def attention(self, split: Split) -> np.ndarray:
         """How much each frame counts for each class, float32 [N, T, K], 0 if padded."""

@@ -1,16 +1,24 @@
 """Posteriors of a system on a labelled split -> tags, active frames and events."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from gcrnn_jax.data.event_lists import Event
 from gcrnn_jax.data.store import EventTuple, Split
-from gcrnn_jax.detection.events import decode_events, segment_roll
+from gcrnn_jax.detection.events import (
+    class_numbers,
+    run_times,
+    segment_roll,
+    segments_of_times,
+)
 from gcrnn_jax.detection.posteriors import PosteriorSet, first_difference
 from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.detection.runs import Runs
 from gcrnn_jax.errors import DataError
 
 
@@ -19,15 +27,57 @@ class Decisions:
     """What a system decides: the tags of every clip and the frames of every event."""
 
     tags: np.ndarray  # bool [N, K]
-    roll: np.ndarray  # bool [N, T, K]
+    roll: np.ndarray | Runs  # bool [N, T, K]
+
+    @functools.cached_property
+    def runs(self) -> Runs:
+        """The roll as runs."""
+        return self.roll if isinstance(self.roll, Runs) else Runs.from_roll(self.roll)
+
+
+class EventTimes(NamedTuple):
+    """Events of several clips; [E] each, clips ascending."""
+
+    clips: np.ndarray  # int
+    classes: np.ndarray  # int
+    onsets: np.ndarray  # float, in seconds
+    offsets: np.ndarray
+
+    def select(self, events: np.ndarray) -> "EventTimes":
+        """Some of them: int [e], or bool [E]."""
+        return EventTimes(*(column[events] for column in self))
+
+    def segments(self, first: int, shape: tuple[int, int, int]) -> np.ndarray:
+        """The segments of 1 s that they touch, bool [n, S, K]; row 0 is clip first."""
+        ends = np.searchsorted(self.clips, [first, first + shape[0]])
+        some = self.select(np.arange(*ends))
+        rows = some.clips - first, some.classes
+        return segments_of_times(rows, some.onsets, some.offsets, shape)
 
 
 def decide(posteriors: PosteriorSet, postprocessing: Postprocessing) -> Decisions:
     """Applies thresholds and post-processing to all clips."""
-    return Decisions(
-        postprocessing.tags(posteriors.clip),
-        postprocessing.detect(posteriors.frame, posteriors.clip, posteriors.hop_s),
-    )
+    is_clip = np.ones(len(posteriors.clip), bool)
+    return decide_parts(posteriors, [(is_clip, postprocessing)])
+
+
+def decide_parts(
+    posteriors: PosteriorSet, parts: Sequence[tuple[np.ndarray, Postprocessing]]
+) -> Decisions:
+    """Applies to each part of the clips, bool [N], rules of its own."""
+    tags = np.zeros(posteriors.clip.shape, bool)
+    for is_clip, rules in parts:
+        tags[is_clip] = rules.tags(posteriors.clip[is_clip])
+    found = []
+    for clips, frame in posteriors.blocks():
+        for is_clip, rules in parts:
+            is_wanted = np.broadcast_to(is_clip[clips, None], tags[clips].shape)
+            if rules.require_clip_tag:
+                is_wanted = is_wanted & tags[clips]
+            rows, *runs = rules.detect_runs(frame, is_wanted, posteriors.hop_s)
+            found.append((rows + clips.start, *runs))
+    runs = Runs.joined(posteriors.frame.shape, found)
+    return Decisions(tags, runs if len(parts) == 1 else runs.in_order())
 
 
 def reference_events(split: Split) -> dict[str, list[Event]]:
@@ -48,22 +98,46 @@ def reference_segments(
     return np.stack([segment_roll(of_clip, *shape) for of_clip in events])
 
 
-def select_clips(posteriors: PosteriorSet, clips: np.ndarray) -> PosteriorSet:
-    """Those of some clips, whose numbers are int [n]."""
-    names = tuple(posteriors.clip_ids[n] for n in clips)
-    clip, frame = posteriors.clip[clips], posteriors.frame[clips]
-    return dataclasses.replace(posteriors, clip_ids=names, clip=clip, frame=frame)
+def estimated_times(decisions: Decisions, posteriors: PosteriorSet) -> EventTimes:
+    """The events of every clip, in the order of `Runs`."""
+    runs = decisions.runs
+    return times_of_runs(runs.clips, runs.classes, runs.first, runs.end, posteriors)
+
+
+def times_of_runs(
+    clips: np.ndarray,
+    classes: np.ndarray,
+    first: np.ndarray,
+    end: np.ndarray,
+    posteriors: PosteriorSet,
+) -> EventTimes:
+    """The events of runs of active frames, int [R] each, as `decode_events`."""
+    times = run_times(first, end, posteriors.hop_s, posteriors.clip_s)
+    events = EventTimes(clips, classes, *times)
+    return events.select(events.onsets < events.offsets)
+
+
+def reference_times(split: Split) -> EventTimes:
+    """The strong labels of a split."""
+    events = [(split.events or {}).get(clip, ()) for clip in split.clip_ids]
+    clips = np.repeat(np.arange(len(events)), [len(of_clip) for of_clip in events])
+    flat = [event for of_clip in events for event in of_clip]
+    classes = class_numbers((label for *_, label in flat), split.class_names)
+    onsets, offsets = (np.array([e[n] for e in flat], float) for n in (0, 1))
+    return EventTimes(clips, classes, onsets, offsets)
 
 
 def estimated_events(
     decisions: Decisions, posteriors: PosteriorSet
 ) -> dict[str, list[Event]]:
-    """The events of every clip, those without any included."""
-    rule = posteriors.hop_s, posteriors.class_names, posteriors.clip_s
-    return {
-        clip: decode_events(roll, *rule)
-        for clip, roll in zip(posteriors.clip_ids, decisions.roll, strict=True)
-    }
+    """The events of every clip, by onset and then by class; also clips without any."""
+    found, names = estimated_times(decisions, posteriors), posteriors.class_names
+    found = found.select(np.lexsort((found.classes, found.onsets, found.clips)))
+    events: list[list[Event]] = [[] for _ in posteriors.clip_ids]
+    columns = found.clips, found.onsets, found.offsets, found.classes
+    for clip, onset, offset, k in zip(*(c.tolist() for c in columns), strict=True):
+        events[clip].append(Event(onset, offset, names[k]))
+    return dict(zip(posteriors.clip_ids, events, strict=True))
 
 
 def clip_seconds(posteriors: PosteriorSet) -> float:

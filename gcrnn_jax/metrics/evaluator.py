@@ -1,16 +1,18 @@
 """Systems scored on one split, with thresholds that its labels did not choose."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from gcrnn_jax.data.store import Split
+from gcrnn_jax.detection.posterior_files import is_map
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing, Threshold
+from gcrnn_jax.detection.runs import Runs
 from gcrnn_jax.detection.thresholds import (
     BestThresholds,
-    best_event_thresholds,
+    best_event_thresholds_of_parts,
     best_tag_thresholds,
     cross_fit,
 )
@@ -18,8 +20,8 @@ from gcrnn_jax.metrics.decisions import (
     Decisions,
     check_same_clips,
     decide,
+    decide_parts,
     reference_segments,
-    select_clips,
 )
 from gcrnn_jax.metrics.scoring import Scores, score
 
@@ -38,6 +40,12 @@ class Row:
     scores: Scores
     postprocessing: Postprocessing | None  # None: it differs from clip to clip
     fitted_postprocessing: Postprocessing  # the system's best for other clips
+
+    def without_large_frames(self) -> "Row":
+        """The same; frames that lie in a file are silent, and the file is let go."""
+        if not is_map(self.posteriors.frame):
+            return self
+        return dataclasses.replace(self, posteriors=self.posteriors.without_frames())
 
 
 class Evaluator:
@@ -83,8 +91,8 @@ class Evaluator:
         if len(self.split) < 2:
             return self.with_own_thresholds(system, posteriors)
         options = {"per_class": self.per_class}
-        decisions = decide_cross_fitted(posteriors, self.split, **options)
-        fitted = fit_thresholds(posteriors, self.split, **options)
+        halves, fitted = _cross_fit(posteriors, self.split, **options)
+        decisions = decide_parts(posteriors, halves)
         return self._row(system, "other half", posteriors, decisions, None, fitted)
 
     def best_constant(self, posteriors: PosteriorSet) -> Row:
@@ -99,9 +107,9 @@ class Evaluator:
         f1 = 2 * np.cumsum(counts[order]) / (estimated + counts.sum())
         tags = np.zeros(posteriors.clip.shape, bool)
         tags[:, order[: f1.argmax() + 1]] = True
-        num_frames = posteriors.frame.shape[1]
-        decisions = Decisions(tags, np.repeat(tags[:, None], num_frames, axis=1))
-        silent = dataclasses.replace(posteriors, clip=posteriors.clip * 0)
+        decisions = Decisions(tags, Runs.of_tags(tags, posteriors.frame.shape[1]))
+        without = posteriors.without_frames()
+        silent = dataclasses.replace(without, clip=posteriors.clip * 0)
         name, rules = "the same for all clips", posteriors.postprocessing
         return self._row(name, "", silent, decisions, None, rules)
 
@@ -122,7 +130,8 @@ def fit_thresholds(
         DataError: The posteriors are of other clips or classes than the split.
     """
     check_same_clips(posteriors, split)
-    fitted = _fit(posteriors, split, np.arange(len(split)), per_class)
+    every = np.ones(len(split), bool)
+    [fitted] = _fit(posteriors, split, [every], per_class)
     return dataclasses.replace(fitted, chosen_on=split.content_hash)
 
 
@@ -134,29 +143,53 @@ def decide_cross_fitted(
     No label has a say in its own score. Arguments and errors as of `fit_thresholds`.
     """
     check_same_clips(posteriors, split)
-    tags = np.zeros(posteriors.clip.shape, bool)
-    roll = np.zeros(posteriors.frame.shape, bool)
-    for fit, apply in cross_fit(len(split)):
-        fitted = _fit(posteriors, split, fit, per_class)
-        decisions = decide(select_clips(posteriors, apply), fitted)
-        tags[apply], roll[apply] = decisions.tags, decisions.roll
-    return Decisions(tags, roll)
+    halves, _ = _cross_fit(posteriors, split, per_class=per_class)
+    return decide_parts(posteriors, halves)
+
+
+def _cross_fit(
+    posteriors: PosteriorSet, split: Split, *, per_class: bool
+) -> tuple[list[tuple[np.ndarray, Postprocessing]], Postprocessing]:
+    """Each half, bool [N], and the rules that the other gives it; those of all clips.
+
+    All three are fitted while posteriors are read once.
+    """
+    check_same_clips(posteriors, split)
+    halves = cross_fit(len(split))
+    is_fit = [np.isin(np.arange(len(split)), fit) for fit, _ in halves]
+    every = np.ones(len(split), bool)
+    *rules, of_all = _fit(posteriors, split, [*is_fit, every], per_class)
+    fitted = dataclasses.replace(of_all, chosen_on=split.content_hash)
+    return [(~fit, of_fit) for fit, of_fit in zip(is_fit, rules, strict=True)], fitted
 
 
 def _fit(
-    posteriors: PosteriorSet, split: Split, clips: np.ndarray, per_class: bool
-) -> Postprocessing:
-    """The thresholds that fit some clips best, whose numbers are int [n]."""
+    posteriors: PosteriorSet,
+    split: Split,
+    parts: Sequence[np.ndarray],
+    per_class: bool,
+) -> list[Postprocessing]:
+    """The thresholds that fit each of some parts of the clips, bool [N], best."""
 
     def threshold(best: BestThresholds) -> Threshold:
         return tuple(best.per_class.tolist()) if per_class else best.overall
 
-    part = select_clips(posteriors, clips)
-    best = best_tag_thresholds(part.clip, split.weak_label[clips])
-    base = dataclasses.replace(part.postprocessing, tag_threshold=threshold(best))
+    bases = []
+    for part in parts:
+        best = best_tag_thresholds(posteriors.clip[part], split.weak_label[part])
+        changes = {"tag_threshold": threshold(best)}
+        bases.append(dataclasses.replace(posteriors.postprocessing, **changes))
     if split.events is None:
-        return base
-    reference = reference_segments(posteriors, split, clips)
-    arrays, clip_s = (part.frame, part.clip, reference), part.clip_s
-    best = best_event_thresholds(*arrays, part.hop_s, base, clip_s=clip_s)
-    return dataclasses.replace(base, event_threshold=threshold(best))
+        return bases
+    every = best_event_thresholds_of_parts(
+        posteriors.frame,
+        posteriors.clip,
+        reference_segments(posteriors, split, np.arange(len(split))),
+        posteriors.hop_s,
+        list(zip(parts, bases, strict=True)),
+        clip_s=posteriors.clip_s,
+    )
+    return [
+        dataclasses.replace(base, event_threshold=threshold(best))
+        for base, best in zip(bases, every, strict=True)
+    ]

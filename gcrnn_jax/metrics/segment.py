@@ -27,12 +27,17 @@ from gcrnn_jax.data.event_lists import Event, EventRow, events_by_file
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.events import segment_roll
 from gcrnn_jax.detection.posteriors import PosteriorSet, as_bool
-from gcrnn_jax.metrics.decisions import Decisions, estimated_events, reference_events
+from gcrnn_jax.metrics.decisions import (
+    Decisions,
+    estimated_times,
+    reference_times,
+)
 from gcrnn_jax.metrics.metric import Column, Metric, class_rows, ratio
 from gcrnn_jax.metrics.tables import percent, text_table
 from gcrnn_jax.metrics.tagging import Rates, mean_defined, rates
 
 COUNTS: tuple[str, ...] = ("Ntp", "Ntn", "Nfp", "Nfn", "Nref", "Nsys", "S", "D", "I")
+_BLOCK = 4_000_000  # segments of classes that are counted at once
 SED_EVAL_EPS = float(np.spacing(1))  # sed_eval adds it to every denominator of a rate
 
 
@@ -95,10 +100,7 @@ class SegmentMetric(Metric):
         self, decisions: Decisions, posteriors: PosteriorSet, split: Split
     ) -> np.ndarray:
         """Counts of segments, int [N, 9], named by COUNTS."""
-        lists = reference_events(split), estimated_events(decisions, posteriors)
-        rolls = _rolls(*lists, split.class_names)
-        by_clip = [count_segments(*pair).sum(0) for pair in rolls]
-        return np.array(by_clip, int).reshape(len(rolls), len(COUNTS))
+        return _count(decisions, posteriors, split)[0]
 
     def scores(self, sums: np.ndarray) -> dict[str, Any]:
         """Micro F1 and error rates."""
@@ -112,8 +114,8 @@ class SegmentMetric(Metric):
         self, decisions: Decisions, posteriors: PosteriorSet, split: Split
     ) -> SegmentScores:
         """Micro and macro scores and those of every class."""
-        lists = reference_events(split), estimated_events(decisions, posteriors)
-        return segment_scores(*lists, split.class_names)
+        by_clip, by_class = _count(decisions, posteriors, split)
+        return _scores(by_clip.sum(0), by_class, split.class_names, len(by_clip))
 
     def values(self, details: SegmentScores) -> dict[str, float]:
         """Micro F1 and error rates."""
@@ -198,12 +200,10 @@ def segment_scores(
         class_names = sorted({event.event_label for events in both for event in events})
     rolls = _rolls(reference, estimated, class_names)
     nothing = np.zeros((0, len(class_names)), bool)
-    return _scores(
-        np.concatenate([nothing, *(r for r, _ in rolls)]),
-        np.concatenate([nothing, *(e for _, e in rolls)]),
-        class_names,
-        num_clips=len(rolls),
-    )
+    there = np.concatenate([nothing, *(r for r, _ in rolls)])
+    found = np.concatenate([nothing, *(e for _, e in rolls)])
+    sums = count_segments(there, found).sum(0)
+    return _scores(sums, _count_classes(there, found), class_names, len(rolls))
 
 
 def error_rates(sums: np.ndarray) -> dict[str, Any]:
@@ -236,18 +236,49 @@ def _rolls(
     return rolls
 
 
+def _count(
+    decisions: Decisions, posteriors: PosteriorSet, split: Split
+) -> tuple[np.ndarray, np.ndarray]:
+    """Counts segments of decisions clip by clip, int [N, 9], and class by class.
+
+    As of the lists of events, some clips at a time.
+    """
+    num_classes, there = len(split.class_names), reference_times(split)
+    found = estimated_times(decisions, posteriors)
+    last_s = np.zeros(len(split))
+    for events in (there, found):
+        np.maximum.at(last_s, events.clips, events.offsets)
+    lengths = np.ceil(last_s).astype(int)
+    size = max(1, _BLOCK // max(1, lengths.max(initial=0) * num_classes))
+    by_clip = np.zeros((len(split), len(COUNTS)), int)
+    by_class = np.zeros((3, num_classes), int)
+    for first in range(0, len(split), size):
+        block = slice(first, min(first + size, len(split)))
+        shape = block.stop - first, lengths[block].max(initial=0), num_classes
+        rolls = [events.segments(first, shape) for events in (there, found)]
+        flat = [roll.reshape(-1, num_classes) for roll in rolls]
+        counts = count_segments(*flat).reshape(*shape[:2], len(COUNTS)).sum(1)
+        silent = (shape[1] - lengths[block]) * num_classes  # after a clip's last event
+        counts[:, COUNTS.index("Ntn")] -= silent
+        by_clip[block] = counts
+        by_class += _count_classes(*flat)
+    return by_clip, by_class
+
+
+def _count_classes(reference: np.ndarray, estimated: np.ndarray) -> np.ndarray:
+    """Hits, estimated and reference segments of each class, int [3, K], of [M, K]."""
+    both = reference & estimated, estimated, reference
+    return np.stack([np.count_nonzero(active, axis=0) for active in both])
+
+
 def _scores(
-    reference: np.ndarray,
-    estimated: np.ndarray,
-    class_names: Sequence[str],
-    num_clips: int,
+    sums: np.ndarray, by_class: np.ndarray, class_names: Sequence[str], num_clips: int
 ) -> SegmentScores:
-    """Scores [M, K] activities, whichever clip each segment is from."""
-    sums = count_segments(reference, estimated).sum(0)
+    """Scores of counts: their sums [9] by COUNTS, and [3, K] of `_count_classes`."""
     counts = dict(zip(COUNTS, sums.tolist(), strict=True))
     per_class = {
-        name: _class_segments(reference[:, k], estimated[:, k])
-        for k, name in enumerate(class_names)
+        name: _class_segments(*of_class)
+        for name, of_class in zip(class_names, by_class.T.tolist(), strict=True)
     }
     classes = per_class.values()
     return SegmentScores(
@@ -282,8 +313,6 @@ def count_segments(reference: np.ndarray, estimated: np.ndarray) -> np.ndarray:
     return np.stack([by_segment[name] for name in COUNTS], axis=1)
 
 
-def _class_segments(reference: np.ndarray, estimated: np.ndarray) -> ClassSegments:
-    pair = reference & estimated, estimated, reference
-    counts = [int(active.sum()) for active in pair]
-    errors = int((reference ^ estimated).sum())
-    return ClassSegments(rates(*counts), ratio(errors, counts[2]), *counts)
+def _class_segments(hits: int, estimated: int, reference: int) -> ClassSegments:
+    errors, counts = estimated + reference - 2 * hits, (hits, estimated, reference)
+    return ClassSegments(rates(*counts), ratio(errors, reference), *counts)

@@ -14,16 +14,17 @@ from typing import Any
 import numpy as np
 
 from gcrnn_jax.data.store import Split
-from gcrnn_jax.detection.events import segments_from_frames
+from gcrnn_jax.detection.posterior_files import clips_in_block, take
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.detection.thresholds import EVENT_GRID, TAG_GRID
-from gcrnn_jax.metrics.decisions import reference_segments
+from gcrnn_jax.metrics.decisions import reference_segments, times_of_runs
 from gcrnn_jax.metrics.metric import ratio
 from gcrnn_jax.metrics.segment import COUNTS, count_segments, error_rates
 from gcrnn_jax.metrics.tagging import Rates, mean_defined, rates, tagging_scores
 
 MAX_POSTERIORS = 6_000_000  # of frames, that events are scored on; a matter of time
+MIN_CLIPS = 1000  # where there are so many classes that this is more
 MAX_FIGURES = 500_000  # in a page, which stays one that can be sent
 
 # name -> digits after the point; with two it is in percent
@@ -59,14 +60,15 @@ def threshold_tables(
     values = {"tag": TAG_GRID[step - 1 :: step]}
     if split.events is not None:
         values["event"] = EVENT_GRID[step - 1 :: step]
-    rules = _positions(postprocessing, "tag", values["tag"])
-    together = np.stack([rule.tags(clip) for rule in rules])
-    alone = np.stack([_tags_alone(clip, postprocessing, rule) for rule in rules])
-
-    totals, ones = (
-        [tagging_scores(split.weak_label, tags, None, names) for tags in positions]
-        for positions in (together, alone)
-    )
+    clips = sample_clips(len(split), posteriors.frame[0].size)
+    totals, ones, together, alone = [], [], [], []
+    for rule in _positions(postprocessing, "tag", values["tag"]):
+        for tags, scores, of_clips in (
+            (rule.tags(clip), totals, together),
+            (_tags_alone(clip, postprocessing, rule), ones, alone),
+        ):
+            scores.append(tagging_scores(split.weak_label, tags, None, names))
+            of_clips.append(tags[clips])
     tables = {
         "values": values,
         "start": {kind: _thresholds(postprocessing, kind, names) for kind in values},
@@ -79,7 +81,8 @@ def threshold_tables(
     }
     if split.events is not None:
         rules = _positions(postprocessing, "event", values["event"])
-        tables["event"] = _event_figures(posteriors, split, rules, together, alone)
+        of_tags = {"together": np.stack(together), "alone": np.stack(alone)}
+        tables["event"] = _event_figures(posteriors, split, clips, rules, **of_tags)
     return tables
 
 
@@ -101,7 +104,7 @@ def grid_step(num_classes: int) -> int:
 
 def sample_clips(num_clips: int, posteriors_a_clip: int) -> np.ndarray:
     """The clips that events are scored on, ascending: all, or a fixed random part."""
-    count = min(num_clips, max(1, MAX_POSTERIORS // posteriors_a_clip))
+    count = min(num_clips, max(MIN_CLIPS, MAX_POSTERIORS // posteriors_a_clip))
     return np.sort(np.random.default_rng(0).permutation(num_clips)[:count])
 
 
@@ -121,64 +124,84 @@ def _tags_alone(
     clip: np.ndarray, start: Postprocessing, moved: Postprocessing
 ) -> np.ndarray:
     """Tags [N, K] of each class when it alone has the moved threshold."""
+    is_over = clip > np.array(_thresholds(moved, "tag", clip[0]))
     if not start.at_least_one_tag:
-        return moved.tags(clip)
-    tags = []
-    for k in range(clip.shape[1]):
-        mixed = _thresholds(start, "tag", clip[0])
-        mixed[k] = _thresholds(moved, "tag", clip[0])[k]
-        tags.append(dataclasses.replace(start, tag_threshold=mixed).tags(clip)[:, k])
-    return np.stack(tags, axis=1)
+        return is_over
+    # where no other class is over its own threshold, the greatest is a tag anyway
+    others = clip > np.array(_thresholds(start, "tag", clip[0]))
+    is_alone = others.sum(1, keepdims=True) == others
+    return is_over | (is_alone & _is_greatest(clip))
+
+
+def _is_greatest(clip: np.ndarray) -> np.ndarray:
+    """Where the first greatest posterior of each clip is, bool [N, K]."""
+    is_greatest = np.zeros(clip.shape, bool)
+    is_greatest[np.arange(len(clip)), clip.argmax(1)] = True
+    return is_greatest
 
 
 def _event_figures(
     posteriors: PosteriorSet,
     split: Split,
+    clips: np.ndarray,  # int [n], that are looked at
     rules: Sequence[Postprocessing],  # one an event position
-    together: np.ndarray,  # bool [tag positions, N, K]
+    *,
+    together: np.ndarray,  # bool [tag positions, n, K]
     alone: np.ndarray,  # the same
 ) -> dict[str, list]:
-    clips = sample_clips(len(split), posteriors.frame[0].size)
-    reference = reference_segments(posteriors, split, clips)
-    together, alone = together[:, clips], alone[:, clips]
     if not rules[0].require_clip_tag:
         together, alone = np.ones_like(together[:1]), np.ones_like(alone[:1])
+    shape, num_classes = (len(rules), len(together)), len(split.class_names)
+    totals = np.zeros((*shape, len(COUNTS)), int)
+    of_together, of_alone = np.zeros((2, *shape, num_classes, 3), int)
+    reference = reference_segments(posteriors, split, clips)
+    size = clips_in_block(posteriors.frame)
+    for some in (slice(n, n + size) for n in range(0, len(clips), size)):
+        frames, of_some = take(posteriors.frame, clips[some]), reference[some]
+        for e, rule in enumerate(rules):
+            # A class without its tag loses all of its frames before the rules on runs,
+            # so segments can be computed once for all tags.
+            segments = _segments(frames, rule, posteriors, of_some.shape)
+            totals[e] += [*_total_counts(together[:, some], segments, of_some)]
+            of_together[e] += _class_counts(together[:, some], segments, of_some)
+            of_alone[e] += _class_counts(alone[:, some], segments, of_some)
     every: list[list] = [[] for _ in together]
     one: list[list[list]] = [[[] for _ in alone] for _ in split.class_names]
-    for rule in rules:
-        # A class without its tag loses all of its frames before the rules on runs, so
-        # segments can be computed once for all tags.
-        roll = rule.detect_tagged(posteriors.frame[clips], np.True_, posteriors.hop_s)
-        segments = segments_from_frames(
-            roll, posteriors.hop_s, reference.shape[1], max_s=posteriors.clip_s
-        )
-        totals = _total_counts(together, segments, reference)
-        counts = _class_counts(together, segments, reference)
-        for t, (total, classes) in enumerate(zip(totals, counts, strict=True)):
-            every[t].append(_total_figures(total, [rates(*c).f1 for c in classes]))
-        for t, classes in enumerate(_class_counts(alone, segments, reference)):
-            for k, (hits, estimated, num_reference) in enumerate(classes):
-                errors = estimated + num_reference - 2 * hits
-                rate = _printed(ratio(errors, num_reference), 3)
-                values = _rates(rates(hits, estimated, num_reference))
-                one[k][t].append([*values, rate])
+    for e, t in np.ndindex(shape):
+        class_f1 = [rates(*counts).f1 for counts in of_together[e, t].tolist()]
+        every[t].append(_total_figures(totals[e, t], class_f1))
+        for k, counts in enumerate(of_alone[e, t].tolist()):
+            one[k][t].append(_class_figures(*counts))
     return {"all": every, "one": one}
+
+
+def _segments(
+    frames: np.ndarray,
+    rule: Postprocessing,
+    posteriors: PosteriorSet,
+    shape: tuple[int, ...],  # [n, S, K]
+) -> np.ndarray:
+    """The seconds of the events of some clips, all with all tags: bool [n, S, K]."""
+    is_wanted = np.ones((shape[0], shape[2]), bool)
+    runs = rule.detect_runs(frames, is_wanted, posteriors.hop_s)
+    events = times_of_runs(*runs, posteriors)
+    return events.segments(0, (shape[0], shape[1], shape[2]))
 
 
 def _class_counts(
     tags: np.ndarray, segments: np.ndarray, reference: np.ndarray
-) -> list[list[tuple[int, int, int]]]:
-    """Hits, estimated and reference of every class at all tag positions."""
+) -> np.ndarray:
+    """Hits, estimated and reference of every class at all tag positions, [T, K, 3]."""
     by_clip = (segments & reference).sum(1), segments.sum(1)  # [n, K]
     sums = [np.einsum("tnk,nk->tk", tags, counts, dtype=int) for counts in by_clip]
     sums.append(np.broadcast_to(reference.sum((0, 1)), sums[0].shape))
-    return np.stack(sums, axis=-1).tolist()
+    return np.stack(sums, axis=-1)
 
 
 def _total_counts(
     tags: np.ndarray, segments: np.ndarray, reference: np.ndarray
-) -> Iterator[dict[str, int]]:
-    """Counts of all classes together at all tag positions, by the names in COUNTS."""
+) -> Iterator[np.ndarray]:
+    """Counts of all classes together at all tag positions, as COUNTS names them."""
     num_clips, length, num_classes = reference.shape
     by_clip, changed = np.zeros((num_clips, len(COUNTS)), int), np.ones(num_clips, bool)
     for t, now in enumerate(tags):
@@ -187,11 +210,18 @@ def _total_counts(
         estimated = segments[changed] & now[changed, None]
         both = [a.reshape(-1, num_classes) for a in (reference[changed], estimated)]
         by_clip[changed] = count_segments(*both).reshape(-1, length, len(COUNTS)).sum(1)
-        yield dict(zip(COUNTS, by_clip.sum(0).tolist(), strict=True))
+        yield by_clip.sum(0)
 
 
-def _total_figures(counts: dict[str, int], class_f1: list[float]) -> list[int | None]:
-    error_rate, *shares = error_rates(np.array(list(counts.values()))).values()
+def _class_figures(hits: int, estimated: int, num_reference: int) -> list[int | None]:
+    errors = estimated + num_reference - 2 * hits
+    rate = _printed(ratio(errors, num_reference), 3)
+    return [*_rates(rates(hits, estimated, num_reference)), rate]
+
+
+def _total_figures(sums: np.ndarray, class_f1: list[float]) -> list[int | None]:
+    counts = dict(zip(COUNTS, sums.tolist(), strict=True))
+    error_rate, *shares = error_rates(sums).values()
     return [
         *_rates(rates(counts["Ntp"], counts["Nsys"], counts["Nref"])),
         _printed(error_rate, 3),

@@ -13,12 +13,17 @@ from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.inference import ModelCard, TrainedModel
 from gcrnn_jax.metrics.ensemble import choose_members
+from gcrnn_jax.runs.kept_posteriors import predict_fused
 from gcrnn_jax.runs.run import Run
 from gcrnn_jax.training.fusion import Fusion
 
 
 def fuse_systems(
-    systems: Sequence[Path], *, epochs: Fusion | None = None, split: str | None = None
+    systems: Sequence[Path],
+    *,
+    epochs: Fusion | None = None,
+    split: str | None = None,
+    path: Path | None = None,
 ) -> PosteriorSet:
     """The mean posteriors of systems, each a posterior file or the folder of a run.
 
@@ -27,17 +32,19 @@ def fuse_systems(
             more weight is there more than once.
         epochs: Of the runs; None: each run's own `fusion`.
         split: Of the runs' data; None: the one that they report.
+        path: Where the mean is saved; None: nowhere.
 
     Raises:
         DataError: The systems are not of the same clips and classes.
     """
     posteriors = {
-        path: fuse_epochs(path, epochs=epochs, split=split)[0]
-        if path.is_dir()
-        else PosteriorSet.load(path)
-        for path in dict.fromkeys(systems)
+        system: fuse_epochs(system, epochs=epochs, split=split)[0]
+        if system.is_dir()
+        else PosteriorSet.load(system)
+        for system in dict.fromkeys(systems)
     }
-    return fuse_posteriors([posteriors[path] for path in systems])
+    failpoint("fuse.write")
+    return fuse_posteriors([posteriors[system] for system in systems], path=path)
 
 
 def choose_runs(
@@ -70,6 +77,5 @@ def fuse_epochs(
     run = Run.open(folder)
     store = run.open_store()
     model = TrainedModel.create(ModelCard.from_run(run.config, store), None)
-    fused = (epochs or run.config.fusion).epochs(run.config.training.num_epochs)
     part = store.find_split(split)
-    return fuse_posteriors(list(run.predict_epochs(fused, part, model))), part
+    return predict_fused(run, epochs or run.config.fusion, part, model), part

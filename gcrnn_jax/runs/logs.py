@@ -35,7 +35,12 @@ def has_scores(path: Path, epoch: int) -> bool:
 
 
 def read_curves(
-    loss_path: Path, scores_path: Path, steps_per_epoch: int, num_steps: int = 0
+    loss_path: Path,
+    scores_path: Path,
+    steps_per_epoch: int,
+    num_steps: int = 0,
+    *,
+    num_scored: int = 0,
 ) -> dict[str, Any]:
     """The loss and the scores of a run, as far as it kept them.
 
@@ -44,6 +49,7 @@ def read_curves(
         scores_path: A line an epoch.
         steps_per_epoch: An epoch is this many steps.
         num_steps: That were trained; a log of fewer is a warning.
+        num_scored: Epochs that were scored; a log of fewer is a warning.
 
     Returns:
         "loss": [x, mean loss] up to 400 times, x in epochs; "scores": the lines of
@@ -53,7 +59,7 @@ def read_curves(
     scores = [line for _, line in read_json_lines(scores_path, "epoch")]
     for path, lines, count in (
         (loss_path, losses, num_steps),
-        (scores_path, scores, num_steps // steps_per_epoch),
+        (scores_path, scores, num_scored),
     ):
         if len(lines) < count:
             logging.warning("%s: %s lines of %s are there", path, len(lines), count)

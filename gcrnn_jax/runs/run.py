@@ -5,7 +5,7 @@ data.json        what identifies the training clips
 checkpoints/     the model of every epoch, in folders named by the step
 resume/          the newest states to continue from
 averaged/        the model of averaged weights
-posteriors/      posteriors of epochs, a folder a split
+posteriors/      posteriors of epochs, or of many clips their mean, a folder a split
 metrics.jsonl    loss and norm of the gradient, a line a step
 scores.jsonl     scores of the watched split, a line an epoch
 goodput.json     what the time of all starts went to
@@ -17,9 +17,6 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import jax
-from absl import logging
 
 from gcrnn_jax.config import Config, as_json_lists, flatten
 from gcrnn_jax.data.atomic_files import read_json
@@ -34,13 +31,13 @@ from gcrnn_jax.inference.model import TrainedModel
 from gcrnn_jax.metrics.scoring import Scores
 from gcrnn_jax.old_names import with_todays_names
 from gcrnn_jax.runs.features import open_store
+from gcrnn_jax.runs.kept_posteriors import predict_epochs
 from gcrnn_jax.runs.loading import read_card_and_variables
 from gcrnn_jax.runs.logs import append_scores, has_scores, read_curves
 from gcrnn_jax.runs.training_clips import (
     check_training_clips,
     describe_training_clips,
 )
-from gcrnn_jax.training import processes
 from gcrnn_jax.training.checkpoints import saved_steps
 
 PyTree = Any
@@ -52,6 +49,7 @@ _RATE = "optimizer.learning_rate"  # which may change where training diverged
 # Where the data lie may, what they are may not: `check_data`.
 _FREE = (
     "training.num_epochs",
+    "training.evaluate_every",
     "fusion.",
     "postprocessing.",
     "thresholds.",
@@ -126,11 +124,25 @@ class Run:
         """Whether the log holds the scores of an epoch."""
         return has_scores(self.scores, epoch)
 
+    @property
+    def saved_epochs(self) -> set[int]:
+        """The epochs that are reported on: the fused ones and the last."""
+        last = self.config.training.num_epochs
+        return {*self.config.fusion.epochs(last), last}
+
+    def is_scored(self, epoch: int) -> bool:
+        """Whether an epoch is scored while the run trains."""
+        is_due = epoch % self.config.training.evaluate_every == 0
+        return is_due or epoch in self.saved_epochs
+
     def curves(self) -> dict[str, Any]:
         """The loss and the scores over epochs; see `logs.read_curves`."""
         steps_per_epoch = self.config.training.steps_per_epoch
         num_steps = max(saved_steps(self.models), default=0)
-        return read_curves(self.losses, self.scores, steps_per_epoch, num_steps)
+        epochs = range(1, num_steps // steps_per_epoch + 1)
+        num_scored = sum(map(self.is_scored, epochs))
+        paths = self.losses, self.scores
+        return read_curves(*paths, steps_per_epoch, num_steps, num_scored=num_scored)
 
     def results(self, split: Split) -> Path:
         """The folder of scores, decisions and report of a split."""
@@ -260,33 +272,15 @@ class Run:
     ) -> Iterator[PosteriorSet]:
         """Posteriors of epochs, counted from 1, computed where not yet on disk.
 
-        The model is of the run; it takes the weights of the epochs.
+        By all processes at once; those but the first get sets without clips. Sets too
+        large for memory are not kept.
+
+        Args:
+            epochs: Of the run.
+            split: Of its data.
+            model: Of the run; it takes the weights of the epochs.
         """
-        for epoch in epochs:
-            path, posteriors = self.posteriors(split, epoch), None
-            if path.exists():
-                posteriors = _load_posteriors(path, split)
-            if processes.broadcast_from_first(posteriors is not None):
-                posteriors = posteriors or PosteriorSet.load(path)
-            else:
-                _, variables = self.load_epoch(epoch)
-                posteriors = model.replace(variables=variables).predict(split)
-                if jax.process_index() == 0:
-                    posteriors.save(path)
-            postprocessing = self.config.postprocessing
-            yield dataclasses.replace(posteriors, postprocessing=postprocessing)
-
-
-def _load_posteriors(path: Path, split: Split) -> PosteriorSet | None:
-    """The posteriors of a split in a file; None: they are to be computed again."""
-    try:
-        posteriors = PosteriorSet.load(path, may_be_renamed=False)
-        if posteriors.clip_ids == tuple(split.clip_ids):
-            return posteriors
-        logging.warning("%s: of other clips: computed again", path)
-    except DataError as error:
-        logging.warning("%s: computed again", error)
-    return None
+        return predict_epochs(self, epochs, split, model)
 
 
 def find_run(model: Path) -> Run | None:

@@ -34,14 +34,17 @@ class TrainingLength:
         steps_per_epoch: An epoch is this many steps (100 in the paper).
         weight_average: Share of a running mean of the weights that a step keeps; the
             mean is the model then. 0: the weights are.
+        evaluate_every: Epochs from one that is scored to the next; those that are
+            fused and the last are scored always. Every epoch is saved.
     """
 
     num_epochs: int
     steps_per_epoch: int
     weight_average: float
+    evaluate_every: int
 
     def __post_init__(self):
-        check(self, "1 or more", "num_epochs", "steps_per_epoch")
+        check(self, "1 or more", "num_epochs", "steps_per_epoch", "evaluate_every")
         check(self, "1000000 or less", "num_epochs", "steps_per_epoch")
         check(self, "in [0, 1)", "weight_average")
 

@@ -95,3 +95,10 @@ def broadcast_from_first(value: bool) -> bool:
     if jax.process_count() == 1:
         return value
     return bool(multihost_utils.broadcast_one_to_all(np.asarray(value)))
+
+
+def array_from_first(array: np.ndarray) -> np.ndarray:
+    """The first process's array, whose shape and dtype must be those of all."""
+    if jax.process_count() == 1:
+        return array
+    return np.asarray(multihost_utils.broadcast_one_to_all(array))

@@ -7,6 +7,7 @@ import pytest
 import scipy.ndimage
 
 from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.detection.runs import Runs
 from gcrnn_jax.errors import ConfigError
 
 BASE = Postprocessing(0.3, 0.3, 0.4, 0.4, True, False, 1.0, 0.0)
@@ -330,3 +331,41 @@ def test_as_many_thresholds_as_classes_are_needed():
     three = replace(BASE, event_threshold=(0.1, 0.2, 0.3))
     with pytest.raises(ConfigError, match="event_threshold.*2.*got 3"):
         three.detect(np.zeros((4, 5, 2)), np.zeros((4, 2)), 0.1)
+
+
+@pytest.mark.parametrize("gated", [True, False])
+@pytest.mark.parametrize("seed", range(6))
+def test_runs_of_wanted_classes_are_those_of_the_roll(seed, gated):
+    rng = np.random.default_rng(seed)
+    rules = replace(
+        BASE,
+        event_threshold=tuple(rng.choice([0.0, 0.3, 0.5, 0.9, 1.0], 4)),
+        hysteresis=rng.choice([1.0, 0.5, 0.0]),
+        median_s=rng.choice([0.0, 0.3, 0.5]),
+        gap_s=rng.choice([0.0, 0.3]),
+        min_event_s=rng.choice([0.0, 0.2]),
+        require_clip_tag=gated,
+        at_least_one_tag=bool(seed % 2),
+    )
+    frame = rng.random((7, 30, 4), np.float32) ** 3
+    frame[2], frame[3, 4:9, 1] = 0, np.nan  # which no threshold is under
+    if seed > 2:
+        frame = np.round(frame, 1)
+    clip = rng.random((7, 4), np.float32)
+    is_wanted = rng.random((7, 4)) < 0.7
+    tags = rules.tags(clip) if gated else True
+    roll = rules.detect(frame, clip, 0.1) & is_wanted[:, None]
+    found = rules.detect_runs(frame, is_wanted & tags, 0.1)
+    expected = Runs.from_roll(roll)
+    names = ("clips", "classes", "first", "end")
+    for one, name in zip(found, names, strict=True):
+        np.testing.assert_array_equal(one, getattr(expected, name))
+    assert len(expected.clips)
+
+
+def test_what_decides_on_frames_alone_is_plain():
+    plain = replace(BASE, gap_s=0.1, min_event_s=0.1, median_s=0.2, hysteresis=1.0)
+    assert plain.is_plain(0.1)  # a frame is 0.1 s: no gap is shorter, no run
+    changes = {"gap_s": 0.11, "min_event_s": 0.11, "median_s": 0.3, "hysteresis": 0.9}
+    for name, value in changes.items():
+        assert not replace(plain, **{name: value}).is_plain(0.1)

@@ -6,12 +6,15 @@ from itertools import product
 import numpy as np
 import pytest
 
+from gcrnn_jax.detection import posterior_files
 from gcrnn_jax.detection.events import segments_from_frames
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.detection.thresholds import (
     EVENT_GRID,
     TAG_GRID,
+    _best,
     best_event_thresholds,
+    best_event_thresholds_of_parts,
     best_tag_thresholds,
     cross_fit,
 )
@@ -162,3 +165,96 @@ def test_too_few_clips_cannot_be_cross_fitted(num_clips):
 def test_thresholds_are_sought_every_hundredth_and_of_events_every_other():
     assert TAG_GRID == tuple(k / 100 for k in range(1, 100))
     assert EVENT_GRID == tuple(k / 100 for k in range(2, 98, 2))
+
+
+# Every threshold tried on all clips at once, as it was done before blocks and runs.
+
+
+def count_at_once(estimated, reference):
+    both = np.stack([estimated & reference, estimated])
+    return both.sum(tuple(range(1, both.ndim - 1)))
+
+
+def best_at_once(counts, reference, grid):
+    return _best(np.stack(counts, axis=-1), int(reference.sum()), grid)
+
+
+def event_thresholds_at_once(frame, clip, reference, hop_s, rules, clip_s):
+    beyond = int(np.ceil(round(frame.shape[1] * hop_s, 6))) - reference.shape[1]
+    reference = np.pad(reference, ((0, 0), (0, max(0, beyond)), (0, 0)))
+    counts = []
+    for threshold in EVENT_GRID:
+        trial = replace(rules, event_threshold=threshold)
+        roll = trial.detect(frame, clip, hop_s)
+        length = reference.shape[1]
+        segments = segments_from_frames(roll, hop_s, length, max_s=clip_s)
+        counts.append(count_at_once(segments, reference))
+    return best_at_once(counts, reference, EVENT_GRID)
+
+
+RULES = {
+    "plain": {"gap_s": 0.0, "min_event_s": 0.0},
+    "plain without tags": {"gap_s": 0, "min_event_s": 0, "require_clip_tag": False},
+    "a tag at least": {"at_least_one_tag": True, "tag_threshold": (0.9, 0.5, 0.97)},
+    "gaps": {"gap_s": 0.4, "min_event_s": 0.0, "require_clip_tag": False},
+    "short events": {"gap_s": 0.0, "min_event_s": 0.5},
+    "hysteresis": {"hysteresis": 0.5, "require_clip_tag": False},
+    "hysteresis to 0": {"hysteresis": 0.0, "gap_s": 0.0, "min_event_s": 0.0},
+    "median": {"median_s": 0.7, "gap_s": 0.0, "min_event_s": 0.0},
+    "everything": {"hysteresis": 0.7, "median_s": 0.5, "at_least_one_tag": True},
+}
+
+
+def clips_with_ties(seed, num_frames):
+    """Smooth in time, rounded to the grid in half of the seeds, and some are silent."""
+    rng = np.random.default_rng(seed)
+    walk = np.cumsum(rng.standard_normal((9, num_frames, 3)), axis=1)
+    frame = (1 / (1 + np.exp(2 - 0.6 * walk))).astype(np.float32)
+    clip = rng.random((9, 3)).astype(np.float32)
+    frame[4] = 0
+    frame[:, num_frames // 2 :, 1] = 1
+    if seed % 2:
+        frame, clip = np.round(frame, 2), np.round(clip, 2)
+    return frame, clip, rng.random((9, 5, 3)) < 0.4
+
+
+@pytest.mark.parametrize("rules", RULES)
+@pytest.mark.parametrize("seed", range(4))
+def test_events_are_counted_in_blocks_as_all_at_once(rules, seed, monkeypatch):
+    monkeypatch.setattr(posterior_files, "BLOCK_BYTES", 2 * 50 * 3 * 4)
+    # the last frame ends after 5 s, after the reference or with it
+    hop_s, clip_s = ((0.1, None), (0.13, None), (0.13, 6.2), (0.0415, 2.0))[seed]
+    arrays = clips_with_ties(seed, 50)
+    rules = replace(BASE, **RULES[rules])
+    found = best_event_thresholds(*arrays, hop_s, rules, clip_s=clip_s)
+    expected = event_thresholds_at_once(*arrays, hop_s, rules, clip_s)
+    assert found.per_class.tolist() == expected.per_class.tolist()
+    assert found[1:] == expected[1:] and 0 < found.overall_f1 < 1
+    parts = np.arange(9) % 2 == 0, np.arange(9) > 2
+    other = replace(rules, tag_threshold=0.6)
+    both = best_event_thresholds_of_parts(
+        *arrays, hop_s, list(zip(parts, (rules, other), strict=True)), clip_s=clip_s
+    )
+    for of_part, part, its in zip(both, parts, (rules, other), strict=True):
+        some = (array[part] for array in arrays)
+        expected = event_thresholds_at_once(*some, hop_s, its, clip_s)
+        assert of_part.per_class.tolist() == expected.per_class.tolist()
+        assert of_part[1:] == expected[1:]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("seed", range(4))
+def test_tags_are_counted_at_once_as_threshold_by_threshold(dtype, seed, monkeypatch):
+    monkeypatch.setattr("gcrnn_jax.detection.thresholds._TAG_ROWS", 7)
+    posterior, label = labelled_posteriors(seed, (40, 3))
+    if seed % 2:
+        posterior = np.round(posterior, 2)  # on the thresholds, in either precision
+    posterior = posterior.astype(dtype)
+    posterior[3, 1] = np.nan  # is never a tag
+    counts = [count_at_once(posterior > threshold, label) for threshold in TAG_GRID]
+    found, expected = (
+        best_tag_thresholds(posterior, label),
+        best_at_once(counts, label, TAG_GRID),
+    )
+    assert found.per_class.tolist() == expected.per_class.tolist()
+    assert found[1:] == expected[1:]

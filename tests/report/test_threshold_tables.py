@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gcrnn_jax.data.store import Split
+from gcrnn_jax.detection import posterior_files
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.metrics import Evaluator
@@ -229,6 +230,15 @@ def test_too_many_clips_are_a_fixed_random_part():
     assert len(some) == 1470 and (np.diff(some) > 0).all() and some[-1] < 10_000
     assert some.tolist() == threshold_tables.sample_clips(10_000, 240 * 17).tolist()
     assert some.max() > 9000  # not the first: lists are sorted by class
+    assert len(threshold_tables.sample_clips(20_000, 240 * 527)) == 1000
+
+
+def test_clips_are_scored_some_at_a_time_as_all_at_once(scored, monkeypatch):
+    posteriors, split, tables = scored
+    size = posteriors.frame[:5].nbytes
+    monkeypatch.setattr(posterior_files, "BLOCK_BYTES", size)
+    rules = posteriors.postprocessing
+    assert threshold_tables.threshold_tables(posteriors, split, rules) == tables
 
 
 def test_the_scores_of_all_rows_are_written_with_the_hash_of_the_data(tmp_path):

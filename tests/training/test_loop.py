@@ -119,7 +119,7 @@ def run(
                 mesh=mesh,
                 checkpoints=checkpoints,
                 log_path=workdir / "metrics.jsonl",
-                length=TrainingLength(num_epochs, STEPS, 0.7),
+                length=TrainingLength(num_epochs, STEPS, 0.7, 1),
                 batch_size=BATCH,
                 on_epoch=on_epoch,
             )
@@ -336,4 +336,4 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_step(tmp_path):
 )
 def test_a_length_out_of_range_is_named(fields, message):
     with pytest.raises(ValueError, match=message):
-        TrainingLength(*fields)
+        TrainingLength(*fields, evaluate_every=1)

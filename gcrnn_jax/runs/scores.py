@@ -1,0 +1,116 @@
+"""Scores of a run: of its epochs while it trains, of its systems once it has.
+
+All processes predict together. The first one alone holds posteriors and scores them,
+one system after the other, while the others wait.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import jax
+
+from gcrnn_jax.data.store import FeatureStore, Split
+from gcrnn_jax.detection.posteriors import NoProbabilityError, PosteriorSet
+from gcrnn_jax.errors import DivergedError
+from gcrnn_jax.failpoints import failpoint
+from gcrnn_jax.inference.model import TrainedModel
+from gcrnn_jax.metrics.decisions import decide
+from gcrnn_jax.metrics.evaluator import Evaluator, Row
+from gcrnn_jax.metrics.scoring import epoch_line, score
+from gcrnn_jax.runs.kept_posteriors import collect_in_first, predict_fused
+from gcrnn_jax.runs.run import Run
+from gcrnn_jax.training import phases, processes
+
+Predict = Callable[[Split], PosteriorSet]
+
+
+def score_epoch(run: Run, epoch: int, model: TrainedModel, watched: Split) -> str:
+    """Scores an epoch on the watched split, where the run scores it, and logs it.
+
+    Returns:
+        A line to print; "" where there is none, or in another process than the first.
+
+    Raises:
+        DivergedError: A posterior is not finite.
+    """
+    if not run.is_scored(epoch):
+        return ""
+    failpoint("score.epoch")
+    is_saved = epoch in run.saved_epochs and not model.is_large(watched)
+    path = run.posteriors(watched, epoch)
+    places: dict[str, Path] = {} if is_saved else {"scratch": path.parent}
+    try:
+        blocks = model.predict_blocks(watched)
+        posteriors = collect_in_first(blocks, model.describe(watched), **places)
+    except NoProbabilityError as error:
+        step = epoch * run.config.training.steps_per_epoch
+        raise DivergedError(f"the model of step {step}: {error}") from error
+    line = ""
+    with phases.phase("evaluating", is_watched=False):  # minutes, of many classes
+        if jax.process_index() == 0:
+            decisions = decide(posteriors, posteriors.postprocessing)
+            scores = score(decisions, posteriors, watched)
+            if is_saved:
+                posteriors.save(path)
+            failpoint("score.write")
+            run.append_scores(epoch, watched.name, scores)
+            number = f"epoch {epoch}/{run.config.training.num_epochs}"
+            line = f"{number}: {epoch_line(watched.name, scores)}"
+        processes.barrier("the first process has scored the epoch")
+    return line
+
+
+def score_systems(
+    run: Run, store: FeatureStore, model: TrainedModel, averaged: TrainedModel
+) -> list[Row]:
+    """Scores the last epoch, the fused epochs and the averaged weights side by side.
+
+    Args:
+        run: That was trained.
+        store: Its features.
+        model: Of the run, compiled; it takes the weights of epochs.
+        averaged: Of averaged weights.
+
+    Returns:
+        In the first process: the three with fitted thresholds, the fused epochs second
+        and the averaged weights third; the three with their own; the best constant
+        answer. In others none. Of the second alone frames too large for memory stay.
+    """
+    split = store.find_split(None)
+    fit_split = store.find_fit_split(split)
+    per_class = run.config.thresholds.per_class
+    evaluator = Evaluator(split, fit_split, per_class=per_class)
+    rows: list[tuple[Row, Row]] = []
+    for name, predict in _systems(run, model, averaged):
+        reported = predict(split)
+        fitting = predict(fit_split) if fit_split else None
+        if jax.process_index() == 0:
+            fitted = evaluator.with_fitted_thresholds(name, reported, fitting)
+            own = evaluator.with_own_thresholds(name, reported).without_large_frames()
+            is_main = len(rows) == 1
+            rows.append((fitted if is_main else fitted.without_large_frames(), own))
+        del reported, fitting  # and the files without a name that they map
+        processes.barrier(f"the first process has scored {name}")
+    if not rows:
+        return []
+    constant = evaluator.best_constant(rows[0][0].posteriors)
+    return [*(fitted for fitted, _ in rows), *(own for _, own in rows), constant]
+
+
+def _systems(
+    run: Run, model: TrainedModel, averaged: TrainedModel
+) -> Iterator[tuple[str, Predict]]:
+    """What each of the three is called, and how it predicts a split."""
+    last, fusion = run.config.training.num_epochs, run.config.fusion
+    folder = run.folder / "posteriors"
+
+    def predict_averaged(split: Split) -> PosteriorSet:
+        blocks, fields = averaged.predict_blocks(split), averaged.describe(split)
+        return collect_in_first(blocks, fields, scratch=folder)
+
+    def predict_fused_epochs(split: Split) -> PosteriorSet:
+        return predict_fused(run, fusion, split, model)
+
+    yield f"epoch {last}", lambda split: next(run.predict_epochs([last], split, model))
+    yield f"epochs {fusion} fused", predict_fused_epochs
+    yield f"epochs {fusion} averaged", predict_averaged
