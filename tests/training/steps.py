@@ -103,7 +103,8 @@ def take_steps(step, batches, num_devices, *, mapped=None, average=False):
     results = []
     num_shares = num_devices * step.accumulate_steps
     for batch in batches:
-        rows = BatchShares(len(batch["features"]), num_shares).rows.ravel()
+        size = len(next(iter(batch.values())))
+        rows = BatchShares(size, num_shares).rows.ravel()
         shared = {name: values[rows] for name, values in batch.items()}
         state, metrics = compiled(state, parallel.put_batch(shared, mesh))
         results.append(jax.device_get((state, metrics)))
