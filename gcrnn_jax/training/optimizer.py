@@ -89,8 +89,13 @@ class Optimizer:
         if self.kind == "lamb":
             return optax.lamb(rate, eps=self.eps, weight_decay=decay)
         if self.kind == "lars":
-            options = {"weight_decay_mask": _is_kernel, "trust_ratio_mask": _is_kernel}
-            return optax.lars(rate, decay, momentum=self.momentum, **options)
+            return optax.lars(
+                rate,
+                decay,
+                weight_decay_mask=_is_kernel,
+                trust_ratio_mask=_is_kernel,
+                momentum=self.momentum,
+            )
         added = optax.add_decayed_weights(decay)
         return optax.chain(added, optax.sgd(rate, self.momentum))
 

@@ -143,7 +143,8 @@ class TrainStep:
         """The loss, the batch statistics and the gradients of a replica's clips."""
         loss = jax.value_and_grad(self.loss_of_params, has_aux=True)
 
-        def of_part(inputs: Inputs, clip_keys, dropout_key):
+        def of_part(part):
+            inputs, clip_keys, dropout_key = part
             results = loss(state.params, state, inputs, clip_keys, dropout_key)
             if inputs.row_weight is None:
                 return results
@@ -152,20 +153,20 @@ class TrainStep:
             return (value, jax.tree.map(lambda x: share * x, stats)), grads
 
         if self.accumulate_steps == 1:
-            return of_part(inputs, clip_keys, dropout_key)
+            return of_part((inputs, clip_keys, dropout_key))
         count = self.accumulate_steps
-        parts = jax.tree.map(
+        rows = jax.tree.map(
             lambda x: x.reshape(count, -1, *x.shape[1:]), (inputs, clip_keys)
         )
         keys = jax.vmap(jax.random.fold_in, (None, 0))(dropout_key, jnp.arange(count))
-        parts = (*parts, keys)
-        shapes = jax.eval_shape(of_part, *jax.tree.map(lambda x: x[0], parts))
+        parts = (*rows, keys)
+        shapes = jax.eval_shape(of_part, jax.tree.map(lambda x: x[0], parts))
         none = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-        total, _ = lax.scan(
-            lambda total, part: (jax.tree.map(jnp.add, total, of_part(*part)), None),
-            none,
-            parts,
-        )
+
+        def add(total, part):
+            return jax.tree.map(jnp.add, total, of_part(part)), None
+
+        total, _ = lax.scan(add, none, parts)
         return jax.tree.map(lambda x: x / count, total)
 
     def loss_of_params(

@@ -22,9 +22,7 @@ def collectives(model, augment=None) -> tuple[list[str], list[str]]:
     text = compiled.as_text()
     branches = re.findall(r"branch_computations=\{([^}]*)\}", text)
     branches += re.findall(r"(?:true|false)_computation=(%?[\w.-]+)", text)
-    names = {
-        name.strip().lstrip("%") for names in branches for name in names.split(",")
-    }
+    names = {name.strip(" %") for names in branches for name in names.split(",")}
     always, sometimes = [], []
     for computation in re.split(r"\n\n", text):
         header = re.match(r"(?:ENTRY )?%?([\w.-]+)", computation.strip())
