@@ -71,7 +71,7 @@ def test_three_processes_train_and_predict_a_batch_that_does_not_divide_like_one
     np.testing.assert_allclose(
         commands.losses(three), commands.losses(one), **LAST_DIGITS
     )
-    paths = (next(run.glob("posteriors/*/epoch-1.npz")) for run in (one, three))
+    paths = (next(run.glob("posteriors/testing-*/epoch-1.npz")) for run in (one, three))
     first, second = (PosteriorSet.load(path) for path in paths)
     for name in ("clip", "frame"):
         a, b = getattr(first, name), getattr(second, name)
