@@ -21,6 +21,7 @@ from benchmarks.peaks import median_seconds
 from benchmarks.timing import ROUNDS, alternate, report
 from gcrnn_jax.allocator import restart_tuned
 from gcrnn_jax.config import load_config
+from gcrnn_jax.data.batch_shares import BatchShares
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.fields import at_least_one, command_parser
 from gcrnn_jax.inference.model import compile_network
@@ -60,6 +61,7 @@ class TrainingStep:
             self.scaler,
             config.loss,
             config.seed,
+            batch_size=flags.batch,
         )
         cache = None
         if split is not None:
@@ -107,7 +109,9 @@ def random_batch(size: int) -> dict[str, np.ndarray]:
 def our_side(flags) -> Callable[[], dict[str, float]]:
     """A measurement of the training step and of inference."""
     training = TrainingStep(flags)
-    batch = parallel.put_batch(random_batch(flags.batch), training.mesh)
+    rows = BatchShares(flags.batch, training.mesh.devices.size).rows.ravel()
+    batch = {name: values[rows] for name, values in random_batch(flags.batch).items()}
+    batch = parallel.put_batch(batch, training.mesh)
     inputs = {name: batch[name] for name in ("features", "num_frames")}
     state, model = training.state, training.model.clone(axis_name=None)
     variables = {"params": state.params, "batch_stats": state.batch_stats}

@@ -90,17 +90,22 @@ def get_config() -> ConfigDict:
     config.loss.class_balance_power = 0.0  # of the frame term: weights rare classes
 
     config.optimizer = ConfigDict()
-    config.optimizer.kind = "adam"  # or "sgd"
+    config.optimizer.kind = "adam"  # or "sgd"; of large batches "lamb" or "lars"
     config.optimizer.learning_rate = 1e-3
     config.optimizer.schedule = "constant"  # "cosine", to 0 at the end, or "staircase"
     config.optimizer.warmup_steps = 0
     config.optimizer.weight_decay = 0.0
-    config.optimizer.eps = 1e-8  # Adam only
-    config.optimizer.momentum = 0.9  # SGD only
+    config.optimizer.eps = 1e-8  # Adam and LAMB only
+    config.optimizer.momentum = 0.9  # SGD and LARS only
+    config.optimizer.clip_norm = 0.0  # greatest norm of the gradient; 0: any
+    # of the batch that learning_rate is meant for, others' in proportion; 0: any
+    config.optimizer.reference_batch_size = 0
+    config.optimizer.accumulate_steps = 1  # parts of a batch, one after the other
 
     config.training = ConfigDict()
     config.training.num_epochs = 80
     config.training.steps_per_epoch = 100
+    config.training.clips_per_epoch = 0  # in place of steps; 0: steps_per_epoch counts
     config.training.evaluate_every = 1  # epochs; the fused ones and the last always
     config.training.weight_average = 0.0  # share a step keeps of a mean; 0: none
 

@@ -25,8 +25,8 @@ from gcrnn_jax.training.augment import Augmentation
 from gcrnn_jax.training.fusion import Fusion
 from gcrnn_jax.training.loop import TrainingLength
 from gcrnn_jax.training.loss import Loss
+from gcrnn_jax.training.optimizer import Optimizer
 from gcrnn_jax.training.parallel import Parallelism
-from gcrnn_jax.training.state import Optimizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +79,11 @@ class Config:
             name: construct(section, values[name], name)
             for name, section in _SECTIONS.items()
         }
+        batch_size = built["sampling"].batch_size
+        try:
+            built["training"] = built["training"].of_batches(batch_size)
+        except ValueError as error:  # too many steps
+            raise ConfigError(f"training.clips_per_epoch: {error}") from error
         config = cls(
             seed=_check_seed(values["seed"]),
             front_end=make_front_end(values["front_end"]),
@@ -100,16 +105,17 @@ class Config:
         }
         return {field.name: values[field.name] for field in dataclasses.fields(self)}
 
-    def check_shapes(self, num_devices: int) -> None:
-        """Checks that batch, features and network fit each other and the devices.
+    def check_shapes(self) -> None:
+        """Checks that batch, features and network fit each other.
 
         Raises:
             ConfigError: They do not; names the section.
         """
-        if self.sampling.batch_size % num_devices:
+        parts, batch_size = self.optimizer.accumulate_steps, self.sampling.batch_size
+        if parts > batch_size:
             raise ConfigError(
-                f"sampling.batch_size: {self.sampling.batch_size} clips do not divide "
-                f"among {num_devices} devices"
+                f"optimizer.accumulate_steps: {parts} parts of a batch of {batch_size} "
+                "clips, expected no more than it has (sampling.batch_size)"
             )
         shape = (self.front_end.num_frames, self.front_end.num_bins)
         is_log_magnitude = self.front_end.is_log_magnitude

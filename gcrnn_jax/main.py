@@ -50,15 +50,10 @@ def run(config: "Config", workdir: Path) -> None:
     from gcrnn_jax.runs import Run
     from gcrnn_jax.training import launchers, parallel, phases, processes
 
-    size, remainder = divmod(config.sampling.batch_size, launchers.num_processes())
-    if remainder:
-        raise ConfigError(
-            f"sampling.batch_size: {config.sampling.batch_size} clips do not divide "
-            f"among {launchers.num_processes()} processes"
-        )
+    size = -(-config.sampling.batch_size // launchers.num_processes())
     parallel.configure_jax(size, config.parallel.cpu_devices)
     with processes.exit_all_on_failure():
-        config.check_shapes(len(jax.devices()))
+        config.check_shapes()
         is_first = jax.process_index() == 0
         make_folder(workdir)
         with locked(workdir) if is_first else contextlib.nullcontext():

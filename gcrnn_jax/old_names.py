@@ -21,8 +21,16 @@ _OLD_NAMES = {
     "parallel.resident_fraction": "parallel.device_cache_fraction",
     "postprocessing.gated": "postprocessing.require_clip_tag",
 }
+# Fields that runs of earlier versions do not have, and what these did.
+_ADDED: dict[str, float] = {
+    "optimizer.clip_norm": 0.0,
+    "optimizer.reference_batch_size": 0,
+    "optimizer.accumulate_steps": 1,
+    "training.clips_per_epoch": 0,
+    "training.evaluate_every": 1,
+}
 _EPOCHS = "fusion.epochs"  # "first:last:every", in version 0.1
-_SECTIONS = {"training", *(name.split(".")[0] for name in (*_OLD_NAMES, _EPOCHS))}
+_SECTIONS = {name.split(".")[0] for name in (*_OLD_NAMES, *_ADDED, _EPOCHS)}
 
 
 def with_todays_names(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,8 +48,10 @@ def with_todays_names(values: Mapping[str, Any]) -> dict[str, Any]:
         if sections.get("data", {}).get("num_workers") == 0:
             sections["data"]["num_workers"] = -1
         sections.get("training", {}).setdefault("weight_average", 0.0)
-    if "num_epochs" in sections.get("training", ()):  # a configuration, before 0.3
-        sections["training"].setdefault("evaluate_every", 1)
+    for name, value in _ADDED.items():
+        section, field = name.split(".")
+        if section in sections:
+            sections[section].setdefault(field, value)
     for old, new in _OLD_NAMES.items():
         section, field = old.split(".")
         if field in sections.get(section, ()):

@@ -102,6 +102,19 @@ def test_epochs_to_fuse_that_the_run_has_not_are_named():
         Config.from_dict(wrong)
 
 
+def test_an_epoch_counted_in_clips_has_steps_of_the_batch_and_is_read_again():
+    training = {"clips_per_epoch": 4400, "steps_per_epoch": 7}
+    for size, steps in ((44, 100), (45, 98), (512, 9), (60000, 1)):
+        sections = values(training=training, sampling={"batch_size": size})
+        config = Config.from_dict(sections)
+        assert config.training.steps_per_epoch == steps
+        assert config.training.num_steps == 80 * steps
+        assert Config.from_dict(config.to_dict()) == config
+    too_many = {"clips_per_epoch": 10**9}
+    with pytest.raises(ConfigError, match="training.clips_per_epoch: steps_per_epoch"):
+        Config.from_dict(values(training=too_many))
+
+
 @pytest.mark.parametrize("name", ["model", "seed", "fusion"])
 def test_a_section_that_is_missing_is_named(name):
     sections = values()
@@ -185,7 +198,9 @@ def test_the_whole_configuration_of_a_run_of_version_0_1_is_read():
         now = field(config, new)
         assert now == (tuple(before) if isinstance(before, list) else before)
     assert config.fusion == Fusion(1, 2, 1)
-    assert config.training.weight_average == 0
+    assert config.training.weight_average == config.training.clips_per_epoch == 0
+    assert config.optimizer.clip_norm == config.optimizer.reference_batch_size == 0
+    assert config.optimizer.accumulate_steps == 1
     assert config.data.num_workers == 1
     assert config.model.filters == 2 and config.seed == 0
     assert Config.from_dict(config.to_dict()) == config
@@ -283,13 +298,13 @@ def test_the_values_that_are_read_stay_as_they_were():
         ("augmentation", "max_shift_bins", 65),
         ("augmentation", "max_time_mask_frames", 241),
         ("augmentation", "max_frequency_mask_bins", 65),
-        ("sampling", "batch_size", 45),
+        ("optimizer", "accumulate_steps", 45),
     ],
 )
-def test_what_does_not_fit_clips_or_devices_is_named(section, field, value):
+def test_what_does_not_fit_clips_or_batches_is_named(section, field, value):
     config = Config.from_dict(values(**{section: {field: value}}))
     with pytest.raises(ConfigError, match=f"{section}.*{field}"):
-        config.check_shapes(4)
+        config.check_shapes()
 
 
 def test_what_fits_is_accepted_to_the_last_frame_and_bin():
@@ -298,7 +313,7 @@ def test_what_fits_is_accepted_to_the_last_frame_and_bin():
         "max_time_mask_frames": 240,
         "max_frequency_mask_bins": 64,
     }
-    Config.from_dict(values(augmentation=largest)).check_shapes(4)
+    Config.from_dict(values(augmentation=largest)).check_shapes()
 
 
 @pytest.mark.parametrize(
@@ -312,8 +327,8 @@ def test_what_fits_is_accepted_to_the_last_frame_and_bin():
 def test_augmentation_of_magnitudes_is_for_log_mel_of_power_1(front_end, field, value):
     wrong = values(front_end=front_end, augmentation={field: value})
     with pytest.raises(ConfigError, match=rf"augmentation: {field} {value} is for"):
-        Config.from_dict(wrong).check_shapes(4)
-    Config.from_dict(values(front_end=front_end)).check_shapes(4)
+        Config.from_dict(wrong).check_shapes()
+    Config.from_dict(values(front_end=front_end)).check_shapes()
 
 
 def test_a_configuration_is_loaded_by_name_by_path_and_with_changes(tmp_path):

@@ -90,3 +90,17 @@ def test_devices_are_as_many_as_cores(files, monkeypatch):
     monkeypatch.setattr("jax.config.update", set_to.__setitem__)
     use_cpu_cores()
     assert set_to == {"jax_num_cpu_devices": 3}
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "num_devices"),
+    [(44, 8), (32, 8), (10, 5), (7, 7), (9, 5), (1, 1), (45, 8), (12, 6)],
+)
+def test_devices_are_no_more_than_lessen_the_clips_of_each(
+    files, monkeypatch, batch_size, num_devices
+):
+    """Ten clips on eight cores: two each on five of them, and on no more."""
+    set_to = {}
+    monkeypatch.setattr("jax.config.update", set_to.__setitem__)
+    use_cpu_cores(batch_size)
+    assert set_to == {"jax_num_cpu_devices": num_devices}

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.commands import Commands
+from gcrnn_jax.detection.posteriors import PosteriorSet
 
 LAST_DIGITS = {"rtol": 1e-5, "atol": 1e-6}
 SMALLEST = Commands.SMALLEST[:-1]  # of as many devices as there are cores
@@ -48,6 +49,27 @@ def test_two_processes_of_two_devices_train_and_resume_like_one_of_four(
     np.testing.assert_allclose(
         commands.losses(two), commands.losses(one), **LAST_DIGITS
     )
+
+
+def test_three_processes_train_and_predict_a_batch_that_does_not_divide_like_one(
+    commands, tmp_path
+):
+    one, three = tmp_path / "one", tmp_path / "three"
+    fields = (*SMALLEST, "--config.sampling.batch_size=7")
+    fields += ("--config.training.num_epochs=1", "--config.fusion.epochs=1")
+    result = commands.main(
+        three, *fields, "--config.parallel.cpu_devices=1", processes=3
+    )
+    assert result.returncode == 0, result.stderr
+    assert commands.main(one, *fields).returncode == 0
+    np.testing.assert_allclose(
+        commands.losses(three), commands.losses(one), **LAST_DIGITS
+    )
+    paths = (next(run.glob("posteriors/testing-*/epoch-1.npz")) for run in (one, three))
+    first, second = (PosteriorSet.load(path) for path in paths)
+    for name in ("clip", "frame"):
+        a, b = getattr(first, name), getattr(second, name)
+        np.testing.assert_allclose(a, b, **LAST_DIGITS)
 
 
 def test_what_the_first_process_alone_cannot_do_ends_both_with_its_code(

@@ -100,10 +100,18 @@ def test_batch_statistics_are_of_all_devices_or_of_each(trained, commands):
     assert abs(of_all[0] - of_each[0]) > 1e-6
 
 
-def test_a_batch_that_processes_cannot_share_is_refused(
-    commands, tmp_path, monkeypatch
+def test_what_the_optimizer_and_the_epoch_are_told_reaches_the_training(
+    trained, commands
 ):
-    monkeypatch.setenv("GCRNN_NUM_PROCESSES", "3")
-    result = commands.main(tmp_path / "run")
-    assert result.returncode == 2, result.stderr
-    assert "8 clips do not divide among 3 processes" in result.stderr
+    """A batch of seven on four devices, an epoch of twenty clips: three steps."""
+    flags = ("--config.training.clips_per_epoch=20", "--config.sampling.batch_size=7")
+    plain = commands.losses(trained(*flags))
+    assert len(plain) == 3
+    for name, value in (
+        ("accumulate_steps", 2),
+        ("clip_norm", 0.01),
+        ("reference_batch_size", 1),
+    ):
+        changed = commands.losses(trained(*flags, f"--config.optimizer.{name}={value}"))
+        assert (changed[0] == plain[0]) == (name != "accumulate_steps")
+        assert abs(changed[2] - plain[2]) > 1e-5

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import grain
 import numpy as np
 
+from gcrnn_jax.data.batch_shares import BatchShares
 from gcrnn_jax.data.sampling import Sampler
 from gcrnn_jax.data.store import Split
 
@@ -21,9 +22,10 @@ _ENDLESS = 1 << 40
 class BatchSource(grain.sources.RandomAccessDataSource):
     """A random-access source: element n is this process's part of global batch n."""
 
-    def __init__(self, split: Split | None, sampler: Sampler, rows: slice):
-        """Rows are this process's rows of every global batch."""
-        self.split, self.sampler, self.rows = split, sampler, rows
+    def __init__(self, split: Split | None, sampler: Sampler, rows: np.ndarray):
+        """Rows are this process's rows of every global batch, int [b]."""
+        self.split, self.sampler = split, sampler
+        self.rows = tuple(rows.tolist())
 
     def __len__(self) -> int:
         return _ENDLESS
@@ -59,19 +61,23 @@ def training_batches(
     start_step: int = 0,
     process_index: int = 0,
     process_count: int = 1,
+    num_shares: int | None = None,
 ) -> Iterator[Batch]:
     """Yields this process's rows of global batches start_step, start_step + 1, ...
 
-    Without a split they are {"clips": int32 [B]}, for devices that hold the clips.
+    Without a split they are {"clips": int32 [b]}, for devices that hold the clips.
 
-    Raises:
-        ValueError: The batch does not divide among the processes.
+    Args:
+        split: Of the clips.
+        sampler: Of the global batches.
+        start_step: Number of the first.
+        process_index: Of this process.
+        process_count: Of the run.
+        num_shares: Of all processes together, as of `BatchShares`, each of which has
+            equally many; None: one each.
     """
-    size, remainder = divmod(sampler.batch_size, process_count)
-    if remainder:
-        batch = f"a batch of {sampler.batch_size}"
-        raise ValueError(f"{batch} does not divide among {process_count} processes")
-    rows = slice(process_index * size, (process_index + 1) * size)
+    shares = BatchShares(sampler.batch_size, num_shares or process_count)
+    rows = shares.rows.reshape(process_count, -1)[process_index]
     source = grain.MapDataset.source(BatchSource(split, sampler, rows))
     # one thread: copying rows holds the interpreter, which more would only fight for
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)

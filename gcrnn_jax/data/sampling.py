@@ -92,7 +92,9 @@ class Sampler(abc.ABC):
         They may be in any order.
         """
 
-    def batch(self, number: int, rows: slice = slice(None)) -> np.ndarray:
+    def batch(
+        self, number: int, rows: slice | tuple[int, ...] = slice(None)
+    ) -> np.ndarray:
         """Returns the indices of clips of global batch `number`, int64 [batch_size].
 
         Args:
@@ -100,14 +102,17 @@ class Sampler(abc.ABC):
             rows: Those that are wanted, as a process of several wants its own: the
                 others are not drawn. All of them: `batch(number)`.
         """
-        of_batch = range(*rows.indices(self.batch_size))
-        if not of_batch:
+        if isinstance(rows, slice):
+            rows = tuple(range(*rows.indices(self.batch_size)))
+        if not rows:
             return np.zeros(0, np.int64)
-        num_batches = max(1, _STRETCH // len(of_batch))
+        num_batches = max(1, _STRETCH // len(rows))
         stretch, place = divmod(number, num_batches)
-        return self._stretch(of_batch, num_batches, stretch)[place]
+        return self._stretch(rows, num_batches, stretch)[place]
 
-    def _draw_stretch(self, rows: range, num_batches: int, number: int) -> np.ndarray:
+    def _draw_stretch(
+        self, rows: tuple[int, ...], num_batches: int, number: int
+    ) -> np.ndarray:
         """The clips of some rows of several batches, [num_batches, rows]."""
         first = np.arange(number * num_batches, (number + 1) * num_batches)
         draws = first[:, None] * self.batch_size + np.asarray(rows)

@@ -102,9 +102,11 @@ class FrameCnn(Network):
         """Logits [B, K] from the mean over real frames."""
         count = jnp.maximum(frame_mask.sum(1), 1)[:, None]
         x = x[:, :, 0].sum(1) / count  # padding is 0
+        is_clip = self.clip_mask()
+        clip_mask = None if is_clip is None else is_clip[:, None]
         for layer, units in enumerate(self.tagging_units):
             x = nn.Dense(units, kernel_init=_xavier, name=f"tagging_{layer}")(x)
-            x = self._norm(f"tagging_{layer}_norm", x[:, None, None], None, train)
+            x = self._norm(f"tagging_{layer}_norm", x[:, None, None], clip_mask, train)
             x = dropout(nn.relu(x[:, 0, 0]), clip_keys, self.dropout, layer)
         return nn.Dense(self.num_classes, kernel_init=_xavier, name="tagging")(x)
 

@@ -108,19 +108,23 @@ class BatchNorm(nn.Module):
         real = x if frame_mask is None else mask_padding(x, frame_mask)
         sums = real.sum((0, 1, 2)), jnp.square(real).sum((0, 1, 2)), count * x.shape[2]
         total, squares, count = self._over_devices(sums)
+        if self.axis_name is None and frame_mask is not None:
+            count = jnp.maximum(count, 1)  # a device may hold no clip of a small batch
         mean = total / count
         var = squares / count - jnp.square(mean)
         # of a variance far below the square of the mean, float32 has lost most digits
         is_lost = var < _LOST * jnp.square(mean)
         fixed = lax.stop_gradient((x, mean))
+        # All devices have the same sums, so all of them take the same branch, and wait
+        # for each other in it only then.
         squares = lax.cond(
             is_lost.any(),
-            _squared_deviations,
+            lambda *args: self._over_devices(_squared_deviations(*args)),
             lambda x, m, _: m * 0,
             *fixed,
             frame_mask,
         )
-        exact = self._over_devices(squares) / count
+        exact = squares / count
         exact = jnp.where(is_lost, exact, jnp.maximum(var, 0.0))
         return mean, var + lax.stop_gradient(exact - var)
 

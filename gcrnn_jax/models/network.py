@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+ROWS = "rows"  # the collection of what is known of a batch's rows, where some fill up
+
 
 class Posteriors(NamedTuple):
     """Posteriors of a batch: probabilities in [0, 1], float32."""
@@ -72,7 +74,10 @@ class Network(nn.Module):
 
         Args:
             features: [B, input frames, F], zero mean and unit variance per bin.
-            frame_mask: [B, input frames] bool, False on padding; None: all real.
+            frame_mask: [B, input frames] bool, False on padding; None: all real. In
+                training a row may be nothing but padding, where a batch does not divide
+                among the devices: what it gives is not used, but must be finite, and
+                so must its gradient.
             train: Normalise by the batch and update the running statistics.
             clip_keys: [B] random keys, one a clip, for `layers.dropout`; None: no
                 dropout.
@@ -88,6 +93,13 @@ class Network(nn.Module):
             frame_mask = jnp.ones(features.shape[:2], bool)
         features = jnp.where(frame_mask[:, :, None], features, 0)
         return self.compute(features, frame_mask, train, clip_keys)
+
+    def clip_mask(self) -> jax.Array | None:
+        """Bool [B], False on rows that only fill up a batch; None: all are clips.
+
+        Of the network itself, not of modules in it: for statistics over clips.
+        """
+        return self.get_variable(ROWS, "is_clip", None)
 
     def compute(
         self,

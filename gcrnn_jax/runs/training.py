@@ -73,6 +73,10 @@ def train_run(
                     print(line, flush=True)
         if done >= total:
             return False
+        length = run.config.training
+        if length.clips_per_epoch and jax.process_index() == 0:
+            size = run.config.sampling.batch_size
+            print(f"an epoch: {length.steps_per_epoch} steps of {size} clips")
         if done and jax.process_index() == 0:
             print(f"continuing {run.folder} after step {done} of {total}")
         step, batches = _step_and_batches(run, store, mesh, step, start_step=done)
@@ -83,7 +87,7 @@ def train_run(
             mesh=mesh,
             checkpoints=checkpoints,
             log_path=run.losses,
-            length=run.config.training,
+            length=length,
             batch_size=run.config.sampling.batch_size,
             on_epoch=on_epoch,
         )
@@ -132,12 +136,14 @@ def make_train_step(
     axis_name = parallel.AXIS if config.parallel.sync_batch_norm else None
     return step_type(
         config.model.clone(num_classes=len(card.classes), axis_name=axis_name),
-        config.optimizer.make(config.training.num_steps),
+        config.optimizer.make(config.training.num_steps, config.sampling.batch_size),
         config.augmentation,
         card.scaler,
         functools.partial(config.loss, class_shares=counts / len(split)),
         config.seed,
         config.training.weight_average,
+        config.sampling.batch_size,
+        config.optimizer.accumulate_steps,
     )
 
 
@@ -190,5 +196,6 @@ def _step_and_batches(run: Run, store: FeatureStore, mesh, step, *, start_step: 
         start_step=start_step,
         process_index=jax.process_index(),
         process_count=jax.process_count(),
+        num_shares=mesh.devices.size * config.optimizer.accumulate_steps,
     )
     return parallel.data_parallel(step, mesh, shared=cache, donate=True), batches

@@ -11,10 +11,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from gcrnn_jax.fields import check
-from gcrnn_jax.training.parallel import AXIS
+from gcrnn_jax.training.replica_rows import ReplicaRows
 
 # streams of random numbers
 _SHIFT, _MASK, _MIX, _PARTNER, _BINS, _FILTER, _ADD = range(7)
@@ -37,6 +36,9 @@ class Inputs(NamedTuple):
     frame_mask: jax.Array  # bool [B, T], False on padding
     weak_label: jax.Array  # float32 [B, K]
     strong_label: jax.Array | None = None  # float32 [B, T, K], where a loss asks for it
+    # float32 [B], 0 on rows that only fill up a device, of mean 1 over all devices;
+    # None: all rows count the same
+    row_weight: jax.Array | None = None
 
 
 def standardize(features, num_frames, scaler: Scaler):
@@ -114,8 +116,22 @@ class Augmentation:
                     "nor for another power"
                 )
 
-    def __call__(self, key: jax.Array, inputs: Inputs, scaler: Scaler) -> Inputs:
-        """Returns augmented inputs; to be called within the mapped axis AXIS."""
+    def __call__(
+        self,
+        key: jax.Array,
+        inputs: Inputs,
+        scaler: Scaler,
+        rows: ReplicaRows | None = None,
+    ) -> Inputs:
+        """Returns augmented inputs; to be called within the mapped axis AXIS.
+
+        Args:
+            key: Of the step.
+            inputs: Of a replica.
+            scaler: By which they were standardized.
+            rows: Of the global batch, that they are; None: every row of it is a clip.
+        """
+        rows = rows or ReplicaRows(len(inputs.features))
         steps = (
             (self.max_shift_frames, _SHIFT, self._shift),
             (self.max_shift_bins, _BINS, self._shift_bins),
@@ -124,31 +140,32 @@ class Augmentation:
         )
         for is_on, stream, change in steps:
             if is_on:
-                inputs = change(jax.random.fold_in(key, stream), inputs, scaler)
+                inputs = change(jax.random.fold_in(key, stream), inputs, scaler, rows)
         if self.mixup_alpha:
-            inputs = self._mix(key, inputs)
+            inputs = self._mix(key, inputs, rows)
         if self.time_masks or self.frequency_masks:
-            inputs = self._mask(jax.random.fold_in(key, _MASK), inputs)
+            inputs = self._mask(jax.random.fold_in(key, _MASK), inputs, rows)
         return inputs
 
-    def _shift(self, key, inputs: Inputs, _) -> Inputs:
+    def _shift(self, key, inputs: Inputs, _, rows) -> Inputs:
         def shift(key, frames):
             amount = _draw_shift(key, self.max_shift_frames)
             return jax.tree.map(lambda x: jnp.roll(x, amount, 0), frames)
 
-        frames = _each(shift, key, inputs._replace(weak_label=None))
+        frames = jax.vmap(shift)(rows.keys(key), inputs._replace(weak_label=None))
         return frames._replace(weak_label=inputs.weak_label)
 
-    def _shift_bins(self, key, inputs: Inputs, _) -> Inputs:
+    def _shift_bins(self, key, inputs: Inputs, _, rows) -> Inputs:
         num_bins = inputs.features.shape[2]
 
         def shift(key, features):
             places = jnp.arange(num_bins) - _draw_shift(key, self.max_shift_bins)
             return features[:, jnp.clip(places, 0, num_bins - 1)]
 
-        return inputs._replace(features=_each(shift, key, inputs.features))
+        features = jax.vmap(shift)(rows.keys(key), inputs.features)
+        return inputs._replace(features=features)
 
-    def _filter(self, key, inputs: Inputs, scaler: Scaler) -> Inputs:
+    def _filter(self, key, inputs: Inputs, scaler: Scaler, rows) -> Inputs:
         """Amplifies and damps: as another room, distance or microphone would."""
         num_bins, points = inputs.features.shape[2], self.filter_points
         places = jnp.linspace(0, points - 1, num_bins)
@@ -159,21 +176,22 @@ class Augmentation:
             moved = (_LOG_OF_DB * gains / scaler.std).astype(features.dtype)
             return jnp.where(frame_mask[:, None], features + moved[None], 0.0)
 
-        features = _each(filtered, key, inputs.features, inputs.frame_mask)
+        keys = rows.keys(key)
+        features = jax.vmap(filtered)(keys, inputs.features, inputs.frame_mask)
         return inputs._replace(features=features)
 
-    def _add(self, key, inputs: Inputs, scaler: Scaler) -> Inputs:
+    def _add(self, key, inputs: Inputs, scaler: Scaler, rows) -> Inputs:
         """Adds the power of another clip of the global batch, and its labels."""
         partner_key, key = jax.random.split(key)
-        other = _partners(partner_key, inputs)
+        other = rows.partners(partner_key, inputs)
         loudest = self.max_added_db
 
-        def draw(key, _):
+        def draw(key):
             chosen, gain = jax.random.split(key)
             gain = jax.random.uniform(gain, minval=-loudest, maxval=loudest)
             return jax.random.uniform(chosen) < self.added_fraction, gain
 
-        is_chosen, gain = _each(draw, key, inputs.weak_label)
+        is_chosen, gain = jax.vmap(draw)(rows.keys(key))
 
         def log_magnitude(x: Inputs) -> jax.Array:
             unscaled = x.features * scaler.std[None, None] + scaler.mean[None, None]
@@ -190,15 +208,15 @@ class Augmentation:
 
         return jax.tree.map(choose, added._replace(features=both), inputs)
 
-    def _mix(self, key, inputs: Inputs) -> Inputs:
+    def _mix(self, key, inputs: Inputs, rows) -> Inputs:
         """Mixes every clip with another of the global batch."""
-        other = _partners(jax.random.fold_in(key, _PARTNER), inputs)
+        other = rows.partners(jax.random.fold_in(key, _PARTNER), inputs)
 
-        def draw(key, _):
+        def draw(key):
             share = jax.random.beta(key, self.mixup_alpha, self.mixup_alpha)
             return jnp.maximum(share, 1 - share)
 
-        share = _each(draw, jax.random.fold_in(key, _MIX), inputs.weak_label)
+        share = jax.vmap(draw)(rows.keys(jax.random.fold_in(key, _MIX)))
         share = share.astype(inputs.features.dtype)
 
         def mix(a, b):
@@ -208,7 +226,7 @@ class Augmentation:
         frame_mask = inputs.frame_mask | other.frame_mask
         return jax.tree.map(mix, inputs, other)._replace(frame_mask=frame_mask)
 
-    def _mask(self, key, inputs: Inputs) -> Inputs:
+    def _mask(self, key, inputs: Inputs, rows) -> Inputs:
         _, num_frames, num_bins = inputs.features.shape
         widths = (
             (self.time_masks, self.max_time_mask_frames, num_frames),
@@ -228,22 +246,8 @@ class Augmentation:
                     features = jnp.where(hidden, 0.0, features)
             return features
 
-        return inputs._replace(features=_each(mask, key, inputs.features))
-
-
-def keys_of_clips(key: jax.Array, size: int) -> jax.Array:
-    """A key for each of a replica's `size` clips, by its row in the global batch."""
-    return jax.vmap(jax.random.fold_in, (None, 0))(key, _rows(size))
-
-
-def _rows(size: int) -> jax.Array:
-    return lax.axis_index(AXIS) * size + jnp.arange(size)
-
-
-def _each(change, key: jax.Array, rows, *others):
-    """Calls change(key, row, ...) for every clip, each with a key of its own."""
-    keys = keys_of_clips(key, len(jax.tree.leaves(rows)[0]))
-    return jax.vmap(change)(keys, rows, *others)
+        features = jax.vmap(mask)(rows.keys(key), inputs.features)
+        return inputs._replace(features=features)
 
 
 def _draw_shift(key: jax.Array, limit: int) -> jax.Array:
@@ -253,11 +257,3 @@ def _draw_shift(key: jax.Array, limit: int) -> jax.Array:
 def _rows_like(values: jax.Array, x: jax.Array) -> jax.Array:
     """One value a clip, [B], with the dimensions of x [B, ...]."""
     return values.reshape(-1, *[1] * (x.ndim - 1))
-
-
-def _partners(key: jax.Array, inputs: Inputs) -> Inputs:
-    """Another clip of the global batch for each, wherever that lies."""
-    everywhere = lax.all_gather(inputs, AXIS, tiled=True)
-    order = jax.random.permutation(key, len(everywhere.features))
-    rows = order[_rows(len(inputs.features))]
-    return jax.tree.map(lambda x: x[rows], everywhere)

@@ -32,6 +32,8 @@ class TrainingLength:
     Attributes:
         num_epochs: Of the whole run.
         steps_per_epoch: An epoch is this many steps (100 in the paper).
+        clips_per_epoch: An epoch is as many steps as draw about this many clips,
+            whatever the batch size; 0: steps_per_epoch counts.
         weight_average: Share of a running mean of the weights that a step keeps; the
             mean is the model then. 0: the weights are.
         evaluate_every: Epochs from one that is scored to the next; those that are
@@ -41,10 +43,12 @@ class TrainingLength:
     num_epochs: int
     steps_per_epoch: int
     weight_average: float
+    clips_per_epoch: int
     evaluate_every: int
 
     def __post_init__(self):
         check(self, "1 or more", "num_epochs", "steps_per_epoch", "evaluate_every")
+        check(self, "0 or more", "clips_per_epoch")
         check(self, "1000000 or less", "num_epochs", "steps_per_epoch")
         check(self, "in [0, 1)", "weight_average")
 
@@ -52,6 +56,19 @@ class TrainingLength:
     def num_steps(self) -> int:
         """Steps of the whole run."""
         return self.num_epochs * self.steps_per_epoch
+
+    def of_batches(self, batch_size: int) -> "TrainingLength":
+        """The same with the steps_per_epoch that count for batches of this size.
+
+        Example:
+            >>> length = TrainingLength(80, 100, 0.0, clips_per_epoch=4400)
+            >>> [length.of_batches(n).steps_per_epoch for n in (44, 88, 352, 8800)]
+            [100, 50, 12, 1]
+        """
+        if not self.clips_per_epoch:
+            return self
+        steps = max(1, round(self.clips_per_epoch / batch_size))
+        return dataclasses.replace(self, steps_per_epoch=steps)
 
 
 def open_log(path: Path, first_step: int) -> IO[str]:

@@ -56,13 +56,14 @@ def use_cpu_cores(batch_size: int | None = None, num_devices: int = 0) -> None:
     """Where there is no accelerator, makes the CPU's cores the devices.
 
     Args:
-        batch_size: Of one process; the devices must divide it. None: any.
-        num_devices: Of one process; 0: one a core, less what does not divide the batch.
+        batch_size: Of one process; None: any.
+        num_devices: Of one process; 0: one a core, less those that would not lessen
+            the clips of the others.
     """
     if not num_devices:
         cores = num_cores()
-        fits = [n for n in range(1, cores + 1) if not (batch_size or 0) % n]
-        num_devices = max(fits)
+        clips = -(-(batch_size or cores) // cores)  # of the device that has most
+        num_devices = -(-(batch_size or cores) // clips)
     jax.config.update("jax_num_cpu_devices", num_devices)
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,16 +10,15 @@ import optax
 from flax import struct
 from jax import lax
 
-from gcrnn_jax.fields import check
-from gcrnn_jax.models.network import Network, Posteriors
+from gcrnn_jax.models.network import ROWS, Network, Posteriors
 from gcrnn_jax.training.augment import (
     Augmentation,
     Inputs,
     Scaler,
-    keys_of_clips,
     standardize,
 )
 from gcrnn_jax.training.parallel import AXIS
+from gcrnn_jax.training.replica_rows import ReplicaRows
 
 PyTree = Any
 Metrics = dict[str, jax.Array]
@@ -42,55 +41,6 @@ class TrainState(struct.PyTreeNode):
         """The model: averaged weights where they are kept, and batch statistics."""
         params = self.params if self.average is None else self.average
         return {"params": params, "batch_stats": self.batch_stats}
-
-
-@dataclasses.dataclass(frozen=True)
-class Optimizer:
-    """An optimizer and how its learning rate changes.
-
-    Attributes:
-        kind: Adam or stochastic gradient descent.
-        learning_rate: Its highest value.
-        schedule: "constant" (the paper), "cosine", or "staircase": a tenth after each
-            three tenths of the run.
-        warmup_steps: Steps over which the rate rises from 0.
-        weight_decay: With Adam decoupled from the gradient (AdamW), with SGD added to
-            it; 0: none.
-        eps: Added to the root of the second moment (Adam only).
-        momentum: Of past gradients (SGD only).
-    """
-
-    kind: Literal["adam", "sgd"]
-    learning_rate: float
-    schedule: Literal["constant", "cosine", "staircase"]
-    warmup_steps: int
-    weight_decay: float
-    eps: float
-    momentum: float
-
-    def __post_init__(self):
-        check(self, "greater than 0", "learning_rate", "eps")
-        check(self, "0 or more", "warmup_steps", "weight_decay")
-        check(self, "in [0, 1)", "momentum")
-
-    def make(self, total_steps: int) -> optax.GradientTransformation:
-        """The optimizer of a run of so many steps, at whose end "cosine" reaches 0."""
-        rate = self._rate(max(1, total_steps - self.warmup_steps))
-        if self.warmup_steps:
-            warmup = optax.linear_schedule(0.0, self.learning_rate, self.warmup_steps)
-            rate = optax.join_schedules([warmup, rate], [self.warmup_steps])
-        if self.kind == "adam":
-            return optax.adamw(rate, eps=self.eps, weight_decay=self.weight_decay)
-        decay = optax.add_decayed_weights(self.weight_decay)
-        return optax.chain(decay, optax.sgd(rate, self.momentum))
-
-    def _rate(self, num_steps: int) -> optax.Schedule:
-        if self.schedule == "constant":
-            return optax.constant_schedule(self.learning_rate)
-        if self.schedule == "cosine":
-            return optax.cosine_decay_schedule(self.learning_rate, num_steps)
-        stairs = {max(1, n * num_steps // 10): 0.1 for n in (3, 6, 9)}
-        return optax.piecewise_constant_schedule(self.learning_rate, stairs)
 
 
 def initial_state(
@@ -138,9 +88,13 @@ class TrainStep:
         optimizer: As of `Optimizer.make`.
         augmentation: Applied to the scaled features.
         scaler: Statistics of the training features.
-        loss: Of posteriors and inputs, the mean over clips.
+        loss: Of posteriors and inputs, the mean over clips. Where rows fill up it is
+            called for every clip alone, and theirs are left out.
         seed: With the step, of all randomness.
         average_decay: Share of the running mean of weights that a step keeps.
+        batch_size: Clips of the global batch, whose rows are as `BatchShares` has them;
+            None: every row is one.
+        accumulate_steps: Parts of a replica's rows, computed one after the other.
     """
 
     model: Network
@@ -150,6 +104,8 @@ class TrainStep:
     loss: Callable[[Posteriors, Inputs], jax.Array]
     seed: int
     average_decay: float = 0.0
+    batch_size: int | None = None
+    accumulate_steps: int = 1
 
     def __call__(self, state: TrainState, batch: PyTree) -> tuple[TrainState, Metrics]:
         """Takes a step.
@@ -169,10 +125,12 @@ class TrainStep:
         dropout_key = jax.random.fold_in(key, _DROPOUT)
         scaled = standardize(batch["features"], batch["num_frames"], self.scaler)
         inputs = Inputs(*scaled, batch["weak_label"], batch.get("strong_label"))
-        inputs = self.augmentation(key, inputs, self.scaler)
-        clip_keys = keys_of_clips(dropout_key, len(inputs.features))
-        loss = jax.value_and_grad(self.loss_of_params, has_aux=True)
-        results = loss(state.params, state, inputs, clip_keys, dropout_key)
+        rows = ReplicaRows(len(inputs.features), self.batch_size, self.accumulate_steps)
+        inputs = self.augmentation(key, inputs, self.scaler, rows)
+        if rows.weight is not None:
+            frame_mask = inputs.frame_mask & (rows.weight > 0)[:, None]
+            inputs = inputs._replace(frame_mask=frame_mask, row_weight=rows.weight)
+        results = self._over_parts(state, inputs, rows.keys(dropout_key), dropout_key)
         (value, batch_stats), grads = lax.pmean(results, AXIS)
         grad_norm = optax.tree.norm(grads)
         new = self.update(state, grads).replace(batch_stats=batch_stats)
@@ -180,6 +138,36 @@ class TrainStep:
         kept = jax.tree.map(lambda new, old: jnp.where(diverged, old, new), new, state)
         metrics = {"loss": value, "grad_norm": grad_norm, "diverged": diverged}
         return kept.replace(diverged=diverged), metrics
+
+    def _over_parts(self, state, inputs: Inputs, clip_keys, dropout_key):
+        """The loss, the batch statistics and the gradients of a replica's clips."""
+        loss = jax.value_and_grad(self.loss_of_params, has_aux=True)
+
+        def of_part(part):
+            inputs, clip_keys, dropout_key = part
+            results = loss(state.params, state, inputs, clip_keys, dropout_key)
+            if inputs.row_weight is None:
+                return results
+            (value, stats), grads = results
+            share = inputs.row_weight.mean()
+            return (value, jax.tree.map(lambda x: share * x, stats)), grads
+
+        if self.accumulate_steps == 1:
+            return of_part((inputs, clip_keys, dropout_key))
+        count = self.accumulate_steps
+        rows = jax.tree.map(
+            lambda x: x.reshape(count, -1, *x.shape[1:]), (inputs, clip_keys)
+        )
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(dropout_key, jnp.arange(count))
+        parts = (*rows, keys)
+        shapes = jax.eval_shape(of_part, jax.tree.map(lambda x: x[0], parts))
+        none = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+
+        def add(total, part):
+            return jax.tree.map(jnp.add, total, of_part(part)), None
+
+        total, _ = lax.scan(add, none, parts)
+        return jax.tree.map(lambda x: x / count, total)
 
     def loss_of_params(
         self,
@@ -191,6 +179,9 @@ class TrainStep:
     ) -> tuple[jax.Array, PyTree]:
         """The loss of a replica's clips, and the batch statistics after them.
 
+        The step takes the mean over replicas, so a sum over clips is to be weighted by
+        `inputs.row_weight`, where there is one, and divided by the number of rows.
+
         Args:
             params: To be differentiated by.
             state: Before the step.
@@ -199,8 +190,11 @@ class TrainStep:
             dropout_key: For flax's own random layers, which draw anew on each replica.
         """
         replica_key = jax.random.fold_in(dropout_key, lax.axis_index(AXIS))
+        variables = {"params": params, "batch_stats": state.batch_stats}
+        if (weight := inputs.row_weight) is not None:
+            variables[ROWS] = {"is_clip": weight > 0}
         posteriors, updated = self.model.apply(
-            {"params": params, "batch_stats": state.batch_stats},
+            variables,
             inputs.features,
             inputs.frame_mask,
             train=True,
@@ -209,7 +203,15 @@ class TrainStep:
             rngs={"dropout": replica_key, "params": replica_key},
             mutable=["batch_stats"],
         )
-        return self.loss(posteriors, inputs), updated.get("batch_stats", {})
+        stats = updated.get("batch_stats", {})
+        if weight is None:
+            return self.loss(posteriors, inputs), stats
+
+        def loss_of_clip(*of_clip):
+            return self.loss(*jax.tree.map(lambda x: x[None], of_clip))
+
+        losses = jax.vmap(loss_of_clip)(posteriors, inputs._replace(row_weight=None))
+        return jnp.mean(weight * jnp.where(weight > 0, losses, 0)), stats
 
     def update(self, state: TrainState, grads: PyTree) -> TrainState:
         """The state after a step with these gradients, batch statistics apart."""

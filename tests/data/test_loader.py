@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from gcrnn_jax.data.batch_shares import BatchShares
 from gcrnn_jax.data.loader import evaluation_batches, training_batches
 from gcrnn_jax.data.sampling import Sampling
 
@@ -61,9 +62,19 @@ def test_the_rows_of_all_processes_are_the_global_batch(process_count):
             np.testing.assert_array_equal(joined, rows)
 
 
-def test_a_batch_that_does_not_divide_among_processes_is_refused():
-    with pytest.raises(ValueError, match="12 does not divide among 5"):
-        first(1, process_count=5)
+@pytest.mark.parametrize(("process_count", "num_shares"), [(5, None), (2, 8), (4, 16)])
+def test_a_batch_that_does_not_divide_is_filled_up_share_by_share(
+    process_count, num_shares
+):
+    shares = BatchShares(12, num_shares or process_count)
+    options = {"process_count": process_count, "num_shares": num_shares}
+    parts = [first(2, process_index=p, **options) for p in range(process_count)]
+    for step, whole in enumerate(first(2)):
+        for name, rows in whole.items():
+            joined = np.concatenate([part[step][name] for part in parts])
+            assert len(joined) == shares.rows.size > len(rows)
+            np.testing.assert_array_equal(joined[shares.is_real.ravel()], rows)
+            assert {x.tobytes() for x in joined} <= {x.tobytes() for x in rows}
 
 
 def test_evaluation_sees_every_clip_once_in_order_and_fills_up_the_last_batch():

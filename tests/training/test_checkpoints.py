@@ -16,7 +16,8 @@ from gcrnn_jax.training.checkpoints import (
     saved_steps,
     write_model,
 )
-from gcrnn_jax.training.state import Optimizer, TrainState
+from gcrnn_jax.training.optimizer import Optimizer
+from gcrnn_jax.training.state import TrainState
 from tests.defaults import build
 
 CARD = {"config": {"seed": 0, "blocks": [1, 2], "on": True}, "hop_s": 0.0415}

@@ -18,7 +18,8 @@ from gcrnn_jax.training.augment import Augmentation, Scaler
 from gcrnn_jax.training.checkpoints import Checkpoints, read_model, saved_steps
 from gcrnn_jax.training.loop import Preemption, TrainingLength, train
 from gcrnn_jax.training.loss import Loss
-from gcrnn_jax.training.state import Optimizer, TrainStep, initial_state
+from gcrnn_jax.training.optimizer import Optimizer
+from gcrnn_jax.training.state import TrainStep, initial_state
 from tests.defaults import build, network
 
 T, F, K, BATCH, STEPS = 16, 16, 3, 8, 3
@@ -119,7 +120,7 @@ def run(
                 mesh=mesh,
                 checkpoints=checkpoints,
                 log_path=workdir / "metrics.jsonl",
-                length=TrainingLength(num_epochs, STEPS, 0.7, 1),
+                length=TrainingLength(num_epochs, STEPS, 0.7, 0, 1),
                 batch_size=BATCH,
                 on_epoch=on_epoch,
             )
@@ -328,10 +329,11 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_step(tmp_path):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ((0, 3, 0.0), "num_epochs must be 1 or more, got 0"),
-        ((4, 0, 0.0), "steps_per_epoch must be 1 or more, got 0"),
-        ((4, 3, 1.0), r"weight_average must be in \[0, 1\), got 1.0"),
-        ((4, 3, -0.1), "weight_average"),
+        ((0, 3, 0.0, 0), "num_epochs must be 1 or more, got 0"),
+        ((4, 0, 0.0, 0), "steps_per_epoch must be 1 or more, got 0"),
+        ((4, 3, 1.0, 0), r"weight_average must be in \[0, 1\), got 1.0"),
+        ((4, 3, -0.1, 0), "weight_average"),
+        ((4, 3, 0.0, -1), "clips_per_epoch must be 0 or more, got -1"),
     ],
 )
 def test_a_length_out_of_range_is_named(fields, message):

@@ -7,107 +7,24 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from flax import linen as nn
 
-from gcrnn_jax.errors import ConfigError
-from gcrnn_jax.models import Network, Posteriors
 from gcrnn_jax.training import parallel
-from gcrnn_jax.training.augment import Augmentation, Scaler
 from gcrnn_jax.training.loss import Loss
-from gcrnn_jax.training.state import Optimizer, TrainStep, initial_state
+from gcrnn_jax.training.state import TrainStep
 from tests.defaults import build, network
-
-T, F, K, SIZE = 16, 16, 3, 8
-SMALL = {
-    "blocks": (1,),
-    "filters": 3,
-    "time_pooling": (2,),
-    "frequency_pooling": (4,),
-    "last_filters": 4,
-    "rnn_units": 2,
-}
-EVERYTHING = {
-    "max_shift_frames": 4,
-    "max_shift_bins": 2,
-    "filter_db": 6.0,
-    "added_fraction": 0.5,
-    "time_masks": 1,
-    "max_time_mask_frames": 3,
-    "frequency_masks": 2,
-    "max_frequency_mask_bins": 3,
-    "mixup_alpha": 0.5,
-}
-OPTIMIZER = {
-    "learning_rate": 1e-2,
-    "schedule": "cosine",
-    "warmup_steps": 2,
-    "weight_decay": 1e-3,
-}
-
-
-class OneLayer(Network):
-    """A network of somebody else's: flax's own dropout and one layer."""
-
-    rate: float = 0.0
-    stream: str = "dropout"
-
-    @nn.compact
-    def compute(self, features, frame_mask, train, clip_keys):
-        dropout = nn.Dropout(
-            self.rate, deterministic=not train, rng_collection=self.stream
-        )
-        x = dropout(features)
-        frame = nn.sigmoid(nn.Dense(self.num_classes)(x))
-        mask = frame_mask[..., None]
-        clip = (frame * mask).sum(1) / mask.sum(1)
-        return Posteriors(clip, frame, jnp.ones_like(frame), frame_mask)
-
-
-def one_layer(rate=0.0, stream="dropout"):
-    return OneLayer(K, axis_name=None, rate=rate, stream=stream)
-
-
-def make_batches(count, dtype=np.float32):
-    rng = np.random.default_rng(0)
-    return [
-        {
-            "features": rng.normal(size=(SIZE, T, F)).astype(dtype),
-            "num_frames": rng.integers(T // 2, T + 1, SIZE).astype(np.int32),
-            "weak_label": (rng.random((SIZE, K)) < 0.4).astype(dtype),
-        }
-        for _ in range(count)
-    ]
-
-
-def make_step(model, cls=TrainStep, *, augment=None, optimizer=None, **changes):
-    dtype = jnp.result_type(float)
-    arguments = {
-        "optimizer": optimizer or build(Optimizer, "optimizer", **OPTIMIZER).make(10),
-        "augmentation": build(Augmentation, "augmentation", **augment or {}),
-        "scaler": Scaler(jnp.full(F, 0.1, dtype), jnp.full(F, 2.0, dtype)),
-        "loss": build(Loss, "loss"),
-        "seed": 5,
-    }
-    return cls(model, **arguments | changes)
-
-
-def take_steps(step, batches, num_devices, *, mapped=None, average=False):
-    """The states and metrics after a step on each batch."""
-    mesh = parallel.make_mesh(jax.devices()[:num_devices])
-    state = initial_state(
-        step.model, step.optimizer, num_frames=T, num_bins=F, seed=1, average=average
-    )
-    dtype = jnp.result_type(float)  # float64 where a test says so
-    state = jax.tree.map(
-        lambda x: x.astype(dtype) if x.dtype == jnp.float32 else x, state
-    )
-    state = parallel.put_state(state, mesh)
-    compiled = (mapped or parallel.data_parallel)(step, mesh)
-    results = []
-    for batch in batches:
-        state, metrics = compiled(state, parallel.put_batch(batch, mesh))
-        results.append(jax.device_get((state, metrics)))
-    return results
+from tests.training.steps import (
+    EVERYTHING,
+    SIZE,
+    SMALL,
+    K,
+    T,
+    assert_close,
+    losses,
+    make_batches,
+    make_step,
+    one_layer,
+    take_steps,
+)
 
 
 @functools.cache
@@ -117,15 +34,6 @@ def trained(num_devices, mapped=None):
     model = network(K, **SMALL, dtype=dtype).clone(axis_name=parallel.AXIS)
     step = make_step(model, augment=EVERYTHING)
     return take_steps(step, make_batches(5, dtype), num_devices, mapped=mapped)
-
-
-def losses(results):
-    return [float(metrics["loss"]) for _, metrics in results]
-
-
-def assert_close(one, other, tolerance):
-    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
-        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
 
 
 def test_four_devices_train_like_one():
@@ -217,75 +125,6 @@ def test_a_new_state_that_is_not_finite_is_never_kept(cls):
     assert np.isfinite([metrics["loss"], metrics["grad_norm"]]).all()
     assert metrics["diverged"] and state.diverged and state.step == 0
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(state))
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "message"),
-    [
-        ("schedule", "linear", "'constant' or 'cosine' or 'staircase', got 'linear'"),
-        ("kind", "lion", "'adam' or 'sgd', got 'lion'"),
-        ("learning_rate", 0.0, "learning_rate must be greater than 0, got 0.0"),
-        ("eps", -1e-8, "eps must be greater than 0"),
-        ("warmup_steps", -1, "warmup_steps must be 0 or more"),
-        ("weight_decay", -0.1, "weight_decay must be 0 or more"),
-        ("momentum", 1.0, r"momentum must be in \[0, 1\), got 1.0"),
-    ],
-)
-def test_an_optimizer_that_there_is_not_is_refused(field, value, message):
-    with pytest.raises(ConfigError, match=f"optimizer.*{message}"):
-        build(Optimizer, "optimizer", **{field: value})
-
-
-def rates(**fields):
-    """What a gradient of 1 takes from a weight of 0, in eleven steps of ten."""
-    optimizer = build(Optimizer, "optimizer", **fields).make(total_steps=10)
-    params = {"w": jnp.zeros(1)}
-    state, sizes = optimizer.init(params), []
-    for _ in range(11):
-        updates, state = optimizer.update({"w": jnp.ones(1)}, state, params)
-        sizes.append(-float(updates["w"][0]))
-    return sizes
-
-
-def test_the_cosine_rate_rises_and_falls_to_nothing():
-    sizes = rates(learning_rate=1e-2, schedule="cosine", warmup_steps=2)
-    np.testing.assert_allclose(sizes[0], 0, atol=1e-9)
-    np.testing.assert_allclose(sizes[1:3], [5e-3, 1e-2], rtol=1e-3)
-    np.testing.assert_allclose(sizes[10], 0, atol=1e-6)
-
-
-def test_the_staircase_falls_to_a_tenth_after_each_three_tenths():
-    sizes = rates(kind="sgd", schedule="staircase", learning_rate=1.0, momentum=0.0)
-    expected = [1.0] * 3 + [0.1] * 3 + [0.01] * 3 + [0.001] * 2
-    np.testing.assert_allclose(sizes, expected, rtol=1e-6)
-
-
-def test_sgd_adds_the_decay_to_the_gradient_and_both_to_the_momentum():
-    fields = {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.01}
-    optimizer = build(Optimizer, "optimizer", kind="sgd", **fields).make(10)
-    params, velocity, expected = {"w": jnp.full(1, 2.0)}, 0.0, 2.0
-    state = optimizer.init(params)
-    for _ in range(3):
-        updates, state = optimizer.update({"w": jnp.ones(1)}, state, params)
-        params = optax.apply_updates(params, updates)
-        velocity = 0.9 * velocity + 1 + 0.01 * expected
-        expected -= 0.1 * velocity
-    np.testing.assert_allclose(params["w"], [expected], rtol=1e-6)
-
-
-def test_adam_adds_eps_to_the_root_and_decays_apart_from_the_gradient():
-    fields = {"learning_rate": 0.1, "eps": 0.5, "weight_decay": 0.01}
-    optimizer = build(Optimizer, "optimizer", **fields).make(10)
-    params, m, v, expected = {"w": jnp.full(1, 2.0)}, 0.0, 0.0, 2.0
-    state = optimizer.init(params)
-    for step in range(1, 4):
-        grad = 0.3 * step
-        updates, state = optimizer.update({"w": jnp.full(1, grad)}, state, params)
-        params = optax.apply_updates(params, updates)
-        m, v = 0.9 * m + 0.1 * grad, 0.999 * v + 0.001 * grad**2
-        root = np.sqrt(v / (1 - 0.999**step))
-        expected -= 0.1 * (m / (1 - 0.9**step) / (root + 0.5) + 0.01 * expected)
-    np.testing.assert_allclose(params["w"], [expected], rtol=1e-5)
 
 
 def test_dropout_is_the_same_on_any_number_of_devices():
