@@ -11,8 +11,8 @@ import time
 import numpy as np
 import pytest
 
-from tests.commands import Commands
 from gcrnn_jax.detection.posteriors import PosteriorSet
+from tests.commands import Commands
 
 LAST_DIGITS = {"rtol": 1e-5, "atol": 1e-6}
 SMALLEST = Commands.SMALLEST[:-1]  # of as many devices as there are cores
