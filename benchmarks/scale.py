@@ -95,7 +95,7 @@ def _draw(sampler, what: str) -> None:
         time.sleep(PAUSE_S)
     wall, cpu = zip(*times[1:], strict=True)
     peak = memory_mb("VmHWM")
-    print_figure(f"{what}: first batch", *times[0], peak)
+    print_figure(f"{what}: first batch", times[0][0], times[0][1], peak)
     mean = sum(wall) / len(wall), sum(cpu) / len(cpu)
     print_figure(f"{what}: mean of {DRAWN} batches", *mean, peak)
     print_figure(f"{what}: slowest batch but the first", max(wall), max(cpu), peak)
