@@ -86,7 +86,7 @@ def measure_store(flags) -> None:
 
 def _draw(sampler, what: str) -> None:
     """Times every batch of one of the processes, and its share of the CPU."""
-    times = []
+    times: list[tuple[float, float]] = []
     for number in range(DRAWN):
         before = time.perf_counter(), time.thread_time()
         sampler.batch(number, slice(BATCH, 2 * BATCH))
@@ -95,9 +95,9 @@ def _draw(sampler, what: str) -> None:
         time.sleep(PAUSE_S)
     wall, cpu = zip(*times[1:], strict=True)
     peak = memory_mb("VmHWM")
-    print_figure(f"{what}: first batch", times[0][0], times[0][1], peak)
-    mean = sum(wall) / len(wall), sum(cpu) / len(cpu)
-    print_figure(f"{what}: mean of {DRAWN} batches", *mean, peak)
+    print_figure(f"{what}: first batch", *times[0], peak)
+    mean_s, mean_cpu_s = sum(wall) / len(wall), sum(cpu) / len(cpu)
+    print_figure(f"{what}: mean of {DRAWN} batches", mean_s, mean_cpu_s, peak)
     print_figure(f"{what}: slowest batch but the first", max(wall), max(cpu), peak)
 
 
