@@ -1,8 +1,10 @@
 """launch/local.py: who failed and how, and when all are started again."""
 
 import re
+import runpy
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -46,22 +48,25 @@ def test_a_program_that_fails_ends_the_others_with_its_exit_code(launch):
     )
 
 
-def test_a_program_that_is_killed_is_named_though_others_end_because_of_it(launch):
+def test_a_program_that_is_killed_is_named(launch):
     code, errors, _ = launch(
-        "other = Path(starts.parent, 'other')\n"
-        "if process:\n"
-        "    other.with_suffix('.new').write_text(str(os.getpid()))\n"
-        "    os.rename(other.with_suffix('.new'), other)\n"
-        "    os.kill(os.getpid(), 11)\n"
-        "while not other.exists(): pass\n"
-        "stat = Path('/proc', other.read_text(), 'stat')\n"
-        "while stat.exists() and ') Z ' not in stat.read_text(): pass\n"
-        "sys.exit(71)\n"
+        "os.kill(os.getpid(), 11) if process else (time.sleep(1), sys.exit(71))"
     )
     assert code == 128 + 11
     assert re.fullmatch(
         r"local.py: process 1 of 2 \(process id \d+\) was ended by SIGSEGV\n", errors
     )
+
+
+def test_of_several_that_have_ended_the_one_that_was_killed_is_named(commands, capsys):
+    """Where the launcher looks only when the others have ended because of it."""
+    local = runpy.run_path(str(commands.ROOT / "launch/local.py"))
+    group = local["Group"]([], 3, 0, 20.0)
+    codes = {5: 71, 6: -9, 7: 0}
+    group._children = [SimpleNamespace(pid=p, returncode=c) for p, c in codes.items()]
+    assert group._first_failure().returncode == -9
+    told = "local.py: process 1 of 3 (process id 6) was ended by SIGKILL\n"
+    assert capsys.readouterr().err == told
 
 
 def test_a_crash_is_followed_by_as_many_starts_as_allowed(launch):

@@ -71,6 +71,19 @@ class Link:
         """Since when nothing has come that still should."""
         return 0.0 if self.is_done else time.monotonic() - self.heard_at
 
+    def lost(self, seconds: float = 0.0) -> PeerError:
+        """The error that the other side is gone, or silent for so many seconds."""
+        if not seconds:
+            return PeerError(
+                f"{self.name} has ended unexpectedly: look at the end of its output, "
+                "and whether it was killed or ran out of memory; start the run again"
+            )
+        return PeerError(
+            f"{self.name} has given no sign of life for {seconds:.0f} s "
+            "(GCRNN_PEER_TIMEOUT_S): look whether it was stopped, its machine is "
+            "overloaded or the network is down; start the run again"
+        )
+
 
 def listen(place: Place) -> socket.socket:
     """The socket of the first process.

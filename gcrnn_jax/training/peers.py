@@ -97,18 +97,6 @@ class Peers:
     def _leave(self) -> None:
         """Waits, in the first process, until the others have left."""
 
-    def _lost(self, link: Link, seconds: float = 0.0) -> PeerError:
-        if not seconds:
-            return PeerError(
-                f"{link.name} has ended unexpectedly: look at the end of its output, "
-                "and whether it was killed or ran out of memory; start the run again"
-            )
-        return PeerError(
-            f"{link.name} has given no sign of life for {seconds:.0f} s "
-            "(GCRNN_PEER_TIMEOUT_S): look whether it was stopped, its machine is "
-            "overloaded or the network is down; start the run again"
-        )
-
 
 class _First(Peers):
     """The first process, which the others are connected to."""
@@ -183,11 +171,11 @@ class _First(Peers):
     def _judge(self) -> None:
         """Ends the run for the process that is gone, or else that failed first."""
         for link in self._gone:
-            self._end(self._lost(link))
+            self._end(link.lost())
         silent = max(self._links.values(), key=lambda x: x.silent_s, default=None)
         silent_s = silent.silent_s if silent else 0.0
         if silent and silent_s > self._timeouts.silent_s:
-            self._end(self._lost(silent, silent_s))
+            self._end(silent.lost(silent_s))
         # while one is silent, another's failure may be but the consequence
         if self._failure and silent_s < LATE_S:
             code, process, failed_at = self._failure
@@ -285,7 +273,7 @@ class _Other(Peers):
         if messages is None:
             is_expected = link.is_done or self._is_closing or not self._has_started
             if not is_expected and not self._over.is_set():
-                self._end(self._lost(link))
+                self._end(link.lost())
             self._drop()
             if self._has_started:
                 self._over.set()
@@ -294,7 +282,7 @@ class _Other(Peers):
     def _judge(self) -> None:
         for link in self._links.values():
             if link.silent_s > self._timeouts.silent_s:
-                self._end(self._lost(link, link.silent_s))
+                self._end(link.lost(link.silent_s))
 
     def _report(self, code: int) -> None:
         for link in self._links.values():
