@@ -56,7 +56,7 @@ def _of_equation(equation: Any) -> Work:
             terms = math.prod(inputs[1].shape[axis] for axis in axes)
         moved = sum(x.size * x.dtype.itemsize for x in (*inputs, result))
         return Work(2.0 * terms * result.size, float(moved))
-    within = sum((_count(one) for one in _programs(parameters)), Work(0.0, 0.0))
+    within = sum((_count(one) for one in programs_of(parameters)), Work(0.0, 0.0))
     if name == "scan":
         return within.times(parameters["length"])
     if name == "shard_map":
@@ -64,7 +64,7 @@ def _of_equation(equation: Any) -> Work:
     return within
 
 
-def _programs(parameters) -> Iterator[Any]:
+def programs_of(parameters) -> Iterator[Any]:
     """All programs that an equation calls; of a custom gradient, the forward one."""
     for value in parameters.values():
         for one in value if isinstance(value, (tuple, list)) else (value,):

@@ -4,8 +4,10 @@ import json
 
 import jax
 import jax.numpy as jnp
+import pytest
 from jax import lax
 
+from benchmarks import scaling
 from benchmarks.operations import work_of
 from gcrnn_jax.training import parallel
 
@@ -45,6 +47,30 @@ def test_devices_count_together():
     mapped = parallel.data_parallel(lambda _, x: x @ x[0], mesh, out_axes=parallel.AXIS)
     x = jnp.zeros((4, 2, 2))
     assert work_of(mapped, (), x).operations == 4 * 2 * 2**3
+
+
+def test_a_step_on_many_gpus_is_its_counts_over_their_rates():
+    rates = ["--operations=1e12", "--memory=1e13", "--share=0.5", "--nvlink=1e9"]
+    rates += ["--infiniband=1e8", "--product_us=10", "--all_reduce_us=50"]
+    flags = scaling.make_parser().parse_args(rates)
+    counts = scaling.Counts(1e9, 1e6, 100, 2, 1_000_000)
+    parts = [scaling.step_seconds(counts, flags, 16, gpus) for gpus in (1, 8, 16)]
+    assert [one["products"] for one in parts] == pytest.approx([32e-3, 4e-3, 2e-3])
+    assert [one["scan"] for one in parts] == pytest.approx([1e-3] * 3)
+    expected = [0, 1.75e-3 + 100e-6, 18.75e-3 + 100e-6]
+    assert [one["all-reduce"] for one in parts] == pytest.approx(expected)
+    flags.memory = 1e8  # then the bytes bind: 1e6 / (0.5 x 1e8) a clip
+    parts = scaling.step_seconds(counts, flags, 16, 8)
+    assert parts["products"] == pytest.approx(40e-3)
+
+
+def test_scaling_counts_the_products_of_the_gru_and_all_sums_over_devices():
+    counts = scaling.count_step(scaling.make_parser().parse_args(["--filters=2"]))
+    # of 240 frames two products forward and four back
+    assert counts.in_turn == 240 * 6
+    # of seven BatchNorms two forward and one back, and one of all gradients
+    assert counts.all_reduces == 7 * 3 + 1
+    assert counts.reduced_bytes > 4 * 7 * 3 * 2
 
 
 def test_a_benchmark_runs_and_keeps_its_figures(commands, tmp_path, monkeypatch):

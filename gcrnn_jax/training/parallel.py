@@ -82,6 +82,9 @@ def use_compilation_cache(folder: Path) -> None:
         return  # slower, not wrong
     if status.st_uid == os.getuid() and not status.st_mode & 0o022:
         jax.config.update("jax_compilation_cache_dir", str(folder))
+        if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+            # a small network has programs of less than the default second
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 def make_mesh(devices=None) -> Mesh:

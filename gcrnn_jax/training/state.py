@@ -63,17 +63,21 @@ def initial_state(
         average: Whether a running mean of the weights is kept.
     """
     model = model.clone(axis_name=None)  # no mapped axis outside the step
-    features = jnp.zeros((1, num_frames, num_bins))
-    variables = jax.jit(model.init)(jax.random.key(seed), features)
-    params = variables["params"]
-    return TrainState(
-        step=jnp.zeros((), jnp.int32),
-        diverged=jnp.zeros((), bool),
-        params=params,
-        batch_stats=variables.get("batch_stats", {}),
-        opt_state=optimizer.init(params),
-        average=jax.tree.map(jnp.copy, params) if average else None,
-    )
+
+    @jax.jit  # one program, to be found compiled at the next start
+    def initialize(key: jax.Array) -> TrainState:
+        variables = model.init(key, jnp.zeros((1, num_frames, num_bins)))
+        params = variables["params"]
+        return TrainState(
+            step=jnp.zeros((), jnp.int32),
+            diverged=jnp.zeros((), bool),
+            params=params,
+            batch_stats=variables.get("batch_stats", {}),
+            opt_state=optimizer.init(params),
+            average=jax.tree.map(jnp.copy, params) if average else None,
+        )
+
+    return initialize(jax.random.key(seed))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -5,7 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gcrnn_jax.models.convolution import convolution, kernel_gradient
+from gcrnn_jax.models.convolution import (
+    convolution,
+    kernel_gradient,
+    tiled_convolution,
+)
 from gcrnn_jax.models.layers import BatchNorm, BidirectionalGru, Convolution, GatedConv
 from gcrnn_jax.models.pooling import attention_pool, max_pool, pool_mask
 
@@ -38,9 +42,9 @@ def test_the_tiled_kernel_gradient_is_that_of_autodiff(frames, bins, channels):
 
 def test_products_of_bfloat16_are_summed_in_float32():
     x, grad = random(0, 2, 60, 64, 4), random(1, 2, 60, 64, 6)
-    rounded = [jnp.asarray(a, jnp.bfloat16).astype(jnp.float32) for a in (x, grad)]
-    exact = kernel_gradient(*rounded, (3, 3, 4, 6))
-    actual = kernel_gradient(*rounded, (3, 3, 4, 6), jnp.bfloat16)
+    halves = [rounded(a) for a in (x, grad)]
+    exact = kernel_gradient(*halves, (3, 3, 4, 6))
+    actual = kernel_gradient(*halves, (3, 3, 4, 6), jnp.bfloat16)
     assert actual.dtype == jnp.float32
     np.testing.assert_allclose(actual, exact, atol=1e-5 * np.abs(exact).max())
 
@@ -61,6 +65,42 @@ def test_the_input_gradient_is_that_of_autodiff():
         expected = jax.vjp(plain, x)[1](grad)[0]
         actual = jax.vjp(lambda x: convolution(x, kernel), x)[1](grad)[0]
         np.testing.assert_allclose(actual, expected, rtol=1e-10, atol=1e-10)
+
+
+def convolved(x, kernel):
+    return jax.lax.conv_general_dilated(
+        x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+@pytest.mark.parametrize(
+    ("frames", "bins", "size"),
+    [(7, 5, (3, 3)), (240, 64, (3, 3)), (41, 64, (5, 3)), (1, 1, (3, 5))],
+)
+def test_the_tiled_convolution_is_that_of_xla(frames, bins, size):
+    with jax.enable_x64(True):
+        x = jnp.asarray(random(0, 2, frames, bins, 2))
+        kernel = jnp.asarray(random(1, *size, 2, 4))
+        actual = tiled_convolution(x, kernel, x.dtype)
+        np.testing.assert_allclose(actual, convolved(x, kernel), rtol=1e-9, atol=1e-9)
+
+
+def rounded(x):
+    return jnp.asarray(x, jnp.bfloat16).astype(jnp.float32)
+
+
+@pytest.mark.parametrize(("channels", "rounds"), [(48, True), (47, False)])
+def test_convolutions_of_many_channels_multiply_in_bfloat16(channels, rounds):
+    x = jnp.asarray(random(0, 2, 30, 64, channels), jnp.float32)
+    kernel = jnp.asarray(random(1, 3, 3, channels, channels), jnp.float32)
+    grad = jnp.asarray(random(2, 2, 30, 64, channels), jnp.float32)
+    actual, pull = jax.vjp(lambda x: convolution(x, kernel, jnp.bfloat16), x)
+    round_ = rounded if rounds else lambda a: a
+    expected, pull_plain = jax.vjp(lambda x: convolved(x, round_(kernel)), round_(x))
+    assert actual.dtype == jnp.float32
+    of_input, of_input_plain = pull(grad)[0], pull_plain(round_(grad))[0]
+    for one, other in ((actual, expected), (of_input, of_input_plain)):
+        np.testing.assert_allclose(one, other, atol=1e-5 * np.abs(other).max())
 
 
 def gated_conv_by_loops(x, kernel, scale, shift):
