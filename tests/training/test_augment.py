@@ -47,7 +47,7 @@ def augmented(fields, inputs, seed=0, num_devices=4):
     mesh, mapped = compiled(augmentation, num_devices)
     key_data = jax.random.key_data(jax.random.key(seed))
     out = mapped(key_data, parallel.put_batch(inputs, mesh))
-    return Inputs(*map(np.asarray, out))
+    return jax.tree.map(np.asarray, out)
 
 
 def test_scaling_gives_mean_zero_and_variance_one_and_padding_zero():
