@@ -47,7 +47,7 @@ def augmented(fields, inputs, seed=0, num_devices=4):
     mesh, mapped = compiled(augmentation, num_devices)
     key_data = jax.random.key_data(jax.random.key(seed))
     out = mapped(key_data, parallel.put_batch(inputs, mesh))
-    return Inputs(*map(np.asarray, out))
+    return jax.tree.map(np.asarray, out)
 
 
 def test_scaling_gives_mean_zero_and_variance_one_and_padding_zero():
@@ -217,7 +217,7 @@ def test_mixing_adds_another_clip_and_its_labels_in_one_share_of_half_or_more():
 def test_one_device_augments_as_four_do_and_another_key_otherwise():
     inputs = make_inputs()
     one, four = (augmented(EVERYTHING, inputs, num_devices=n) for n in (1, 4))
-    for a, b in zip(one, four, strict=True):
+    for a, b in zip(*map(jax.tree.leaves, (one, four)), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
     other = augmented(EVERYTHING, inputs, seed=1)
     assert (one.features != other.features).any()
