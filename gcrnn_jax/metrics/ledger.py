@@ -54,7 +54,7 @@ class Ledger:
     """Changes of the counts of K classes at scores.
 
     Memory is what the changes need, 16 bytes each and 8 more if cross-triggers are
-    counted: they are sorted and summed class by class, as soon as as many are new.
+    counted. They are summed class by class whenever as many new ones have come.
     """
 
     def __init__(self, floors: Floors, *, has_crosses: bool):
