@@ -39,7 +39,8 @@ from gcrnn_jax.failpoints import POINTS
 from gcrnn_jax.fields import command_parser
 from gcrnn_jax.report import page, systems  # noqa: F401 - what a start would import
 from gcrnn_jax.runs import Run
-from gcrnn_jax.training.checkpoints import read_model, saved_steps
+from gcrnn_jax.training.checkpoints import saved_steps
+from gcrnn_jax.training.model_files import read_model
 
 _NUM_PASSES = {  # how often a run comes by
     "prepare.clip": 32,

@@ -16,7 +16,7 @@ from gcrnn_jax.errors import ConfigError, DataError, error_text
 from gcrnn_jax.exporting.waveform import features_in_jax, min_samples
 from gcrnn_jax.inference.card import EXPORTED_FORMAT, ModelCard
 from gcrnn_jax.inference.model import TrainedModel
-from gcrnn_jax.training.checkpoints import MAX_CARD_BYTES
+from gcrnn_jax.training.model_files import MAX_CARD_BYTES
 
 CARD = "card.json"
 FEATURES_PROGRAM = "model.stablehlo"

@@ -23,7 +23,7 @@ from gcrnn_jax.inference.card import ModelCard
 from gcrnn_jax.models.network import Network
 from gcrnn_jax.training import parallel, phases
 from gcrnn_jax.training.augment import Scaler, standardize
-from gcrnn_jax.training.checkpoints import write_model
+from gcrnn_jax.training.model_files import write_model
 
 PyTree = Any
 Outputs = tuple[jax.Array, jax.Array, jax.Array]

@@ -5,7 +5,8 @@ from typing import Any
 
 from gcrnn_jax.inference.card import ModelCard, check_values, check_variables
 from gcrnn_jax.inference.model import TrainedModel
-from gcrnn_jax.training.checkpoints import read_model, saved_steps
+from gcrnn_jax.training.checkpoints import saved_steps
+from gcrnn_jax.training.model_files import read_model
 
 PyTree = Any
 

@@ -7,45 +7,29 @@ in between leaves a state without, from which the next start writes the model ag
 """
 
 import contextlib
-import math
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import jax
-import numpy as np
 from absl import logging
 from flax import serialization
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from orbax.checkpoint import v1 as ocp
 
-from gcrnn_jax.data.atomic_files import make_folder, read_json
-from gcrnn_jax.data.manifest import regular_files, verify_manifest, write_manifest
-from gcrnn_jax.errors import DataError, StorageError, WorkdirError, error_text
+from gcrnn_jax.data.manifest import verify_manifest, write_manifest
+from gcrnn_jax.errors import DataError, StorageError, error_text
 from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.training import processes
+from gcrnn_jax.training.model_files import model_items, orbax_context, remove_existing
 from gcrnn_jax.training.state import TrainState
 
 PyTree = Any
 
-MAX_CARD_BYTES = 16 << 20  # and of each of
-_TEXTS = ("_METADATA", "_CHECKPOINT_METADATA", "_sharding", "data.json")
-_WEIGHTS = ("params", "batch_stats")
-
 _policies = ocp.training.save_decision_policies
 _preservation = ocp.training.preservation_policies
-
-
-def _context() -> ocp.Context:
-    """Orbax settings: the card is one JSON file, to be read by people too."""
-    context = ocp.Context()
-    context.checkpointables.registry = ocp.handlers.local_registry()
-    context.checkpointables.registry.add(
-        ocp.handlers.JsonHandler, checkpointable_name="card"
-    )
-    return context
 
 
 class Checkpoints:
@@ -74,7 +58,9 @@ class Checkpoints:
         failpoint("save.model")
         if is_epoch:
             card = {**self.card, "step": int(state.step)}
-            self._save(self._models, int(state.step), _items(card, state.variables))
+            self._save(
+                self._models, int(state.step), model_items(card, state.variables)
+            )
         failpoint("save.state")
         self._save(self._resume, int(state.step), {"state": _to_dict(state)})
         failpoint("save.done")
@@ -86,8 +72,9 @@ class Checkpoints:
                 self.wait()  # concurrent saves would wait on each other's barriers
             path = self._folders[checkpointer] / str(step)
             with self._storage_errors():
+                existed = remove_existing(path)
                 response = checkpointer.save_checkpointables_async(
-                    step, content, overwrite=path.exists()
+                    step, content, overwrite=existed
                 )
             if response is not None:
                 self._responses.append(response)
@@ -203,7 +190,7 @@ class Checkpoints:
 def _checkpointer(folder: Path, preservation) -> ocp.training.Checkpointer:
     return ocp.training.Checkpointer(
         str(folder.absolute()),
-        context=_context(),
+        context=orbax_context(),
         # orbax's own default leaves out saves that come while one is going on
         save_decision_policy=cast(Any, _policies.FixedIntervalPolicy(1)),
         preservation_policy=preservation,
@@ -222,85 +209,6 @@ def saved_steps(folder: Path) -> list[int]:
     )
 
 
-def write_model(path: Path, card: Mapping[str, Any], variables: PyTree) -> None:
-    """Writes weights and card as those of an epoch lie; replaces what is at path.
-
-    Raises:
-        WorkdirError: It cannot be written there, or holds something else.
-    """
-    if path.exists() and not (path / "card").is_dir():
-        raise WorkdirError(f"{path} exists and is no model: it would be replaced whole")
-    make_folder(path.absolute().parent)  # orbax would wait for it, and not say so
-    items = _items(card, jax.tree.map(np.asarray, variables))
-    with _context():
-        ocp.save_checkpointables(str(path.absolute()), items, overwrite=True)
-    if jax.process_index() == 0:
-        write_manifest(path)
-
-
-def read_model(
-    path: Path, check: Callable[[dict[str, Any], PyTree], Any] | None = None
-) -> tuple[dict[str, Any], PyTree]:
-    """Reads the card and the weights, NumPy arrays, that lie at path.
-
-    Args:
-        path: Of the model, from anywhere.
-        check: Is given the card and, in place of arrays, what has their shape and
-            dtype, before any is allocated; raises DataError for those not to be read.
-
-    Returns:
-        The card, and {"params": ..., "batch_stats": ...}.
-
-    Raises:
-        DataError: There is no model at path, it is damaged, or it cannot be read.
-    """
-    if not (path / "card").is_dir():
-        raise DataError(
-            f"{path} holds no model: expected a run's folder, a checkpoint or an "
-            f"averaged model, found {_content(path)}"
-        )
-    if not verify_manifest(path):
-        logging.log_first_n(
-            logging.WARNING, "%s has no manifest: damage would not show", 1, path
-        )
-    for file in (path / name for name in regular_files(path)):
-        if file.name in _TEXTS and file.stat().st_size > MAX_CARD_BYTES:
-            raise DataError(f"{file}: more than {MAX_CARD_BYTES} bytes")
-    card = read_json(path / "card" / "data.json", max_bytes=MAX_CARD_BYTES)
-    try:
-        with _context():
-            metadata = ocp.checkpointables_metadata(str(path.absolute())).metadata
-            shapes = {name: metadata[name] for name in _WEIGHTS if name in metadata}
-            shapes = {"params": {}, "batch_stats": {}, **shapes}
-            _check_chunks(shapes)
-            if check is not None:
-                check(card, shapes)
-            # targets make arrays come as NumPy, whatever devices they were saved from
-            target = jax.tree.map(lambda m: np.empty(m.shape, m.dtype), shapes)
-            target = {name: items for name, items in target.items() if items}
-            items = ocp.load_checkpointables(str(path.absolute()), target)
-    except DataError:
-        raise
-    except Exception as error:  # orbax has no common one for damaged files
-        detail = f"{path} holds no model that can be read: {error_text(error)}"
-        raise DataError(detail) from error
-    return card, {"params": {}, "batch_stats": {}, **items}
-
-
-def _check_chunks(shapes: PyTree) -> None:
-    """Raises ValueError for an array stored in parts that are larger than it is."""
-    for leaf in jax.tree.leaves(shapes):
-        size = max(1, math.prod(leaf.shape))
-        if math.prod(leaf.storage_metadata.chunk_shape) > size:
-            chunk = leaf.storage_metadata.chunk_shape
-            raise ValueError(f"an array {leaf.shape} is stored in parts of {chunk}")
-
-
-def _items(card: Mapping[str, Any], variables: PyTree) -> PyTree:
-    """What orbax saves of a model: a network without BatchNorm has no statistics."""
-    return {"card": dict(card), **{k: v for k, v in variables.items() if v}}
-
-
 def _to_dict(state: TrainState) -> dict[str, Any]:
     """The state as dictionaries; a part that a run does not keep is left out."""
     items: dict[str, Any] = serialization.to_state_dict(state)
@@ -310,11 +218,3 @@ def _to_dict(state: TrainState) -> dict[str, Any]:
 def _from_dict(like: TrainState, items: Mapping[str, Any]) -> TrainState:
     state: Any = serialization.from_state_dict(like, {"average": None, **items})
     return state
-
-
-def _content(path: Path) -> str:
-    """What is at a path, in a few words."""
-    if not path.is_dir():
-        return "a file" if path.exists() else "nothing"
-    names = sorted(entry.name for entry in path.iterdir())
-    return f"a folder of {', '.join(names[:5])}" if names else "an empty folder"

@@ -12,7 +12,7 @@ from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.inference import ModelCard, average_models
 from gcrnn_jax.runs import load_model, loading
 from gcrnn_jax.training.augment import Scaler
-from gcrnn_jax.training.checkpoints import read_model, write_model
+from gcrnn_jax.training.model_files import read_model, write_model
 from tests.conftest import GOLDENS
 
 CARD = ModelCard.from_dict(read_model(GOLDENS / "run_0_1" / "averaged")[0], "card")

@@ -13,7 +13,7 @@ from gcrnn_jax.errors import DataError
 from gcrnn_jax.inference import ModelCard
 from gcrnn_jax.inference.card import check_values
 from gcrnn_jax.training.augment import Scaler
-from gcrnn_jax.training.checkpoints import read_model
+from gcrnn_jax.training.model_files import read_model
 from tests.conftest import GOLDENS
 
 OLD = GOLDENS / "run_0_1"

@@ -10,7 +10,7 @@ import pytest
 
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.runs import load_model
-from gcrnn_jax.training.checkpoints import read_model, write_model
+from gcrnn_jax.training.model_files import read_model, write_model
 from tests.conftest import GOLDENS
 
 MODEL = read_model(GOLDENS / "run_0_1" / "checkpoints" / "2")

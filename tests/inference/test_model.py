@@ -13,7 +13,7 @@ from gcrnn_jax.inference import TrainedModel
 from gcrnn_jax.inference.model import hash_model
 from gcrnn_jax.runs import load_model, read_card_and_variables
 from gcrnn_jax.training import parallel
-from gcrnn_jax.training.checkpoints import read_model
+from gcrnn_jax.training.model_files import read_model
 from tests.conftest import GOLDENS
 from tests.defaults import network
 

@@ -14,7 +14,7 @@ from gcrnn_jax.data.labels import ClassList
 from gcrnn_jax.inference.card import ModelCard
 from gcrnn_jax.prediction.loading import load_model
 from gcrnn_jax.training.augment import Scaler
-from gcrnn_jax.training.checkpoints import write_model
+from gcrnn_jax.training.model_files import write_model
 
 NAMES = ("Car", "Bus", "Train")
 SMALL = {"blocks": (1, 1, 1, 1), "filters": 4, "last_filters": 8, "rnn_units": 4}

@@ -23,9 +23,10 @@ from gcrnn_jax.metrics.scoring import score
 from gcrnn_jax.runs import Run, load_model, open_store, train_run, training
 from gcrnn_jax.runs.training import make_train_step, note_divergence
 from gcrnn_jax.training import device_cache, parallel
-from gcrnn_jax.training.checkpoints import read_model, saved_steps, write_model
+from gcrnn_jax.training.checkpoints import saved_steps
 from gcrnn_jax.training.fusion import Fusion
 from gcrnn_jax.training.loss import Loss
+from gcrnn_jax.training.model_files import read_model, write_model
 from gcrnn_jax.training.state import TrainStep, initial_state
 from tests.conftest import GOLDENS
 

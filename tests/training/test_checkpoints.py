@@ -2,20 +2,18 @@ import gc
 import json
 import os
 import shutil
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from orbax.checkpoint import v1 as ocp
 
 from gcrnn_jax.errors import DataError, StorageError, WorkdirError
 from gcrnn_jax.training import parallel
-from gcrnn_jax.training.checkpoints import (
-    Checkpoints,
-    read_model,
-    saved_steps,
-    write_model,
-)
+from gcrnn_jax.training.checkpoints import Checkpoints, saved_steps
+from gcrnn_jax.training.model_files import read_model, write_model
 from gcrnn_jax.training.optimizer import Optimizer
 from gcrnn_jax.training.state import TrainState
 from tests.defaults import build
@@ -247,3 +245,18 @@ def test_a_save_leaves_no_files_open(tmp_path):
         num_open[step] = len(os.listdir("/proc/self/fd"))
     checkpoints.close()
     assert num_open[12] < num_open[4] + 8  # they were 48 more
+
+
+def test_orbax_finds_nothing_to_replace(tmp_path, monkeypatch):
+    """It would look once the first of several processes has removed it, and hang."""
+    write_model(tmp_path / "model", CARD, {"params": {"a": np.zeros(2)}})
+    save, found = ocp.save_checkpointables, []
+
+    def look_and_save(path, *arguments, **options):
+        found.append(Path(path).exists())
+        return save(path, *arguments, **options)
+
+    monkeypatch.setattr(ocp, "save_checkpointables", look_and_save)
+    write_model(tmp_path / "model", CARD, {"params": {"a": np.ones(2)}})
+    assert found == [False]
+    assert read_model(tmp_path / "model")[1]["params"]["a"].tolist() == [1.0, 1.0]

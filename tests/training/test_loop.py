@@ -15,9 +15,10 @@ from gcrnn_jax.data.sampling import Sampling
 from gcrnn_jax.errors import DivergedError, PreemptedError
 from gcrnn_jax.training import device_cache, parallel
 from gcrnn_jax.training.augment import Augmentation, Scaler
-from gcrnn_jax.training.checkpoints import Checkpoints, read_model, saved_steps
+from gcrnn_jax.training.checkpoints import Checkpoints, saved_steps
 from gcrnn_jax.training.loop import Preemption, TrainingLength, train
 from gcrnn_jax.training.loss import Loss
+from gcrnn_jax.training.model_files import read_model
 from gcrnn_jax.training.optimizer import Optimizer
 from gcrnn_jax.training.state import TrainStep, initial_state
 from tests.defaults import build, network
