@@ -125,6 +125,15 @@ def test_crashes_are_queued_again_three_times_without_a_new_checkpoint(stub):
         assert told == [tuple(map(str, (code, *crash))) for crash in expected]
 
 
+def test_crashes_that_cannot_be_counted_are_not_queued_again(stub):
+    full = "mkdir -p run/slurm_crashes; exit 74"  # a folder cannot be written to either
+    for name, lines, workdir in (("no", "exit 74", "/proc/run"), ("full", full, "run")):
+        job = stub(name, lines, f"--workdir={workdir}")
+        job.ends("FAILED", 74)
+        assert job.cluster.job(job.number)["Restarts"] == "0"
+        assert "exit code 74, crash 1 after step 0" in job.output
+
+
 def test_a_job_that_is_cancelled_stays_so_though_its_tasks_save(stub):
     save = "trap 'touch saved$SLURM_PROCID; exit 75' TERM"
     job = stub("cancelled", f"{save}; touch on; sleep 60 & wait")
