@@ -103,6 +103,17 @@ def test_a_finished_store_is_opened_by_all(commands, fields, tmp_path):
     assert content(tmp_path / "one") == expected
 
 
+def test_what_is_built_again_is_said_once(commands, fields, tmp_path):
+    one_process(fields, tmp_path)
+    for file in (tmp_path / "data/audio").glob("*/*"):
+        os.utime(file, (1, 1))
+    result, _ = run_program(
+        commands, 2, {**fields, "data.store": str(tmp_path / "one")}
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("shards are built again") == 1
+
+
 @pytest.mark.parametrize("is_there", [False, True], ids=["none", "of other data"])
 def test_a_folder_that_is_not_that_of_the_first_process_is_refused(
     commands, tmp_path, is_there
