@@ -12,6 +12,7 @@ one it was. The exit code is that of the first to fail, 128 + N after signal N.
 
 import argparse
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -50,8 +51,10 @@ def main() -> int:
     parser.add_argument("command", nargs=argparse.REMAINDER, help="after --")
     flags = parser.parse_args()
     command = flags.command[1:] if flags.command[:1] == ["--"] else flags.command
-    if not command or flags.processes < 1:
-        parser.error("expected -n of at least 1 and a command after --")
+    if not command or flags.processes < 1 or flags.restarts < 0:
+        parser.error("expected -n of 1 or more, --restarts of 0 or more, a command")
+    if not shutil.which(command[0]):
+        parser.error(f"{command[0]}: no such program")
     group = Group(command, flags.processes, flags.devices_per_process, flags.grace_s)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, group.forward)
@@ -90,6 +93,8 @@ class Group:
         """Starts them all, and waits until all have ended."""
         self._deadline = float("inf")
         self._children = self._start()
+        if self.was_signalled:  # meanwhile
+            self.forward(signal.SIGTERM, None)
         cause: subprocess.Popen | None = None
         while None in [child.poll() for child in self._children]:
             cause = cause or self._first_failure()

@@ -2,6 +2,7 @@
 
 import re
 import runpy
+import signal
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -74,6 +75,33 @@ def test_a_crash_is_followed_by_as_many_starts_as_allowed(launch):
     code, errors, starts = launch(fails_twice, "--restarts=3")
     assert (code, starts) == (0, [3, 3])
     assert errors.count("ended with 71") == 2 and "restart 2 of 3" in errors
+
+
+def test_a_signal_while_processes_are_started_ends_them(commands, capsys):
+    local = runpy.run_path(str(commands.ROOT / "launch/local.py"))
+    group = local["Group"](
+        [sys.executable, "-c", "import time; time.sleep(99)"], 2, 0, 20.0
+    )
+    group.forward(signal.SIGTERM, None)
+    assert group.run() == 128 + signal.SIGTERM
+    assert "was ended by SIGTERM" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["-n1", "nowhere"], "nowhere: no such program"),
+        (["-n1", "--restarts=-1", sys.executable], "--restarts of 0 or more"),
+        (["-n0", sys.executable], "-n of 1 or more"),
+    ],
+)
+def test_what_cannot_be_started_ends_with_2(commands, flags, message):
+    line = [sys.executable, "launch/local.py", *flags]
+    result = subprocess.run(
+        line, cwd=commands.ROOT, check=False, capture_output=True, text=True
+    )
+    assert result.returncode == 2
+    assert message in result.stderr and "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize(

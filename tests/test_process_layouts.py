@@ -5,7 +5,7 @@ import numpy as np
 from gcrnn_jax.training.checkpoints import saved_steps
 
 # One epoch of two steps each: every layout reads the state of every other one.
-CHAIN = (1, 2, 4, 1, 4, 2, 1)
+CHAIN = (4, 1, 2, 4, 2, 1, 4)
 
 
 def test_layouts_train_alike_and_read_each_others_checkpoints(commands, tmp_path):
@@ -24,7 +24,7 @@ def test_layouts_train_alike_and_read_each_others_checkpoints(commands, tmp_path
     train(commands, alone, len(CHAIN), 1)
     losses, expected = commands.losses(chain), commands.losses(alone)
     assert len(losses) == 2 * len(CHAIN)
-    assert losses[:2] == expected[:2]
+    assert losses[0] == expected[0]
     np.testing.assert_allclose(losses, expected, rtol=1e-6)
 
 

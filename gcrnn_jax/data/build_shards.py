@@ -41,7 +41,7 @@ class ShardSet:
         is_whole: Whether these are all shards of the store, so that rejects.csv can be
             written.
         label: What is being done, for the display of progress.
-        stream: Where progress is shown; None: standard error.
+        stream: Where progress is shown, and what is built again; None: standard error.
         work: Where new shards go: the store's folder, or NEXT in it if it is finished.
         ledgers: Shard -> what is known of it, if it is finished.
         folders: Shard -> the folder that it lies in, of the two.
@@ -133,7 +133,8 @@ class ShardSet:
         if changed := sum((self.path / job.file).exists() for job in pending):
             counts = f"{changed} of {len(self.jobs)} shards are built again"
             what = "input has changed, or they are damaged"
-            print(f"{self.path}: {counts}: their {what}", file=sys.stderr)
+            message = f"{self.path}: {counts}: their {what}"
+            print(message, file=self.stream or sys.stderr)
         num_pending = sum(len(job.clips) for job in pending)
         self.check_losses(num_pending=num_pending)
         total = sum(len(job.clips) for job in self.jobs)

@@ -188,19 +188,6 @@ def check_size(path: Path, entry: Mapping[str, Any]) -> os.stat_result:
     return status
 
 
-def verify_files(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
-    """Compares files with what a list says of them, if they have changed since.
-
-    Args:
-        folder: Of the files.
-        files: Path in the folder -> "bytes" and "sha256".
-
-    Raises:
-        DataError: A file is missing or another; names it.
-    """
-    Verifier(folder, files).verify(files)
-
-
 class Verifier:
     """Compares files of a folder with what a list says of them, each before it is used.
 

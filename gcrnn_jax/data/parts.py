@@ -151,7 +151,7 @@ def print_missing(shards: ShardSet) -> None:
 def _last_num_parts(path: Path) -> int:
     """Into how many parts the part that began last divides the store; 0: none has."""
     with contextlib.suppress(FileNotFoundError):
-        notes = (path / NEXT / _PARTS).iterdir()
+        notes = (path / NEXT / _PARTS).glob("*-of-*")  # not what NFS keeps there
         newest = max(notes, key=lambda note: note.stat().st_mtime_ns, default=None)
         return int(newest.name.split("-of-")[1]) if newest else 0
     return 0

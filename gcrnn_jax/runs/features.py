@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 import zlib
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -13,6 +14,7 @@ from gcrnn_jax.config import Config
 from gcrnn_jax.data.build_store import StorePlan
 from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.data.worker_pool import resolve_num_workers
+from gcrnn_jax.errors import DataError
 from gcrnn_jax.training import processes
 
 
@@ -23,11 +25,12 @@ def open_store(config: Config) -> FeatureStore:
     computes its share, and the first seals the store.
 
     Raises:
-        As `DataOptions.prepare`.
+        As `DataOptions.prepare`; DataError too where processes see different folders.
     """
     data, front_end, seed = config.data, config.front_end, config.seed
     if jax.process_count() == 1:
         return data.prepare(front_end, seed)
+    path = data.path(front_end, seed)
     is_first = jax.process_index() == 0
     plan = data.plan(front_end, seed) if is_first else None
     with contextlib.ExitStack() as held:
@@ -36,14 +39,25 @@ def open_store(config: Config) -> FeatureStore:
             held.enter_context(plan.held())
             is_shared = plan.share(jax.process_count())
         processes.barrier("features are planned")
+        if not path.is_dir():
+            raise DataError(_not_shared(path))
         if processes.broadcast_from_first(is_shared):
             _build_share(config)
             processes.barrier("every process has computed its features")
         if isinstance(plan, StorePlan):
             plan = plan.finish(data.num_workers)
     processes.barrier("features are ready")
-    store = plan or FeatureStore.open(data.path(front_end, seed))
+    store = plan or FeatureStore.open(path)
+    own_hash = np.frombuffer(bytes.fromhex(store.content_hash), np.uint8)
+    if (processes.array_from_first(own_hash) != own_hash).any():
+        raise DataError(_not_shared(path))
     return data.hold_out(store, seed)
+
+
+def _not_shared(path: Path) -> str:
+    host = socket.gethostname()
+    message = f"{path} on {host} does not have the features of the first process"
+    return f"{message}: all need a folder on a disk that they share: set data.store"
 
 
 def _build_share(config: Config) -> None:

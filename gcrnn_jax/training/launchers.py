@@ -71,7 +71,8 @@ def place_of(env: Mapping[str, str]) -> Place:
             f"got {env.get('GCRNN_COORDINATOR')!r} and "
             f"{env.get('GCRNN_COORDINATOR_HOST')!r}"
         )
-    name = "GCRNN_PROCESS_ID" if "GCRNN_PROCESS_ID" in env else "JOB_COMPLETION_INDEX"
+    names = "GCRNN_PROCESS_ID", "JOB_COMPLETION_INDEX"
+    name = next((name for name in names if name in env), " or ".join(names))
     if port:
         number = _number({"GCRNN_COORDINATOR": port}, "GCRNN_COORDINATOR", 1, 2**16)
     else:
@@ -87,11 +88,10 @@ def place_of(env: Mapping[str, str]) -> Place:
 
 def _slurm_place(env: Mapping[str, str], devices: list[int] | None) -> Place:
     job = _number(env, "SLURM_JOB_ID", 0)
-    if devices is None:
-        per_task = env.get("SLURM_GPUS_PER_TASK")
-        own = _number(env, "SLURM_LOCALID", 0)
-        # with --gpus-per-task a task sees its own alone
-        devices = [*range(int(per_task))] if per_task else [own]
+    if devices is None and (per_task := env.get("SLURM_GPUS_PER_TASK")):
+        devices = [*range(_num_gpus(per_task))]  # a task sees its own alone
+    elif devices is None:
+        devices = [_number(env, "SLURM_LOCALID", 0)]
     return Place(
         first_host(env["SLURM_STEP_NODELIST"]),
         _port(env, 61440 + job % 4096),  # two jobs may share a node
@@ -113,6 +113,15 @@ def _number(env: Mapping[str, str], name: str, least: int, end: int = 2**31) -> 
         upper = f" to {end - 1}" if end < 2**31 else " or more"
         raise ConfigError(f"{name}: expected {least}{upper}, got {text!r}")
     return int(text)
+
+
+def _num_gpus(text: str) -> int:
+    """Of what --gpus-per-task was given: 2, a100:2 or a100:1,v100:1."""
+    counts = [one.rpartition(":")[2] for one in text.split(",")]
+    if not all(count.isdecimal() for count in counts):
+        expected = "a number, or several by type as a100:1,v100:1"
+        raise ConfigError(f"SLURM_GPUS_PER_TASK: expected {expected}, got {text!r}")
+    return sum(map(int, counts))
 
 
 def first_host(nodes: str) -> str:

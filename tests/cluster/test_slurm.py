@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -124,6 +125,15 @@ def test_crashes_are_queued_again_three_times_without_a_new_checkpoint(stub):
         assert told == [tuple(map(str, (code, *crash))) for crash in expected]
 
 
+def test_crashes_that_cannot_be_counted_are_not_queued_again(stub):
+    full = "mkdir -p run/slurm_crashes; exit 74"  # a folder cannot be written to either
+    for name, lines, workdir in (("no", "exit 74", "/proc/run"), ("full", full, "run")):
+        job = stub(name, lines, f"--workdir={workdir}")
+        job.ends("FAILED", 74)
+        assert job.cluster.job(job.number)["Restarts"] == "0"
+        assert "exit code 74, crash 1 after step 0" in job.output
+
+
 def test_a_job_that_is_cancelled_stays_so_though_its_tasks_save(stub):
     save = "trap 'touch saved$SLURM_PROCID; exit 75' TERM"
     job = stub("cancelled", f"{save}; touch on; sleep 60 & wait")
@@ -131,6 +141,36 @@ def test_a_job_that_is_cancelled_stays_so_though_its_tasks_save(stub):
     job.cluster.run("scancel", job.number)
     job.cluster.wait((job.folder / "saved0").exists, "task 0 to save")
     job.cluster.wait_for(job.number, JobState="CANCELLED", Restarts=0)
+
+
+def test_parts_are_prepared_and_then_sealed(jobs, tmp_path):
+    """In three tasks, the second of which is preempted once, and then slow."""
+    program = tmp_path / ".venv/bin/python"
+    program.parent.mkdir(parents=True)
+    program.write_text(
+        "#!/bin/bash\n"
+        'if [ "$SLURM_ARRAY_TASK_ID" = 2 ]; then\n'
+        "    [ -f again ] || { touch again; exit 75; }\n"
+        "    sleep 4\n"
+        'fi\necho "$*" >> calls\n'
+    )
+    program.chmod(0o755)
+    result = subprocess.run(
+        ["bash", ROOT / "launch/prepare.sbatch", "--root", "a", "--output", "b"],
+        cwd=tmp_path,
+        env={**jobs.environment, "SBATCH_ARRAY_INX": "1-3"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    last = int(result.stdout.split()[-1])
+    jobs.start_again(f"{last - 1}_2", 1)
+    jobs.wait_for(str(last), JobState="COMPLETED")
+    command = "-m gcrnn_jax.prepare --root a --output b"
+    *parts, seal = (tmp_path / "calls").read_text().splitlines()
+    assert sorted(parts) == [f"{command} --part {part}/3" for part in (1, 2, 3)]
+    assert seal == command
 
 
 def epochs(number: int) -> tuple[str, str]:

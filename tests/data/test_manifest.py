@@ -10,10 +10,10 @@ from gcrnn_jax.data import manifest
 from gcrnn_jax.data.manifest import (
     MANIFEST,
     OWN_HASH,
+    Verifier,
     hash_file,
     seal,
     unseal,
-    verify_files,
     verify_manifest,
     write_manifest,
 )
@@ -110,25 +110,25 @@ def test_files_are_hashed_once_until_one_changes(folder, monkeypatch):
         if (path := folder / name)
     }
     for _ in range(2):
-        verify_files(folder, files)
+        Verifier(folder, files).verify(files)
     assert sorted(hashed) == ["one", "two"]
     times = (folder / "one").stat()
     (folder / "one").write_bytes(b"contend")
     os.utime(folder / "one", ns=(times.st_atime_ns, times.st_mtime_ns))
     for _ in range(2):
         with pytest.raises(DataError, match=re.escape(f"{folder / 'one'}: damaged")):
-            verify_files(folder, files)
+            Verifier(folder, files).verify(files)
     (folder / "one").write_bytes(b"content")
-    verify_files(folder, files)
+    Verifier(folder, files).verify(files)
 
 
 def test_where_nothing_can_be_remembered_files_are_still_read(folder, monkeypatch):
     monkeypatch.setenv("GCRNN_CACHE", str(folder / "one"))
     entry = {"bytes": 7, "sha256": hash_file(folder / "one")}
-    verify_files(folder, {"one": entry})
+    Verifier(folder, {"one": entry}).verify({"one": entry})
     (folder / "one").write_bytes(b"contend")
     with pytest.raises(DataError, match="one: damaged"):
-        verify_files(folder, {"one": entry})
+        Verifier(folder, {"one": entry}).verify({"one": entry})
 
 
 def test_a_manifest_that_is_no_file_is_noticed(folder):

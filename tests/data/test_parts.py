@@ -173,6 +173,7 @@ def test_shards_of_parts_are_found_where_the_store_that_they_replace_is_gone(
 def test_parts_that_are_missing_are_said_and_built(root, tmp_path, capsys):
     path = tmp_path / "store"
     (path / ".next/parts").mkdir(parents=True)  # whose part was killed at once
+    (path / ".next/parts/.nfs01").touch()  # a file that was removed while it was open
     assert parts._last_num_parts(path) == 0
     part(root, path, 1, 5)  # of an earlier division
     os.utime(path / ".next/parts/1-of-5", ns=(0, 0))

@@ -40,12 +40,17 @@ with processes.exit_all_on_failure():
         json.dump(sizes, file)
     processes.barrier("all have written")
 """
+# Each process runs in a folder of its own.
+MOVE = """
+import json, os, sys
+os.chdir(os.path.join(json.loads(sys.argv[1])[1], os.environ["GCRNN_PROCESS_ID"]))
+"""
 
 
-def run_program(commands, num_processes, fields, process="", fault=""):
+def run_program(commands, num_processes, fields, process="", fault="", program=PROGRAM):
     """The process of the launcher; and what each process has seen of the store."""
     launcher = [sys.executable, "launch/local.py", f"-n{num_processes}"]
-    line = [*launcher, "--grace-s=0.5", "--", sys.executable, "-c", PROGRAM]
+    line = [*launcher, "--grace-s=0.5", "--", sys.executable, "-c", program]
     with tempfile.TemporaryDirectory() as seen:
         result = subprocess.run(
             [*line, json.dumps([fields, process, fault, seen])],
@@ -96,6 +101,36 @@ def test_a_finished_store_is_opened_by_all(commands, fields, tmp_path):
     result, seen = run_program(commands, 2, fields)
     assert len(seen) == 2 and seen[0] == seen[1] and "preparing" not in result.stderr
     assert content(tmp_path / "one") == expected
+
+
+def test_what_is_built_again_is_said_once(commands, fields, tmp_path):
+    one_process(fields, tmp_path)
+    for file in (tmp_path / "data/audio").glob("*/*"):
+        os.utime(file, (1, 1))
+    result, _ = run_program(
+        commands, 2, {**fields, "data.store": str(tmp_path / "one")}
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("shards are built again") == 1
+
+
+@pytest.mark.parametrize("is_there", [False, True], ids=["none", "of other data"])
+def test_a_folder_that_is_not_that_of_the_first_process_is_refused(
+    commands, tmp_path, is_there
+):
+    """As a node's own disk: the store of each process is where it runs."""
+    fields = {"front_end.clip_s": 1.0, "data.soundscapes": (3, 2, 2)}
+    folders = [tmp_path / process for process in "01"]
+    for number, folder in enumerate(folders[: 2 if is_there else 1]):
+        sizes = {"training": 3 + number, "validation": 2, "testing": 2}
+        defaults.soundscapes(sizes, 0, folder / "store", defaults.front_end(clip_s=1.0))
+    folders[1].mkdir(exist_ok=True)
+    program = PROGRAM.replace("import json, os, sys\n", MOVE, 1)
+    fields["data.store"] = "store"
+    result, _ = run_program(commands, 2, fields, str(tmp_path), program=program)
+    assert result.returncode == 65, result.stderr
+    assert "error: store on " in result.stderr and "Traceback" not in result.stderr
+    assert "does not have the features of the first process" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,10 @@ TASK = {
             {**TASK, "SLURM_GPUS_PER_TASK": "2", "JAX_COORDINATOR_PORT": "99"},
             Place("gpu07", 99, 24, 9, [0, 1], "5000"),
         ),
+        (
+            {**TASK, "SLURM_GPUS_PER_TASK": "a100:2,v100:1"},
+            Place("gpu07", 61440 + 5000 - 4096, 24, 9, [0, 1, 2], "5000"),
+        ),
     ],
 )
 def test_every_launcher_is_understood(env, place, monkeypatch):
@@ -60,9 +64,17 @@ def test_every_launcher_is_understood(env, place, monkeypatch):
         (LOCAL, "GCRNN_LOCAL_DEVICE_IDS", "all", "expected as 0,1, got 'all'"),
         (POD, "GCRNN_COORDINATOR_HOST", "", "or its name in GCRNN_COORDINATOR_HOST"),
         (POD, "JOB_COMPLETION_INDEX", "", "JOB_COMPLETION_INDEX: expected 0 to 1"),
+        (TASK, "SLURM_GPUS_PER_TASK", "a100", "SLURM_GPUS_PER_TASK: expected a number"),
         (TASK, "JAX_COORDINATOR_PORT", "0", "JAX_COORDINATOR_PORT: expected 1 to 65"),
     ],
 )
 def test_a_variable_that_cannot_be_right_is_named(env, name, value, message):
     with pytest.raises(ConfigError, match=message):
         place_of({**env, name: value})
+
+
+def test_a_process_without_a_number_is_told_both_variables_for_it():
+    env = {name: value for name, value in LOCAL.items() if name != "GCRNN_PROCESS_ID"}
+    both = "GCRNN_PROCESS_ID or JOB_COMPLETION_INDEX: expected 0 to 3, got ''"
+    with pytest.raises(ConfigError, match=both):
+        place_of(env)
