@@ -82,6 +82,15 @@ def test_a_benchmark_runs_and_keeps_its_figures(commands, tmp_path, monkeypatch)
     assert kept["a step"]["operations"] > 1e6 and "operations" in result.stdout
 
 
+def test_the_fields_scores_are_timed(commands):
+    flags = "--clips=6", "--classes=3"
+    result = commands.run(*flags, module="benchmarks.field_scores")
+    assert result.returncode == 0, result.stderr
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["score"] for line in lines[-2:]] == ["PSDS1", "PSDS2"]
+    assert 0 < lines[-2]["value"] < lines[-1]["value"] <= 1
+
+
 def test_reporting_is_timed_and_leaves_nothing(commands, tmp_path):
     flags = ("--clips=30", "--frames=24", "--classes=5", "--epochs=2", "--fit=20")
     folder = f"--folder={tmp_path}"
