@@ -167,7 +167,7 @@ class TrainedModel:
 
     def is_large(self, split: Split) -> bool:
         """Whether a split's frames of posteriors are too many for memory."""
-        num_frames = split.frame_shape[0] // self.time_reduction
+        num_frames = -(-split.frame_shape[0] // self.time_reduction)
         return is_large(len(split), num_frames * len(split.class_names) * _FLOAT_BYTES)
 
     def attention(self, split: Split) -> np.ndarray:
