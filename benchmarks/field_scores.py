@@ -8,7 +8,6 @@ the scores miss a little. So the set is never in memory. Prints, of making the t
 alone and of each score, seconds, CPU seconds and the peak of memory so far.
 """
 
-import argparse
 import json
 import resource
 import time
@@ -19,6 +18,7 @@ import numpy as np
 
 from gcrnn_jax import metrics
 from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.fields import at_least_one, command_parser
 from gcrnn_jax.metrics import ScoreTable
 
 CLIP_S, FRAMES = 10.0, 250
@@ -44,7 +44,8 @@ class MadeTables(Iterable[ScoreTable]):
     def events(self, n: int) -> list[tuple[float, float, int]]:
         """Onsets, offsets and classes of a clip."""
         rng = np.random.default_rng([self.seed, n])
-        onsets = rng.uniform(0, 0.9 * CLIP_S, rng.integers(1, 5)).round(3)
+        most = min(4, len(self.class_names))
+        onsets = rng.uniform(0, 0.9 * CLIP_S, rng.integers(1, most + 1)).round(3)
         offsets = np.minimum(onsets + rng.uniform(0.3, 5, len(onsets)), CLIP_S).round(3)
         classes = rng.choice(len(self.class_names), len(onsets), replace=False)
         return list(
@@ -75,11 +76,9 @@ class MadeTables(Iterable[ScoreTable]):
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--clips", type=int, default=20_000)
-    parser.add_argument("--classes", type=int, default=400)
+    parser = command_parser("benchmarks.field_scores", __doc__)
+    parser.add_argument("--clips", type=at_least_one, default=20_000)
+    parser.add_argument("--classes", type=at_least_one, default=400)
     parser.add_argument("--seed", type=int, default=0)
     flags = parser.parse_args()
     tables = MadeTables(flags.clips, flags.classes, flags.seed)

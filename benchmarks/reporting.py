@@ -27,6 +27,7 @@ import numpy as np
 from gcrnn_jax.config import load_config
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection import posterior_files
+from gcrnn_jax.fields import at_least_one, command_parser
 from gcrnn_jax.inference.card import ModelCard
 from gcrnn_jax.report import ReportData, examples, systems, write_page
 from gcrnn_jax.report.clip_readers import empty_reader
@@ -245,13 +246,11 @@ def report(folder: Path, flags: argparse.Namespace, clock: Clock) -> None:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--clips", type=int, default=2000)
-    parser.add_argument("--frames", type=int, default=240)
-    parser.add_argument("--classes", type=int, default=527)
-    parser.add_argument("--epochs", type=int, default=7, help="that are fused")
+    parser, count = command_parser("benchmarks.reporting", __doc__), at_least_one
+    parser.add_argument("--clips", type=count, default=2000)
+    parser.add_argument("--frames", type=count, default=240)
+    parser.add_argument("--classes", type=count, default=527)
+    parser.add_argument("--epochs", type=count, default=7, help="that are fused")
     what = "clips to find thresholds on; 0: the other half of the clips"
     parser.add_argument("--fit", type=int, default=0, help=what)
     what = "where files go, in a folder of their own; default: a temporary one"

@@ -29,6 +29,9 @@ from gcrnn_jax.training import parallel
 GPUS_PER_NODE = 8
 _COUNTED = 128  # clips: enough that the bytes of weights hardly count
 _SHAPES = re.compile(r"f32\[([\d,]*)\]")
+_BRANCHES = re.compile(
+    r"branch_computations=\{[^}]*|(?:true|false)_computation=%[\w.-]+"
+)
 
 
 class Counts(NamedTuple):
@@ -38,7 +41,8 @@ class Counts(NamedTuple):
         operations: Of products and convolutions, a clip.
         bytes: Of their inputs and results, a clip.
         in_turn: Products of scans, each of which waits for the one before.
-        all_reduces: Sums over devices.
+        all_reduces: Sums over devices, in every step: not those of a layer whose
+            variance float32 has lost.
         reduced_bytes: That they add up, on each device.
     """
 
@@ -51,18 +55,15 @@ class Counts(NamedTuple):
 
 def count_step(flags: argparse.Namespace) -> Counts:
     """Traces the step as for a GPU; its all-reduces are those of two CPU devices."""
-    training = TrainingStep(flags)
-    few, many = (
-        parallel.put_batch(random_batch(size), training.mesh)
-        for size in (len(jax.devices()), _COUNTED)
-    )
+    training = TrainingStep(argparse.Namespace(**{**vars(flags), "batch": _COUNTED}))
+    batch = parallel.put_batch(random_batch(_COUNTED), training.mesh)
     with mock.patch.object(jax, "default_backend", lambda: "gpu"):
-        program = jax.make_jaxpr(training.step)(training.state, many).jaxpr
-        work = work_of(training.step, training.state, many)
+        program = jax.make_jaxpr(training.step)(training.state, batch).jaxpr
+        work = work_of(training.step, training.state, batch)
     jax.clear_caches()  # or that trace would be compiled
     mapped: Any = training.step
-    text = mapped.lower(training.state, few).compile().as_text()
-    sums = re.findall(r"= (.*) all-reduce\(", text)
+    text = mapped.lower(training.state, batch).compile().as_text()
+    sums = _all_reduces(text)
     return Counts(
         work.operations / _COUNTED,
         work.bytes / _COUNTED,
@@ -74,6 +75,17 @@ def count_step(flags: argparse.Namespace) -> Counts:
         len(sums),
         4 * sum(_size(shape) for one in sums for shape in _SHAPES.findall(one)),
     )
+
+
+def _all_reduces(text: str) -> list[str]:
+    """What each sum over devices results in, in a compiled program but its branches."""
+    branches = set(re.findall(r"%([\w.-]+)", " ".join(_BRANCHES.findall(text))))
+    found: list[str] = []
+    for computation in text.split("\n\n"):
+        name = re.match(r"\s*(?:ENTRY )?%([\w.-]+)", computation)
+        if name and name[1] not in branches:
+            found += re.findall(r"= (.*) all-reduce\(", computation)
+    return found
 
 
 def _size(shape: str) -> int:

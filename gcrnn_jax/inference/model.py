@@ -131,24 +131,19 @@ class TrainedModel:
         rows = {"features": features, "num_frames": num_frames}
         return self.compiled(self._on_devices, parallel.put_batch(rows, self.mesh))
 
-    def predict(
-        self, split: Split, *, path: Path | None = None, scratch: Path | None = None
-    ) -> PosteriorSet:
+    def predict(self, split: Split) -> PosteriorSet:
         """Posteriors of all clips of a split of features.
 
-        Args:
-            split: By this process alone, or by all of them at the same time.
-            path: Where they are saved; None: nowhere.
-            scratch: Folder of the file that frames too many for memory go to where
-                they are not saved; None: that of temporary files (TMPDIR).
+        Frames too many for memory go to a file in the folder of temporary ones
+        (TMPDIR), which is gone with them. By all processes, each of which gets all.
 
         Raises:
             DataError: The split has other classes, or other bins; or the posteriors of
                 a clip are not finite.
             StorageError: The disk is full or fails.
         """
-        blocks, places = self.predict_blocks(split), {"path": path, "scratch": scratch}
-        return PosteriorSet.from_blocks(blocks, **places, **self.describe(split))
+        blocks = self.predict_blocks(split)
+        return PosteriorSet.from_blocks(blocks, **self.describe(split))
 
     def predict_blocks(self, split: Split) -> Iterator[Block]:
         """Yields clip [n, K] and frame [n, T', K] posteriors of some clips at a time.
@@ -172,7 +167,7 @@ class TrainedModel:
 
     def is_large(self, split: Split) -> bool:
         """Whether a split's frames of posteriors are too many for memory."""
-        num_frames = split.frame_shape[0] // self.time_reduction
+        num_frames = -(-split.frame_shape[0] // self.time_reduction)
         return is_large(len(split), num_frames * len(split.class_names) * _FLOAT_BYTES)
 
     def attention(self, split: Split) -> np.ndarray:

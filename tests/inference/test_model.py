@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gcrnn_jax.data.store import FeatureStore
+from gcrnn_jax.detection import posterior_files
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.inference import TrainedModel
 from gcrnn_jax.inference.model import hash_model
@@ -42,6 +43,7 @@ class UnevenSplit:
         self.weak_label = split.weak_label[:count]
         self.num_frames = np.array(num_frames)
         self.features = split.rows(np.arange(count))
+        self.frame_shape = split.frame_shape
 
     def __len__(self):
         return len(self.clip_ids)
@@ -105,13 +107,19 @@ def test_predictions_are_the_networks_clip_by_clip(
     np.testing.assert_allclose(weighted, posteriors.clip, rtol=1e-5)
 
 
-def test_frames_that_fill_no_pooled_frame_have_a_posterior_of_their_own(model, store):
+def test_frames_that_fill_no_pooled_frame_have_a_posterior_of_their_own(
+    model, store, monkeypatch
+):
     trained = TrainedModel.create(*other_network(model.card, (4, 5)))
     split = UnevenSplit(store.splits["training"], (39, 24))
     posteriors = trained.predict(split)
     assert posteriors.frame.shape == (2, 2, 17)
     assert posteriors.frame[0].all() and posteriors.frame[1].all()
     assert posteriors.hop_s == pytest.approx(0.25 * 20)
+    for limit, is_large in ((0, False), (1, True)):
+        size = posteriors.frame.nbytes - limit
+        monkeypatch.setattr(posterior_files, "IN_MEMORY_BYTES", size)
+        assert trained.is_large(split) == is_large
 
 
 def test_an_empty_split_has_no_attention(model):
