@@ -76,7 +76,7 @@ def train_run(
         length = run.config.training
         if length.clips_per_epoch and jax.process_index() == 0:
             size = run.config.sampling.batch_size
-            print(f"an epoch: {length.steps_per_epoch} steps of {size} clips")
+            print(f"steps of an epoch: {length.steps_per_epoch}, of {size} clips each")
         if done and jax.process_index() == 0:
             print(f"continuing {run.folder} after step {done} of {total}")
         step, batches = _step_and_batches(run, store, mesh, step, start_step=done)
