@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from gcrnn_jax.config import load_config
+from gcrnn_jax.data.atomic_files import make_folder
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection import posterior_files
 from gcrnn_jax.fields import at_least_one, command_parser
@@ -256,6 +257,8 @@ def main() -> None:
     what = "where files go, in a folder of their own; default: a temporary one"
     parser.add_argument("--folder", type=Path, help=what)
     flags = parser.parse_args()
+    if flags.folder:
+        make_folder(flags.folder)
     folder, clock = Path(tempfile.mkdtemp(dir=flags.folder)), Clock()
     try:
         report(folder, flags, clock)
