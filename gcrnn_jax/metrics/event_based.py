@@ -25,8 +25,7 @@ import numpy as np
 from gcrnn_jax.data.event_lists import Event
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.metrics.matching import greedy_matching, optimal_matching
-from gcrnn_jax.metrics.metric import ratio
-from gcrnn_jax.metrics.segment import SED_EVAL_EPS
+from gcrnn_jax.metrics.metric import ratio, sed_eval_error_rate
 from gcrnn_jax.metrics.tagging import Rates, mean_defined, rates
 
 _SLACK_S = 0.01  # over rounding, where onsets are looked up before they are compared
@@ -131,8 +130,8 @@ class ClassEvents:
     @property
     def error_rate_sed_eval(self) -> float:
         """The error rate that sed_eval prints: immense or 0 without a reference."""
-        errors = self.num_estimated + self.num_reference - 2 * self.true_positives
-        return errors / (self.num_reference + SED_EVAL_EPS)
+        counts = self.true_positives, self.num_estimated, self.num_reference
+        return sed_eval_error_rate(*counts)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from gcrnn_jax.metrics.decisions import Decisions
 from gcrnn_jax.metrics.tables import percent, text_table
 
 MICRO, MACRO = "overall (micro)", "mean of classes"  # rows below those of the classes
+_SED_EVAL_EPS = float(np.spacing(1))  # sed_eval adds it to every denominator of a rate
 
 
 @dataclass(frozen=True)
@@ -139,3 +140,11 @@ def ratio(count: Any, total: Any) -> Any:
     quotient = np.full(np.broadcast_shapes(np.shape(count), np.shape(total)), np.nan)
     np.divide(count, total, out=quotient, where=np.greater(total, 0))
     return quotient if quotient.ndim else quotient.item()
+
+
+def sed_eval_error_rate(
+    true_positives: int, num_estimated: int, num_reference: int
+) -> float:
+    """A class's error rate as sed_eval prints it: immense or 0 without a reference."""
+    errors = num_estimated + num_reference - 2 * true_positives
+    return errors / (num_reference + _SED_EVAL_EPS)

@@ -27,18 +27,19 @@ from gcrnn_jax.data.event_lists import Event, EventRow, events_by_file
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.events import segment_roll
 from gcrnn_jax.detection.posteriors import PosteriorSet, as_bool
-from gcrnn_jax.metrics.decisions import (
-    Decisions,
-    estimated_times,
-    reference_times,
+from gcrnn_jax.metrics.decisions import Decisions, estimated_times, reference_times
+from gcrnn_jax.metrics.metric import (
+    Column,
+    Metric,
+    class_rows,
+    ratio,
+    sed_eval_error_rate,
 )
-from gcrnn_jax.metrics.metric import Column, Metric, class_rows, ratio
 from gcrnn_jax.metrics.tables import percent, text_table
 from gcrnn_jax.metrics.tagging import Rates, mean_defined, rates
 
 COUNTS: tuple[str, ...] = ("Ntp", "Ntn", "Nfp", "Nfn", "Nref", "Nsys", "S", "D", "I")
 _BLOCK = 4_000_000  # segments of classes that are counted at once
-SED_EVAL_EPS = float(np.spacing(1))  # sed_eval adds it to every denominator of a rate
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,8 @@ class ClassSegments:
     @property
     def error_rate_sed_eval(self) -> float:
         """The error rate that sed_eval prints: immense or 0 without a reference."""
-        errors = self.num_estimated + self.num_reference - 2 * self.true_positives
-        return errors / (self.num_reference + SED_EVAL_EPS)
+        counts = self.true_positives, self.num_estimated, self.num_reference
+        return sed_eval_error_rate(*counts)
 
 
 @dataclass(frozen=True)
