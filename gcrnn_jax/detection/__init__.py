@@ -8,10 +8,10 @@ from gcrnn_jax.detection.events import (
 )
 from gcrnn_jax.detection.posteriors import PosteriorSet, fuse_posteriors
 from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.detection.tag_thresholds import best_tag_thresholds
 from gcrnn_jax.detection.thresholds import (
     BestThresholds,
     best_event_thresholds,
-    best_tag_thresholds,
     cross_fit,
 )
 

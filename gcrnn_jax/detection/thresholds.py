@@ -1,4 +1,4 @@
-"""Thresholds that maximise micro-F1 on labelled clips.
+"""Thresholds that maximise micro-F1 on labelled clips; events.
 
 Never fit them on the clips whose score is reported: that score would be too good. Use
 other clips, or `cross_fit`.
@@ -25,10 +25,10 @@ from gcrnn_jax.detection.posteriors import as_bool
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError, DataError
 
-TAG_GRID = tuple(float(x) for x in np.round(np.linspace(0.01, 0.99, 99), 2))
-EVENT_GRID = tuple(float(x) for x in np.round(np.linspace(0.02, 0.96, 48), 2))
-
-_TAG_ROWS = 4096  # clips whose tags are counted at once
+EVENT_STEPS = tuple(float(x) for x in np.round(np.linspace(0.02, 0.96, 48), 2))
+# and below them 1, 2, 5 a decade, for posteriors of any scale
+_SMALL = (float(f"{digit}e-{power}") for power in (5, 4, 3) for digit in (1, 2, 5))
+EVENT_GRID = (*_SMALL, 0.01, *EVENT_STEPS)
 
 
 class BestThresholds(NamedTuple):
@@ -38,51 +38,6 @@ class BestThresholds(NamedTuple):
     per_class_f1: float
     overall: float  # the best single threshold for all classes
     overall_f1: float
-
-
-def best_tag_thresholds(
-    clip_posterior: np.ndarray,
-    weak_label: np.ndarray,
-    *,
-    grid: Sequence[float] = TAG_GRID,
-) -> BestThresholds:
-    """Finds the tag thresholds with the greatest micro-F1; not on reported clips.
-
-    Thresholds that do equally well are common on few clips. Of these, the middle of
-    the longest stretch is taken, the stretch nearest to 0.5 if two are as long.
-
-    Args:
-        clip_posterior: [N, K] in [0, 1].
-        weak_label: bool [N, K], or 0 and 1.
-        grid: Ascending candidates, of which the answer is one.
-
-    Returns:
-        One threshold a class and one for all; a tag is a posterior greater than it.
-
-    Raises:
-        DataError: The two are not the same [N, K], or a label is not 0 or 1.
-
-    Example:
-        >>> posterior = np.array([[0.9], [0.5], [0.1]])
-        >>> label = np.array([[True], [True], [False]])
-        >>> float(best_tag_thresholds(posterior, label).per_class[0])
-        0.29
-    """
-    if clip_posterior.shape != weak_label.shape or weak_label.ndim != 2:
-        raise DataError(
-            "posteriors and labels must be the same [N, K], "
-            f"got {clip_posterior.shape} and {weak_label.shape}"
-        )
-    weak_label = as_bool(weak_label)
-    # as `clip_posterior > threshold` has it: in the precision of the posteriors
-    candidates = np.asarray(grid, np.result_type(clip_posterior, grid[0]))
-    num_classes, counts = weak_label.shape[1], 0
-    for first in range(0, len(weak_label), _TAG_ROWS):
-        rows = slice(first, first + _TAG_ROWS)
-        classes = np.arange(num_classes)
-        arrays = clip_posterior[rows], weak_label[rows], classes
-        counts += _count_above(*arrays, candidates, num_classes)
-    return _best(np.asarray(counts), int(weak_label.sum()), grid)
 
 
 def best_event_thresholds(
@@ -164,7 +119,7 @@ def best_event_thresholds_of_parts(
                 num_classes=num_classes,
             )
     totals = (int(reference[is_clip].sum()) for is_clip, _ in parts)
-    return [_best(*each, grid) for each in zip(counts, totals, strict=True)]
+    return [best_on_grid(*each, grid) for each in zip(counts, totals, strict=True)]
 
 
 def count_segments_above(
@@ -200,7 +155,7 @@ def count_segments_above(
             [np.fmax.reduce(frame_posterior[:, f], 1, initial=0) for f in touching], 1
         )
         arrays = greatest, reference, classes[:, None]
-        return _count_above(*arrays, candidates, num_classes)
+        return count_above(*arrays, candidates, num_classes)
     # rows by their greatest frame: those over a threshold come first
     greatest = np.fmax.reduce(frame_posterior, axis=1, initial=0)
     order = np.argsort(-greatest, kind="stable")
@@ -221,7 +176,7 @@ def count_segments_above(
     return counts
 
 
-def _count_above(
+def count_above(
     values: np.ndarray,
     is_hit: np.ndarray,
     classes: np.ndarray,
@@ -264,35 +219,44 @@ def cross_fit(num_clips: int) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(second, first), (first, second)]
 
 
-def _best(
+def best_on_grid(
     counts: np.ndarray, num_reference: int, grid: Sequence[float]
 ) -> BestThresholds:
     """The optimum, of hits and estimated, [2, K, G], at the grid's G candidates."""
     hits, estimated = counts
-    overall_f1 = _f1(hits.sum(0), estimated.sum(0), num_reference)  # [G]
-    overall = _middle_of_best(overall_f1, grid)
+    overall_f1 = micro_f1(hits.sum(0), estimated.sum(0), num_reference)  # [G]
+    overall = middle_of_best(overall_f1, grid)
 
     f1, classes = float(overall_f1[overall]), np.arange(len(hits))
     while True:
         gain = 2 * hits - f1 * estimated
         best = classes, gain.argmax(1)
-        better = _f1(hits[best].sum(), estimated[best].sum(), num_reference)
+        better = micro_f1(hits[best].sum(), estimated[best].sum(), num_reference)
         if better <= f1:  # the guess cannot fall, and there are finitely many choices
             break
         f1 = float(better)
-    per_class = np.array([grid[_middle_of_best(row, grid)] for row in gain])
+    per_class = np.array([grid[middle_of_best(row, grid)] for row in gain])
     return BestThresholds(per_class, f1, grid[overall], float(overall_f1[overall]))
 
 
-def _f1(hits, estimated, num_reference):
+def micro_f1(hits, estimated, num_reference):
+    """Of counts, arrays of one shape."""
     return 2 * hits / np.maximum(estimated + num_reference, 1)
 
 
-def _middle_of_best(values: np.ndarray, grid: Sequence[float]) -> int:
-    """The middle of the longest stretch of greatest values, or the one nearest 0.5."""
+def middle_of_best(values: np.ndarray, grid: Sequence[float]) -> int:
+    """Where the greatest values are: the middle of their longest stretch of the grid.
+
+    Of stretches as long, the one nearest to 0.5.
+    """
+    candidates = np.asarray(grid)
     is_best = values >= values.max() - 1e-9
     steps = np.diff(is_best.astype(int), prepend=0, append=0)
-    first, end = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
-    middle = (first + end - 1) // 2
-    distance = np.abs(np.asarray(grid)[middle] - 0.5)
-    return int(middle[np.lexsort((distance, first - end))[0]])
+    first, last = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1) - 1
+    # each candidate stands for what is between it and the next
+    ends = np.append(candidates, 1.0)
+    length = np.round(ends[last + 1] - candidates[first], 9)
+    center = np.round((candidates[first] + candidates[last]) / 2, 9)
+    middle = np.searchsorted(candidates, center, side="right") - 1
+    distance = np.abs(candidates[middle] - 0.5)
+    return int(middle[np.lexsort((distance, -length))[0]])

@@ -10,10 +10,10 @@ from gcrnn_jax.detection.posterior_files import is_map
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing, Threshold
 from gcrnn_jax.detection.runs import Runs
+from gcrnn_jax.detection.tag_thresholds import best_tag_thresholds
 from gcrnn_jax.detection.thresholds import (
     BestThresholds,
     best_event_thresholds_of_parts,
-    best_tag_thresholds,
     cross_fit,
 )
 from gcrnn_jax.metrics.decisions import (
@@ -174,11 +174,14 @@ def _fit(
     def threshold(best: BestThresholds) -> Threshold:
         return tuple(best.per_class.tolist()) if per_class else best.overall
 
-    bases = []
+    bases, rules = [], posteriors.postprocessing
     for part in parts:
-        best = best_tag_thresholds(posteriors.clip[part], split.weak_label[part])
-        changes = {"tag_threshold": threshold(best)}
-        bases.append(dataclasses.replace(posteriors.postprocessing, **changes))
+        best = best_tag_thresholds(
+            posteriors.clip[part],
+            split.weak_label[part],
+            at_least_one=rules.at_least_one_tag,
+        )
+        bases.append(dataclasses.replace(rules, tag_threshold=threshold(best)))
     if split.events is None:
         return bases
     every = best_event_thresholds_of_parts(

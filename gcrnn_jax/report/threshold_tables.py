@@ -17,7 +17,8 @@ from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posterior_files import clips_in_block, take
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
-from gcrnn_jax.detection.thresholds import EVENT_GRID, TAG_GRID
+from gcrnn_jax.detection.tag_thresholds import TAG_STEPS
+from gcrnn_jax.detection.thresholds import EVENT_STEPS
 from gcrnn_jax.metrics.decisions import reference_segments, times_of_runs
 from gcrnn_jax.metrics.metric import ratio
 from gcrnn_jax.metrics.segment import COUNTS, count_segments, error_rates
@@ -57,9 +58,9 @@ def threshold_tables(
     """
     names, clip = split.class_names, posteriors.clip
     step = grid_step(len(names))
-    values = {"tag": TAG_GRID[step - 1 :: step]}
+    values = {"tag": TAG_STEPS[step - 1 :: step]}
     if split.events is not None:
-        values["event"] = EVENT_GRID[step - 1 :: step]
+        values["event"] = EVENT_STEPS[step - 1 :: step]
     clips = sample_clips(len(split), posteriors.frame[0].size)
     totals, ones, together, alone = [], [], [], []
     for rule in _positions(postprocessing, "tag", values["tag"]):
@@ -98,8 +99,8 @@ def ranking(clip: np.ndarray, postprocessing: Postprocessing) -> np.ndarray:
 
 def grid_step(num_classes: int) -> int:
     """The sliders have every so manyth threshold of the grids, for the page's size."""
-    figures = num_classes * len(TAG_GRID) * len(EVENT_GRID) * len(_EVENTS)
-    return min(len(EVENT_GRID), math.ceil(math.sqrt(figures / MAX_FIGURES)))
+    figures = num_classes * len(TAG_STEPS) * len(EVENT_STEPS) * len(_EVENTS)
+    return min(len(EVENT_STEPS), math.ceil(math.sqrt(figures / MAX_FIGURES)))
 
 
 def sample_clips(num_clips: int, posteriors_a_clip: int) -> np.ndarray:

@@ -9,13 +9,13 @@ import pytest
 from gcrnn_jax.detection import posterior_files
 from gcrnn_jax.detection.events import segments_from_frames
 from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.detection.tag_thresholds import TAG_GRID, TAG_STEPS, best_tag_thresholds
 from gcrnn_jax.detection.thresholds import (
     EVENT_GRID,
-    TAG_GRID,
-    _best,
+    EVENT_STEPS,
     best_event_thresholds,
     best_event_thresholds_of_parts,
-    best_tag_thresholds,
+    best_on_grid,
     cross_fit,
 )
 from gcrnn_jax.errors import ConfigError, DataError
@@ -49,6 +49,49 @@ def test_tag_thresholds_are_the_best_of_all_combinations(seed):
     assert f1[tuple(found.per_class)] == pytest.approx(found.per_class_f1, abs=1e-12)
     assert found.overall_f1 == max(f1[g, g, g] for g in GRID)
     assert f1[(found.overall,) * 3] == found.overall_f1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_tags_of_clips_that_no_class_passes_count_too(seed):
+    posterior, label = labelled_posteriors(seed, (12, 3))
+    posterior[seed % 12, 1] = np.nan
+    found = best_tag_thresholds(posterior, label, grid=GRID, at_least_one=True)
+
+    def f1(thresholds):
+        rules = replace(BASE, tag_threshold=thresholds, at_least_one_tag=True)
+        return micro_f1(rules.tags(posterior), label)
+
+    best = max(f1(thresholds) for thresholds in product(GRID, repeat=3))
+    without = best_tag_thresholds(posterior, label, grid=GRID)
+    assert f1(tuple(found.per_class)) == pytest.approx(found.per_class_f1, abs=1e-12)
+    assert found.overall_f1 == pytest.approx(max(map(f1, GRID)), abs=1e-12)
+    assert f1(found.overall) == pytest.approx(found.overall_f1, abs=1e-12)
+    assert f1(tuple(without.per_class)) <= found.per_class_f1 <= best
+    # no class alone can gain, nor on these clips two together
+    assert found.per_class_f1 == pytest.approx(best, abs=1e-12)
+
+
+def test_what_the_search_says_of_the_authors_tags_is_what_is_decided(shared):
+    golden = np.load(shared / "goldens/authors_posteriors.npz")
+    posterior, label = golden["at_prob"], golden["gt_weak"].astype(bool)
+    claimed, decided = [], []
+    for at_least_one in (False, True):
+        best = best_tag_thresholds(posterior, label, at_least_one=at_least_one)
+        thresholds = tuple(best.per_class.tolist())
+        rules = replace(BASE, tag_threshold=thresholds, at_least_one_tag=True)
+        claimed.append(100 * best.per_class_f1)
+        decided.append(100 * micro_f1(rules.tags(posterior), label))
+    # without the rule more is claimed than is decided; with it, more is reached
+    assert claimed == pytest.approx([52.40, 51.91], abs=0.005)
+    assert decided == pytest.approx([51.22, 51.91], abs=0.005)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.02, 1e-4])
+def test_posteriors_of_any_scale_find_their_thresholds(scale):
+    posterior, label = labelled_posteriors(0, (200, 3))
+    whole = best_tag_thresholds(posterior, label)
+    small = best_tag_thresholds(posterior * scale, label)
+    assert small.per_class_f1 == pytest.approx(whole.per_class_f1, abs=0.02)
 
 
 @pytest.mark.parametrize("gated", [True, False])
@@ -123,7 +166,7 @@ def test_a_class_that_is_never_labelled_gets_a_threshold_over_its_posteriors():
 
 def test_clips_without_any_label_give_thresholds_all_the_same():
     found = best_tag_thresholds(np.full((3, 2), 0.4), np.zeros((3, 2), bool))
-    assert found.per_class.tolist() == [0.5, 0.5]
+    assert found.per_class.tolist() == [0.49, 0.49]
     assert found.per_class_f1 == found.overall_f1 == 0.0
 
 
@@ -163,8 +206,14 @@ def test_too_few_clips_cannot_be_cross_fitted(num_clips):
 
 
 def test_thresholds_are_sought_every_hundredth_and_of_events_every_other():
-    assert TAG_GRID == tuple(k / 100 for k in range(1, 100))
-    assert EVENT_GRID == tuple(k / 100 for k in range(2, 98, 2))
+    assert TAG_STEPS == tuple(k / 100 for k in range(1, 100))
+    assert {*TAG_STEPS} < {*TAG_GRID}
+    assert EVENT_STEPS == tuple(k / 100 for k in range(2, 98, 2))
+    assert {*EVENT_STEPS} < {*EVENT_GRID}
+    for grid, ratio in ((TAG_GRID, 1.06), (EVENT_GRID, 2.51)):
+        small = np.array([x for x in grid if x <= 0.1])
+        assert small[0] <= 1e-5 and (1 < small[1:] / small[:-1]).all()
+        assert (small[1:] / small[:-1] < ratio).all()
 
 
 # Every threshold tried on all clips at once, as it was done before blocks and runs.
@@ -176,7 +225,7 @@ def count_at_once(estimated, reference):
 
 
 def best_at_once(counts, reference, grid):
-    return _best(np.stack(counts, axis=-1), int(reference.sum()), grid)
+    return best_on_grid(np.stack(counts, axis=-1), int(reference.sum()), grid)
 
 
 def event_thresholds_at_once(frame, clip, reference, hop_s, rules, clip_s):
@@ -245,7 +294,7 @@ def test_events_are_counted_in_blocks_as_all_at_once(rules, seed, monkeypatch):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("seed", range(4))
 def test_tags_are_counted_at_once_as_threshold_by_threshold(dtype, seed, monkeypatch):
-    monkeypatch.setattr("gcrnn_jax.detection.thresholds._TAG_ROWS", 7)
+    monkeypatch.setattr("gcrnn_jax.detection.tag_thresholds._ROWS", 7)
     posterior, label = labelled_posteriors(seed, (40, 3))
     if seed % 2:
         posterior = np.round(posterior, 2)  # on the thresholds, in either precision
