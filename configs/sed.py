@@ -126,6 +126,8 @@ def get_config() -> ConfigDict:
 
     config.thresholds = ConfigDict()  # found on validation clips, beside the fixed ones
     config.thresholds.per_class = True  # or one for all classes
+    # clips that one for all counts as, in a mean with that of each class; 0: none
+    config.thresholds.shrinkage = 0.0
 
     config.fusion = ConfigDict()
     config.fusion.first_epoch = 20  # from 1; the posteriors of these are averaged

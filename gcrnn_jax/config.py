@@ -17,7 +17,7 @@ from gcrnn_jax.data.preparation import DataOptions
 from gcrnn_jax.data.sampling import Sampling
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError
-from gcrnn_jax.fields import construct, unknown_field
+from gcrnn_jax.fields import check, construct, unknown_field
 from gcrnn_jax.models import Network, make_network, network_fields
 from gcrnn_jax.models.network import variable_shapes
 from gcrnn_jax.old_names import with_todays_names
@@ -35,9 +35,15 @@ class ThresholdOptions:
 
     Attributes:
         per_class: One for each class, or one for all.
+        shrinkage: Of those of classes towards one for all; see `fit_thresholds`.
     """
 
     per_class: bool
+    shrinkage: float
+
+    def __post_init__(self):
+        """Raises ValueError for a number that is out of range."""
+        check(self, "0 or more", "shrinkage")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -28,6 +28,7 @@ _ADDED: dict[str, float] = {
     "optimizer.accumulate_steps": 1,
     "training.clips_per_epoch": 0,
     "training.evaluate_every": 1,
+    "thresholds.shrinkage": 0.0,
 }
 _EPOCHS = "fusion.epochs"  # "first:last:every", in version 0.1
 _SECTIONS = {name.split(".")[0] for name in (*_OLD_NAMES, *_ADDED, _EPOCHS)}

@@ -84,10 +84,16 @@ def best_tag_thresholds(
 class _Search:
     """Clips of which those that no class passes get their greatest class."""
 
-    def __init__(self, clip_posterior, weak_label, counts, candidates):
+    def __init__(
+        self,
+        clip_posterior: np.ndarray,
+        weak_label: np.ndarray,
+        counts: np.ndarray,
+        candidates: np.ndarray,
+    ):
         self.counts = counts  # hits and estimated without such clips, [2, K, G]
         # above how many candidates each posterior is
-        ranks = np.searchsorted(candidates, clip_posterior).astype(np.int32)
+        ranks = np.asarray(np.searchsorted(candidates, clip_posterior), np.int32)
         ranks[np.isnan(clip_posterior)] = 0
         self.ranks = ranks  # [N, K]
         rows, greatest = np.arange(len(ranks)), clip_posterior.argmax(-1)
@@ -98,7 +104,7 @@ class _Search:
     def best(self, start: BestThresholds, num_reference, grid) -> BestThresholds:
         """The best thresholds found, from those without the rule on."""
         totals = self.counts.sum(1) + self._fallback_by_threshold(self.ranks.max(1))
-        overall_f1 = micro_f1(*totals, num_reference)
+        overall_f1 = micro_f1(totals[0], totals[1], num_reference)
         overall = middle_of_best(overall_f1, grid)
         indices = np.searchsorted(np.asarray(grid), start.per_class)
         starts = [indices, np.full_like(indices, overall)]
@@ -123,7 +129,7 @@ class _Search:
                 free = others == 0
                 added = self._fallback_by_threshold(self.ranks[free, k], free)
                 totals = fixed[:, None] + self.counts[:, k] + added
-                by_threshold = micro_f1(*totals, num_reference)
+                by_threshold = micro_f1(totals[0], totals[1], num_reference)
                 if by_threshold.max() > max(by_threshold[indices[k]], f1) + 1e-12:
                     indices[k] = middle_of_best(by_threshold, grid)
                     is_above[:, k] = self.ranks[:, k] > indices[k]

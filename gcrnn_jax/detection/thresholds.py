@@ -239,7 +239,7 @@ def best_on_grid(
     return BestThresholds(per_class, f1, grid[overall], float(overall_f1[overall]))
 
 
-def micro_f1(hits, estimated, num_reference):
+def micro_f1(hits: np.ndarray, estimated: np.ndarray, num_reference: int) -> np.ndarray:
     """Of counts, arrays of one shape."""
     return 2 * hits / np.maximum(estimated + num_reference, 1)
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -57,14 +58,16 @@ class Evaluator:
         fit_split: Split | None,
         *,
         per_class: bool = True,
+        shrinkage: float = 0.0,
         others: Iterable[Split] = (),
     ):
         """Thresholds come from fit_split, or by cross-fitting where there is none.
 
-        Per_class: one for each class; or one for all. Others: splits that a system's
+        Per_class and shrinkage: as of `fit_thresholds`. Others: splits that a system's
         own thresholds may have been found on, to call them by name.
         """
-        self.split, self.fit_split, self.per_class = split, fit_split, per_class
+        self.split, self.fit_split = split, fit_split
+        self.options = _Options(per_class, shrinkage)
         self.others = tuple(others)
 
     def with_own_thresholds(self, system: str, posteriors: PosteriorSet) -> Row:
@@ -85,13 +88,12 @@ class Evaluator:
         Without any, those of each half of the clips are fitted to the other half.
         """
         if self.fit_split is not None and fit is not None:
-            fitted = fit_thresholds(fit, self.fit_split, per_class=self.per_class)
+            fitted = fit_thresholds(fit, self.fit_split, **self.options._asdict())
             name, decisions = self.fit_split.name, decide(posteriors, fitted)
             return self._row(system, name, posteriors, decisions, fitted, fitted)
         if len(self.split) < 2:
             return self.with_own_thresholds(system, posteriors)
-        options = {"per_class": self.per_class}
-        halves, fitted = _cross_fit(posteriors, self.split, **options)
+        halves, fitted = _cross_fit(posteriors, self.split, self.options)
         decisions = decide_parts(posteriors, halves)
         return self._row(system, "other half", posteriors, decisions, None, fitted)
 
@@ -118,37 +120,52 @@ class Evaluator:
         return Row(system, thresholds, posteriors, decisions, scores, *rules)
 
 
+class _Options(NamedTuple):
+    per_class: bool = True
+    shrinkage: float = 0.0
+
+
 def fit_thresholds(
-    posteriors: PosteriorSet, split: Split, *, per_class: bool = True
+    posteriors: PosteriorSet,
+    split: Split,
+    *,
+    per_class: bool = True,
+    shrinkage: float = 0.0,
 ) -> Postprocessing:
     """The system's post-processing with the thresholds that fit a split best.
 
     Never to be scored on the same clips. Event thresholds stay as they are where the
     split has no strong labels. Not per_class: one threshold for all classes.
+    Shrinkage: the threshold of a class that n clips have is the mean of its own best,
+    counted n times, and of the best for all classes, counted so many times.
 
     Raises:
         DataError: The posteriors are of other clips or classes than the split.
     """
     check_same_clips(posteriors, split)
     every = np.ones(len(split), bool)
-    [fitted] = _fit(posteriors, split, [every], per_class)
+    [fitted] = _fit(posteriors, split, [every], _Options(per_class, shrinkage))
     return dataclasses.replace(fitted, chosen_on=split.content_hash)
 
 
 def decide_cross_fitted(
-    posteriors: PosteriorSet, split: Split, *, per_class: bool = True
+    posteriors: PosteriorSet,
+    split: Split,
+    *,
+    per_class: bool = True,
+    shrinkage: float = 0.0,
 ) -> Decisions:
     """Decides each half of the clips with thresholds fitted to the other half.
 
     No label has a say in its own score. Arguments and errors as of `fit_thresholds`.
     """
     check_same_clips(posteriors, split)
-    halves, _ = _cross_fit(posteriors, split, per_class=per_class)
+    halves, _ = _cross_fit(posteriors, split, _Options(per_class, shrinkage))
     return decide_parts(posteriors, halves)
 
 
 def _cross_fit(
-    posteriors: PosteriorSet, split: Split, *, per_class: bool
+    posteriors: PosteriorSet, split: Split, options: _Options
 ) -> tuple[list[tuple[np.ndarray, Postprocessing]], Postprocessing]:
     """Each half, bool [N], and the rules that the other gives it; those of all clips.
 
@@ -158,7 +175,7 @@ def _cross_fit(
     halves = cross_fit(len(split))
     is_fit = [np.isin(np.arange(len(split)), fit) for fit, _ in halves]
     every = np.ones(len(split), bool)
-    *rules, of_all = _fit(posteriors, split, [*is_fit, every], per_class)
+    *rules, of_all = _fit(posteriors, split, [*is_fit, every], options)
     fitted = dataclasses.replace(of_all, chosen_on=split.content_hash)
     return [(~fit, of_fit) for fit, of_fit in zip(is_fit, rules, strict=True)], fitted
 
@@ -167,12 +184,16 @@ def _fit(
     posteriors: PosteriorSet,
     split: Split,
     parts: Sequence[np.ndarray],
-    per_class: bool,
+    options: _Options,
 ) -> list[Postprocessing]:
     """The thresholds that fit each of some parts of the clips, bool [N], best."""
 
-    def threshold(best: BestThresholds) -> Threshold:
-        return tuple(best.per_class.tolist()) if per_class else best.overall
+    def threshold(best: BestThresholds, part: np.ndarray) -> Threshold:
+        if not options.per_class:
+            return best.overall
+        count, shrinkage = split.weak_label[part].sum(0), options.shrinkage
+        own = count / np.maximum(count + shrinkage, 1) if shrinkage else 1
+        return tuple((own * best.per_class + (1 - own) * best.overall).tolist())
 
     bases, rules = [], posteriors.postprocessing
     for part in parts:
@@ -181,7 +202,7 @@ def _fit(
             split.weak_label[part],
             at_least_one=rules.at_least_one_tag,
         )
-        bases.append(dataclasses.replace(rules, tag_threshold=threshold(best)))
+        bases.append(dataclasses.replace(rules, tag_threshold=threshold(best, part)))
     if split.events is None:
         return bases
     every = best_event_thresholds_of_parts(
@@ -193,6 +214,6 @@ def _fit(
         clip_s=posteriors.clip_s,
     )
     return [
-        dataclasses.replace(base, event_threshold=threshold(best))
-        for base, best in zip(bases, every, strict=True)
+        dataclasses.replace(base, event_threshold=threshold(best, part))
+        for base, best, part in zip(bases, every, parts, strict=True)
     ]

@@ -4,6 +4,7 @@ All processes predict together. The first one alone holds posteriors and scores 
 one system after the other, while the others wait.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -78,8 +79,8 @@ def score_systems(
     """
     split = store.find_split(None)
     fit_split = store.find_fit_split(split)
-    per_class = run.config.thresholds.per_class
-    evaluator = Evaluator(split, fit_split, per_class=per_class)
+    options = dataclasses.asdict(run.config.thresholds)
+    evaluator = Evaluator(split, fit_split, **options)
     rows: list[tuple[Row, Row]] = []
     for name, predict in _systems(run, model, averaged):
         reported = predict(split)

@@ -92,6 +92,21 @@ def test_one_threshold_for_all_classes_is_one_and_worse_where_classes_differ():
     assert (crossed[0] != crossed[1]).any()
 
 
+def test_thresholds_of_rare_classes_are_near_that_of_all():
+    posteriors, shift = oracle(high=0.3, low=0.1), np.array([0.0, 0.3, 0.6])
+    moved = replace(posteriors, clip=(posteriors.clip + shift).astype(np.float32))
+    own, overall, some = (
+        np.asarray(fit_thresholds(moved, Labels(), **options).tag_threshold)
+        for options in ({}, {"per_class": False}, {"shrinkage": 2.0})
+    )
+    counts = Labels.weak_label.sum(0)
+    np.testing.assert_allclose(some, (counts * own + 2 * overall) / (counts + 2))
+    assert (np.abs(some - overall) <= np.abs(own - overall)).all()
+    halves = decide_cross_fitted(moved, Labels(), shrinkage=1e9).tags
+    alike = decide_cross_fitted(moved, Labels(), per_class=False).tags
+    np.testing.assert_array_equal(halves, alike)
+
+
 def test_no_label_has_a_say_in_the_decision_on_its_own_clip():
     rng = np.random.default_rng(0)
     posteriors = replace(
