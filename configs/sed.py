@@ -119,6 +119,9 @@ def get_config() -> ConfigDict:
     config.postprocessing.event_threshold = 0.3
     config.postprocessing.hysteresis = 1.0  # share of it that events go on at; 1: none
     config.postprocessing.median_s = 0.0  # of a running median of frames; 0: none
+    # candidate events from where posteriors rise and fall; 0: from thresholds alone
+    config.postprocessing.box_filter_s = 0.0  # compared on both sides of a border
+    config.postprocessing.box_merge = 0.5  # softer gaps than this part neighbours
     config.postprocessing.gap_s = 0.4  # shorter silences are filled
     config.postprocessing.min_event_s = 0.45  # shorter events are removed
     config.postprocessing.require_clip_tag = True  # or no event of a class

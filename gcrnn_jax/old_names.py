@@ -29,6 +29,8 @@ _ADDED: dict[str, float] = {
     "training.clips_per_epoch": 0,
     "training.evaluate_every": 1,
     "thresholds.shrinkage": 0.0,
+    "postprocessing.box_filter_s": 0.0,
+    "postprocessing.box_merge": 0.5,
 }
 _EPOCHS = "fusion.epochs"  # "first:last:every", in version 0.1
 _SECTIONS = {name.split(".")[0] for name in (*_OLD_NAMES, *_ADDED, _EPOCHS)}

@@ -13,7 +13,7 @@ from gcrnn_jax.runs import choose_runs, fusion
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.fusion import Fusion
 
-PLAIN = Postprocessing(0.5, 0.5, 0.0, 0.0, False, False, 1.0, 0.0)
+PLAIN = Postprocessing(0.5, 0.5, 0.0, 0.0, False, False, 1.0, 0.0, 0.0, 0.5)
 LABEL = np.array([[1, 0], [0, 1], [1, 1], [0, 0]], bool)
 
 

@@ -166,6 +166,8 @@ def test_a_system_is_fused_decided_and_weighted_as_its_row_says(monkeypatch):
         at_least_one_tag=False,
         hysteresis=1.0,
         median_s=0.0,
+        box_filter_s=0.0,
+        box_merge=0.5,
     )
     asked = {}
 

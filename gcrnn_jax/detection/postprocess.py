@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from gcrnn_jax.detection.event_boxes import confidences_of_frames
 from gcrnn_jax.errors import ConfigError
 from gcrnn_jax.fields import check, construct
 
+NO_BOXES = {"box_filter_s": 0.0, "box_merge": 0.5}
 Threshold = float | tuple[float, ...]  # one number, or one a class
 
 ROUNDING_FRAMES = 1e-6  # 0.4 s / 0.1 s must be 4 frames, whatever its last bits say
@@ -20,6 +22,8 @@ class Postprocessing:
 
     In this order:
 
+    0. With `box_filter_s` over 0, extents come first (`event_boxes`): each frame has
+       the confidence of the candidate event that it is in, or 0, as its posterior.
     1. A frame is active where its posterior is greater than `event_threshold`.
     2. The neighbours of active frames are active too, in both directions for as long
        as the posterior is greater than `hysteresis * event_threshold`.
@@ -41,6 +45,8 @@ class Postprocessing:
         at_least_one_tag: A clip that no class passes gets the class with the greatest
             posterior as its tag, so that this class may have events.
         hysteresis: In [0, 1], a share of `event_threshold`; 1 switches it off.
+        box_filter_s: The frames on both sides of a border that are compared; 0: none.
+        box_merge: In [0, 1], as of `event_boxes`.
         chosen_on: The digest of the `Split` whose labels chose the thresholds, where
             their scores are too good; None: no labels did.
 
@@ -61,28 +67,30 @@ class Postprocessing:
     at_least_one_tag: bool
     hysteresis: float
     median_s: float
+    box_filter_s: float
+    box_merge: float
     chosen_on: str | None = None
 
     def __post_init__(self):
         for name in ("tag_threshold", "event_threshold"):
             threshold = _checked_threshold(name, getattr(self, name))
             object.__setattr__(self, name, threshold)
-        for name in ("gap_s", "min_event_s", "median_s"):
+        for name in ("gap_s", "min_event_s", "median_s", "box_filter_s"):
             if not 0 <= getattr(self, name) < 1e9:  # s: frames must be int64
                 raise ValueError(f"{name}: expected >= 0, got {getattr(self, name)}")
-        check(self, "in [0, 1]", "hysteresis")
+        check(self, "in [0, 1]", "hysteresis", "box_merge")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Postprocessing":
         """Reads a section of a configuration, of a model's card or of posteriors.
 
         Files of version 0.1 call `require_clip_tag` "gated", and the oldest have no
-        hysteresis and no median.
+        hysteresis, no median and no candidate events.
 
         Raises:
             ConfigError: A field is unknown, missing, ill-typed or out of range.
         """
-        values = {"hysteresis": 1.0, "median_s": 0.0, **values}
+        values = {"hysteresis": 1.0, "median_s": 0.0, **NO_BOXES, **values}
         if "gated" in values:
             values["require_clip_tag"] = values.pop("gated")
         return construct(cls, values, "postprocessing")
@@ -122,7 +130,7 @@ class Postprocessing:
             >>> quick = Postprocessing(
             ...     tag_threshold=0.3, event_threshold=0.3, gap_s=0.15, min_event_s=0.3,
             ...     require_clip_tag=False, at_least_one_tag=False,
-            ...     hysteresis=1.0, median_s=0.0)
+            ...     hysteresis=1.0, median_s=0.0, box_filter_s=0.0, box_merge=0.5)
             >>> frames = np.array([[0.9, 0.1, 0.9, 0.9, 0.1, 0.1, 0.9]]).T
             >>> quick.detect(frames, np.array([1.0]), 0.1)[:, 0].astype(int).tolist()
             [1, 1, 1, 1, 0, 0, 0]
@@ -179,6 +187,7 @@ class Postprocessing:
         """Whether every frame is decided on by its own posterior, given the tags."""
         return (
             self.hysteresis >= 1
+            and not self.box_filter_s
             and _frames_within(self.median_s, hop_s) <= 1
             and _frames_to_reach(self.gap_s, hop_s) <= 1
             and _frames_to_reach(self.min_event_s, hop_s) <= 1
@@ -191,6 +200,7 @@ class Postprocessing:
         is_tagged: np.ndarray | np.bool_,
         hop_s: float,
     ) -> np.ndarray:
+        posterior = self.with_extents(posterior, hop_s)
         roll = posterior > threshold
         if self.hysteresis < 1:
             roll = _runs_with_seed(roll, posterior > self.hysteresis * threshold)
@@ -199,6 +209,13 @@ class Postprocessing:
         roll = _median(roll, _frames_within(self.median_s, hop_s))
         max_gap = _frames_to_reach(self.gap_s, hop_s) - 1
         return _clean_runs(roll, max_gap, _frames_to_reach(self.min_event_s, hop_s))
+
+    def with_extents(self, posterior: np.ndarray, hop_s: float) -> np.ndarray:
+        """Posteriors [..., T, K], or confidences of candidate events in their place."""
+        if not self.box_filter_s:
+            return posterior
+        count = max(1, round(self.box_filter_s / hop_s))
+        return confidences_of_frames(posterior, count, self.box_merge)
 
     def select_classes(self, classes: np.ndarray, num_classes: int) -> "Postprocessing":
         """The rules of some of K classes, whose numbers are int [k]."""

@@ -156,6 +156,9 @@ def count_segments_above(
         )
         arrays = greatest, reference, classes[:, None]
         return count_above(*arrays, candidates, num_classes)
+    frame_posterior = postprocessing.with_extents(frame_posterior[..., None], hop_s)
+    frame_posterior = frame_posterior[..., 0]
+    postprocessing = replace(postprocessing, box_filter_s=0.0)
     # rows by their greatest frame: those over a threshold come first
     greatest = np.fmax.reduce(frame_posterior, axis=1, initial=0)
     order = np.argsort(-greatest, kind="stable")

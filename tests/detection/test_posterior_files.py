@@ -16,7 +16,7 @@ from gcrnn_jax.detection.posteriors import (
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import DataError, StorageError
 
-RULES = Postprocessing(0.5, 0.2, 0.4, 0.45, True, False, 1.0, 0.0)
+RULES = Postprocessing(0.5, 0.2, 0.4, 0.45, True, False, 1.0, 0.0, 0.0, 0.5)
 NAMES = ("Car", "Bus", "Train")
 
 

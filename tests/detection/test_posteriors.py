@@ -10,7 +10,7 @@ from gcrnn_jax.detection.posteriors import PosteriorSet, fuse_posteriors
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import DataError
 
-PLAIN = Postprocessing((0.5, 0.4, 0.3), 0.2, 0.4, 0.45, True, False, 1.0, 0.0)
+PLAIN = Postprocessing((0.5, 0.4, 0.3), 0.2, 0.4, 0.45, True, False, 1.0, 0.0, 0.0, 0.5)
 
 
 def make_set(seed, num_frames=6, hop_s=0.1):

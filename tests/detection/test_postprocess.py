@@ -10,7 +10,7 @@ from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.detection.runs import Runs
 from gcrnn_jax.errors import ConfigError
 
-BASE = Postprocessing(0.3, 0.3, 0.4, 0.4, True, False, 1.0, 0.0)
+BASE = Postprocessing(0.3, 0.3, 0.4, 0.4, True, False, 1.0, 0.0, 0.0, 0.5)
 
 
 def slow_runs(active):
@@ -205,7 +205,9 @@ def test_the_median_comes_after_hysteresis_and_before_gaps_and_short_runs():
 def test_old_files_call_a_required_tag_gated_and_have_no_hysteresis_and_no_median():
     old = {"tag_threshold": [0.1, 0.2], "event_threshold": 0.3, "gap_s": 0}
     old |= {"min_event_s": 0.4, "gated": False, "at_least_one_tag": True}
-    expected = Postprocessing((0.1, 0.2), 0.3, 0.0, 0.4, False, True, 1.0, 0.0)
+    expected = Postprocessing(
+        (0.1, 0.2), 0.3, 0.0, 0.4, False, True, 1.0, 0.0, 0.0, 0.5
+    )
     assert Postprocessing.from_dict(old) == expected
     wide = old | {"hysteresis": 0.5, "median_s": 0.3, "chosen_on": "here"}
     replaced = replace(expected, hysteresis=0.5, median_s=0.3, chosen_on="here")

@@ -20,7 +20,7 @@ from gcrnn_jax.detection.thresholds import (
 )
 from gcrnn_jax.errors import ConfigError, DataError
 
-BASE = Postprocessing(0.3, 0.3, 0.4, 0.4, True, False, 1.0, 0.0)
+BASE = Postprocessing(0.3, 0.3, 0.4, 0.4, True, False, 1.0, 0.0, 0.0, 0.5)
 
 GRID = (0.1, 0.3, 0.5, 0.7, 0.9)
 

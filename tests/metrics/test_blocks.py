@@ -24,7 +24,7 @@ from gcrnn_jax.metrics.evaluator import decide_cross_fitted, fit_thresholds
 from gcrnn_jax.metrics.segment import COUNTS, segment_scores
 
 NAMES = ("Car", "Bus", "Train", "Air horn")
-RULES = Postprocessing(0.4, 0.5, 0.3, 0.25, True, True, 1.0, 0.0)
+RULES = Postprocessing(0.4, 0.5, 0.3, 0.25, True, True, 1.0, 0.0, 0.0, 0.5)
 CLIPS = 23
 
 

@@ -28,7 +28,7 @@ from gcrnn_jax.metrics.tagging import tagging_scores
 
 NAMES = ("Bus", "Car", "Tram")
 NAMES_OF_SCORES = ("f1", "precision", "recall", "segment_f1", "error_rate")
-PLAIN = Postprocessing(0.5, 0.5, 0, 0, True, False, 1.0, 0.0)
+PLAIN = Postprocessing(0.5, 0.5, 0, 0, True, False, 1.0, 0.0, 0.0, 0.5)
 
 
 class Labels:

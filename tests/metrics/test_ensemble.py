@@ -10,7 +10,7 @@ from gcrnn_jax.metrics.tagging import average_precision
 
 N, K = 60, 3
 LABEL = np.random.default_rng(0).random((N, K)) < 0.4
-PLAIN = Postprocessing(0.5, 0.5, 0.0, 0.0, False, False, 1.0, 0.0)
+PLAIN = Postprocessing(0.5, 0.5, 0.0, 0.0, False, False, 1.0, 0.0, 0.0, 0.5)
 SPLIT = Split(
     "held_out",
     clip_ids=[str(n) for n in range(N)],

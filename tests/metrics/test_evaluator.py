@@ -12,7 +12,7 @@ from gcrnn_jax.metrics.evaluator import CHOSEN_HERE, Evaluator, fit_thresholds
 from gcrnn_jax.report.systems import shortfall
 
 NAMES = ("Car", "Bus")
-RULES = Postprocessing(0.5, 0.5, 0.0, 0.0, False, False, 1.0, 0.0)
+RULES = Postprocessing(0.5, 0.5, 0.0, 0.0, False, False, 1.0, 0.0, 0.0, 0.5)
 
 
 class Labels:

@@ -15,7 +15,7 @@ from gcrnn_jax.metrics.official_tagging import official_tagging
 from gcrnn_jax.metrics.segment import segment_scores
 from gcrnn_jax.metrics.tagging import Rates, tagging_scores
 
-BASE = Postprocessing(0.3, 0.3, 0.4, 0.4, True, False, 1.0, 0.0)
+BASE = Postprocessing(0.3, 0.3, 0.4, 0.4, True, False, 1.0, 0.0, 0.0, 0.5)
 
 AUTHORS_HOP_S = 0.0415
 RATES = ("error_rate", "substitution_rate", "deletion_rate", "insertion_rate")

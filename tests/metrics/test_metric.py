@@ -21,7 +21,7 @@ from gcrnn_jax.report import systems
 from gcrnn_jax.runs import logs
 
 NAMES = ("Car", "Bus")
-RULES = Postprocessing(0.5, 0.5, 0.0, 0.0, False, False, 1.0, 0.0)
+RULES = Postprocessing(0.5, 0.5, 0.0, 0.0, False, False, 1.0, 0.0, 0.0, 0.5)
 
 
 class Exact(Metric):

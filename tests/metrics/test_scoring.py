@@ -14,7 +14,7 @@ from gcrnn_jax.metrics.evaluator import (
 )
 from gcrnn_jax.metrics.scoring import score
 
-BASE = Postprocessing(0.3, 0.3, 0.4, 0.4, True, False, 1.0, 0.0)
+BASE = Postprocessing(0.3, 0.3, 0.4, 0.4, True, False, 1.0, 0.0, 0.0, 0.5)
 
 NAMES = ("Car", "Bus", "Train")
 PLAIN = replace(BASE, tag_threshold=0.5, event_threshold=0.5, gap_s=0, min_event_s=0)

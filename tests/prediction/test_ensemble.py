@@ -121,6 +121,8 @@ def loudness_model(front_end=None, *, reduction=1, min_input_frames=1):
         at_least_one_tag=False,
         hysteresis=1.0,
         median_s=0.0,
+        box_filter_s=0.0,
+        box_merge=0.5,
     )
     return SimpleNamespace(
         front_end=front_end,

@@ -25,6 +25,8 @@ DECIDE = Postprocessing(
     at_least_one_tag=False,
     hysteresis=0.8,
     median_s=0.3,
+    box_filter_s=0.0,
+    box_merge=0.5,
 )
 ENSEMBLE = Ensemble((), DECIDE)
 

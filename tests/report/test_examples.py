@@ -24,7 +24,7 @@ from gcrnn_jax.runs import logs
 from tests import defaults
 from tests.defaults import prepare
 
-RULES = Postprocessing(0.5, 0.5, 0.0, 0.0, False, False, 1.0, 0.0)
+RULES = Postprocessing(0.5, 0.5, 0.0, 0.0, False, False, 1.0, 0.0, 0.0, 0.5)
 
 
 @pytest.fixture(scope="module")

@@ -42,6 +42,8 @@ RULES = Postprocessing(
     at_least_one_tag=True,
     hysteresis=1.0,
     median_s=0.0,
+    box_filter_s=0.0,
+    box_merge=0.5,
 )
 FRONT_END = defaults.front_end()
 NUM_CLIPS = 9

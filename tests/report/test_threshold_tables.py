@@ -80,6 +80,8 @@ def postprocessing_of(rules):
         "at_least_one_tag": True,
         "hysteresis": 1.0,
         "median_s": 0.0,
+        "box_filter_s": 0.0,
+        "box_merge": 0.5,
     }
     return Postprocessing(**(fields | rules))
 

@@ -204,7 +204,7 @@ def test_other_processes_than_the_first_keep_no_block(monkeypatch):
             yield np.zeros((2, 3), np.float32), frame
             del frame
 
-    rules = Postprocessing(0.3, 0.3, 0.4, 0.4, True, False, 1.0, 0.0)
+    rules = Postprocessing(0.3, 0.3, 0.4, 0.4, True, False, 1.0, 0.0, 0.0, 0.5)
     fields = {
         "clip_ids": tuple("abcdefghij"),
         "class_names": tuple("ABC"),
