@@ -54,6 +54,10 @@ class Code(enum.Enum):
         "note: clips without a label; they are scored as having no class, and balanced "
         "sampling, the default, never draws them to train on"
     )
+    NOT_SCORED = (
+        "note: unlabelled clips of splits that are scored; left out, as nobody knows "
+        "what is right"
+    )
 
     # events
     ZERO_LENGTH = "error: events of no length; counted as one second, or as nothing"
@@ -158,6 +162,7 @@ class Code(enum.Enum):
 
     # files as other tools see them
     ENCODING = "error: lists in another encoding than UTF-8; the row is not used"
+    UTF_16 = "note: lists in UTF-16; read here; not everywhere"
     BYTE_ORDER_MARK = (
         "note: lists that begin with a byte order mark; read here; not everywhere"
     )
