@@ -163,7 +163,7 @@ def _begin(dataset: "Dataset", table: Path | None) -> None:
     """Says what was found, and writes it as a table, hours before all is decoded."""
     print(f"{dataset.summary()}\n", flush=True)
     if table is not None:
-        from gcrnn_jax.data.layouts.table import write_table
+        from gcrnn_jax.data.write_table import write_table
 
         write_table(dataset, table)
         print(f"wrote {table}: the same as a table of clips\n", flush=True)
