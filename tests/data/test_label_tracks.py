@@ -49,6 +49,7 @@ def test_labels_are_read_with_their_times(tmp_path, text, labels):
     [
         ("0.5\t2\tDog\t0.93\n3\t4\tDog\n", [dog(1, score=0.93), dog(2, 3, 4)]),
         ("0.5\t2\tDog 0.93\n", [dog(1, score=0.93)]),
+        ("0.5\t2\tV 0.5\t0.9\n", [dog(1, label="V 0.5", score=0.9)]),
         ("0.5\t2\tDog (1.00)\n", [dog(1, score=1.0)]),
         (
             "0.5\t2\tSize 0.5\n3\t4\tCat\n",
@@ -58,7 +59,16 @@ def test_labels_are_read_with_their_times(tmp_path, text, labels):
         ("0.5\t2\tVersion 1.5\n", [dog(1, label="Version 1.5")]),
         ("0.5\t2\t0.93\n", [dog(1, label="0.93")]),
     ],
-    ids=["column", "text", "brackets", "not all", "no point", "over 1", "number alone"],
+    ids=[
+        "column",
+        "text",
+        "both",
+        "brackets",
+        "not all",
+        "no point",
+        "over 1",
+        "number alone",
+    ],
 )
 def test_scores_are_told_from_numbers_in_labels(tmp_path, text, labels):
     assert read(tmp_path / "a.txt", text) == (labels, [])
