@@ -81,7 +81,7 @@ def stream_id_rows(path: str | os.PathLike, findings: list[Finding]) -> Iterator
         try:
             columns = _split(text, separator)
             if not (is_first and is_time_header(columns)):
-                yield _parse(columns, line)
+                yield _parse(columns, line, separator)
         except BadRow as bad:
             findings.append(Finding(str(path), line, bad.code, str(bad)))
         is_first = False
@@ -215,7 +215,7 @@ def _split(text: str, separator: str) -> list[str]:
     return split_columns(text, separator)
 
 
-def _parse(columns: list[str], line: int) -> IdRow:
+def _parse(columns: list[str], line: int, separator: str) -> IdRow:
     columns = without_empty_end(columns, 5)
     if len(columns) != 5:
         expected = 'expected `ytid,start,end,"names","ids"`'
@@ -223,7 +223,7 @@ def _parse(columns: list[str], line: int) -> IdRow:
     video_id, start, end, names, ids = columns
     if not video_id or "/" in video_id or "\\" in video_id:
         raise BadRow(f"expected an id of a video, got {video_id!r}")
-    start_s, end_s = seconds(start), seconds(end)
+    start_s, end_s = seconds(start, separator), seconds(end, separator)
     if start_s >= end_s:
         raise BadTime(f"expected start < end, got {start} and {end}")
     clip_id = f"{video_id}_{start_s:.3f}_{end_s:.3f}"

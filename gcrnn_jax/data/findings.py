@@ -162,6 +162,7 @@ class Code(enum.Enum):
 
     # files as other tools see them
     ENCODING = "error: lists in another encoding than UTF-8; the row is not used"
+    UTF_16 = "note: lists in UTF-16; read here; not everywhere"
     BYTE_ORDER_MARK = (
         "note: lists that begin with a byte order mark; read here; not everywhere"
     )
