@@ -63,8 +63,7 @@ def check(
     from gcrnn_jax.data.folder import read_folder
 
     dataset, findings = read_folder(root)
-    events, list_findings = check_lists(dataset)
-    findings += [*list_findings, *check_names(dataset)]
+    findings += [*check_lists(dataset), *check_names(dataset)]
     probes = {}
     if not lists_only:
         splits = dataset.splits.values()
@@ -73,13 +72,13 @@ def check(
     front_end = make_front_end(sed.get_config().to_dict()["front_end"])
     if probes:
         findings += check_recordings(dataset, probes, front_end)
-    findings += check_ends(dataset, events, probes, front_end.clip_s)
+    findings += check_ends(dataset, probes, front_end.clip_s)
     if lists_only:
         findings = [
             replace(f, code=Code.LISTS_ALONE) if f.code is Code.NO_RECORDINGS else f
             for f in findings
         ]
-    card = data_card(dataset, events, probes)
+    card = data_card(dataset, probes)
     return Report(dataset.root, group_findings(dataset.root, findings), card)
 
 

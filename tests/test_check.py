@@ -17,9 +17,8 @@ from gcrnn_jax.check import check, main
 from gcrnn_jax.checking import card, lists, probe
 from gcrnn_jax.checking.card import data_card, most_together
 from gcrnn_jax.checking.text import summary
-from gcrnn_jax.data.clip_lists import ClipRow
+from gcrnn_jax.data.dataset import ClipRow, Dataset, FolderSplit
 from gcrnn_jax.data.findings import Code
-from gcrnn_jax.data.folder import Dataset, FolderSplit
 from gcrnn_jax.data.labels import ClassList
 
 CLASSES = "/m/1\tCar\n/m/2\tAir horn, truck horn\n/m/3\tTrain\n"
@@ -454,10 +453,7 @@ def test_a_list_without_a_row_and_an_empty_folder(root, tmp_path):
     (root / TRAINING).write_text("")
     assert ("NO_ROW", TRAINING, 0) in found(root)
     (tmp_path / "empty").mkdir()
-    assert {code for code, *_ in found(tmp_path / "empty")} == {
-        "CLASS_LIST",
-        "NO_SPLIT",
-    }
+    assert {code for code, *_ in found(tmp_path / "empty")} == {"NO_SPLIT"}
 
 
 def test_names_that_a_terminal_would_act_upon_are_escaped(root, tmp_path, capsys):
@@ -734,7 +730,7 @@ def test_a_card_of_many_clips_holds_no_labels_of_all_classes(tmp_path):
     dataset = Dataset(tmp_path, ClassList(names, names), {"training": split}, ())
     tracemalloc.start()
     try:
-        found = data_card(dataset, {}, {})
+        found = data_card(dataset, {})
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

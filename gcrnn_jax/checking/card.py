@@ -12,19 +12,13 @@ import numpy as np
 from gcrnn_jax.checking.lists import short_clips, source_and_length
 from gcrnn_jax.checking.probe import Probe
 from gcrnn_jax.data.data_hash import clip_content_hash, dataset_content_hash
-from gcrnn_jax.data.event_lists import EventRow
-from gcrnn_jax.data.folder import Dataset, FolderSplit
-from gcrnn_jax.data.recording_source import ClipEvents, clip_events
+from gcrnn_jax.data.dataset import ClipEvents, Dataset, FolderSplit
 
 FORMAT = "gcrnn_jax data card"
 VERSION = 1
 
 
-def data_card(
-    dataset: Dataset,
-    events: Mapping[str, Sequence[EventRow]],
-    probes: Mapping[Path, Probe],
-) -> dict[str, Any]:
+def data_card(dataset: Dataset, probes: Mapping[Path, Probe]) -> dict[str, Any]:
     """Returns what is in a folder, as plain values.
 
     `data_sha256` is the hash that stores, runs and scores carry, None if no recording
@@ -33,7 +27,6 @@ def data_card(
 
     Args:
         dataset: Of `read_folder`.
-        events: Split -> rows of its strong list.
         probes: Of every recording; nothing if none was read.
     """
     classes = dataset.classes
@@ -41,30 +34,26 @@ def data_card(
         "format": FORMAT,
         "version": VERSION,
         "name": dataset.root.resolve().name,
-        "data_sha256": _content_hash(dataset, events, probes) if probes else None,
-        "labels_sha256": _content_hash(dataset, events, {}),
+        "data_sha256": _content_hash(dataset, probes) if probes else None,
+        "labels_sha256": _content_hash(dataset, {}),
         "classes": [
             {"id": class_id, "name": name}
             for class_id, name in zip(classes.ids, classes.names, strict=True)
         ],
         "splits": {
             name: _labels(split, classes.names)
-            | (_events(events[name], classes.names) if name in events else {})
+            | _events(split, classes.names)
             | (_recordings(split, probes) if probes else {})
             for name, split in dataset.splits.items()
         },
     }
 
 
-def _content_hash(
-    dataset: Dataset,
-    events: Mapping[str, Sequence[EventRow]],
-    probes: Mapping[Path, Probe],
-) -> str:
-    splits = {}
-    for name, split in dataset.splits.items():
-        timed = clip_events(split, events[name]) if name in events else None
-        splits[name] = _clip_hashes(split, timed, probes)
+def _content_hash(dataset: Dataset, probes: Mapping[Path, Probe]) -> str:
+    splits = {
+        name: _clip_hashes(split, split.clip_events(), probes)
+        for name, split in dataset.splits.items()
+    }
     return dataset_content_hash(dataset.classes, splits)
 
 
@@ -78,7 +67,9 @@ def _clip_hashes(
 
 
 def _labels(split: FolderSplit, class_names: Sequence[str]) -> dict[str, Any]:
-    of_clips = Counter(row.labels for row in split.rows)  # which many have in common
+    of_clips = Counter(
+        row.labels or () for row in split.rows
+    )  # which many have in common
     together = _co_occurrence(of_clips, len(class_names))
     num_labels: Counter[int] = Counter()
     for labels, count in of_clips.items():
@@ -90,7 +81,7 @@ def _labels(split: FolderSplit, class_names: Sequence[str]) -> dict[str, Any]:
         "num_clips": len(split.rows),
         "num_labels": int(together.trace()),
         "num_short": len(short),
-        "num_short_labels": sum(len(row.labels) for row in short),
+        "num_short_labels": sum(len(row.labels or ()) for row in short),
         "num_found": sum(path is not None for path in split.recordings),
         "num_readable": None,
         "listed_s": _durations([length for length in lengths if length is not None]),
@@ -116,10 +107,12 @@ def _co_occurrence(
     return together
 
 
-def _events(rows: Sequence[EventRow], class_names: Sequence[str]) -> dict[str, Any]:
+def _events(split: FolderSplit, class_names: Sequence[str]) -> dict[str, Any]:
+    if split.event_rows is None:
+        return {}
     timed = [
         (row.event_label, row.offset - (row.onset or 0.0))
-        for row in rows
+        for row in split.event_rows
         if row.event_label and row.offset
     ]
     lengths = {name: [s for label, s in timed if label == name] for name in class_names}

@@ -6,8 +6,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from gcrnn_jax.data.dataset import SPLITS
 from gcrnn_jax.data.findings import Code, Finding
-from gcrnn_jax.data.folder import CLASS_LIST, CLIP_LIST, SPLITS, STRONG_LIST, WEAK_LIST
+from gcrnn_jax.data.layouts.dcase2017 import (
+    CLASS_LIST,
+    CLIP_LIST,
+    STRONG_LIST,
+    WEAK_LIST,
+)
 from gcrnn_jax.data.list_text import (
     SEPARATORS,
     find_separator,

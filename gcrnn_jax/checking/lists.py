@@ -9,56 +9,37 @@ import numpy as np
 
 from gcrnn_jax.checking.files import check_files
 from gcrnn_jax.data.clip_lists import (
-    ClipRow,
     outside_largest,
     read_weak_list,
     stream_id_rows,
 )
+from gcrnn_jax.data.dataset import SPLITS, ClipRow, Dataset, FolderSplit
 from gcrnn_jax.data.event_lists import EventRow
 from gcrnn_jax.data.findings import MIN_CLIPS, Code, Finding
-from gcrnn_jax.data.folder import (
-    CLIP_LIST,
-    SPLITS,
-    STRONG_LIST,
-    WEAK_LIST,
-    Dataset,
-    FolderSplit,
-)
 from gcrnn_jax.data.labels import ClassList
-from gcrnn_jax.data.recording_source import read_strong_list
+from gcrnn_jax.data.layouts.dcase2017 import CLIP_LIST, STRONG_LIST, WEAK_LIST
 from gcrnn_jax.errors import DataError
 
 _TIMED_ID = re.compile(r"(.+)_(\d+\.\d{3})_(\d+\.\d{3})")
 
 
-def check_lists(dataset: Dataset) -> tuple[dict[str, list[EventRow]], list[Finding]]:
+def check_lists(dataset: Dataset) -> list[Finding]:
     """Finds what is wrong with the lists of a folder.
 
     Args:
         dataset: Of `read_folder`, whose own findings are not repeated here.
-
-    Returns:
-        Split -> rows of its strong list, for splits that have one that can be read;
-        `file` is the clip's id. And the findings.
     """
     classes = dataset.classes
     findings = [*dataset.findings, *check_files(dataset.root), *_splits(dataset)]
-    events = {}
     for name, split in dataset.splits.items():
         if not split.rows:
             continue  # NO_ROW already
         findings += [*_names(split, classes), *_clips(split)]
         findings += _weak_list(dataset.root / WEAK_LIST.format(name), split, classes)
-        if split.strong_list is None:
-            continue
-        try:
-            events[name], bad = read_strong_list(split, classes)
-        except DataError as error:
-            findings.append(_unreadable(split.strong_list, error))
-            continue
-        findings += [*bad, *_events(str(split.strong_list), events[name])]
-        findings += _labels_and_events(split, events[name], classes)
-    return events, [*findings, *_sources(dataset), *_classes(dataset)]
+        if split.event_rows is not None:
+            findings += _events(str(split.strong_list), split.event_rows)
+            findings += _labels_and_events(split, split.event_rows, classes)
+    return [*findings, *_sources(dataset), *_classes(dataset)]
 
 
 def source_and_length(clip_id: str) -> tuple[str, float | None]:
@@ -167,7 +148,7 @@ def _weak_list(path: Path, split: FolderSplit, classes: ClassList) -> Iterator[F
         elif other.labels != row.labels:
             names, other_names = (
                 ", ".join(classes.names[label] for label in labels) or "no label"
-                for labels in (row.labels, other.labels)
+                for labels in (row.labels or (), other.labels or ())
             )
             detail = f"{row.clip_id}: {other_names}; {clip_list.name} says {names}"
             yield Finding(str(path), other.line, code, detail)
@@ -180,7 +161,7 @@ def _unreadable(path: Path, error: DataError) -> Finding:
     return Finding(str(path), 0, Code.UNREADABLE, str(error))
 
 
-def _events(path: str, rows: list[EventRow]) -> Iterator[Finding]:
+def _events(path: str, rows: Sequence[EventRow]) -> Iterator[Finding]:
     """Events of no length, twice, or overlapping one of their class."""
     of_class: dict[tuple[str, str], list[tuple[float, float, int]]] = defaultdict(list)
     first_line: dict[tuple, int] = {}
@@ -215,7 +196,7 @@ def _overlapping(events: list[tuple[float, float, int]]) -> list[int]:
 
 
 def _labels_and_events(
-    split: FolderSplit, rows: list[EventRow], classes: ClassList
+    split: FolderSplit, rows: Sequence[EventRow], classes: ClassList
 ) -> Iterator[Finding]:
     """Weak labels without events, and events without weak labels."""
     strong_list, clip_list = str(split.strong_list), str(split.list_path)
@@ -225,7 +206,7 @@ def _labels_and_events(
         if row.event_label:
             lines[row.file].setdefault(row.event_label, row.line)
     for row in split.rows:
-        weak = {classes.names[label] for label in row.labels}
+        weak = {classes.names[label] for label in row.labels or ()}
         strong = lines[row.clip_id]
         for label in strong.keys() - weak:
             detail = f"{row.clip_id}: {label} is not in {split.list_path.name}"
@@ -264,7 +245,7 @@ def _source(row: ClipRow) -> str:
 def _classes(dataset: Dataset) -> Iterator[Finding]:
     """Classes that a split has no clip of, or few to train on."""
     labels = {
-        name: Counter(label for row in split.rows for label in row.labels)
+        name: Counter(label for row in split.rows for label in row.labels or ())
         for name, split in dataset.splits.items()
         if split.rows
     }

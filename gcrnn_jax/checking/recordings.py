@@ -12,10 +12,9 @@ from gcrnn_jax.audio.measure import Measures
 from gcrnn_jax.audio.recording_files import readable_endings, walk_files
 from gcrnn_jax.checking.lists import source_and_length
 from gcrnn_jax.checking.probe import Probe
-from gcrnn_jax.data.clip_lists import ClipRow
-from gcrnn_jax.data.event_lists import EventRow
+from gcrnn_jax.data.dataset import AUDIO, ClipRow, Dataset, FolderSplit
 from gcrnn_jax.data.findings import Code, Finding
-from gcrnn_jax.data.folder import AUDIO, Dataset, FolderSplit, index_recordings
+from gcrnn_jax.data.layouts.dcase2017 import index_recordings
 from gcrnn_jax.data.list_text import nfc
 
 SILENT_AMPLITUDE = 1e-3  # -60 dB of full scale
@@ -105,7 +104,6 @@ def check_recordings(
 
 def check_ends(
     dataset: Dataset,
-    events: Mapping[str, Sequence[EventRow]],
     probes: Mapping[Path, Probe],
     clip_s: float,
 ) -> Iterator[Finding]:
@@ -113,8 +111,7 @@ def check_ends(
 
     And events that begin after the part of a recording that is read, clip_s seconds.
     """
-    for name, rows in events.items():
-        split = dataset.splits[name]
+    for split in dataset.splits.values():
         lengths: dict[str, float] = {}
         for row, path in split.clips():
             measures = probes[path].measures if path and path in probes else None
@@ -122,7 +119,7 @@ def check_ends(
             length = listed if measures is None else measures.duration_s
             if length is not None:
                 lengths[row.clip_id] = length
-        for event in rows:
+        for event in split.event_rows or ():
             end_s = lengths.get(event.file, math.inf)
             if event.onset is None or not event.offset:
                 continue

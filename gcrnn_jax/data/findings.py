@@ -54,6 +54,10 @@ class Code(enum.Enum):
         "note: clips without a label; they are scored as having no class, and balanced "
         "sampling, the default, never draws them to train on"
     )
+    NOT_SCORED = (
+        "note: unlabelled clips of splits that are scored; left out, as nobody knows "
+        "what is right"
+    )
 
     # events
     ZERO_LENGTH = "error: events of no length; counted as one second, or as nothing"

@@ -32,6 +32,7 @@ class ListedClip(NamedTuple):
         start_s: In the recording; None: its start.
         end_s: In the recording; None: its end.
         has_events: Whether all its events are listed, however few: strong labels.
+        clip_id: Where the files name one; None: it is made of the recording's name.
     """
 
     recording: str
@@ -41,6 +42,7 @@ class ListedClip(NamedTuple):
     start_s: float | None = None
     end_s: float | None = None
     has_events: bool = False
+    clip_id: str | None = None
 
 
 class ListedEvent(NamedTuple):

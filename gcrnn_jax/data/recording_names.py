@@ -11,7 +11,7 @@ import filecmp
 import os
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,9 +80,9 @@ class RecordingNames:
             detail = str(error.strerror)
             findings.append(Finding(str(error.filename), 0, Code.FOLDER, detail))
 
-        top = str(root)
+        top = os.path.join(root, "")
         paths = [
-            os.path.relpath(path, top).replace(os.sep, "/")
+            path.removeprefix(top).replace(os.sep, "/")
             for path in walk_files(top, note)
             if not is_no_audio(path)
         ]
@@ -98,11 +98,11 @@ class RecordingNames:
         of it in several folders any.
         """
         if (found := self._found.get((name, split))) is None:
-            found = self._find(self._inside(name), split)
+            found = self._find(self.inside(name), split)
             self._found[name, split] = found
         return found
 
-    def _inside(self, name: str) -> str:
+    def inside(self, name: str) -> str:
         """A name as a path below the folder; "" if it is of another place."""
         path = nfc(name.strip())
         if os.path.isabs(path):
@@ -166,16 +166,3 @@ def _is_of_split(path: str, split: str) -> bool:
     """Whether a folder on the way is the split's: "train" is of "training"."""
     folders = posixpath.dirname(path).lower().split("/")
     return any(split.startswith(folder) for folder in folders if len(folder) > 2)
-
-
-def ambiguous(names: Iterator[tuple[str, Found, str, int]]) -> Iterator[Finding]:
-    """Names that may mean any of several recordings.
-
-    Args:
-        names: Each with what it means, and the path and line where it stands.
-    """
-    for name, found, path, line in names:
-        if found.others:
-            places = ", ".join((found.path or "", *found.others))
-            detail = f"{name} may be any of {places}: name it with its folder"
-            yield Finding(path, line, Code.AMBIGUOUS, detail)

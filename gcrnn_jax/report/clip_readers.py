@@ -8,8 +8,9 @@ import numpy as np
 from gcrnn_jax.audio.decode import read_waveform
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.audio.rejected import Rejected
-from gcrnn_jax.data.folder import SPLITS, find_splits
-from gcrnn_jax.data.preparation import DataOptions
+from gcrnn_jax.data.data_options import DataOptions
+from gcrnn_jax.data.dataset import SPLITS
+from gcrnn_jax.data.folder import find_splits
 from gcrnn_jax.data.soundscape_source import soundscape_split
 from gcrnn_jax.errors import DataError
 
