@@ -38,7 +38,7 @@ from gcrnn_jax.data.list_text import (
 from gcrnn_jax.errors import DataError
 
 MAX_S = 864_000.0  # ten days: no recording is longer
-_FILE_NAMES = frozenset("filename file file_name audio_filename recording path".split())
+FILE_NAMES = frozenset("filename file file_name audio_filename recording path".split())
 _LABEL_NAMES = frozenset("event_label label class class_name event tag".split())
 
 
@@ -156,7 +156,7 @@ def _in_order(columns: list[str], header: Sequence[str]) -> list[str]:
         expected = f"expected {len(header)} columns as in the header"
         raise BadRow(f"{expected}, got {len(columns)}: {' | '.join(columns)!r}")
     names = [name.lower() for name in header]
-    wanted = (_FILE_NAMES, ONSET_NAMES, OFFSET_NAMES, _LABEL_NAMES)
+    wanted = (FILE_NAMES, ONSET_NAMES, OFFSET_NAMES, _LABEL_NAMES)
     places = [
         next((i for i, name in enumerate(names) if name in known), place)
         for place, known in enumerate(wanted)

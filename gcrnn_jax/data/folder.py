@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from gcrnn_jax.configs import sed
+from gcrnn_jax.data.assembly import assemble
 from gcrnn_jax.data.dataset import Dataset
 from gcrnn_jax.data.findings import Code, Finding, strict
 from gcrnn_jax.data.labels import ClassList
@@ -78,8 +79,7 @@ def read_folder(
         nothing = Dataset(root, ClassList((), ()), {}, ())
         return nothing, [Finding(str(root), 0, Code.NO_SPLIT, _nothing_found())]
     read = layout.read(root, options)
-    assert not isinstance(read, Listing)
-    return read
+    return assemble(root, read, options) if isinstance(read, Listing) else read
 
 
 def find_layout(root: Path, name: str) -> Layout | None:

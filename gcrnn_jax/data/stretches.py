@@ -125,6 +125,7 @@ class _Lookup:
         self._index = {**classes.index_by_id, **classes.index_by_name}
         self._meant: dict[str, str] = {}  # name in lists -> recording
         self._lost: set[str] = set()  # names in rows that are not used
+        self._is_ambiguous: set[tuple[str, str]] = set()  # names and splits
         self.called: dict[str, str] = {}  # recording -> what lists call it
         self.clips: dict[tuple, Stretch] = {}
         self.events: dict[str, list[TimedEvent]] = defaultdict(list)
@@ -164,7 +165,7 @@ class _Lookup:
     def add_event(self, event: ListedEvent) -> None:
         """Takes an event in, or says why not."""
         name, onset, offset, label, source = event
-        recording = self._meant.get(name) or self._names.find(name).path or ""
+        recording = self._meant.get(name) or self._found(name, source)
         if recording not in self.called:
             if name not in self._lost:
                 detail = f"{name!r} is not a recording of the listed clips"
@@ -181,17 +182,23 @@ class _Lookup:
     def _recording(self, clip: ListedClip, split: str) -> tuple[str, bool]:
         """The recording of a row, and whether it is there."""
         name, source = clip.recording, clip.source
+        path = self._found(name, source, split)
+        inside = clip_id_of_file(self._names.inside(name) or nfc(name))
+        recording = path or inside
+        self._meant.setdefault(name, recording)
+        self.called.setdefault(recording, inside)
+        return recording, bool(path)
+
+    def _found(self, name: str, source: Source, split: str = "") -> str:
+        """The recording that has a name, or ""."""
         found = self._names.find(name, split)
-        inside = self._names.inside(name) or nfc(name)
-        recording = found.path or clip_id_of_file(inside)
-        if found.others and recording not in self.called:
-            places = ", ".join((recording, *found.others))
+        if found.others and (name, split) not in self._is_ambiguous:
+            self._is_ambiguous.add((name, split))
+            places = ", ".join((found.path or "", *found.others))
             detail = f"{name} may be any of {places}: name it with its folder"
             finding = Finding(source.path, source.line, Code.AMBIGUOUS, detail)
             self.ambiguous.append(finding)
-        self._meant.setdefault(name, recording)
-        self.called.setdefault(recording, clip_id_of_file(inside))
-        return recording, found.path is not None
+        return found.path or ""
 
     def _label_set(self, clip: ListedClip) -> tuple[set[int] | None, str]:
         """The classes of a row, and a label that is none."""
