@@ -15,13 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gcrnn_jax.data.layouts import (
-    audacity,
-    audioset,
-    dcase2017,
-    desed,
-    raven,
-)
+from gcrnn_jax.data import layouts
 from gcrnn_jax.data.layouts.files import (
     all_files,
     in_one_format,
@@ -37,8 +31,6 @@ from gcrnn_jax.errors import DataError
 
 name = "class_folders"
 description = "one folder per class, with no list (.csv, .tsv) beside them"
-
-_WITH_LISTS = (audacity, audioset, dcase2017, desed, raven)
 
 # Names of folders that may mean none of the classes, or a class: the user is asked.
 ASKED = frozenset(
@@ -57,7 +49,8 @@ class _Place(NamedTuple):
 def finds(root: Path) -> str | None:
     """The folders that may be classes."""
     files = some_files(root)
-    if any(layout.finds(root) for layout in _WITH_LISTS):
+    others = (layout for layout in layouts.LAYOUTS if layout.name != name)
+    if any(layout.finds(root) for layout in others):
         return None
     lists = [text for text in files.texts if text.lower().endswith((".csv", ".tsv"))]
     if not all("/" in text for text in lists):

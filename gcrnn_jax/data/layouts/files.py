@@ -106,18 +106,18 @@ def in_one_format(root: Path, paths: Sequence[str]) -> tuple[list[str], list[Fin
     """
     order = {ending: place for place, ending in enumerate(readable_endings())}
     best: dict[str, str] = {}
-    findings = []
     for path in paths:
         stem, ending = posixpath.splitext(path)
-        other = best.setdefault(stem, path)
-        if other == path:
-            continue
-        rank = order.get(ending.lower(), len(order))
-        if rank < order.get(posixpath.splitext(other)[1].lower(), len(order)):
+        other = posixpath.splitext(best.setdefault(stem, path))[1]
+        ranks = (order.get(one.lower(), len(order)) for one in (ending, other))
+        if next(ranks) < next(ranks):
             best[stem] = path
-            path, other = other, path
-        detail = f"{other} is used, of {posixpath.splitext(path)[0]}.*"
-        findings.append(Finding(str(root / path), 0, Code.SEVERAL, detail))
+    left_out = sorted({*paths} - {*best.values()})
+    details = (f"{best[posixpath.splitext(path)[0]]} is used" for path in left_out)
+    findings = [
+        Finding(str(root / path), 0, Code.SEVERAL, detail)
+        for path, detail in zip(left_out, details, strict=True)
+    ]
     return list(best.values()), findings
 
 
