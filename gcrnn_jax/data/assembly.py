@@ -80,6 +80,8 @@ def _divide(stretches: Stretches, options: LayoutOptions) -> list[str]:
     if stated - {SPLITS[0]}:
         missing = "" if SPLITS[0] in stated else "no clip is in training"
         return [f"{missing}: only {', '.join(sorted(stated))}"] if missing else []
+    if stated and not any(options.split_fractions[1:]):
+        return []
     labels: dict[str, set[int]] = {}
     sources = [source_of(clip_id_of_file(clip.recording)) for clip in stretches.clips]
     for source, clip in zip(sources, stretches.clips, strict=True):

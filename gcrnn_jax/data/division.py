@@ -109,7 +109,7 @@ def _without_empty(parts: dict[str, int], shares: Sequence[float]) -> dict[str, 
     """Gives a part without a name the last one of the part that has the most."""
     counts = Counter(parts.values())
     for part, share in enumerate(shares):
-        if share and not counts[part]:
+        if share and counts and not counts[part]:
             largest, count = counts.most_common(1)[0]
             if count > 1:
                 name = [name for name, one in parts.items() if one == largest][-1]
