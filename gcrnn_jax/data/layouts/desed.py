@@ -249,8 +249,13 @@ def _read_weak(
         except BadRow as bad:
             findings.append(Finding(str(one.path), line, bad.code, str(bad)))
             continue
+        recording = recordings.find(file, one)
+        old = found.get((one.split, recording))
+        if old is not None and old.source.path == str(one.path):
+            detail = f"{file} is in line {old.source.line} too; labels united"
+            findings.append(Finding(str(one.path), line, Code.DUPLICATE, detail))
         known = _Found(Source(str(one.path), line), one.split, labels, False)
-        _add(found, recordings.find(file, one), known)
+        _add(found, recording, known)
 
 
 def _read_names(
