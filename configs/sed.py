@@ -19,7 +19,15 @@ def get_config() -> ConfigDict:
     config.seed = 0  # of the weights, the batches and the augmentation
 
     config.data = ConfigDict()
-    config.data.root = ""  # in the layout of DCASE 2017 task 4; "": soundscapes
+    config.data.root = ""  # of recordings and labels; "": soundscapes
+    config.data.layout = ""  # of the folder; "": the one that is found there
+    # folders or labels that mean none of the classes, such as ("background",)
+    config.data.negatives = ()
+    # from clip to clip of a recording longer than front_end.clip_s; 0: no overlap
+    config.data.clip_hop_s = 0.0
+    # of recordings to train, validate and test on, where the folder does not say
+    config.data.split_fractions = (0.7, 0.15, 0.15)
+    config.data.split_seed = 0
     config.data.store = ""  # where the features go; "": a folder in the user's cache
     config.data.soundscapes = (4000, 400, 400)  # clips to train, validate, test on
     config.data.held_out_fraction = 0.0  # of training clips, a split "held_out"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gcrnn_jax.audio.front_end import FrontEnd, make_front_end
-from gcrnn_jax.data.preparation import DataOptions
+from gcrnn_jax.data.data_options import DataOptions
 from gcrnn_jax.data.sampling import Sampling
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError

@@ -22,7 +22,12 @@ _OLD_NAMES = {
     "postprocessing.gated": "postprocessing.require_clip_tag",
 }
 # Fields that runs of earlier versions do not have, and what these did.
-_ADDED: dict[str, float] = {
+_ADDED: dict[str, Any] = {
+    "data.layout": "",
+    "data.negatives": (),
+    "data.clip_hop_s": 0.0,
+    "data.split_fractions": (0.7, 0.15, 0.15),
+    "data.split_seed": 0,
     "optimizer.clip_norm": 0.0,
     "optimizer.reference_batch_size": 0,
     "optimizer.accumulate_steps": 1,

@@ -45,6 +45,7 @@ def read_waveform(
     path: str | bytes | os.PathLike,
     sample_rate_hz: int = 16000,
     max_s: float | None = None,
+    start_s: float = 0.0,
 ) -> np.ndarray:
     """Returns a recording as a mono waveform at one rate.
 
@@ -55,7 +56,8 @@ def read_waveform(
     Args:
         path: A str may hold bytes that are not UTF-8, as os.listdir returns them.
         sample_rate_hz: Of the waveform to return.
-        max_s: Read no more than the first `max_s` seconds. None: everything.
+        max_s: Read no more than `max_s` seconds. None: everything.
+        start_s: Where to begin, in seconds of the recording.
 
     Returns:
         float32 [S], in [-1, 1] for integer and lossy formats up to their overshoot.
@@ -66,7 +68,8 @@ def read_waveform(
     Differs: The paper resampled with resampy; soxr agrees to 0.02 in log-mel bins 0-49
         and differs by up to 2 in the top bins, at the filter's edge near 8 kHz.
     """
-    return np.concatenate(list(stream_waveform(path, sample_rate_hz, max_s)))
+    blocks = stream_waveform(path, sample_rate_hz, max_s, start_s=start_s)
+    return np.concatenate(list(blocks))
 
 
 def stream_waveform(
@@ -74,11 +77,14 @@ def stream_waveform(
     sample_rate_hz: int = 16000,
     max_s: float | None = None,
     levels: Levels | None = None,
+    start_s: float = 0.0,
 ) -> Iterator[np.ndarray]:
     """Yields the waveform that `read_waveform` returns, float32 [S], block by block.
 
     Only a block or two are in memory, however long the recording. What is read is
-    added to `levels`.
+    added to `levels`. From a start amid the recording it yields what it would yield
+    there after all before it; that is passed over where libsndfile finds the place,
+    and decoded where not.
 
     Raises:
         Rejected: At the first fault; with a code of `PARTIAL`, all samples before it
@@ -88,13 +94,16 @@ def stream_waveform(
     levels = Levels() if levels is None else levels
     with open_recording(path) as recording:
         rate_hz = recording.rate_hz
-        limit = None if max_s is None else math.ceil((max_s + MARGIN_S) * rate_hz)
-        left = None if max_s is None else math.ceil(max_s * sample_rate_hz)
+        first, surplus = _first_sample(start_s, rate_hz, sample_rate_hz)
+        limit = left = None
+        if max_s is not None:
+            limit = math.ceil((start_s + max_s + MARGIN_S) * rate_hz) - first
+            left = _num_samples(start_s, max_s, sample_rate_hz)
 
         def mono() -> Iterator[np.ndarray]:
             nonlocal fault
             try:
-                for block in recording.blocks(limit):
+                for block in recording.blocks(limit, first):
                     yield levels.add(block)
             except Rejected as rejected:
                 if rejected.code not in PARTIAL:
@@ -105,12 +114,34 @@ def stream_waveform(
             if not np.isfinite(block).all():
                 detail = f"samples up to {levels.peak:.3g} overflow in resampling"
                 raise Rejected("NONFINITE", detail)
-            yield block[:left]
+            wanted, surplus = block[surplus:], max(0, surplus - len(block))
+            yield wanted[:left]
             if left is not None:
-                left = max(0, left - len(block))
+                left = max(0, left - len(wanted))
     levels.is_cropped = levels.num_samples == limit
     if fault is not None:
         raise fault
+
+
+def _first_sample(start_s: float, rate_hz: int, sample_rate_hz: int) -> tuple[int, int]:
+    """Where to read from, so that the resampler sees what is before the start.
+
+    Returns:
+        The first sample to read, at a multiple of both rates' periods; and how many
+        samples of the new rate come before the start.
+    """
+    step = rate_hz // math.gcd(rate_hz, sample_rate_hz)
+    before = max(0, math.floor((start_s - MARGIN_S) * rate_hz))
+    first = before // step * step
+    return first, round(start_s * sample_rate_hz) - first * sample_rate_hz // rate_hz
+
+
+def _num_samples(start_s: float, length_s: float, sample_rate_hz: int) -> int:
+    """How many samples a stretch has; stretches side by side have no gap or overlap."""
+    if not start_s:
+        return math.ceil(length_s * sample_rate_hz)
+    end = round((start_s + length_s) * sample_rate_hz)
+    return end - round(start_s * sample_rate_hz)
 
 
 def resample(
@@ -181,8 +212,8 @@ class Recording:
         """Closes all but the file."""
         self._part.close()
 
-    def blocks(self, limit: int | None = None) -> Iterator[np.ndarray]:
-        """Yields float32 [samples, channels], at most `limit` samples in all.
+    def blocks(self, limit: int | None = None, first: int = 0) -> Iterator[np.ndarray]:
+        """Yields float32 [samples, channels], at most `limit` samples from `first` on.
 
         Recordings that were joined to one file are read one after the other.
 
@@ -190,22 +221,28 @@ class Recording:
             Rejected: Samples cannot be decoded, are not finite, or end too early; what
                 is before the fault has been yielded.
         """
-        block_length, num_samples = max(1, BLOCK_LENGTH // self.channels), 0
-        while limit is None or num_samples < limit:
-            left = block_length if limit is None else limit - num_samples
+        block_length = max(1, BLOCK_LENGTH // self.channels)
+        place = self._part.skip(first) if first else 0
+        while limit is None or place < first + limit:
+            left = block_length if limit is None else first + limit - place
             block = self._part.read(min(block_length, left))
             if len(block) == 0:
-                if not self._has_next_part(num_samples):
+                if not self._has_next_part(place):
                     break
                 continue
+            place += len(block)
+            block = block[max(0, len(block) - (place - first)) :]
             is_finite = np.isfinite(block).all(axis=1)
             if not is_finite.all():
-                first = num_samples + int(np.argmin(is_finite))
-                raise Rejected("NONFINITE", f"sample {first} is not finite")
-            num_samples += len(block)
-            yield block
-        if num_samples == 0:
+                wrong = place - len(block) + int(np.argmin(is_finite))
+                raise Rejected("NONFINITE", f"sample {wrong} is not finite")
+            if len(block):
+                yield block
+        if place == 0:
             raise Rejected("EMPTY", "holds no samples")
+        if place <= first:
+            end_s = place / self.rate_hz
+            raise Rejected("EMPTY", f"ends at {end_s:.3f} s, before the clip begins")
 
     def _has_next_part(self, num_samples: int) -> bool:
         """Goes on to what is behind the part that was read; raises Rejected at a fault.

@@ -35,22 +35,23 @@ class SndfilePart:
     def __init__(self, region: Region, extent: Extent):
         self._region, self._extent = region, extent
         self._file = region.part(extent.replaced, extent.end, extent.header)
+        self._how: dict[str, Any] = {}
         recording: Any = _open(self._file)
         self.samplerate, self.channels = recording.samplerate, recording.channels
         self.format = recording.format
         if extent.samples and recording.subtype in _PLAIN:
             self._file = region.part(*extent.samples)
             is_little = region.at(0, 4) in _LITTLE_ENDIAN
-            recording = _open(
-                self._file,
-                samplerate=recording.samplerate,
-                channels=recording.channels,
-                format="RAW",
-                subtype=recording.subtype,
-                endian={"FILE": "LITTLE" if is_little else "BIG"}.get(
+            self._how = {
+                "samplerate": recording.samplerate,
+                "channels": recording.channels,
+                "format": "RAW",
+                "subtype": recording.subtype,
+                "endian": {"FILE": "LITTLE" if is_little else "BIG"}.get(
                     recording.endian, recording.endian
                 ),
-            )
+            }
+            recording = _open(self._file, **self._how)
         elif extent.samples:  # packed in blocks: what the header does not give is lost
             begin, end = extent.samples
             self._extent = extent._replace(unread=end - begin)
@@ -60,6 +61,23 @@ class SndfilePart:
     def close(self) -> None:
         """Closes what libsndfile has open, not the file."""
         self._recording.close()
+
+    def skip(self, count: int) -> int:
+        """Passes over the first samples, before any is read, without decoding them.
+
+        Returns how many: all of them, or 0 where only decoding finds the place.
+        """
+        guesses_length = self.format == "MP3" and not declares_length(self._region)
+        if guesses_length or count >= min(self._length, _UNKNOWN_LENGTH):
+            return 0
+        try:
+            self._recording.seek(count)
+        except soundfile.LibsndfileError:  # damaged on the way there
+            self._recording.close()
+            self._recording = _open(self._file, **self._how)
+            return 0
+        self._num_read = count
+        return count
 
     def read(self, count: int) -> np.ndarray:
         """Returns the next samples, float32 [<= count, channels]; none at the end."""

@@ -11,20 +11,18 @@ import numpy as np
 
 from gcrnn_jax.checking.lists import short_clips, source_and_length
 from gcrnn_jax.checking.probe import Probe
-from gcrnn_jax.data.data_hash import clip_content_hash, dataset_content_hash
-from gcrnn_jax.data.event_lists import EventRow
-from gcrnn_jax.data.folder import Dataset, FolderSplit
-from gcrnn_jax.data.recording_source import ClipEvents, clip_events
+from gcrnn_jax.data.data_hash import (
+    clip_content_hash,
+    dataset_content_hash,
+    stretch_content_hash,
+)
+from gcrnn_jax.data.dataset import ClipEvents, Dataset, FolderSplit
 
 FORMAT = "gcrnn_jax data card"
 VERSION = 1
 
 
-def data_card(
-    dataset: Dataset,
-    events: Mapping[str, Sequence[EventRow]],
-    probes: Mapping[Path, Probe],
-) -> dict[str, Any]:
+def data_card(dataset: Dataset, probes: Mapping[Path, Probe]) -> dict[str, Any]:
     """Returns what is in a folder, as plain values.
 
     `data_sha256` is the hash that stores, runs and scores carry, None if no recording
@@ -33,7 +31,6 @@ def data_card(
 
     Args:
         dataset: Of `read_folder`.
-        events: Split -> rows of its strong list.
         probes: Of every recording; nothing if none was read.
     """
     classes = dataset.classes
@@ -41,56 +38,55 @@ def data_card(
         "format": FORMAT,
         "version": VERSION,
         "name": dataset.root.resolve().name,
-        "data_sha256": _content_hash(dataset, events, probes) if probes else None,
-        "labels_sha256": _content_hash(dataset, events, {}),
+        "data_sha256": _content_hash(dataset, probes) if probes else None,
+        "labels_sha256": _content_hash(dataset, {}),
         "classes": [
             {"id": class_id, "name": name}
             for class_id, name in zip(classes.ids, classes.names, strict=True)
         ],
         "splits": {
             name: _labels(split, classes.names)
-            | (_events(events[name], classes.names) if name in events else {})
+            | _events(split, classes.names)
             | (_recordings(split, probes) if probes else {})
             for name, split in dataset.splits.items()
         },
     }
 
 
-def _content_hash(
-    dataset: Dataset,
-    events: Mapping[str, Sequence[EventRow]],
-    probes: Mapping[Path, Probe],
-) -> str:
-    splits = {}
-    for name, split in dataset.splits.items():
-        timed = clip_events(split, events[name]) if name in events else None
-        splits[name] = _clip_hashes(split, timed, probes)
+def _content_hash(dataset: Dataset, probes: Mapping[Path, Probe]) -> str:
+    splits = {
+        name: _clip_hashes(split, split.clip_events(), probes)
+        for name, split in dataset.splits.items()
+    }
     return dataset_content_hash(dataset.classes, splits)
 
 
 def _clip_hashes(
     split: FolderSplit, timed: ClipEvents | None, probes: Mapping[Path, Probe]
 ) -> Iterator[str]:
-    for row, path in split.clips():
-        events = None if timed is None else timed[row.clip_id]
+    for index, (row, path) in enumerate(split.clips()):
+        events = None if timed is None else timed.get(row.clip_id)
         recording = probes[path].content_hash if path and path in probes else None
+        recording = stretch_content_hash(recording, split.span(index))
         yield clip_content_hash(row.clip_id, row.labels, events, recording)
 
 
 def _labels(split: FolderSplit, class_names: Sequence[str]) -> dict[str, Any]:
-    of_clips = Counter(row.labels for row in split.rows)  # which many have in common
+    of_clips = Counter(
+        row.labels or () for row in split.rows
+    )  # which many have in common
     together = _co_occurrence(of_clips, len(class_names))
     num_labels: Counter[int] = Counter()
     for labels, count in of_clips.items():
         num_labels[len(labels)] += count
     _, short = short_clips(split.rows)
-    lengths = (source_and_length(row.clip_id)[1] for row in split.rows)
+    lengths = (_listed_s(split, index) for index in range(len(split.rows)))
     per_class = zip(class_names, together.diagonal().tolist(), strict=True)
     return {
         "num_clips": len(split.rows),
         "num_labels": int(together.trace()),
         "num_short": len(short),
-        "num_short_labels": sum(len(row.labels) for row in short),
+        "num_short_labels": sum(len(row.labels or ()) for row in short),
         "num_found": sum(path is not None for path in split.recordings),
         "num_readable": None,
         "listed_s": _durations([length for length in lengths if length is not None]),
@@ -99,6 +95,13 @@ def _labels(split: FolderSplit, class_names: Sequence[str]) -> dict[str, Any]:
         "co_occurrence": together.tolist(),
         "num_events": None,
     }
+
+
+def _listed_s(split: FolderSplit, index: int) -> float | None:
+    """How long a clip is, as far as lists say."""
+    if (span := split.span(index)) is not None:
+        return span[1] - span[0]
+    return source_and_length(split.rows[index].clip_id)[1]
 
 
 def _co_occurrence(
@@ -116,10 +119,12 @@ def _co_occurrence(
     return together
 
 
-def _events(rows: Sequence[EventRow], class_names: Sequence[str]) -> dict[str, Any]:
+def _events(split: FolderSplit, class_names: Sequence[str]) -> dict[str, Any]:
+    if split.event_rows is None:
+        return {}
     timed = [
         (row.event_label, row.offset - (row.onset or 0.0))
-        for row in rows
+        for row in split.event_rows
         if row.event_label and row.offset
     ]
     lengths = {name: [s for label, s in timed if label == name] for name in class_names}
@@ -135,9 +140,12 @@ def _events(rows: Sequence[EventRow], class_names: Sequence[str]) -> dict[str, A
 
 def _recordings(split: FolderSplit, probes: Mapping[Path, Probe]) -> dict[str, Any]:
     paths = [path for path in split.recordings if path is not None]
+    num_readable = sum(probes[path].measures is not None for path in paths)
+    if split.spans is not None:  # of which several may be of one recording
+        paths = list(dict.fromkeys(paths))
     measured = [one for path in paths if (one := probes[path].measures) is not None]
     return {
-        "num_readable": len(measured),
+        "num_readable": num_readable,
         "recorded_s": _durations([one.duration_s for one in measured]),
         "rates_hz": _counts(one.rate_hz for one in measured),
         "channels": _counts(one.channels for one in measured),

@@ -6,13 +6,20 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from gcrnn_jax.data.dataset import SPLITS
 from gcrnn_jax.data.findings import Code, Finding
-from gcrnn_jax.data.folder import CLASS_LIST, CLIP_LIST, SPLITS, STRONG_LIST, WEAK_LIST
+from gcrnn_jax.data.layouts.dcase2017 import (
+    CLASS_LIST,
+    CLIP_LIST,
+    STRONG_LIST,
+    WEAK_LIST,
+)
 from gcrnn_jax.data.list_text import (
     SEPARATORS,
     find_separator,
     is_timed,
     read_lines,
+    utf_16,
 )
 from gcrnn_jax.errors import DataError
 
@@ -62,8 +69,8 @@ def _encoding(content: bytes) -> Iterator[tuple[int, Code, str]]:
         bad = None
     except UnicodeDecodeError as error:
         bad = error.start
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        yield 0, Code.ENCODING, "UTF-16; save it as UTF-8"
+    if utf_16(content) is not None:
+        yield 0, Code.UTF_16, "UTF-16"
     elif bad is not None:
         detail = f"byte {bad + 1} is {content[bad]:02x}; save it as UTF-8"
         yield content.count(b"\n", 0, bad) + 1, Code.ENCODING, detail

@@ -1,6 +1,7 @@
 """Class and clip lists, feature stores, sampling, batches (`loader`, with grain)."""
 
 from gcrnn_jax.data.build_store import build_store
+from gcrnn_jax.data.dataset import Dataset
 from gcrnn_jax.data.event_lists import (
     Event,
     events_by_file,
@@ -8,7 +9,7 @@ from gcrnn_jax.data.event_lists import (
     write_event_list,
 )
 from gcrnn_jax.data.findings import Code, Finding, strict
-from gcrnn_jax.data.folder import Dataset, find_splits, read_folder
+from gcrnn_jax.data.folder import find_splits, read_folder
 from gcrnn_jax.data.labels import DCASE2017_CLASSES, ClassList
 from gcrnn_jax.data.recording_source import recording_sources
 from gcrnn_jax.data.sampling import Sampling

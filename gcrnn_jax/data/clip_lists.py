@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from gcrnn_jax.data.dataset import ClipRow
 from gcrnn_jax.data.event_lists import seconds, stream_event_rows
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.labels import ClassList
@@ -34,14 +35,6 @@ from gcrnn_jax.data.list_text import (
 )
 
 _EXTENSION = re.compile(r"\.([A-Za-z][A-Za-z0-9]{0,4}|3gp|3g2)")
-
-
-class ClipRow(NamedTuple):
-    """One clip of a list."""
-
-    clip_id: str  # `{ytid}_{start}_{end}`, as in the names of the recordings
-    labels: tuple[int, ...]  # indices into the class list, ascending
-    line: int  # where the clip first occurs; 1 is the first line
 
 
 class IdRow(NamedTuple):
@@ -81,7 +74,7 @@ def stream_id_rows(path: str | os.PathLike, findings: list[Finding]) -> Iterator
         try:
             columns = _split(text, separator)
             if not (is_first and is_time_header(columns)):
-                yield _parse(columns, line)
+                yield _parse(columns, line, separator)
         except BadRow as bad:
             findings.append(Finding(str(path), line, bad.code, str(bad)))
         is_first = False
@@ -198,8 +191,9 @@ def _unite(
         first = clips.setdefault(row.clip_id, row)
         if first is row:
             continue
-        labels = {*first.labels, *row.labels}
-        is_known = bool(row.labels) and len(labels) == len(first.labels)
+        before, more = first.labels or (), row.labels or ()
+        labels = {*before, *more}
+        is_known = bool(more) and len(labels) == len(before)
         if has_one_row_a_clip or is_known:
             detail = f"{row.clip_id} is in line {first.line} too; labels united"
             findings.append(Finding(str(path), row.line, Code.DUPLICATE, detail))
@@ -215,7 +209,7 @@ def _split(text: str, separator: str) -> list[str]:
     return split_columns(text, separator)
 
 
-def _parse(columns: list[str], line: int) -> IdRow:
+def _parse(columns: list[str], line: int, separator: str) -> IdRow:
     columns = without_empty_end(columns, 5)
     if len(columns) != 5:
         expected = 'expected `ytid,start,end,"names","ids"`'
@@ -223,7 +217,7 @@ def _parse(columns: list[str], line: int) -> IdRow:
     video_id, start, end, names, ids = columns
     if not video_id or "/" in video_id or "\\" in video_id:
         raise BadRow(f"expected an id of a video, got {video_id!r}")
-    start_s, end_s = seconds(start), seconds(end)
+    start_s, end_s = seconds(start, separator), seconds(end, separator)
     if start_s >= end_s:
         raise BadTime(f"expected start < end, got {start} and {end}")
     clip_id = f"{video_id}_{start_s:.3f}_{end_s:.3f}"

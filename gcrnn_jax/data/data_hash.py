@@ -53,7 +53,7 @@ def dataset_content_hash(
 
 def clip_content_hash(
     clip_id: str,
-    labels: Sequence[int],
+    labels: Sequence[int] | None,
     events: Iterable[tuple[float, float, str]] | None,
     recording: str | None,
 ) -> str:
@@ -61,14 +61,30 @@ def clip_content_hash(
 
     Args:
         clip_id: Without the Y of file names.
-        labels: Indices into the class list, ascending.
+        labels: Indices into the class list, ascending; None if nobody said what is in
+            it.
         events: (onset_s, offset_s, class name) each, in any order; None if nobody
             said when its sounds are.
         recording: The hash of its bytes, or another text that stands for them; None
             if there are none to read.
     """
     timed = None if events is None else sorted(map(list, events))
-    return hash_json([clip_id, list(labels), timed, recording])
+    known = None if labels is None else list(labels)
+    return hash_json([clip_id, known, timed, recording])
+
+
+def stretch_content_hash(
+    recording: str | None, span: tuple[float, float] | None
+) -> str | None:
+    """The text that stands for a stretch of a recording.
+
+    Args:
+        recording: The hash of its bytes; None if there are none to read.
+        span: From where to where in seconds; None: all of it.
+    """
+    if recording is None or span is None:
+        return recording
+    return f"{recording} {span[0]:.6f} {span[1]:.6f}"
 
 
 def file_content_hash(path: str | os.PathLike) -> str | None:

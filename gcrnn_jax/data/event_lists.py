@@ -38,7 +38,7 @@ from gcrnn_jax.data.list_text import (
 from gcrnn_jax.errors import DataError
 
 MAX_S = 864_000.0  # ten days: no recording is longer
-_FILE_NAMES = frozenset("filename file file_name audio_filename recording path".split())
+FILE_NAMES = frozenset("filename file file_name audio_filename recording path".split())
 _LABEL_NAMES = frozenset("event_label label class class_name event tag".split())
 
 
@@ -156,7 +156,7 @@ def _in_order(columns: list[str], header: Sequence[str]) -> list[str]:
         expected = f"expected {len(header)} columns as in the header"
         raise BadRow(f"{expected}, got {len(columns)}: {' | '.join(columns)!r}")
     names = [name.lower() for name in header]
-    wanted = (_FILE_NAMES, ONSET_NAMES, OFFSET_NAMES, _LABEL_NAMES)
+    wanted = (FILE_NAMES, ONSET_NAMES, OFFSET_NAMES, _LABEL_NAMES)
     places = [
         next((i for i, name in enumerate(names) if name in known), place)
         for place, known in enumerate(wanted)
@@ -176,7 +176,7 @@ def _row(columns: list[str], line: int, separator: str) -> EventRow:
         came = " | ".join(columns)
         hint = "; quotes go around what holds a comma" if separator == "," else ""
         raise BadRow(f"{expected}, got {len(columns)} columns: {came!r}{hint}")
-    onset, offset = seconds(columns[1]), seconds(columns[2])
+    onset, offset = (seconds(column, separator) for column in columns[1:3])
     if onset > offset:
         raise BadTime(f"expected onset <= offset, got {onset:g} > {offset:g}")
     return EventRow(file, onset, offset, columns[3], line)
@@ -193,14 +193,19 @@ def _other_separator(file: str) -> str | None:
     return next((kind for mark, kind in kinds.items() if mark in file), None)
 
 
-def seconds(text: str) -> float:
-    """Reads a time of a list.
+def seconds(text: str, separator: str = "") -> float:
+    """Reads a time of a list, with a decimal comma where semicolons separate columns.
 
     Raises:
         BadTime: It is no number, negative or over `MAX_S`.
+
+    Example:
+        >>> seconds("2,5", ";"), seconds("2.5")
+        (2.5, 2.5)
     """
+    has_comma = separator == ";" and "." not in text
     try:
-        value = float(text)
+        value = float(text.replace(",", ".") if has_comma else text)
     except ValueError:
         value = math.nan
     if not 0 <= value <= MAX_S:

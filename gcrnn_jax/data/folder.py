@@ -1,93 +1,34 @@
-"""A folder in the layout of DCASE 2017 Task 4 -> its splits, clips and recordings.
+"""A folder of recordings and lists, in any layout -> its splits, clips, recordings."""
 
-    ROOT/sound_event_list_17_classes.txt
-         training_set.csv, testing_set.csv ...      or, where there is none:
-         groundtruth_weak_label_evaluation_set.csv
-         groundtruth_strong_label_testing_set.csv   if the split has strong labels
-         audio/PART/Y<clip_id>.wav                  any PART, extension, with or
-                                                    without Y; audio/ or PART/ may lack
-
-A weak list may name a recording by its part too, as PART/a.wav: it must where several
-parts have one of that name.
-
-Source: the lists and file names of DCASE 2017 Task 4.
-"""
-
-import contextlib
-import dataclasses
-import filecmp
 import os
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from gcrnn_jax.audio.recording_files import (
-    is_no_audio,
-    readable_endings,
-    walk_files,
-)
-from gcrnn_jax.data.clip_lists import (
-    ClipRow,
-    outside_largest,
-    read_clip_list,
-    read_id_rows,
-    read_weak_list,
-)
-from gcrnn_jax.data.event_lists import EventRow, read_event_rows
+from gcrnn_jax.configs import sed
+from gcrnn_jax.data.assembly import assemble
+from gcrnn_jax.data.dataset import Dataset
 from gcrnn_jax.data.findings import Code, Finding, strict
-from gcrnn_jax.data.labels import ClassList, read_class_list
-from gcrnn_jax.data.list_text import nfc
-from gcrnn_jax.errors import DataError, RecordingsMissingError
-
-SPLITS = ("training", "validation", "testing", "evaluation")
-CLASS_LIST = "sound_event_list_*_classes.txt"
-CLIP_LIST = "{}_set.csv"
-WEAK_LIST = "groundtruth_weak_label_{}_set.csv"
-STRONG_LIST = "groundtruth_strong_label_{}_set.csv"
-AUDIO = "audio"
+from gcrnn_jax.data.labels import ClassList
+from gcrnn_jax.data.layouts import LAYOUTS, Layout, LayoutOptions
+from gcrnn_jax.data.listing import Listing
+from gcrnn_jax.errors import ConfigError, DataError, RecordingsMissingError
 
 _NOT_FOUND = (Code.NO_SPLIT, Code.NO_RECORDINGS)
 
 
-@dataclasses.dataclass(frozen=True)
-class FolderSplit:
-    """The clips of one split, as its list has them."""
-
-    name: str  # one of SPLITS
-    list_path: Path  # where the rows come from
-    rows: tuple[ClipRow, ...]  # N clips
-    recordings: tuple[Path | None, ...]  # N paths, None where there is no recording
-    strong_list: Path | None  # the list of its events, if there is one
-
-    @property
-    def clip_ids(self) -> list[str]:
-        """Of its N clips."""
-        return [row.clip_id for row in self.rows]
-
-    def clips(self) -> Iterator[tuple[ClipRow, Path | None]]:
-        """Yields every clip and its recording."""
-        return zip(self.rows, self.recordings, strict=True)
-
-
-@dataclasses.dataclass(frozen=True)
-class Dataset:
-    """What a folder holds: classes, splits, and the rows that could not be used."""
-
-    root: Path
-    classes: ClassList
-    splits: dict[str, FolderSplit]
-    findings: tuple[Finding, ...]
-
-
-def find_splits(root: str | os.PathLike) -> Dataset:
+def find_splits(
+    root: str | os.PathLike, options: LayoutOptions | None = None
+) -> Dataset:
     """As `read_folder`, for a folder that is to be used.
 
     Raises:
-        DataError: No folder, no class list or several, no split, a list without a
-            usable row or label, or a clip that is in two splits or of which several
-            recordings have the name.
+        ConfigError: The options name no layout.
+        DataError: No class list or several, no split, a list without a usable row or
+            label, or a clip that is in two splits or of which several recordings have
+            the name; or several layouts.
         RecordingsMissingError: No folder, no list in it, or no recordings of a list.
     """
-    dataset, findings = read_folder(root)
+    dataset, findings = read_folder(root, options)
     if any(finding.code in _NOT_FOUND for finding in findings):
         try:
             strict((dataset, findings))
@@ -103,7 +44,9 @@ def find_splits(root: str | os.PathLike) -> Dataset:
     return strict((dataset, findings))
 
 
-def read_folder(root: str | os.PathLike) -> tuple[Dataset, list[Finding]]:
+def read_folder(
+    root: str | os.PathLike, options: LayoutOptions | None = None
+) -> tuple[Dataset, list[Finding]]:
     """Reads the lists of a folder and finds the recording of every clip.
 
     Recordings are looked up by name among the files that are there, so no list can
@@ -111,14 +54,17 @@ def read_folder(root: str | os.PathLike) -> tuple[Dataset, list[Finding]]:
     data set on another disk is put in place.
 
     Args:
-        root: The folder; see the head of this file.
+        root: The folder; `gcrnn_jax.data.layouts` has the layouts.
+        options: How it is read; None: as `configs/sed.py` has it.
 
     Returns:
-        Every split that has a list; and what keeps the folder from being used:
+        Every split that there is; and what keeps the folder from being used:
         CLASS_LIST (the classes are then all labels of the lists), UNREADABLE, NO_ROW,
         NO_LABEL, NO_SPLIT, SHARED_CLIP, AMBIGUOUS, NO_RECORDINGS and FOLDER.
 
     Raises:
+        ConfigError: The options name no layout.
+        DataError: The files of several layouts are in the folder.
         RecordingsMissingError: No folder.
     """
     root = Path(root)
@@ -127,190 +73,56 @@ def read_folder(root: str | os.PathLike) -> tuple[Dataset, list[Finding]]:
         raise RecordingsMissingError(
             f"{root}: expected a folder with a data set, found {what}"
         )
-    classes, findings = _find_classes(root)
-    recordings, unreadable = index_recordings(root)
-    findings += unreadable
-    row_findings: list[Finding] = []
-    splits = {}
-    for name in SPLITS:
-        if (list_path := _find_list(root, name)) is None:
-            continue
-        read = read_clip_list if list_path.name == CLIP_LIST.format(name) else None
-        try:
-            rows, bad = (read or read_weak_list)(list_path, classes)
-        except DataError as error:
-            findings.append(Finding(str(list_path), 0, Code.UNREADABLE, str(error)))
-            continue
-        row_findings += bad
-        if not rows:
-            first = f"line {bad[0].line}: {bad[0].detail}" if bad else "it is empty"
-            detail = f"no usable row: {first}"
-            findings.append(Finding(str(list_path), 0, Code.NO_ROW, detail))
-        elif not any(row.labels for row in rows):
-            detail = f"none of its {len(rows)} clips has a label"
-            findings.append(Finding(str(list_path), 0, Code.NO_LABEL, detail))
-        found = [_candidates(root, recordings, row, name) for row in rows]
-        findings += _ambiguous(root, list_path, rows, found)
-        strong_list = root / STRONG_LIST.format(name)
-        splits[name] = FolderSplit(
-            name=name,
-            list_path=list_path,
-            rows=tuple(rows),
-            recordings=tuple(next(iter(paths), None) for paths in found),
-            strong_list=strong_list if strong_list.is_file() else None,
+    options = options or default_options()
+    layout = find_layout(root, options.layout)
+    if layout is None:
+        nothing = Dataset(root, ClassList((), ()), {}, (), "none that is known")
+        return nothing, [Finding(str(root), 0, Code.NO_SPLIT, _nothing_found())]
+    read = layout.read(root, options)
+    return assemble(root, read, options) if isinstance(read, Listing) else read
+
+
+def find_layout(root: Path, name: str) -> Layout | None:
+    """The layout of this name; if it is empty, the one that is found, or None.
+
+    Raises:
+        ConfigError: There is no such layout.
+        DataError: The files of several are in the folder.
+    """
+    if name:
+        for layout in LAYOUTS:
+            if layout.name == name:
+                return layout
+        names = ", ".join(layout.name for layout in LAYOUTS)
+        raise ConfigError(f"data.layout: expected one of {names}, got {name!r}")
+    found = [(layout, what) for layout in LAYOUTS if (what := layout.finds(root))]
+    if len(found) > 1:
+        places = "; ".join(f"{layout.name}: {what}" for layout, what in found)
+        raise DataError(
+            f"{root}: expected the files of one layout, found those of {len(found)}: "
+            f"{places}. Say which counts, as --config.data.layout={found[0][0].name}, "
+            f"or --layout={found[0][0].name} of prepare and check"
         )
-    dataset = Dataset(root, classes, splits, tuple(row_findings))
-    return dataset, [*findings, *_whole_folder(dataset, len(recordings))]
+    return found[0][0] if found else None
 
 
-def _whole_folder(dataset: Dataset, num_recordings: int) -> Iterator[Finding]:
-    root, splits = dataset.root, dataset.splits
-    if not splits:
-        first, *others = map(CLIP_LIST.format, SPLITS)
-        expected = f"expected {first} or another of {', '.join(others)}"
-        detail = f"{expected}; found {_listing(root)}"
-        yield Finding(str(root), 0, Code.NO_SPLIT, detail)
-    yield from _find_shared(splits)
-    listed = [split for split in splits.values() if split.rows]
-    lost = [split for split in listed if not any(split.recordings)]
-    for split in lost if len(lost) < len(listed) else lost[:1]:
-        where, what = str(split.list_path), f"none of its {len(split.rows)} clips"
-        if len(lost) == len(listed):
-            where, what = str(root), "none of the listed clips"
-        detail = f"{what} has a recording: {_expected(split, num_recordings)}"
-        yield Finding(where, 0, Code.NO_RECORDINGS, detail)
+def _nothing_found() -> str:
+    expected = "; ".join(f"{layout.name}: {layout.description}" for layout in LAYOUTS)
+    return f"expected a data set in one of these layouts, found none: {expected}"
 
 
-def _expected(split: FolderSplit, num_recordings: int) -> str:
-    example = f"{AUDIO}/{split.name}/Y{split.rows[0].clip_id}.wav"
-    found = f"found {num_recordings} files of other names"
-    return f"expected files such as {example}, {found}"
+def default_options(clip_s: float | None = None) -> LayoutOptions:
+    """What `configs/sed.py` says of how a folder is read.
 
-
-def _find_classes(root: Path) -> tuple[ClassList, list[Finding]]:
-    candidates = sorted(root.glob(CLASS_LIST))
-    path, detail = root, ""
-    if len(candidates) == 1:
-        try:
-            return read_class_list(path := candidates[0]), []
-        except DataError as error:
-            detail = str(error)
-    else:
-        names = ", ".join(path.name for path in candidates) or _listing(root)
-        detail = f"expected one class list {CLASS_LIST}, found {names}"
-    finding = Finding(str(path), 0, Code.CLASS_LIST, detail)
-    return _labels_as_classes(root), [finding]
-
-
-def _labels_as_classes(root: Path) -> ClassList:
-    """Makes a class of every label that the lists hold.
-
-    An id is called what stands beside it where it stands alone.
+    Args:
+        clip_s: Of the network's input; None: what it says of that, too.
     """
-    names: dict[str, str] = {}
-    events: list[EventRow] = []
-    for split in SPLITS:
-        with contextlib.suppress(DataError):
-            rows, _ = read_id_rows(root / CLIP_LIST.format(split))
-            for row in sorted(rows, key=lambda row: len(row.ids)):
-                for class_id in filter(None, row.ids):
-                    alone = row.names if len(row.ids) == 1 else ""
-                    names.setdefault(class_id, alone or class_id)
-        for file in (WEAK_LIST, STRONG_LIST):
-            with contextlib.suppress(DataError):
-                events += read_event_rows(root / file.format(split))[0]
-    if len(set(names.values())) < len(names):  # names that tell nothing apart
-        names = {class_id: class_id for class_id in names}
-    labels = {row.event_label for row in events if row.event_label}
-    names |= {label: label for label in sorted(labels - {*names, *names.values()})}
-    return ClassList(tuple(names), tuple(names.values()))
-
-
-def _find_list(root: Path, split: str) -> Path | None:
-    paths = (root / file.format(split) for file in (CLIP_LIST, WEAK_LIST))
-    return next((path for path in paths if path.is_file()), None)
-
-
-def index_recordings(root: Path) -> tuple[dict[str, list[Path]], list[Finding]]:
-    """Returns file name without extension -> its files, most preferred first.
-
-    Files that are no recordings by their ending, and the system's, are left out.
-
-    The second result is a FOLDER for every folder that cannot be read.
-    """
-    top = root / AUDIO if (root / AUDIO).is_dir() else root
-    recordings: dict[str, list[Path]] = {}
-    findings = []
-
-    def note(error: OSError) -> None:
-        detail = str(error.strerror)
-        findings.append(Finding(str(error.filename), 0, Code.FOLDER, detail))
-
-    for path in walk_files(str(top), note, max_depth=1):  # parts have no parts
-        if not is_no_audio(path):
-            stem = nfc(os.path.splitext(os.path.basename(path))[0])
-            recordings.setdefault(stem, []).append(Path(path))
-    endings = readable_endings()
-    for paths in recordings.values():
-        paths.sort(key=lambda path: _preference(path, endings))
-    return recordings, findings
-
-
-def _preference(path: Path, endings: tuple[str, ...]) -> tuple[int, str]:
-    extension = path.suffix.lower()
-    order = [*endings, extension]
-    return order.index(extension), str(path)
-
-
-def _candidates(
-    root: Path, recordings: dict[str, list[Path]], row: ClipRow, split: str
-) -> list[Path]:
-    """The recordings that a row may mean, the most preferred first."""
-    part, _, name = row.clip_id.rpartition("/")
-    paths = recordings.get(name) or recordings.get("Y" + name) or []
-    if part:
-        wanted = (root / part, root / AUDIO / part)
-        paths = [path for path in paths if Path(nfc(str(path.parent))) in wanted]
-    # "train" and "eval" are folders of "training" and "evaluation".
-    of_split = [path for path in paths if split.startswith(path.parent.name.lower())]
-    return of_split or paths
-
-
-def _ambiguous(
-    root: Path, list_path: Path, rows: list[ClipRow], found: list[list[Path]]
-) -> Iterator[Finding]:
-    """Clips of which several folders have a recording, and not the same one."""
-    for row, paths in zip(rows, found, strict=True):
-        of_folders = list({path.parent: path for path in reversed(paths)}.values())
-        if not all(_have_same_bytes(of_folders[0], one) for one in of_folders[1:]):
-            names = ", ".join(os.path.relpath(path, root) for path in of_folders)
-            detail = f"{row.clip_id} may be any of {names}: name it with its folder"
-            yield Finding(str(list_path), row.line, Code.AMBIGUOUS, detail)
-
-
-def _have_same_bytes(first: Path, other: Path) -> bool:
-    with contextlib.suppress(OSError):
-        return filecmp.cmp(first, other, shallow=False)
-    return False
-
-
-def _find_shared(splits: dict[str, FolderSplit]) -> Iterator[Finding]:
-    lists = [split.rows for split in splits.values()]
-    maybe = outside_largest(lists, lambda row: row.clip_id)
-    first: dict[str, tuple[FolderSplit, ClipRow]] = {}
-    for split in splits.values():
-        for row in split.rows:
-            if row.clip_id not in maybe:
-                continue
-            other, other_row = first.setdefault(row.clip_id, (split, row))
-            if other is not split:
-                place = f"{other.list_path.name}:{other_row.line}"
-                detail = f"{row.clip_id} ({other.name}, {split.name}; {place})"
-                path = str(split.list_path)
-                yield Finding(path, row.line, Code.SHARED_CLIP, detail)
-
-
-def _listing(folder: Path, limit: int = 5) -> str:
-    names = sorted(entry.name for entry in os.scandir(folder))
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return (", ".join(names[:limit]) or "nothing") + more
+    config: Any = sed.get_config()
+    return LayoutOptions(
+        layout=config.data.layout,
+        negatives=config.data.negatives or None,
+        clip_s=config.front_end.clip_s if clip_s is None else clip_s,
+        clip_hop_s=config.data.clip_hop_s,
+        split_fractions=config.data.split_fractions,
+        split_seed=config.data.split_seed,
+    )

@@ -4,6 +4,8 @@ Lists come from other tools, from hands and from spreadsheets: separated by tabs
 commas, semicolons or spaces, with or without a header, with blank rows at their ends.
 The separator is found once for a whole list; a row of another kind is then an error.
 Text is brought to Unicode's form NFC, so that names that look the same are the same.
+UTF-16, as spreadsheets save "Unicode text", is read as well as UTF-8; decimal commas
+are where semicolons separate columns, as they do in countries that write them.
 """
 
 import codecs
@@ -24,6 +26,7 @@ ONSET_NAMES = frozenset("onset onset_s start start_s start_time start_seconds".s
 OFFSET_NAMES = frozenset("offset offset_s end end_s end_time end_seconds".split())
 _BLANKS = " \t,;\"'\u00a0"
 _NUM_SNIFFED = 1000  # rows, of which the separator is found
+_SEP_LINE = re.compile(rb"\Asep=.(?=[\r\n])", re.IGNORECASE)
 
 
 class BadRow(Exception):
@@ -62,20 +65,37 @@ class Lines:
 def read_lines(path: str | os.PathLike) -> Lines:
     """Reads the lines of a list, with any line ends and with or without a mark.
 
-    Bytes that are not UTF-8 are kept as lone surrogates: see `check_utf8`.
+    Bytes that are not UTF-8 are kept as lone surrogates: see `check_utf8`. A first line
+    `sep=;`, which tells a spreadsheet the separator, is read as a blank one.
 
     Raises:
-        DataError: It cannot be read, or is UTF-16.
+        DataError: It cannot be read, or is UTF-16 that is damaged.
     """
     try:
         content = Path(path).read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or (
-        len(content) > 1 and 0 in content[:2]
-    ):
-        raise DataError(f"{path}: expected UTF-8 text, got UTF-16: save it as UTF-8")
-    return Lines(content.removeprefix(codecs.BOM_UTF8))
+    if (encoding := utf_16(content)) is not None:
+        try:
+            content = content.decode(encoding).encode()
+        except UnicodeError as error:
+            raise DataError(f"{path}: expected UTF-8 text, got {error}") from None
+    content = content.removeprefix(codecs.BOM_UTF8)
+    return Lines(_SEP_LINE.sub(b"", content, count=1))
+
+
+def utf_16(content: bytes) -> str | None:
+    """As "utf-16-le", if a list is so encoded: by its mark, or by its first character.
+
+    Example:
+        >>> utf_16("a.wav".encode("utf-16-be")), utf_16(b"a.wav")
+        ('utf-16-be', None)
+    """
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if len(content) > 1 and 0 in content[:2]:
+        return "utf-16-be" if content[0] == 0 else "utf-16-le"
+    return None
 
 
 def check_utf8(path: str | os.PathLike, lines: Iterable[str]) -> None:

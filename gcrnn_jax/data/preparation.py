@@ -1,125 +1,23 @@
 """Recordings and lists, or built-in soundscapes -> a feature store, computed once."""
 
-import dataclasses
+import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from gcrnn_jax.audio import soundscapes
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.atomic_files import cache_folder
-from gcrnn_jax.data.build_shards import ShardSet
 from gcrnn_jax.data.build_store import StorePlan, finish, plan_store
-from gcrnn_jax.data.folder import SPLITS, find_splits
+from gcrnn_jax.data.dataset import SPLITS
+from gcrnn_jax.data.folder import default_options, find_splits
 from gcrnn_jax.data.labels import DCASE2017_CLASSES
+from gcrnn_jax.data.layouts import LayoutOptions
 from gcrnn_jax.data.manifest import hash_json
-from gcrnn_jax.data.parts import PreparedPart, build_part, read_share
-from gcrnn_jax.data.recording_source import RecordingSource, recording_sources
-from gcrnn_jax.data.soundscape_source import SoundscapeSource, soundscape_split
+from gcrnn_jax.data.parts import PreparedPart, build_part
+from gcrnn_jax.data.recording_source import recording_sources
+from gcrnn_jax.data.soundscape_source import soundscape_split
 from gcrnn_jax.data.store import FeatureStore
-from gcrnn_jax.data.store_shards import Source
-from gcrnn_jax.data.without_recordings import store_without_recordings
-from gcrnn_jax.errors import ConfigError, RecordingsMissingError
-from gcrnn_jax.fields import check, user_path
-
-
-@dataclasses.dataclass(frozen=True)
-class DataOptions:
-    """Which data a system is trained on, and where its features go.
-
-    Attributes:
-        root: Folder of recordings and lists; "": built-in soundscapes.
-        store: Folder of the features; "": one in the user's cache.
-        soundscapes: Clips to train, to validate and to test on.
-        held_out_fraction: Of the training clips, a split "held_out".
-        num_workers: Processes that compute features; 0: this one, -1: one a core.
-        max_bad_fraction: Of the recordings; more unreadable ones are an error.
-    """
-
-    root: str
-    store: str
-    soundscapes: tuple[int, int, int]
-    held_out_fraction: float
-    num_workers: int
-    max_bad_fraction: float
-
-    def __post_init__(self):
-        """Raises ValueError for a number that is out of range; replaces ~ in paths."""
-        for name in ("root", "store"):
-            if path := getattr(self, name):
-                object.__setattr__(self, name, str(user_path(path)))
-        check(self, "in [0, 1]", "held_out_fraction", "max_bad_fraction")
-        check(self, "1 or more each", "soundscapes")
-        check(self, "-1 or more", "num_workers")
-
-    def prepare(self, front_end: FrontEnd, seed: int) -> FeatureStore:
-        """Returns the features of the data, after computing what is not there yet.
-
-        Where the recordings are gone, and their features not, these are used.
-
-        Args:
-            front_end: Of the features.
-            seed: Of soundscapes and of the choice of clips that are held out.
-
-        Raises:
-            As `prepare_folder`.
-        """
-        plan = self.plan(front_end, seed)
-        return self.hold_out(finish(plan, self.num_workers), seed)
-
-    def path(self, front_end: FrontEnd, seed: int) -> Path:
-        """The folder of the features.
-
-        Raises:
-            ConfigError: None is set, and the user has no home.
-        """
-        if self.store:
-            return Path(self.store)
-        if self.root:
-            return _place_in_cache(self.root, front_end)
-        return _soundscapes_in_cache(self._sizes, seed, front_end)
-
-    def plan(self, front_end: FrontEnd, seed: int) -> StorePlan | FeatureStore:
-        """Plans the preparation; returns the store if there is nothing to be done.
-
-        Raises:
-            As `prepare_folder`.
-        """
-        path = self.path(front_end, seed)
-        if not self.root:
-            return plan_soundscapes(self._sizes, seed, path, front_end)
-        try:
-            return plan_folder(self.root, path, front_end, self.max_bad_fraction)
-        except RecordingsMissingError as error:
-            return store_without_recordings(path, self.root, front_end, error)
-
-    def read_share(self, front_end: FrontEnd, seed: int, number: int) -> ShardSet:
-        """The shards that a plan has left for this process, numbered from 1.
-
-        Raises:
-            DataError: It has left none.
-        """
-
-        def make_source(share: Mapping[str, Any]) -> Source:
-            if self.root:
-                return RecordingSource.from_share(self.root, front_end, share)
-            return SoundscapeSource(**share)
-
-        return read_share(self.path(front_end, seed), number, front_end, make_source)
-
-    def hold_out(self, store: FeatureStore, seed: int) -> FeatureStore:
-        """Moves the clips that are to be held out to a split of their own.
-
-        Raises:
-            DataError: It leaves one of the two without a clip.
-        """
-        if self.held_out_fraction:
-            store.hold_out(self.held_out_fraction, seed)
-        return store
-
-    @property
-    def _sizes(self) -> dict[str, int]:
-        return dict(zip(SPLITS, self.soundscapes, strict=False))
+from gcrnn_jax.errors import ConfigError
 
 
 def prepare_folder(
@@ -129,24 +27,28 @@ def prepare_folder(
     *,
     num_workers: int,
     max_bad_fraction: float,
+    options: LayoutOptions | None = None,
 ) -> FeatureStore:
     """Returns the feature store of a folder, after computing what is not there yet.
 
     Args:
-        root: In the layout of DCASE 2017 Task 4; see `gcrnn_jax.data.folder`.
+        root: In any layout of `gcrnn_jax.data.layouts`.
         output: The store's folder. None: one in the user's cache, `cache_folder()`,
             that belongs to this root and front end.
         front_end: Of the features.
         num_workers: Processes; 0: this one, -1: one a core.
         max_bad_fraction: How much of the clips may be missing, broken or unreadable;
             they are listed in rejects.csv of the store.
+        options: How the folder is read; None: as `configs/sed.py` has it.
 
     Raises:
+        ConfigError: The options name no layout.
         DataError: The folder is not as expected, or more is bad than allowed.
         StorageError: The disk is full or fails.
         WorkdirError: The output cannot be written.
     """
-    return finish(plan_folder(root, output, front_end, max_bad_fraction), num_workers)
+    plan = plan_folder(root, output, front_end, max_bad_fraction, options)
+    return finish(plan, num_workers)
 
 
 def plan_folder(
@@ -154,12 +56,15 @@ def plan_folder(
     output: str | Path | None,
     front_end: FrontEnd,
     max_bad_fraction: float,
+    options: LayoutOptions | None = None,
 ) -> StorePlan | FeatureStore:
     """Plans what `prepare_folder` does; returns the store if nothing is to be done."""
-    dataset = find_splits(root)
+    options = options or default_options(front_end.clip_s)
+    dataset = find_splits(root, options)
+    print(dataset.summary(), file=sys.stderr)
     sources, findings = recording_sources(dataset, front_end)
     return plan_store(
-        _place_in_cache(root, front_end) if output is None else output,
+        folder_in_cache(root, front_end, options) if output is None else output,
         sources,
         front_end,
         dataset.classes,
@@ -177,6 +82,7 @@ def prepare_part(
     *,
     num_workers: int = 0,
     max_bad_fraction: float,
+    options: LayoutOptions | None = None,
 ) -> PreparedPart:
     """Computes one of several parts of what `prepare_folder` does; that finishes it.
 
@@ -193,9 +99,10 @@ def prepare_part(
         num_workers: As there; 0 where parts are processes themselves.
         max_bad_fraction: Of the whole folder. A part ends with an error if it alone
             loses more; otherwise `prepare_folder` decides.
+        options: As there.
 
     Raises:
-        ConfigError: There is no such part.
+        ConfigError: There is no such part, or no such layout.
         DataError: The folder is not as expected, or more is bad than allowed.
         StorageError: The disk is full or fails.
         WorkdirError: The output cannot be written.
@@ -213,7 +120,7 @@ def prepare_part(
                 print(part)
             store = prepare_folder(*data, num_workers=0, max_bad_fraction=0.01)
     """
-    dataset = find_splits(root)
+    dataset = find_splits(root, options or default_options(front_end.clip_s))
     sources, findings = recording_sources(dataset, front_end)
     return build_part(
         output,
@@ -227,9 +134,18 @@ def prepare_part(
     )
 
 
-def _place_in_cache(root: str | Path, front_end: FrontEnd) -> Path:
-    resolved = Path(root).resolve()
-    return cache_path(resolved.name, str(resolved), front_end.as_dict())
+def folder_in_cache(
+    root: str | Path, front_end: FrontEnd, options: LayoutOptions
+) -> Path:
+    """The folder in the cache for the features of a folder, as it is read.
+
+    Raises:
+        ConfigError: The user has no home.
+    """
+    resolved, usual = Path(root).resolve(), vars(default_options(options.clip_s))
+    changes = {k: value for k, value in vars(options).items() if value != usual[k]}
+    key = [front_end.as_dict(), *([changes] if changes else [])]
+    return cache_path(resolved.name, str(resolved), *key)
 
 
 def prepare_soundscapes(
@@ -269,13 +185,18 @@ def plan_soundscapes(
             raise ConfigError(f"soundscapes: split {name!r} is none of {SPLITS}")
         sources[name] = soundscape_split(name, seed, size, front_end.sample_rate_hz)
     if output is None:
-        output = _soundscapes_in_cache(sizes, seed, front_end)
+        output = soundscapes_in_cache(sizes, seed, front_end)
     return plan_store(output, sources, front_end, DCASE2017_CLASSES)
 
 
-def _soundscapes_in_cache(
+def soundscapes_in_cache(
     sizes: Mapping[str, int], seed: int, front_end: FrontEnd
 ) -> Path:
+    """The folder in the cache for the features of built-in soundscapes.
+
+    Raises:
+        ConfigError: The user has no home.
+    """
     key = (seed, dict(sizes), front_end.as_dict(), soundscapes.VERSION)
     return cache_path("soundscapes", *key)
 

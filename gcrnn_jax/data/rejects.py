@@ -12,7 +12,8 @@ from gcrnn_jax.data.findings import Code, Finding
 REJECTS = "rejects.csv"
 # noted, but no clip is lost by them
 _HARMLESS = (
-    *(Code.DUPLICATE, Code.UNKNOWN_CLIP),
+    *(Code.DUPLICATE, Code.UNKNOWN_CLIP, Code.NOT_SCORED),
+    *(Code.SHORT_RECORDING, Code.BEYOND_END),
     *(Code.LEVEL, Code.CANCELLED, Code.CROPPED),
 )
 

@@ -11,7 +11,7 @@ import soxr
 from gcrnn_jax.audio.signals import SAMPLE_RATE_HZ
 from gcrnn_jax.audio.soundscapes import VERSION, soundscape
 from gcrnn_jax.data.data_hash import clip_content_hash
-from gcrnn_jax.data.folder import SPLITS
+from gcrnn_jax.data.dataset import SPLITS
 from gcrnn_jax.data.labels import DCASE2017_CLASSES
 from gcrnn_jax.data.store_shards import Loaded
 
@@ -79,7 +79,7 @@ def soundscape_split(
     """The built-in clips of one split, which `prepare_soundscapes` describes.
 
     Args:
-        name: One of `gcrnn_jax.data.folder.SPLITS`.
+        name: One of `gcrnn_jax.data.dataset.SPLITS`.
         seed: Of the data set; no two splits of any seeds share a clip.
         size: How many clips.
         sample_rate_hz: Of their waveforms.

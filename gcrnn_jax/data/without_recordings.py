@@ -6,12 +6,17 @@ from pathlib import Path
 
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.folder import read_folder
+from gcrnn_jax.data.layouts import LayoutOptions
 from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.errors import DataError, RecordingsMissingError
 
 
 def store_without_recordings(
-    path: str | Path, root: str, front_end: FrontEnd, reason: RecordingsMissingError
+    path: str | Path,
+    root: str,
+    front_end: FrontEnd,
+    options: LayoutOptions,
+    reason: RecordingsMissingError,
 ) -> FeatureStore:
     """Opens the finished store of recordings that are gone, and says so.
 
@@ -23,7 +28,7 @@ def store_without_recordings(
         store = FeatureStore.open(path)
     except DataError:
         raise reason from None
-    if store.front_end != front_end or not _has_labels_of(store, root):
+    if store.front_end != front_end or not _has_labels_of(store, root, options):
         raise reason
     print(
         f"recordings not found ({reason}); using the features in {store.path}",
@@ -32,14 +37,14 @@ def store_without_recordings(
     return store
 
 
-def _has_labels_of(store: FeatureStore, root: str) -> bool:
+def _has_labels_of(store: FeatureStore, root: str, options: LayoutOptions) -> bool:
     """Whether the lists of a folder, if they are there, are those of a store."""
     if not os.path.isdir(root):
         return True
-    dataset, _ = read_folder(root)
+    dataset, _ = read_folder(root, options)
     for name in dataset.splits.keys() & store.splits.keys():
         split, labels = store.splits[name], dataset.splits[name].rows
-        listed = {row.clip_id: list(row.labels) for row in labels}
+        listed = {row.clip_id: list(row.labels or ()) for row in labels}
         for clip_id, weak_label in zip(split.clip_ids, split.weak_label, strict=True):
             if listed.get(clip_id) != weak_label.nonzero()[0].tolist():
                 return False

@@ -78,11 +78,8 @@ def test_single_spaces_separate_where_the_second_and_third_are_numbers(tmp_path)
             1,
             "expected a time in seconds, 0 to 864000, got",
         ),
-        (
-            "a.wav;0,5;2,0;Dog\n",
-            1,
-            "expected a time in seconds, 0 to 864000, got '0,5'",
-        ),
+        ("a.wav\t0,5\t2,0\tDog\n", 1, "0 to 864000, got '0,5'"),
+        ("a.wav;0;1;Dog\na.wav;1.000,5;2,0;Dog\n", 2, "864000, got '1.000,5'"),
         ('a.wav,0,1,Dog\na.wav,0,1,"Dog\n', 2, "not separated by commas"),
         ("file,onset,offset,label\na.wav,0,1,Dog,0.9\n", 2, "4 columns as in the head"),
     ],
@@ -95,13 +92,29 @@ def test_what_could_be_read_in_two_ways_is_an_error(tmp_path, text, line, named)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
-def test_utf_16_is_named(tmp_path, encoding):
-    path = write(tmp_path, "a.wav\t0\t1\tDog\n".encode(encoding))
-    for read in (read_event_rows, read_class_list):
-        with pytest.raises(DataError, match="expected UTF-8 text, got UTF-16: save"):
-            read(path)
-    with pytest.raises(DataError, match="UTF-16"):
-        read_clip_list(path, CLASSES)
+def test_utf_16_is_read(tmp_path, encoding):
+    text = "a.wav\t0.5\t2\tDog\r\nb, c.wav\t0\t1\tAir horn, truck horn\r\nd.wav"
+    assert events(tmp_path, text.encode(encoding)) == [DOG, HORN, SILENT]
+    path = write(tmp_path, "c0\tDog\nc1\tAir horn, truck horn".encode(encoding))
+    assert read_class_list(path) == CLASSES
+
+
+def test_utf_16_that_is_damaged_is_named(tmp_path):
+    path = write(tmp_path, "a.wav\t0\t1\tDog\n".encode("utf-16")[:-1])
+    with pytest.raises(
+        DataError, match=r"list\.csv: expected UTF-8 text, got .*utf-16"
+    ):
+        read_event_rows(path)
+
+
+@pytest.mark.parametrize("first", ["sep=;\r\n", "SEP=;\n", "\ufeffsep=;\n"])
+def test_decimal_commas_are_read_between_semicolons(tmp_path, first):
+    text = first + "a.wav;0,5;2,0;Dog\nb, c.wav;0;1;Air horn, truck horn\nd.wav\n"
+    assert events(tmp_path, text) == [DOG, HORN, SILENT]
+    rows = strict(read_event_rows(write(tmp_path, text)))
+    assert [row.line for row in rows] == [2, 3, 4]
+    path = write(tmp_path, "x;0,5;10,5;Dog;c0\n")
+    assert strict(read_clip_list(path, CLASSES))[0].clip_id == "x_0.500_10.500"
 
 
 def test_another_byte_is_named_by_its_line(tmp_path):

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from gcrnn_jax.data.atomic_files import cache_folder
-from gcrnn_jax.data.preparation import DataOptions, cache_path, summary
+from gcrnn_jax.data.data_options import DataOptions
+from gcrnn_jax.data.preparation import cache_path, summary
 from gcrnn_jax.errors import ConfigError, RecordingsMissingError
 from tests import defaults
 

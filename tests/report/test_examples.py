@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from gcrnn_jax.audio.rejected import Rejected
-from gcrnn_jax.data.preparation import DataOptions
+from gcrnn_jax.data.data_options import DataOptions
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing

@@ -1,0 +1,254 @@
+"""One table of clips, for whoever has labels of another kind; in CSV or TSV.
+
+    ROOT/clips.csv     recording,start,end,split,labels
+                       dog/a.wav,,,training,Dog
+                       b.flac,0,30.5,training,Dog;Cat
+                       b.flac,30.5,60,validation,
+                       c.wav,,,training,?
+         events.csv    recording,onset,offset,event_label
+                       b.flac,1.25,2.5,Dog
+         classes.csv   id,name           which classes there are, in this order
+
+Or .tsv. The recordings lie below ROOT. All columns of clips.csv but the first may lack:
+
+    recording  its path below ROOT or the end of it, or its name, with or without ending
+    start, end    in seconds; empty: the start and the end of the recording
+    split      training, validation, testing or evaluation
+    labels     all weak labels of the clip, separated by `;`; empty: it has none of the
+               classes, a negative; `?`: nobody knows, it is unlabelled
+    strong     1: events.csv has all events of the clip, 0: it has not; without this
+               column, it has all of the recordings that it names, and all of all where
+               there are no labels
+    clip_id    what posteriors and events name the clip by
+
+In the place of `labels` there may be a column for every class, with 1 where the clip
+has it and 0 where not, or `?` in all. Times in events.csv are those of the recording; a
+recording named alone, with nothing in the other columns, has no event.
+"""
+
+import difflib
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from gcrnn_jax.data.clip_lists import clip_id_of_file
+from gcrnn_jax.data.event_lists import (
+    FILE_NAMES,
+    EventRow,
+    seconds,
+    stream_event_rows,
+)
+from gcrnn_jax.data.findings import Code, Finding
+from gcrnn_jax.data.labels import read_class_list
+from gcrnn_jax.data.layouts.layout import LayoutOptions
+from gcrnn_jax.data.list_text import OFFSET_NAMES, ONSET_NAMES, BadRow, BadTime, nfc
+from gcrnn_jax.data.listing import ListedClip, ListedEvent, Listing, Source
+from gcrnn_jax.data.table_text import UNKNOWN, Table, labels_of_cell
+from gcrnn_jax.errors import DataError
+
+name = "table"
+description = "one table of clips, clips.csv or clips.tsv"
+CLIPS, EVENTS, CLASSES = "clips", "events", "classes"
+_COLUMNS = {
+    "recording": FILE_NAMES,
+    "start": ONSET_NAMES,
+    "end": OFFSET_NAMES,
+    "split": frozenset(("split", "subset", "partition")),
+    "labels": frozenset(("labels", "label", "classes", "class", "event_labels")),
+    "strong": frozenset(("strong",)),
+    "clip_id": frozenset(("clip_id",)),
+}
+_BITS = {"1": True, "1.0": True, "0": False, "0.0": False, "": False}
+
+
+def finds(root: Path) -> str | None:
+    """The table, if there is one."""
+    return " and ".join(path.name for path in _files(root, CLIPS)) or None
+
+
+def read(root: Path, options: LayoutOptions) -> Listing:
+    """Reads the table, and those of events and classes where they are.
+
+    Raises:
+        DataError: One of them cannot be read, has no header, or is there twice.
+    """
+    del options
+    path = _file(root, CLIPS)
+    if path is None:
+        raise DataError(f"{root}: expected clips.csv or clips.tsv, found neither")
+    findings: list[Finding] = []
+    events_path, classes_path = _file(root, EVENTS), _file(root, CLASSES)
+    events = None
+    if events_path is not None:
+        events = list(stream_event_rows(events_path, findings))
+    classes = None if classes_path is None else read_class_list(classes_path)
+    clips = list(_clips(Table(path, FILE_NAMES), events, findings))
+    if classes is None:
+        clips, joined = _without_joined(clips)
+        findings += joined
+    timed = [
+        ListedEvent(
+            row.file,
+            row.onset,
+            row.offset or 0.0,
+            row.event_label,
+            Source(str(events_path), row.line),
+        )
+        for row in events or ()
+        if row.onset is not None and row.event_label
+    ]
+    return Listing("a table of clips", clips, timed, classes, findings)
+
+
+def _files(root: Path, stem: str) -> list[Path]:
+    paths = (root / f"{stem}{ending}" for ending in (".csv", ".tsv"))
+    return [path for path in paths if path.is_file()]
+
+
+def _file(root: Path, stem: str) -> Path | None:
+    paths = _files(root, stem)
+    if len(paths) > 1:
+        raise DataError(
+            f"{root}: expected one of {stem}.csv and {stem}.tsv, found both"
+        )
+    return paths[0] if paths else None
+
+
+class _Places(NamedTuple):
+    """Which column of a table is what."""
+
+    recording: int
+    start: int | None
+    end: int | None
+    split: int | None
+    labels: int | None
+    strong: int | None
+    clip_id: int | None
+    classes: dict[int, str]  # columns of one class each
+
+
+def _clips(
+    table: Table, events: Sequence[EventRow] | None, findings: list[Finding]
+) -> Iterator[ListedClip]:
+    rows = table.rows(findings)
+    first = list(itertools.islice(rows, 1))
+    places = _find_places(table, [columns for _, columns in first])
+    has_labels = places.labels is not None or bool(places.classes)
+    named = None if events is None or not has_labels else _tails(events)
+    for line, columns in itertools.chain(first, rows):
+        try:
+            clip = _clip(columns, places, Source(table.path, line), table.separator)
+            if places.strong is None and events is not None:
+                is_strong = named is None or _is_named(clip.recording, named)
+                clip = clip._replace(has_events=is_strong)
+            yield clip
+        except BadRow as bad:
+            findings.append(Finding(table.path, line, bad.code, str(bad)))
+
+
+def _find_places(table: Table, first: Sequence[Sequence[str]]) -> _Places:
+    """Finds the columns; without labels, those with 0 or 1 in row one are classes.
+
+    Raises:
+        DataError: A column that is of no use has nearly the name of one that is.
+    """
+    found = {what: table.place(names) for what, names in _COLUMNS.items()}
+    classes = {}
+    known = sorted(set().union(*_COLUMNS.values()))
+    for place, column in enumerate(table.header):
+        if place in found.values() or column in ("", *known):
+            continue
+        cell = first[0][place] if first else ""
+        if found["labels"] is None and cell and (cell in _BITS or cell == UNKNOWN):
+            classes[place] = table.names[place]
+        elif near := difflib.get_close_matches(column, known, 1, cutoff=0.8):
+            what = f"unknown column {table.names[place]!r}; the nearest is {near[0]!r}"
+            raise DataError(f"{table.path}: {what}")
+    return _Places(**{**found, "recording": found["recording"] or 0}, classes=classes)
+
+
+def _clip(
+    columns: Sequence[str], places: _Places, source: Source, separator: str
+) -> ListedClip:
+    def cell(place: int | None) -> str:
+        return "" if place is None else columns[place]
+
+    start, end = (
+        seconds(text, separator) if (text := cell(place)) else None
+        for place in (places.start, places.end)
+    )
+    if end is not None and (start or 0.0) >= end:
+        raise BadTime(f"expected start < end, got {start or 0:g} and {end:g}")
+    if not cell(places.recording):
+        raise BadRow("expected the path or name of a recording, got none")
+    return ListedClip(
+        recording=cell(places.recording),
+        labels=_labels(columns, places),
+        source=source,
+        split=cell(places.split) or None,
+        start_s=start,
+        end_s=end,
+        has_events=_bit(cell(places.strong), "strong"),
+        clip_id=cell(places.clip_id) or None,
+    )
+
+
+def _labels(columns: Sequence[str], places: _Places) -> tuple[str, ...] | None:
+    if places.labels is not None:
+        return labels_of_cell(columns[places.labels])
+    of_classes = {name: columns[place] for place, name in places.classes.items()}
+    if not of_classes:
+        return None
+    unknown = [name for name, cell in of_classes.items() if cell == UNKNOWN]
+    if unknown and len(unknown) < len(of_classes):
+        expected = f"expected {UNKNOWN} in the columns of all classes or in none"
+        raise BadRow(f"{expected}, got it in {unknown[0]!r}")
+    if unknown:
+        return None
+    return tuple(name for name, cell in of_classes.items() if _bit(cell, name))
+
+
+def _bit(cell: str, column: str) -> bool:
+    if (bit := _BITS.get(cell)) is None:
+        raise BadRow(f"expected 0 or 1 in the column {column!r}, got {cell!r}")
+    return bit
+
+
+def _tails(events: Iterable[EventRow]) -> set[str]:
+    """The recordings that events are of, with all, some or none of their folders."""
+    stems = {clip_id_of_file(nfc(row.file)).replace("\\", "/") for row in events}
+    return {tail for stem in stems for tail in _ends(stem)} | {"/" + s for s in stems}
+
+
+def _is_named(recording: str, named: set[str]) -> bool:
+    stem = clip_id_of_file(nfc(recording)).replace("\\", "/")
+    return stem in named or any("/" + tail in named for tail in _ends(stem))
+
+
+def _ends(stem: str) -> Iterator[str]:
+    parts = stem.split("/")
+    return ("/".join(parts[first:]) for first in range(len(parts)))
+
+
+def _without_joined(
+    clips: Sequence[ListedClip],
+) -> tuple[list[ListedClip], list[Finding]]:
+    """Leaves out rows with labels that commas or bars join, as elsewhere alone."""
+    labels = {label for clip in clips for label in clip.labels or ()}
+    joined = set()
+    for label, mark in itertools.product(labels, ",|"):
+        parts = label.split(mark)
+        if len(parts) > 1 and all(part.strip() in labels for part in parts):
+            joined.add(label)
+    if not joined:
+        return [*clips], []
+    used, findings = [], []
+    for clip in clips:
+        if wrong := joined.intersection(clip.labels or ()):
+            detail = f"expected labels separated by `;`, got {min(wrong)!r}"
+            path, line = clip.source
+            findings.append(Finding(path, line, Code.BAD_ROW, detail))
+        else:
+            used.append(clip)
+    return used, findings

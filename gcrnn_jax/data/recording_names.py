@@ -1,0 +1,168 @@
+"""The names of recordings in lists -> the files of a folder that they mean.
+
+A list may name a recording by its path below the folder or the end of it, by its file
+name or by an id; with or without an ending, and with or without the Y that downloaders
+of YouTube put in front of ids. Names are looked up among the files that are there: no
+list makes a path leave the folder.
+"""
+
+import contextlib
+import filecmp
+import os
+import posixpath
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from gcrnn_jax.audio.recording_files import (
+    is_no_audio,
+    readable_endings,
+    walk_files,
+)
+from gcrnn_jax.data.clip_lists import clip_id_of_file
+from gcrnn_jax.data.findings import Code, Finding
+from gcrnn_jax.data.list_text import nfc
+
+_YOUTUBE_ID = re.compile(r"Y[\w-]{11}(_.*)?")
+
+
+class _File(NamedTuple):
+    """A recording of the folder."""
+
+    path: str  # as the system has it, below the folder, with /
+    name: str  # the same in form NFC
+
+
+class Found(NamedTuple):
+    """What a name means.
+
+    Attributes:
+        path: Below the folder, with `/`; None: no recording has the name.
+        others: What else it may mean, in other folders and with other content.
+    """
+
+    path: str | None
+    others: tuple[str, ...] = ()
+
+
+class RecordingNames:
+    """The recordings of a folder, to be found by what lists call them.
+
+    Example:
+        >>> names = RecordingNames(Path("."), ["audio/dog/a.wav", "cat/Yb_0.flac"])
+        >>> [names.find(name).path for name in ("a", "dog/a.mp3", "b_0", "cow/a.wav")]
+        ['audio/dog/a.wav', 'audio/dog/a.wav', 'cat/Yb_0.flac', None]
+    """
+
+    def __init__(self, root: Path, paths: Sequence[str]):
+        """Of recordings below a folder, with `/`; in any order."""
+        self._root = root
+        self._files: dict[str, _File] = {}
+        self._by_stem: dict[str, list[_File]] = {}
+        self._endings = {ending: i for i, ending in enumerate(readable_endings())}
+        self._found: dict[tuple[str, str], Found] = {}
+        for path in sorted(paths, key=self._preference):
+            file = _File(path, nfc(path))
+            stem, _ = posixpath.splitext(posixpath.basename(file.name))
+            self._files[file.name] = file
+            self._by_stem.setdefault(stem, []).append(file)
+
+    @classmethod
+    def of_folder(cls, root: Path) -> "tuple[RecordingNames, list[Finding]]":
+        """The files in a folder and all those in it that may be recordings.
+
+        The second result is a FOLDER for every folder that cannot be read.
+        """
+        findings = []
+
+        def note(error: OSError) -> None:
+            detail = str(error.strerror)
+            findings.append(Finding(str(error.filename), 0, Code.FOLDER, detail))
+
+        top = os.path.join(root, "")
+        paths = [
+            path.removeprefix(top).replace(os.sep, "/")
+            for path in walk_files(top, note)
+            if not is_no_audio(path)
+        ]
+        return cls(root, paths), findings
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def find(self, name: str, split: str = "") -> Found:
+        """Returns what a name means, in a split of which its folder may have the name.
+
+        Of one recording in several formats the one that loses least is taken, of copies
+        of it in several folders any.
+        """
+        if (found := self._found.get((name, split))) is None:
+            found = self._find(self.inside(name), split)
+            self._found[name, split] = found
+        return found
+
+    def inside(self, name: str) -> str:
+        """A name as a path below the folder; "" if it is of another place."""
+        path = nfc(name.strip())
+        if os.path.isabs(path):
+            path = os.path.relpath(path, os.path.abspath(self._root))
+        elif "\\" in path and path not in self._files:  # of Windows
+            path = path.replace("\\", "/")
+        path = posixpath.normpath(path)
+        return "" if path in (".", "..") or path.startswith(("../", "/")) else path
+
+    def _find(self, name: str, split: str) -> Found:
+        if not name:
+            return Found(None)
+        if (file := self._files.get(name)) is not None:
+            return Found(file.path)
+        folder, _, base = name.rpartition("/")
+        files = self._of_stem(base)
+        if folder:
+            files = [file for file in files if _is_in(file.name, folder)]
+        exact = [file for file in files if posixpath.basename(file.name) == base]
+        files = exact or files
+        of_split = [file for file in files if _is_of_split(file.name, split)]
+        return self._first_of(of_split or files)
+
+    def _of_stem(self, base: str) -> Sequence[_File]:
+        """The recordings of a name without folder, as it is or but for Y and ending."""
+        stem = clip_id_of_file(base)
+        for one in dict.fromkeys((base, stem)):
+            if files := self._by_stem.get(one) or self._by_stem.get("Y" + one):
+                return files
+        if _YOUTUBE_ID.fullmatch(stem):
+            return self._by_stem.get(stem[1:], ())
+        return ()
+
+    def _first_of(self, files: Sequence[_File]) -> Found:
+        """The first of several; the others that are not the same recording."""
+        if not files:
+            return Found(None)
+        of_folders = {}
+        for file in files:  # the most preferred first
+            of_folders.setdefault(posixpath.dirname(file.name), file)
+        first, *others = of_folders.values()
+        differ = (file.path for file in others if not self._are_copies(first, file))
+        return Found(first.path, tuple(differ))
+
+    def _are_copies(self, first: _File, other: _File) -> bool:
+        with contextlib.suppress(OSError):
+            paths = (self._root / file.path for file in (first, other))
+            return filecmp.cmp(*paths, shallow=False)
+        return False
+
+    def _preference(self, path: str) -> tuple[int, str]:
+        ending = posixpath.splitext(path)[1].lower()
+        return self._endings.get(ending, len(self._endings)), path
+
+
+def _is_in(path: str, folder: str) -> bool:
+    return f"/{posixpath.dirname(path)}".endswith(f"/{folder}")
+
+
+def _is_of_split(path: str, split: str) -> bool:
+    """Whether a folder on the way is the split's: "train" is of "training"."""
+    folders = posixpath.dirname(path).lower().split("/")
+    return any(split.startswith(folder) for folder in folders if len(folder) > 2)
