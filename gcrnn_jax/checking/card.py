@@ -11,7 +11,11 @@ import numpy as np
 
 from gcrnn_jax.checking.lists import short_clips, source_and_length
 from gcrnn_jax.checking.probe import Probe
-from gcrnn_jax.data.data_hash import clip_content_hash, dataset_content_hash
+from gcrnn_jax.data.data_hash import (
+    clip_content_hash,
+    dataset_content_hash,
+    stretch_content_hash,
+)
 from gcrnn_jax.data.dataset import ClipEvents, Dataset, FolderSplit
 
 FORMAT = "gcrnn_jax data card"
@@ -60,9 +64,10 @@ def _content_hash(dataset: Dataset, probes: Mapping[Path, Probe]) -> str:
 def _clip_hashes(
     split: FolderSplit, timed: ClipEvents | None, probes: Mapping[Path, Probe]
 ) -> Iterator[str]:
-    for row, path in split.clips():
-        events = None if timed is None else timed[row.clip_id]
+    for index, (row, path) in enumerate(split.clips()):
+        events = None if timed is None else timed.get(row.clip_id)
         recording = probes[path].content_hash if path and path in probes else None
+        recording = stretch_content_hash(recording, split.span(index))
         yield clip_content_hash(row.clip_id, row.labels, events, recording)
 
 
@@ -75,7 +80,7 @@ def _labels(split: FolderSplit, class_names: Sequence[str]) -> dict[str, Any]:
     for labels, count in of_clips.items():
         num_labels[len(labels)] += count
     _, short = short_clips(split.rows)
-    lengths = (source_and_length(row.clip_id)[1] for row in split.rows)
+    lengths = (_listed_s(split, index) for index in range(len(split.rows)))
     per_class = zip(class_names, together.diagonal().tolist(), strict=True)
     return {
         "num_clips": len(split.rows),
@@ -90,6 +95,13 @@ def _labels(split: FolderSplit, class_names: Sequence[str]) -> dict[str, Any]:
         "co_occurrence": together.tolist(),
         "num_events": None,
     }
+
+
+def _listed_s(split: FolderSplit, index: int) -> float | None:
+    """How long a clip is, as far as lists say."""
+    if (span := split.span(index)) is not None:
+        return span[1] - span[0]
+    return source_and_length(split.rows[index].clip_id)[1]
 
 
 def _co_occurrence(
@@ -128,9 +140,12 @@ def _events(split: FolderSplit, class_names: Sequence[str]) -> dict[str, Any]:
 
 def _recordings(split: FolderSplit, probes: Mapping[Path, Probe]) -> dict[str, Any]:
     paths = [path for path in split.recordings if path is not None]
+    num_readable = sum(probes[path].measures is not None for path in paths)
+    if split.spans is not None:  # of which several may be of one recording
+        paths = list(dict.fromkeys(paths))
     measured = [one for path in paths if (one := probes[path].measures) is not None]
     return {
-        "num_readable": len(measured),
+        "num_readable": num_readable,
         "recorded_s": _durations([one.duration_s for one in measured]),
         "rates_hz": _counts(one.rate_hz for one in measured),
         "channels": _counts(one.channels for one in measured),

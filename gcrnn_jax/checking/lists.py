@@ -1,24 +1,18 @@
 """What is wrong with the lists of a data set, without looking at recordings."""
 
+import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
-from gcrnn_jax.checking.files import check_files
-from gcrnn_jax.data.clip_lists import (
-    outside_largest,
-    read_weak_list,
-    stream_id_rows,
-)
+from gcrnn_jax.checking.dcase_lists import check_dcase_lists
+from gcrnn_jax.data.clip_lists import outside_largest
 from gcrnn_jax.data.dataset import SPLITS, ClipRow, Dataset, FolderSplit
-from gcrnn_jax.data.event_lists import EventRow
 from gcrnn_jax.data.findings import MIN_CLIPS, Code, Finding
 from gcrnn_jax.data.labels import ClassList
-from gcrnn_jax.data.layouts.dcase2017 import CLIP_LIST, STRONG_LIST, WEAK_LIST
-from gcrnn_jax.errors import DataError
+from gcrnn_jax.data.layouts import dcase2017
 
 _TIMED_ID = re.compile(r"(.+)_(\d+\.\d{3})_(\d+\.\d{3})")
 
@@ -29,16 +23,16 @@ def check_lists(dataset: Dataset) -> list[Finding]:
     Args:
         dataset: Of `read_folder`, whose own findings are not repeated here.
     """
-    classes = dataset.classes
-    findings = [*dataset.findings, *check_files(dataset.root), *_splits(dataset)]
-    for name, split in dataset.splits.items():
+    is_dcase = dataset.layout == dcase2017.description
+    own = check_dcase_lists(dataset) if is_dcase else _splits(dataset)
+    findings = [*dataset.findings, *own]
+    for split in dataset.splits.values():
         if not split.rows:
             continue  # NO_ROW already
-        findings += [*_names(split, classes), *_clips(split)]
-        findings += _weak_list(dataset.root / WEAK_LIST.format(name), split, classes)
+        findings += _clips(split)
         if split.event_rows is not None:
-            findings += _events(str(split.strong_list), split.event_rows)
-            findings += _labels_and_events(split, split.event_rows, classes)
+            findings += _events(split)
+            findings += _labels_and_events(split, dataset.classes)
     return [*findings, *_sources(dataset), *_classes(dataset)]
 
 
@@ -59,38 +53,13 @@ def source_and_length(clip_id: str) -> tuple[str, float | None]:
 
 def _splits(dataset: Dataset) -> Iterator[Finding]:
     """Splits without which training or scoring is not possible."""
-    root, splits = dataset.root, dataset.splits
+    root, splits = str(dataset.root), dataset.splits
     if splits and "training" not in splits:
-        expected = CLIP_LIST.format("training")
-        detail = f"no usable {expected}, only {', '.join(splits)}"
-        yield Finding(str(root), 0, Code.SPLIT_MISSING, detail)
+        detail = f"no clip to train on, only {', '.join(splits)}"
+        yield Finding(root, 0, Code.SPLIT_MISSING, detail)
     if splits and not set(splits) - {"training"}:
-        detail = f"no usable list of {', '.join(SPLITS[1:])}: nothing to score on"
-        yield Finding(str(root), 0, Code.SPLIT_MISSING, detail)
-    for name in SPLITS:
-        path = root / STRONG_LIST.format(name)
-        if name not in splits and path.is_file():
-            lists = f"{CLIP_LIST.format(name)} or {WEAK_LIST.format(name)}"
-            detail = f"events of a split that no usable {lists} lists"
-            yield Finding(str(path), 0, Code.SPLIT_MISSING, detail)
-
-
-def _names(split: FolderSplit, classes: ClassList) -> Iterator[Finding]:
-    """Names beside ids that are those of other classes."""
-    if split.list_path.name != CLIP_LIST.format(split.name):
-        return
-    for row in stream_id_rows(split.list_path, []):  # whose findings are known
-        if any(label not in classes.index_by_id for label in row.ids):
-            continue
-        expected = [classes.names[classes.index_by_id[label]] for label in row.ids]
-        # Names that hold commas, joined by commas: compared without splitting them.
-        left, is_other = row.names, False
-        for name in sorted(expected, key=len, reverse=True):
-            is_other |= name not in left
-            left = left.replace(name, "", 1)
-        if is_other or left.strip(", "):
-            detail = f"{row.names!r} beside the ids of {', '.join(expected)}"
-            yield Finding(str(split.list_path), row.line, Code.NAMES_DIFFER, detail)
+        detail = f"no clip of {', '.join(SPLITS[1:])}: nothing to score on"
+        yield Finding(root, 0, Code.SPLIT_MISSING, detail)
 
 
 def short_clips(rows: Sequence[ClipRow]) -> tuple[float, dict[ClipRow, float]]:
@@ -118,54 +87,24 @@ def short_clips(rows: Sequence[ClipRow]) -> tuple[float, dict[ClipRow, float]]:
 
 def _clips(split: FolderSplit) -> Iterator[Finding]:
     """Clips without labels, and those shorter than most."""
-    path = str(split.list_path)
-    for row in split.rows:
-        if not row.labels:
+    for index, row in enumerate(split.rows):
+        if row.labels == ():  # nothing is known of those of None
+            path = split.row_path(index)
             yield Finding(path, row.line, Code.UNLABELLED, row.clip_id)
     usual_s, short = short_clips(split.rows)
-    for row, length in short.items():
-        detail = f"{row.clip_id}: {length:g} s, most have {usual_s:g} s"
-        yield Finding(path, row.line, Code.SHORT_CLIP, detail)
+    for index, row in enumerate(split.rows if short else ()):
+        if (length := short.get(row)) is not None:
+            detail = f"{row.clip_id}: {length:g} s, most have {usual_s:g} s"
+            path = split.row_path(index)
+            yield Finding(path, row.line, Code.SHORT_CLIP, detail)
 
 
-def _weak_list(path: Path, split: FolderSplit, classes: ClassList) -> Iterator[Finding]:
-    """Differences between the two lists that say which clip has which labels."""
-    if path == split.list_path or not path.is_file():
-        return
-    try:
-        rows, findings = read_weak_list(path, classes)
-    except DataError as error:
-        yield _unreadable(path, error)
-        return
-    yield from findings
-    code, clip_list = Code.LABELS_DIFFER, split.list_path
-    weak = {row.clip_id: row for row in rows}
-    for row in split.rows:
-        other = weak.pop(row.clip_id, None) or weak.pop("Y" + row.clip_id, None)
-        if other is None:
-            detail = f"{row.clip_id} is not in {path.name}"
-            yield Finding(str(clip_list), row.line, code, detail)
-        elif other.labels != row.labels:
-            names, other_names = (
-                ", ".join(classes.names[label] for label in labels) or "no label"
-                for labels in (row.labels or (), other.labels or ())
-            )
-            detail = f"{row.clip_id}: {other_names}; {clip_list.name} says {names}"
-            yield Finding(str(path), other.line, code, detail)
-    for row in weak.values():
-        detail = f"{row.clip_id} is not in {clip_list.name}"
-        yield Finding(str(path), row.line, code, detail)
-
-
-def _unreadable(path: Path, error: DataError) -> Finding:
-    return Finding(str(path), 0, Code.UNREADABLE, str(error))
-
-
-def _events(path: str, rows: Sequence[EventRow]) -> Iterator[Finding]:
+def _events(split: FolderSplit) -> Iterator[Finding]:
     """Events of no length, twice, or overlapping one of their class."""
     of_class: dict[tuple[str, str], list[tuple[float, float, int]]] = defaultdict(list)
     first_line: dict[tuple, int] = {}
-    for file, onset, offset, label, line in rows:
+    path_of: dict[tuple[str, str], str] = {}
+    for path, (file, onset, offset, label, line) in split.timed_rows():
         if onset is None or offset is None or label is None:
             continue
         if onset == offset:
@@ -177,10 +116,11 @@ def _events(path: str, rows: Sequence[EventRow]) -> Iterator[Finding]:
             detail = f"{file}: {label} {onset:g}-{offset:g} s, as in line {first}"
             yield Finding(path, line, Code.DUPLICATE_EVENT, detail)
         of_class[file, label].append((onset, offset, line))
+        path_of[file, label] = path
     for (file, label), events in of_class.items():
         if lines := _overlapping(sorted(events)):
             detail = f"{file}: {label} in lines {', '.join(map(str, lines))}"
-            yield Finding(path, lines[0], Code.OVERLAP, detail)
+            yield Finding(path_of[file, label], lines[0], Code.OVERLAP, detail)
 
 
 def _overlapping(events: list[tuple[float, float, int]]) -> list[int]:
@@ -195,22 +135,23 @@ def _overlapping(events: list[tuple[float, float, int]]) -> list[int]:
     return sorted(lines)
 
 
-def _labels_and_events(
-    split: FolderSplit, rows: Sequence[EventRow], classes: ClassList
-) -> Iterator[Finding]:
+def _labels_and_events(split: FolderSplit, classes: ClassList) -> Iterator[Finding]:
     """Weak labels without events, and events without weak labels."""
-    strong_list, clip_list = str(split.strong_list), str(split.list_path)
-    lines: dict[str, dict[str, int]] = defaultdict(dict)
-    timed = {row.file for row in rows if row.event_label and row.offset}
-    for row in rows:
+    places: dict[str, dict[str, tuple[str, int]]] = defaultdict(dict)
+    timed = {
+        row.file for _, row in split.timed_rows() if row.event_label and row.offset
+    }
+    for path, row in split.timed_rows():
         if row.event_label:
-            lines[row.file].setdefault(row.event_label, row.line)
-    for row in split.rows:
+            places[row.file].setdefault(row.event_label, (path, row.line))
+    for index, row in enumerate(split.rows):
+        if not split.is_strong(row.clip_id):
+            continue
         weak = {classes.names[label] for label in row.labels or ()}
-        strong = lines[row.clip_id]
+        strong, clip_list = places[row.clip_id], split.row_path(index)
         for label in strong.keys() - weak:
-            detail = f"{row.clip_id}: {label} is not in {split.list_path.name}"
-            yield Finding(strong_list, strong[label], Code.EVENT_UNLABELLED, detail)
+            detail = f"{row.clip_id}: {label} is not in {os.path.basename(clip_list)}"
+            yield Finding(*strong[label], Code.EVENT_UNLABELLED, detail)
         for label in sorted(weak - strong.keys()):
             detail = f"{row.clip_id}: {label}"
             yield Finding(clip_list, row.line, Code.LABEL_WITHOUT_EVENT, detail)
@@ -226,7 +167,7 @@ def _sources(dataset: Dataset) -> Iterator[Finding]:
     first: dict[str, tuple[str, str]] = {}
     reported = set()
     for name, split in dataset.splits.items():
-        for row in split.rows:
+        for index, row in enumerate(split.rows):
             if (source := _source(row)) not in maybe:
                 continue
             other, clip_id = first.setdefault(source, (name, row.clip_id))
@@ -234,7 +175,7 @@ def _sources(dataset: Dataset) -> Iterator[Finding]:
             if not is_same and (source, name) not in reported:
                 reported.add((source, name))
                 detail = f"{source}: {clip_id} ({other}), {row.clip_id} ({name})"
-                path = str(split.list_path)
+                path = split.row_path(index)
                 yield Finding(path, row.line, Code.SHARED_SOURCE, detail)
 
 

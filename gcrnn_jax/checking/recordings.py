@@ -6,15 +6,16 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple, cast
 
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.audio.measure import Measures
-from gcrnn_jax.audio.recording_files import readable_endings, walk_files
+from gcrnn_jax.audio.recording_files import is_no_audio, readable_endings, walk_files
 from gcrnn_jax.checking.lists import source_and_length
 from gcrnn_jax.checking.probe import Probe
 from gcrnn_jax.data.dataset import AUDIO, ClipRow, Dataset, FolderSplit
 from gcrnn_jax.data.findings import Code, Finding
-from gcrnn_jax.data.layouts.dcase2017 import index_recordings
+from gcrnn_jax.data.layouts import dcase2017
 from gcrnn_jax.data.list_text import nfc
 
 SILENT_AMPLITUDE = 1e-3  # -60 dB of full scale
@@ -27,16 +28,32 @@ _MOST_COMPARED = 20  # clips without a recording, of which the nearest name is f
 
 def check_names(dataset: Dataset) -> list[Finding]:
     """Finds clips without a recording, and files without a clip."""
-    files, _ = index_recordings(dataset.root)
+    is_dcase = dataset.layout == dcase2017.description
+    root = dataset.root
+    files = dcase2017.index_recordings(root)[0] if is_dcase else _all_recordings(root)
     findings = list(_extra(dataset, files))
     elsewhere: dict[str, str] = {}
     for split in dataset.splits.values():
-        lost = [row for row, path in split.clips() if path is None]
+        lost = [i for i, path in enumerate(split.recordings) if path is None]
         if 0 < len(lost) < len(split.rows):  # or NO_RECORDINGS already
-            elsewhere = elsewhere or _elsewhere(dataset.root, files)
-            near = _nearest_names(lost, files)
-            findings += [_missing(split, row, elsewhere, near) for row in lost]
+            if is_dcase:
+                elsewhere = elsewhere or _elsewhere(dataset.root, files)
+            near = _nearest_names([split.rows[index] for index in lost], files)
+            for index in lost:
+                row, path = split.rows[index], split.row_path(index)
+                detail = _missing(row, elsewhere, near, is_dcase=is_dcase)
+                findings.append(Finding(path, row.line, Code.MISSING, detail))
     return findings
+
+
+def _all_recordings(root: Path) -> dict[str, list[Path]]:
+    """File name without extension -> its files, in all folders."""
+    recordings: dict[str, list[Path]] = defaultdict(list)
+    for path in walk_files(str(root), lambda _: None):  # FOLDER already
+        if not is_no_audio(path):
+            stem = nfc(os.path.splitext(os.path.basename(path))[0])
+            recordings[stem].append(Path(path))
+    return recordings
 
 
 def _nearest_names(
@@ -83,23 +100,62 @@ def check_recordings(
         front_end: What training makes of them.
     """
     findings: list[Finding] = []
-    same: dict[str, list[tuple[FolderSplit, ClipRow, Path]]] = defaultdict(list)
+    same: dict[str, list[_Use]] = defaultdict(list)
     for split in dataset.splits.values():
-        for row, path in split.clips():
-            if path is None:
-                continue
-            probe = probes[path]
+        for use in _uses(split):
+            probe = probes[use.path]
             if probe.content_hash:
-                same[probe.content_hash].append((split, row, path))
+                same[probe.content_hash].append(use)
             faults = [(Code[probe.code], probe.detail)] if probe.code else []
             if probe.measures is not None:
-                faults = _levels(row, probe.measures, front_end)
+                faults = _levels(use, probe.measures, front_end)
+            clips = f"; {use.num_clips} clips" if use.num_clips > 1 else ""
             for code, detail in faults:
-                place = f"{split.list_path.name}:{row.line}"
-                findings.append(Finding(str(path), 0, code, f"{detail} ({place})"))
+                where = f"{detail} ({use.place}{clips})"
+                findings.append(Finding(str(use.path), 0, code, where))
     for group in same.values():
         findings += _duplicates(group)
     return findings
+
+
+class _Use(NamedTuple):
+    """A recording that is a clip of a split, or several."""
+
+    split: FolderSplit
+    index: int  # of the first clip
+    num_clips: int
+    is_whole: bool  # the clip is all of it, or its start
+    has_labels: bool
+
+    @property
+    def row(self) -> ClipRow:
+        """The first clip."""
+        return self.split.rows[self.index]
+
+    @property
+    def path(self) -> Path:
+        """Of the recording."""
+        return cast(Path, self.split.recordings[self.index])
+
+    @property
+    def place(self) -> str:
+        """Where the first clip is listed, as list:line."""
+        return f"{os.path.basename(self.split.row_path(self.index))}:{self.row.line}"
+
+
+def _uses(split: FolderSplit) -> Iterator[_Use]:
+    """Recordings of which clips are stretches, once each; others clip by clip."""
+    stretches: dict[Path, list[int]] = defaultdict(list)
+    for index, path in enumerate(split.recordings):
+        if path is not None and split.span(index) is None:
+            has_labels = bool(split.rows[index].labels)
+            yield _Use(split, index, 1, is_whole=True, has_labels=has_labels)
+        elif path is not None:
+            stretches[path].append(index)
+    for indices in stretches.values():
+        has_labels = any(split.rows[index].labels for index in indices)
+        options = {"is_whole": False, "has_labels": has_labels}
+        yield _Use(split, indices[0], len(indices), **options)
 
 
 def check_ends(
@@ -113,13 +169,16 @@ def check_ends(
     """
     for split in dataset.splits.values():
         lengths: dict[str, float] = {}
-        for row, path in split.clips():
+        for index, (row, path) in enumerate(split.clips()):
             measures = probes[path].measures if path and path in probes else None
-            listed = source_and_length(row.clip_id)[1]
-            length = listed if measures is None else measures.duration_s
+            length = measures and measures.duration_s
+            if (span := split.span(index)) is not None:
+                length = min(span[1], length or math.inf) - span[0]
+            elif length is None:
+                length = source_and_length(row.clip_id)[1]
             if length is not None:
                 lengths[row.clip_id] = length
-        for event in split.event_rows or ():
+        for path, event in split.timed_rows():
             end_s = lengths.get(event.file, math.inf)
             if event.onset is None or not event.offset:
                 continue
@@ -133,64 +192,67 @@ def check_ends(
                 continue
             times = f"{event.onset:g}-{event.offset:g} s"
             detail = f"{event.file}: {event.event_label} {times}, {detail}"
-            yield Finding(str(split.strong_list), event.line, code, detail)
+            yield Finding(path, event.line, code, detail)
 
 
 def _levels(
-    row: ClipRow, measures: Measures, front_end: FrontEnd
+    use: _Use, measures: Measures, front_end: FrontEnd
 ) -> Iterator[tuple[Code, str]]:
     length, odd = measures.duration_s, dict(measures.remarks)
     yield from ((Code[code], detail) for code, detail in odd.items())
     is_silent = measures.peak_amplitude < SILENT_AMPLITUDE
-    if row.labels and is_silent and Code.CANCELLED.name not in odd:
+    if use.has_labels and is_silent and Code.CANCELLED.name not in odd:
         detail = f"moves by {measures.peak_amplitude:.2g} of full scale"
         detail = f"the mean of its channels {detail}"
         yield Code.SILENT, f"{detail}, expected {SILENT_AMPLITUDE:g} or more"
     if measures.clipped > CLIPPED_SHARE and Code.LEVEL.name not in odd:
         detail = f"{measures.clipped:.2%} of samples are at full scale"
         yield Code.CLIPPED, f"{detail}, expected {CLIPPED_SHARE:.2%} or less"
-    listed = source_and_length(row.clip_id)[1]
+    if not use.is_whole:
+        return
+    listed = source_and_length(use.row.clip_id)[1]
     if listed is not None and length < listed - LENGTH_TOLERANCE_S:
         yield Code.SHORT_RECORDING, f"{length:.3f} s of {listed:g} s"
     if listed is not None and length > listed + LENGTH_TOLERANCE_S:
         yield Code.LONG_RECORDING, f"{length:.3f} s, listed as {listed:g} s"
-    elif row.labels and length > front_end.clip_s + LENGTH_TOLERANCE_S:
+    elif use.has_labels and length > front_end.clip_s + LENGTH_TOLERANCE_S:
         yield Code.CROPPED, f"{length:.3f} s, {front_end.clip_s:g} s are read"
 
 
-def _duplicates(
-    group: Sequence[tuple[FolderSplit, ClipRow, Path]],
-) -> Iterator[Finding]:
+def _duplicates(group: Sequence[_Use]) -> Iterator[Finding]:
     """Compares recordings of the same bytes with the first of them."""
-    (first, first_row, first_path), *others = group
-    for split, row, path in others:
-        if path == first_path and row.clip_id == first_row.clip_id:
-            continue  # SHARED_CLIP already
-        detail = (
-            f"as {first_path.name} ({first.list_path.name}:{first_row.line}); "
-            f"{split.list_path.name}:{row.line}"
-        )
+    first, *others = group
+    for use in others:
+        are_whole = first.is_whole and use.is_whole
+        if use.path == first.path and (
+            use.row.clip_id == first.row.clip_id or not are_whole
+        ):
+            continue  # SHARED_CLIP or SHARED_SOURCE already, or different stretches
+        detail = f"as {first.path.name} ({first.place}); {use.place}"
         code = Code.SAME_AUDIO
-        if split is not first:
+        if use.split is not first.split:
             code = Code.SHARED_AUDIO
-        elif row.labels != first_row.labels:
+        elif use.row.labels != first.row.labels and are_whole:
             code = Code.SAME_AUDIO_OTHER_LABELS
-        yield Finding(str(path), 0, code, detail)
+        yield Finding(str(use.path), 0, code, detail)
 
 
 def _missing(
-    split: FolderSplit,
     row: ClipRow,
-    elsewhere: dict[str, str],
+    elsewhere: Mapping[str, str],
     nearest: Mapping[str, str],
-) -> Finding:
-    detail = f"no file Y{row.clip_id}.* or {row.clip_id}.*"
+    *,
+    is_dcase: bool,
+) -> str:
+    detail = f"no recording for {row.clip_id}"
+    if is_dcase:
+        detail = f"no file Y{row.clip_id}.* or {row.clip_id}.*"
     place = elsewhere.get("Y" + row.clip_id) or elsewhere.get(row.clip_id)
     if place:
         detail += f" in audio/ or a folder of it; there is {place}"
     elif row.clip_id in nearest:
         detail += f"; the nearest is {nearest[row.clip_id]}"
-    return Finding(str(split.list_path), row.line, Code.MISSING, detail)
+    return detail
 
 
 def _elsewhere(root: Path, files: dict[str, list[Path]]) -> dict[str, str]:

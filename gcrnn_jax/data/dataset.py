@@ -6,6 +6,7 @@ A clip whose labels are known to be none is a negative.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -70,6 +71,19 @@ class FolderSplit:
     def clips(self) -> Iterator[tuple[ClipRow, Path | None]]:
         """Yields every clip and its recording."""
         return zip(self.rows, self.recordings, strict=True)
+
+    def row_path(self, index: int) -> str:
+        """The file that lists a clip."""
+        return str(self.list_path) if self.row_paths is None else self.row_paths[index]
+
+    def timed_rows(self) -> Iterator[tuple[str, EventRow]]:
+        """Yields every event and the file that lists it."""
+        paths = self.event_paths or itertools.repeat(str(self.strong_list))
+        return zip(paths, self.event_rows or (), strict=False)
+
+    def span(self, index: int) -> Span | None:
+        """The stretch of its recording that a clip is; None: it is all of it."""
+        return None if self.spans is None else self.spans[index]
 
     def is_strong(self, clip_id: str) -> bool:
         """Whether all events of a clip are known."""

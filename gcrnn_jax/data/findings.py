@@ -41,6 +41,14 @@ class Code(enum.Enum):
     BAD_ROW = "error: rows of another form; the row is not used"
     BAD_TIME = "error: rows with invalid times; the row is not used"
     UNKNOWN_LABEL = "error: rows of unknown classes; the row is not used"
+    OTHER_CLASS = "note: labels of classes that the class list leaves out; not used"
+    JOINED = (
+        "note: lists whose labels seem to be joined by a comma and a space; "
+        "each is taken for a label of its own"
+    )
+    STRONG_TOO = (
+        "note: weak lists with clips that have strong labels too; the strong ones count"
+    )
     UNKNOWN_CLIP = (
         "error: events of clips that their split does not list; they are not scored"
     )
@@ -87,6 +95,18 @@ class Code(enum.Enum):
         "note: pairs of clip and class whose events overlap; "
         "counted once a second here; other tools refuse such lists"
     )
+    LABEL_COLUMN = "note: tables with several columns of labels; the one named is used"
+    GOES_ON = (
+        "error: events that go on in the next recording; what is there is not used"
+    )
+    INCOMPLETE = (
+        "error: label files with rows that cannot be used; "
+        "nothing is taken as known of what is in their recordings"
+    )
+    NO_LABEL_FILE = (
+        "note: recordings without a label file; nothing is known of what is in them"
+    )
+    SCORED = "note: labels with a score; used whatever their score is"
     DUPLICATE_EVENT = "note: event rows that occur again; counted once a second here"
 
     # splits and classes

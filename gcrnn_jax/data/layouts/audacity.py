@@ -1,0 +1,87 @@
+"""Label tracks of Audacity beside recordings.
+
+    ROOT/a.wav
+         a.txt          its label track; an empty one: none of the classes is in it
+         b.wav          without a track: nothing is known of what is in it
+
+A track may also be named a.labels.txt, a_labels.txt, a.wav.txt or
+a.BirdNET.results.txt, and lie in another folder if only one recording has its name.
+Where the uppermost folders are named as splits are, as `train` and `test`, they are.
+"""
+
+from pathlib import Path
+
+from gcrnn_jax.data.findings import Code, Finding
+from gcrnn_jax.data.label_tracks import looks_like_label_track, read_label_track
+from gcrnn_jax.data.layouts.files import (
+    LabelFiles,
+    all_files,
+    first_line,
+    in_one_format,
+    some_files,
+)
+from gcrnn_jax.data.layouts.labelled_files import LabelFile, listing_of
+from gcrnn_jax.data.layouts.layout import LayoutOptions
+from gcrnn_jax.data.layouts.negatives import without_negatives
+from gcrnn_jax.data.listing import Listing
+from gcrnn_jax.errors import DataError
+
+name = "audacity"
+description = "label tracks of Audacity (.txt) beside recordings"
+
+
+def finds(root: Path) -> str | None:
+    """The first label track with anything in it."""
+    files = some_files(root)
+    recordings = LabelFiles(files.recordings)
+    for text in files.texts:
+        if text.lower().endswith(".txt") and recordings.recording_of(text):
+            if _is_track(root / text, empty=False):
+                return f"label tracks, as {text}"
+    return None
+
+
+def read(root: Path, options: LayoutOptions) -> Listing:
+    """Takes the label tracks for the strong labels of their recordings.
+
+    Raises:
+        DataError: A track that cannot be read, two of a recording, or no track.
+    """
+    files = all_files(root)
+    recordings, findings = in_one_format(root, files.recordings)
+    by_name = LabelFiles(recordings)
+    tracks: dict[str, LabelFile] = {}
+    for text in files.texts:
+        recording = by_name.recording_of(text)
+        path = root / text
+        if not text.lower().endswith(".txt"):
+            continue
+        if not _is_track(path, empty=recording is not None):
+            if recording is not None:
+                detail = (
+                    f"expected the label track of {recording}, got {first_line(path)!r}"
+                )
+                findings.append(Finding(str(path), 1, Code.UNKNOWN_LIST, detail))
+            continue
+        recording = recording or LabelFiles.name_of(text)
+        if recording in tracks:
+            other = tracks[recording].path
+            raise DataError(
+                f"{path}: expected one label track of {recording}, got {other} too"
+            )
+        bad: list[Finding] = []
+        labels = read_label_track(path, bad)
+        tracks[recording] = LabelFile(str(path), {recording: labels}, is_whole=not bad)
+        findings += bad
+    if not tracks:
+        raise DataError(f"{root}: expected label tracks beside recordings, found none")
+    listing = listing_of(
+        root, "label tracks of Audacity", recordings, [*tracks.values()], findings
+    )
+    return without_negatives(str(root), listing, options.negatives)
+
+
+def _is_track(path: Path, empty: bool) -> bool:
+    """Whether a text is a label track; whether an empty one is."""
+    line = first_line(path)
+    return line is not None and looks_like_label_track([line]) and (bool(line) or empty)

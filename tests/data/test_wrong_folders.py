@@ -1,0 +1,400 @@
+"""What is wrong with a folder is said with file, line, what was expected and came."""
+
+import pytest
+
+from gcrnn_jax.data.findings import Code
+from gcrnn_jax.errors import DataError
+from tests.data.folders import look, make, read
+from tests.data.test_layouts import (
+    AUDIOSET,
+    CAT,
+    CLASS_FOLDERS,
+    CLASS_LIST,
+    DESED,
+    DOG,
+    RAVEN_HEADER,
+    ROW,
+    SEGMENTS,
+    TABLES,
+    TRACKS,
+)
+
+TABLE = "a.Table.1.selections.txt"
+TRAIN, VALID = "metadata/train/weak.tsv", "metadata/validation/validation.tsv"
+STRONG = "filename\tonset\toffset\tevent_label\n"
+BALANCED, CLASSES = "balanced_train_segments.csv", "class_labels_indices.csv"
+AS_STRONG = "audioset_train_strong.tsv"
+LATIN = "S\xe4ge".encode("latin-1")
+
+
+def other(files, name, text):
+    return {**files, name: text}
+
+
+def without(files, *names):
+    return {name: text for name, text in files.items() if name not in names}
+
+
+ERRORS = {
+    # name: (layout, files, file and line, what is said)
+    "no files": ("", {"x/.keep": ""}, "", "expected a data set in one of these"),
+    "recordings alone": ("", {"a.wav": 1, "b.wav": 1}, "", "found none: dcase2017"),
+    "a list of another kind": (
+        "",
+        CLASS_FOLDERS | {"labels.csv": "x,y\n"},
+        "",
+        r"one folder per class, with no list \(.csv, .tsv\)",
+    ),
+    "one class": (
+        "",
+        {"dog/a.wav": 1, "dog/b.wav": 1},
+        "",
+        "folders of two classes or more, .* found 'dog' with 2 recordings",
+    ),
+    "no class": ("class_folders", {"a.wav": 1}, "", "two classes .* found none"),
+    "empty class": ("", {"dog/a.wav": 1, "cat/x.md": ""}, "", "found 'dog' with 1"),
+    "splits beside classes": (
+        "",
+        {"train/dog/a.wav": 1, "test/dog/b.wav": 1, "more/dog/c.wav": 1},
+        "",
+        "folders of splits only or of classes only, found test, train beside more",
+    ),
+    "a clip in two splits": (
+        "desed",
+        other(DESED, VALID, f"{STRONG}a.wav\t1\t2\tDog\n"),
+        "",
+        "1 clips are in two splits",
+    ),
+    "asked about": (
+        "",
+        CLASS_FOLDERS | {"noise/a.wav": 1},
+        "/noise",
+        "expected to be told whether what is in a folder 'noise' is of a class",
+    ),
+    "no track": ("audacity", {"a.wav": 1}, "", "label tracks beside .* found none"),
+    "two tracks": (
+        "",
+        other(TRACKS, "a_labels.txt", "1\t2\tDog\n"),
+        "/a_labels.txt",
+        "expected one label track of a.wav, got .*a.txt too",
+    ),
+    "a track of another encoding": (
+        "",
+        other(TRACKS, "a.txt", b"1\t2\tDog\n1\t2\t" + LATIN),
+        "/a.txt:2",
+        "expected UTF-8 text, got the byte e4",
+    ),
+    "tracks without recordings": (
+        "audacity",
+        without(TRACKS, "a.wav"),
+        "",
+        "none of the clips has a recording",
+    ),
+    "empty tracks": (
+        "audacity",
+        other(TRACKS, "a.txt", ""),
+        "/a.txt",
+        "none of the 1 clips of training has a label",
+    ),
+    "no table": ("raven", {"a.wav": 1}, "", "expected selection tables, found none"),
+    "a table without a header": (
+        "raven",
+        other(TABLES, TABLE, "1\tSpectrogram 1\t1\t1\t2\tDog\n"),
+        f"/{TABLE}:1",
+        "expected a header .* got '1.tSpectrogram",
+    ),
+    "a table without labels": (
+        "",
+        other(TABLES, TABLE, f"{RAVEN_HEADER}1\tSpectrogram 1\t1\t1\t2\n"),
+        f"/{TABLE}:2",
+        "expected a column of labels such as `Annotation`",
+    ),
+    "times that count on": (
+        "",
+        {
+            "a.wav": 1,
+            "b.wav": 1,
+            "t.txt": "Begin Time (s)\tEnd Time (s)\tBegin File\tTag\n"
+            "0\t1\ta.wav\tDog\n1\t2\tb.wav\tDog\n",
+        },
+        "/t.txt:3",
+        r"expected a column `File Offset \(s\)`",
+    ),
+    "recordings of one name": (
+        "",
+        {
+            "x/a.wav": 1,
+            "y/a.wav": 1,
+            "t.txt": f"Begin File\t{RAVEN_HEADER}a.wav\t1\tS\t1\t0\t1\tDog\n",
+        },
+        "/t.txt",
+        "a.wav may be any of x/a.wav, y/a.wav: name it with its folder",
+    ),
+    "no list of DESED": ("desed", {"a.wav": 1}, "", "such as metadata/train/weak.tsv"),
+    "a list without a header": (
+        "desed",
+        other(DESED, TRAIN, "a.wav\tDog\n"),
+        f"/{TRAIN}:1",
+        "expected a header such as .* separated by tabs, got 'a.wav.tDog'",
+    ),
+    "a list with commas": (
+        "desed",
+        other(DESED, TRAIN, "filename,event_labels\na.wav,Dog\n"),
+        f"/{TRAIN}:1",
+        "separated by tabs, got 'filename,event_labels'",
+    ),
+    "a list in another encoding": (
+        "desed",
+        other(DESED, TRAIN, b"filename\tevent_labels\na.wav\t" + LATIN),
+        f"/{TRAIN}:2",
+        "expected UTF-8 text",
+    ),
+    "lists without rows": (
+        "desed",
+        DESED | {TRAIN: "filename\tevent_labels\n", VALID: STRONG},
+        "",
+        "no usable row",
+    ),
+    "no recordings of DESED": (
+        "",
+        without(DESED, "audio/train/weak/a.wav", "audio/validation/b.wav"),
+        "",
+        "none of the clips has a recording: expected files such as a.wav",
+    ),
+    "no list of AudioSet": ("audioset", {"a.wav": 1}, "", f"such as {BALANCED}"),
+    "an empty class list": (
+        "",
+        other(AUDIOSET, CLASSES, CLASS_LIST.splitlines()[0]),
+        f"/{CLASSES}",
+        "the class list holds no class",
+    ),
+    "a class list of another kind": (
+        "",
+        other(AUDIOSET, CLASSES, f"{CLASS_LIST}2,Speech\n"),
+        f"/{CLASSES}:4",
+        "expected `index,mid,display_name`, got '2,Speech'",
+    ),
+    "a class twice": (
+        "",
+        other(AUDIOSET, CLASSES, f'{CLASS_LIST}2,{DOG},"Hound"\n'),
+        f"/{CLASSES}",
+        f"class id '{DOG}' is empty or not unique",
+    ),
+    "lists of AudioSet in tabs": (
+        "",
+        {
+            name: text.replace(", ", "\t") if name.endswith("segments.csv") else text
+            for name, text in AUDIOSET.items()
+            if isinstance(text, str)
+        },
+        f"/{BALANCED}:4",
+        'no usable row: .* expected `YTID, start, end, "ids"`',
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_a_folder_that_cannot_be_used_is_an_error(tmp_path, name):
+    layout, files, place, said = ERRORS[name]
+    make(tmp_path, files)
+    with pytest.raises(DataError, match=said) as error:
+        read(tmp_path, layout=layout)
+    message = str(error.value).removeprefix("no usable row: ")
+    assert message.startswith(f"{tmp_path}{place}: ")
+    assert error.value.exit_code == 65
+
+
+FINDINGS = {
+    # name: (files, file, line, code, what is said)
+    "a bad row of a track": (
+        other(TRACKS, "a.txt", "1\t2\tDog\n3\t4\n"),
+        "a.txt",
+        2,
+        Code.BAD_ROW,
+        "separated by tabs, got no label",
+    ),
+    "times of a track": (
+        other(TRACKS, "a.txt", "1\t2\tDog\n4\t3\tDog\n"),
+        "a.txt",
+        2,
+        Code.BAD_TIME,
+        "expected onset <= offset, got 4 > 3",
+    ),
+    "its recording": (
+        other(TRACKS, "a.txt", "1\t2\tDog\n4\t3\tDog\n"),
+        "a.txt",
+        0,
+        Code.INCOMPLETE,
+        "its 1 recordings; correct the rows named above",
+    ),
+    "labels beyond the end": (
+        {"a.wav": 25, "a.txt": "1\t2\tDog\n37\t38\tDog\n"},
+        "a.txt",
+        2,
+        Code.AFTER_END,
+        "37 to 38 s of a.wav, which has 25.000 s",
+    ),
+    "no track at all": (
+        other(TRACKS, "a.txt", "A dog barks.\n") | {"b.wav": 1, "b.txt": "0\t1\tDog\n"},
+        "a.txt",
+        1,
+        Code.UNKNOWN_LIST,
+        "expected the label track of a.wav, got 'A dog barks.'",
+    ),
+    "a track without its recording": (
+        TRACKS | {"b.txt": "0\t1\tDog\n"},
+        None,
+        None,
+        None,
+        "",
+    ),
+    "several columns of labels": (
+        {
+            "a.wav": 5,
+            "a.txt": "Begin Time (s)\tEnd Time (s)\tTag\tType\n1\t2\tDog\tbark\n",
+        },
+        "a.txt",
+        0,
+        Code.LABEL_COLUMN,
+        "labels are those of 'Tag', not of 'Type'",
+    ),
+    "an empty table of nobody": (
+        TABLES | {"all.txt": RAVEN_HEADER},
+        "all.txt",
+        0,
+        Code.UNKNOWN_LIST,
+        "expected the name of a recording as its own, or rows; found neither",
+    ),
+    "a weak row of one column": (
+        other(DESED, TRAIN, f"{DESED[TRAIN]}c.wav\n"),
+        TRAIN,
+        3,
+        Code.BAD_ROW,
+        "expected filename and event_labels, separated by tabs, got 'c.wav'",
+    ),
+    "labels that may be one or two": (
+        other(DESED, TRAIN, f"{DESED[TRAIN]}c.wav\tA, b\n"),
+        TRAIN,
+        3,
+        Code.BAD_ROW,
+        "quotes around a label that holds one, got 'A, b'",
+    ),
+    "labels joined with spaces": (
+        other(DESED, TRAIN, "filename\tevent_labels\na.wav\tDog, Cat, A\n"),
+        TRAIN,
+        0,
+        Code.JOINED,
+        "'Dog, Cat, A'",
+    ),
+    "a strong row of three columns": (
+        other(DESED, VALID, f"{DESED[VALID]}b.wav\t1\t2\n"),
+        VALID,
+        4,
+        Code.BAD_ROW,
+        "expected 4 columns as in the header, got 3",
+    ),
+    "a strong row of no time": (
+        other(DESED, VALID, f"{DESED[VALID]}b.wav\tx\t2\tDog\n"),
+        VALID,
+        4,
+        Code.BAD_TIME,
+        "expected a time in seconds, 0 to 864000, got 'x'",
+    ),
+    "a clip again": (
+        other(DESED, TRAIN, f"{DESED[TRAIN]}a.wav\tDog\n"),
+        TRAIN,
+        3,
+        Code.DUPLICATE,
+        "a.wav is in line 2 too; labels united",
+    ),
+    "a split of an unknown name": (
+        DESED | {"metadata/trian/weak.tsv": "filename\tevent_labels\nc.wav\tDog\n"},
+        "metadata/trian/weak.tsv",
+        2,
+        Code.BAD_ROW,
+        "got 'trian'; the nearest is 'train'",
+    ),
+    "an id that is none": (
+        other(AUDIOSET, BALANCED, AUDIOSET[BALANCED] + ROW.format(4, "Dog")),
+        BALANCED,
+        6,
+        Code.UNKNOWN_LABEL,
+        "expected ids such as /m/09x0r, got 'Dog'",
+    ),
+    "a row without labels": (
+        other(AUDIOSET, BALANCED, AUDIOSET[BALANCED] + ROW.format(4, "")),
+        BALANCED,
+        6,
+        Code.BAD_ROW,
+        "expected ids such as /m/09x0r, got none",
+    ),
+    "a segment of no length": (
+        other(
+            AUDIOSET,
+            BALANCED,
+            AUDIOSET[BALANCED] + f'abcdefghij4, 40.000, 30.000, "{DOG}"\n',
+        ),
+        BALANCED,
+        6,
+        Code.BAD_TIME,
+        "expected start < end, got 40.000 and 30.000",
+    ),
+    "a row of two columns": (
+        other(AUDIOSET, BALANCED, AUDIOSET[BALANCED] + "abcdefghij4, 30.000\n"),
+        BALANCED,
+        6,
+        Code.BAD_ROW,
+        "expected `YTID, start, end, \"ids\"`, got 'abcdefghij4, 30.000'",
+    ),
+    "classes that are left out": (
+        other(AUDIOSET, BALANCED, AUDIOSET[BALANCED] + ROW.format(4, CAT)),
+        BALANCED,
+        0,
+        Code.OTHER_CLASS,
+        f"1 labels of 1 classes, most often {CAT}; 1 rows have no other",
+    ),
+    "a strong row of AudioSet": (
+        AUDIOSET | {AS_STRONG: f"abcdefghij1_30000\t1\t2\t{DOG}\nabcdefghij1\t1\n"},
+        AS_STRONG,
+        2,
+        Code.BAD_ROW,
+        "expected `segment_id start end label`, separated by tabs",
+    ),
+    "its times": (
+        AUDIOSET | {AS_STRONG: f"abcdefghij1_30000\t3\t2\t{DOG}\n"},
+        AS_STRONG,
+        1,
+        Code.BAD_TIME,
+        "expected start <= end, got 3 > 2",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FINDINGS)
+def test_what_is_odd_or_lost_is_found(tmp_path, name):
+    files, path, line, code, said = FINDINGS[name]
+    dataset, _ = look(make(tmp_path, files))
+    if path is None:
+        assert None in [
+            p for split in dataset.splits.values() for p in split.recordings
+        ]
+        return
+    at_place = [
+        one
+        for one in dataset.findings
+        if (one.path, one.line) == (str(tmp_path / path), line)
+    ]
+    assert [one.code for one in at_place] == [code]
+    assert said in at_place[0].detail
+
+
+def test_negatives_that_do_not_occur_are_an_error(tmp_path):
+    root = make(tmp_path, CLASS_FOLDERS)
+    with pytest.raises(DataError, match="got 'dgo'; the nearest is 'dog'"):
+        read(root, negatives=("dgo",))
+
+
+def test_a_class_list_without_clips_of_a_class_keeps_the_class(tmp_path):
+    rows = {name: SEGMENTS + ROW.format(1, DOG) for name in (BALANCED,)}
+    files = {CLASSES: CLASS_LIST, "abcdefghij1.wav": 1, **rows}
+    assert len(read(make(tmp_path, files)).classes) == 2
