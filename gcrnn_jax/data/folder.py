@@ -76,7 +76,7 @@ def read_folder(
     options = options or default_options()
     layout = find_layout(root, options.layout)
     if layout is None:
-        nothing = Dataset(root, ClassList((), ()), {}, ())
+        nothing = Dataset(root, ClassList((), ()), {}, (), "none that is known")
         return nothing, [Finding(str(root), 0, Code.NO_SPLIT, _nothing_found())]
     read = layout.read(root, options)
     return assemble(root, read, options) if isinstance(read, Listing) else read
@@ -110,13 +110,17 @@ def _nothing_found() -> str:
     return f"expected a data set in one of these layouts, found none: {expected}"
 
 
-def default_options() -> LayoutOptions:
-    """What `configs/sed.py` says of how a folder is read."""
+def default_options(clip_s: float | None = None) -> LayoutOptions:
+    """What `configs/sed.py` says of how a folder is read.
+
+    Args:
+        clip_s: Of the network's input; None: what it says of that, too.
+    """
     config: Any = sed.get_config()
     return LayoutOptions(
         layout=config.data.layout,
         negatives=config.data.negatives or None,
-        clip_s=config.front_end.clip_s,
+        clip_s=config.front_end.clip_s if clip_s is None else clip_s,
         clip_hop_s=config.data.clip_hop_s,
         split_fractions=config.data.split_fractions,
         split_seed=config.data.split_seed,
