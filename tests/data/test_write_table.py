@@ -4,7 +4,7 @@ import pytest
 
 from gcrnn_jax.data.folder import find_splits
 from gcrnn_jax.data.write_table import write_table
-from gcrnn_jax.errors import WorkdirError
+from gcrnn_jax.errors import DataError, WorkdirError
 from tests.listed import CLIPS, EVENTS, content, five_recordings, options, put
 
 
@@ -49,6 +49,15 @@ def test_a_dcase_folder_is_written_and_read_as_the_same(data_folder, tmp_path):
         (0.125, 0.25, "Car"),
         (0.0, 0.0, "Train"),
     ]
+
+
+def test_what_lies_beside_linked_recordings_is_no_layout_of_the_table(root, tmp_path):
+    dataset = find_splits(put(root))
+    (root / "e.txt").write_text("0.1\t0.2\tCat\n")  # a label track
+    write_table(dataset, tmp_path / "table")
+    assert content(find_splits(tmp_path / "table")) == content(dataset)
+    with pytest.raises(DataError, match=r"table: clips.csv; audacity: .* as e.txt"):
+        find_splits(root)
 
 
 def test_a_link_to_the_recordings_replaces_nothing(root, tmp_path):

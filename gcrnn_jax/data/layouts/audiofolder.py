@@ -18,6 +18,7 @@ from pathlib import Path
 
 from gcrnn_jax.data.findings import Finding
 from gcrnn_jax.data.layouts.layout import LayoutOptions
+from gcrnn_jax.data.layouts.negatives import without_negatives
 from gcrnn_jax.data.list_text import BadRow
 from gcrnn_jax.data.listing import ListedClip, Listing, Source
 from gcrnn_jax.data.stretches import split_of_name
@@ -42,9 +43,9 @@ def read(root: Path, options: LayoutOptions) -> Listing:
     """Reads all tables.
 
     Raises:
-        DataError: One cannot be read, or has no column of files or of labels.
+        DataError: One cannot be read, or has no column of files or of labels; or
+            `data.negatives` names a label that does not occur.
     """
-    del options
     findings: list[Finding] = []
     clips = [clip for path in _tables(root) for clip in _clips(root, path, findings)]
     if not any(clip.split for clip in clips):
@@ -52,7 +53,8 @@ def read(root: Path, options: LayoutOptions) -> Listing:
         if all(split_of_name(top) for top in tops):
             pairs = zip(clips, tops, strict=True)
             clips = [clip._replace(split=top) for clip, top in pairs]
-    return Listing("an audiofolder with metadata.csv", clips, findings=findings)
+    listing = Listing("an audiofolder with metadata.csv", clips, findings=findings)
+    return without_negatives(str(root), listing, options.negatives)
 
 
 def _tables(root: Path) -> list[Path]:

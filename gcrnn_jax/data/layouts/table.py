@@ -42,6 +42,7 @@ from gcrnn_jax.data.event_lists import (
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.labels import read_class_list
 from gcrnn_jax.data.layouts.layout import LayoutOptions
+from gcrnn_jax.data.layouts.negatives import without_negatives
 from gcrnn_jax.data.list_text import OFFSET_NAMES, ONSET_NAMES, BadRow, BadTime, nfc
 from gcrnn_jax.data.listing import ListedClip, ListedEvent, Listing, Source
 from gcrnn_jax.data.recording_names import RecordingNames
@@ -51,6 +52,7 @@ from gcrnn_jax.errors import DataError
 name = "table"
 description = "one table of clips, clips.csv or clips.tsv"
 CLIPS, EVENTS, CLASSES = "clips", "events", "classes"
+LINK = "recordings"  # to those of a table that was written to another folder
 _COLUMNS = {
     "recording": FILE_NAMES,
     "start": ONSET_NAMES,
@@ -68,13 +70,24 @@ def finds(root: Path) -> str | None:
     return " and ".join(path.name for path in _files(root, CLIPS)) or None
 
 
+def links_elsewhere(root: Path) -> bool:
+    """Whether it is a table beside a link, which may lead to another layout's files."""
+    return bool(_files(root, CLIPS)) and (root / LINK).is_symlink()
+
+
+def files_of_table(root: Path) -> set[str]:
+    """Names of the files that a table consists of; none where there is no table."""
+    paths = [path for stem in (CLIPS, EVENTS, CLASSES) for path in _files(root, stem)]
+    return {path.name for path in paths} if _files(root, CLIPS) else set()
+
+
 def read(root: Path, options: LayoutOptions) -> Listing:
     """Reads the table, and those of events and classes where they are.
 
     Raises:
-        DataError: One of them cannot be read, has no header, or is there twice.
+        DataError: One of them cannot be read, has no header, or is there twice; or
+            `data.negatives` names a label that does not occur.
     """
-    del options
     path = _file(root, CLIPS)
     if path is None:
         raise DataError(f"{root}: expected clips.csv or clips.tsv, found neither")
@@ -95,7 +108,8 @@ def read(root: Path, options: LayoutOptions) -> Listing:
         clips, joined = _without_joined(clips)
         findings += joined
     timed = list(_timed(str(events_path), events or ()))
-    return Listing("a table of clips", clips, timed, classes, findings)
+    listing = Listing("a table of clips", clips, timed, classes, findings)
+    return without_negatives(str(path), listing, options.negatives)
 
 
 def _timed(path: str, events: Iterable[EventRow]) -> Iterator[ListedEvent]:
