@@ -187,9 +187,9 @@ def _whole_folder(
     if not splits:
         if not any(finding.code in _FATAL for finding in known):
             first = next(iter(dataset.findings), None)
-            detail = "no usable row: "
-            detail += f"{first.path}:{first.line}: {first.detail}" if first else "none"
-            yield Finding(root, 0, Code.NO_ROW, detail)
+            path, line = (first.path, first.line) if first else (root, 0)
+            what = first.detail if first else "no clip is listed"
+            yield Finding(path, line, Code.NO_ROW, f"no usable row: {what}")
         return
     for split in splits.values():
         if not any(row.labels for row in split.rows):

@@ -118,7 +118,11 @@ class RecordingNames:
         if (file := self._files.get(name)) is not None:
             return Found(file.path)
         folder, _, base = name.rpartition("/")
+        stem = clip_id_of_file(name)
         files = self._of_stem(base)
+        whole = [file for file in files if posixpath.splitext(file.name)[0] == stem]
+        if whole:
+            return self._first_of(whole)
         if folder:
             files = [file for file in files if _is_in(file.name, folder)]
         exact = [file for file in files if posixpath.basename(file.name) == base]
