@@ -26,6 +26,12 @@ _ADDED: dict[str, float] = {
     "optimizer.clip_norm": 0.0,
     "optimizer.reference_batch_size": 0,
     "optimizer.accumulate_steps": 1,
+    "sampling.max_repeats": 0.0,
+    "sampling.negative_fraction": 0.0,
+    "sampling.unlabelled_fraction": 0.0,
+    "loss.strong_weight": 0.0,
+    "loss.consistency_weight": 0.0,
+    "loss.consistency_ramp_steps": 0,
     "training.clips_per_epoch": 0,
     "training.evaluate_every": 1,
 }

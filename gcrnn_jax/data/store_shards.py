@@ -28,13 +28,13 @@ class Loaded(NamedTuple):
 
     Attributes:
         waveform: float32 [S].
-        weak_label: bool [K].
-        events: (onset_s, offset_s, class name) each; None in a split without them.
+        weak_label: bool [K], complete; None: it is not known what is in the clip.
+        events: (onset_s, offset_s, class name) each, complete; None: not known when.
         remarks: Code and detail of what is odd, though the clip is used.
     """
 
     waveform: np.ndarray
-    weak_label: np.ndarray
+    weak_label: np.ndarray | None
     events: Sequence[EventTuple] | None
     remarks: Sequence[tuple[str, str]] = ()
 
@@ -43,7 +43,9 @@ class Source(Protocol):
     """The clips of one split; picklable, so that workers can load them."""
 
     @property
-    def has_events(self) -> bool: ...  # noqa: D102
+    def has_events(self) -> bool:
+        """Whether clips of it have strong labels."""
+        ...
 
     @property
     def clip_ids(self) -> Sequence[str]: ...  # noqa: D102
@@ -98,7 +100,7 @@ class Featured(NamedTuple):
 
     content_hash: str
     features: np.ndarray | None = None  # float16 [<= T, F]
-    labels: Sequence[int] = ()
+    labels: Sequence[int] | None = ()  # None: not known
     events: Sequence[EventTuple] | None = None
     code: str = ""  # why it cannot be used
     detail: str = ""
@@ -114,7 +116,7 @@ class Ledger:
     clips: list[int]  # indices into the source of the clips in the shard, a row each
     clips_sha256: list[str]  # of these and of the rejected, in the source's order
     num_frames: list[int]
-    labels: list[Sequence[int]]
+    labels: list[Sequence[int] | None]
     events: list[Sequence[EventTuple] | None]
     rejects: list[tuple[int, str, str]]  # index, code, detail
     sums: list[float]  # [F], over the real frames, of the float16 values
@@ -171,7 +173,7 @@ def featurise(context: tuple[Mapping[str, Source], FrontEnd], task: Task) -> Fea
     except Rejected as rejected:
         code, detail = Code[rejected.code].name, rejected.detail
         return Featured(content_hash, code=code, detail=detail)
-    labels = np.flatnonzero(weak_label).tolist()
+    labels = None if weak_label is None else np.flatnonzero(weak_label).tolist()
     if events is not None:
         events = [(float(onset), float(offset), name) for onset, offset, name in events]
     return Featured(content_hash, features, labels, events, remarks=remarks)
