@@ -17,7 +17,7 @@ from gcrnn_jax.data.sampling import (
     ShuffledSampler,
     class_weights,
 )
-from gcrnn_jax.errors import DataError
+from gcrnn_jax.errors import ConfigError, DataError
 
 SIZES = (7, 20, 45)
 THRESHOLDS = (1000, 2000, 3000, 4000)
@@ -287,3 +287,105 @@ def test_counts_and_clips_of_classes_are_those_of_the_columns(shape, monkeypatch
     assert len(clips) == shape[1]
     for of_class, column in zip(clips, weak_label.T, strict=True):
         np.testing.assert_array_equal(of_class, np.flatnonzero(column))
+
+
+def kinds_of_clips():
+    """20 clips of class 0, 4 of class 1, 7 negatives, 9 unlabelled; in mixed order."""
+    order = np.random.default_rng(3).permutation(40)
+    weak_label = np.zeros((40, 2), bool)
+    weak_label[order[:20], 0] = True
+    weak_label[order[20:24], 1] = True
+    known = np.ones(40, np.int8)
+    known[order[31:]] = 0
+    kind = np.empty(40, object)
+    kind[order] = ["a"] * 20 + ["b"] * 4 + ["negative"] * 7 + ["unlabelled"] * 9
+    return weak_label, known, kind
+
+
+@pytest.mark.parametrize(
+    ("draws_unlabelled", "expected"),
+    [
+        (True, {"a": 3, "b": 3, "negative": 2, "unlabelled": 4}),
+        (False, {"a": 5, "b": 5, "negative": 2}),
+    ],
+)
+def test_every_balanced_batch_has_its_shares_of_each_kind(draws_unlabelled, expected):
+    weak_label, known, kind = kinds_of_clips()
+    sampling = make_sampling(
+        12, True, (), negative_fraction=0.15, unlabelled_fraction=0.3
+    )
+    sampler = sampling.make_sampler(
+        weak_label, 5, known, draws_unlabelled=draws_unlabelled
+    )
+    shown = []
+    for number in range(63):
+        batch = sampler.batch(number)
+        shown += batch.tolist()
+        names, counts = np.unique(kind[batch].astype(str), return_counts=True)
+        assert dict(zip(names.tolist(), counts.tolist(), strict=True)) == expected
+        halves = [set(kind[batch[:6]]), set(kind[batch[6:]])]
+        assert all("negative" in half for half in halves)  # devices get of all kinds
+    times = np.bincount(shown, minlength=40)
+    assert (times[kind == "negative"] == 63 * 2 // 7).all()
+    if draws_unlabelled:
+        assert (times[kind == "unlabelled"] == 63 * 4 // 9).all()
+    np.testing.assert_array_equal(sampler.batch(5, (7, 2)), sampler.batch(5)[[7, 2]])
+
+
+def test_a_few_negatives_are_in_every_batch_at_least_once():
+    weak_label = np.pad(labels((30, 30)), ((0, 1), (0, 0)))
+    sampler = make_sampling(6, True, (), negative_fraction=0.01).make_sampler(
+        weak_label, seed=0
+    )
+    for number in range(20):
+        assert np.count_nonzero(sampler.batch(number) == 60) == 1
+
+
+def test_without_balancing_unlabelled_clips_are_left_out_or_have_their_share():
+    weak_label, known, kind = kinds_of_clips()
+    sampling = make_sampling(31, False, (), unlabelled_fraction=0.0)
+    drawn = sampling.make_sampler(weak_label, 1, known).batch(0)
+    np.testing.assert_array_equal(np.sort(drawn), np.flatnonzero(known))
+    sampling = make_sampling(8, False, (), unlabelled_fraction=0.5)
+    sampler = sampling.make_sampler(weak_label, 1, known, draws_unlabelled=True)
+    for number in range(9):
+        assert np.count_nonzero(known[sampler.batch(number)]) == 4
+    with pytest.raises(DataError, match="no training clip has labels"):
+        sampling.make_sampler(weak_label, 1, np.zeros(40, np.int8))
+
+
+def test_a_batch_too_small_for_all_kinds_and_shares_that_leave_nothing_are_refused():
+    weak_label, known, _ = kinds_of_clips()
+    sampling = make_sampling(2, True, ())
+    with pytest.raises(ConfigError, match="batch of 2 has no room for clips with"):
+        sampling.make_sampler(weak_label, 0, known, draws_unlabelled=True)
+    with pytest.raises(ValueError, match="leave nothing of a batch"):
+        make_sampling(8, True, (), negative_fraction=0.5)
+    with pytest.raises(ValueError, match="max_repeats must be 0 or 1 or more, got 0.5"):
+        make_sampling(8, True, (), max_repeats=0.5)
+
+
+@pytest.mark.parametrize(("max_repeats", "limited"), [(1.0, 3), (2.0, 3), (8.0, 1)])
+def test_balancing_repeats_no_clip_more_often_than_it_may(max_repeats, limited):
+    sizes = (2, 8, 30, 160)  # drawn alike, each clip of the first 25 times the mean
+    weak_label = labels(sizes)
+    sampling = make_sampling(10, True, (), max_repeats=max_repeats)
+    sampler = sampling.make_sampler(weak_label, seed=2)
+    assert isinstance(sampler, BalancedSampler)
+    repeats = sampler.weights / sampler.weights.sum() / sizes * sum(sizes)
+    assert repeats.max() <= max_repeats * 1.002
+    np.testing.assert_allclose(repeats[:limited], max_repeats, rtol=0.005)
+    free = sampler.weights[limited:]  # share what is left as before: alike
+    assert np.ptp(free) <= 1
+    drawn = np.concatenate([sampler.batch(number) for number in range(400)])
+    assert set(drawn) == {*range(200)}
+
+
+def test_a_limit_that_no_class_reaches_changes_no_batch():
+    weak_label = labels()
+    one, other = (
+        make_sampling(9, True, (10, 30), max_repeats=limit).make_sampler(weak_label, 3)
+        for limit in (0, 3.5)
+    )
+    for number in range(40):
+        np.testing.assert_array_equal(one.batch(number), other.batch(number))
