@@ -25,7 +25,7 @@ STEPS = 3
 
 
 class _Clips(SimpleNamespace):
-    strong_label = None
+    strong_label = known = None
 
     def __len__(self) -> int:
         return len(self.features)

@@ -67,7 +67,7 @@ def loop_sides(flags, split: Split) -> dict[str, Callable[[], float]]:
 
 
 def _batches(split: Split, batch_size: int, is_held: bool = False) -> Iterator:
-    sampling = Sampling(batch_size, True, (100, 200, 300, 400))
+    sampling = Sampling(batch_size, True, (100, 200, 300, 400), 0, 0.1, 0)
     sampler = sampling.make_sampler(split.weak_label, seed=0)
     return training_batches(None if is_held else split, sampler)
 

@@ -75,7 +75,9 @@ def measure_store(flags) -> None:
             split = FeatureStore.open(path).splits["training"]
     for balanced in (True, False):
         what = "balanced" if balanced else "shuffled"
-        sampling = Sampling(BATCH * PROCESSES, balanced, (1000, 2000, 3000, 4000))
+        sampling = Sampling(
+            BATCH * PROCESSES, balanced, (1000, 2000, 3000, 4000), 0, 0.1, 0
+        )
         with figure(f"{what} sampler made"):
             sampler = sampling.make_sampler(split.weak_label, 0)
         _draw(sampler, what)

@@ -77,6 +77,10 @@ def get_config() -> ConfigDict:
     config.sampling.balanced = True
     # a class of at least the i-th number of clips is drawn 1 + i times in a cycle
     config.sampling.class_size_thresholds = (1000, 2000, 3000, 4000)
+    # the most that balancing shows a clip of one class, by the mean clip; 0: any
+    config.sampling.max_repeats = 0.0
+    config.sampling.negative_fraction = 0.1  # of a balanced batch: clips of no class
+    config.sampling.unlabelled_fraction = 0.5  # of a batch, with consistency_weight
 
     config.augmentation = ConfigDict()  # the paper has none; 0 switches one off
     config.augmentation.max_shift_frames = 0
@@ -96,6 +100,11 @@ def get_config() -> ConfigDict:
     config.loss.frame_weight = 0.0  # of frames, held to the labels of the clip
     config.loss.frame_attention = False  # present classes: by attention
     config.loss.class_balance_power = 0.0  # of the frame term: weights rare classes
+    config.loss.strong_weight = 1.0  # of frames of clips with strong labels; 0: as weak
+    # of agreement with the mean of the weights (training.weight_average), unlabelled
+    # clips included, and the steps until it counts in full
+    config.loss.consistency_weight = 0.0
+    config.loss.consistency_ramp_steps = 2000
 
     config.optimizer = ConfigDict()
     config.optimizer.kind = "adam"  # or "sgd"; of large batches "lamb" or "lars"

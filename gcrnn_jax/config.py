@@ -97,6 +97,11 @@ class Config:
             **built,
         )
         config.fusion.epochs(config.training.num_epochs)
+        if config.loss.consistency_weight and not config.training.weight_average:
+            raise ConfigError(
+                "loss.consistency_weight: its teacher is the running mean of the "
+                "weights: expected training.weight_average over 0 too, such as 0.999"
+            )
         return config
 
     def to_dict(self) -> dict[str, Any]:

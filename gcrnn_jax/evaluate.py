@@ -145,7 +145,7 @@ def _evaluate_system(flags: argparse.Namespace) -> None:
         raise ConfigError(
             f"--fit: thresholds found on {split.name} say nothing when scored on it"
         )
-    others = scored.store.splits.values()
+    others = scored.store.scored_splits()
     evaluator = Evaluator(split, fit and fit.split, others=others)
     rows = [evaluator.with_own_thresholds(name, scored.posteriors)]
     if fit is not None:

@@ -283,10 +283,10 @@ class StorePlan:
         move_content(self.path / NEXT, self.path, CARD)
         shutil.rmtree(self.path / NEXT, ignore_errors=True)
         current = {job.file for job in shards.jobs}
-        for name, source in shards.sources.items():
+        for name in shards.sources:
             _remove_stale(self.path / name, current)
-            if not source.has_events:
-                (self.path / name / "events.json").unlink(missing_ok=True)
+            for file in {f"{name}/events.json", f"{name}/known.npy"} - {*card["files"]}:
+                (self.path / file).unlink(missing_ok=True)
         for file in self.path.glob("*.tmp"):
             file.unlink(missing_ok=True)
 

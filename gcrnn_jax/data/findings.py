@@ -59,8 +59,8 @@ class Code(enum.Enum):
         "training takes the clip list's, official scores the weak list's"
     )
     UNLABELLED = (
-        "note: clips without a label; they are scored as having no class, and balanced "
-        "sampling, the default, never draws them to train on"
+        "note: clips without a label; they are scored and trained on as having no "
+        "class, in a balanced batch as sampling.negative_fraction of it"
     )
     NOT_SCORED = (
         "note: unlabelled clips of splits that are scored; left out, as nobody knows "

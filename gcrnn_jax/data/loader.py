@@ -42,7 +42,8 @@ def gather(split: Split, indices: np.ndarray) -> Batch:
 
     Returns:
         features float16 [B, T, F] (0 on padding), num_frames int32 [B], and
-        weak_label float32 [B, K]; strong_label float32 [B, T, K], if it was made.
+        weak_label float32 [B, K]; strong_label float32 [B, T, K], if it was made;
+        known int8 [B], what is known of each clip, if they are not alike.
     """
     batch = {
         "features": split.rows(indices),
@@ -51,6 +52,8 @@ def gather(split: Split, indices: np.ndarray) -> Batch:
     }
     if split.strong_label is not None:
         batch["strong_label"] = split.strong_label[indices].astype(np.float32)
+    if split.known is not None:
+        batch["known"] = np.asarray(split.known[indices])
     return batch
 
 

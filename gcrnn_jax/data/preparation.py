@@ -16,6 +16,7 @@ from gcrnn_jax.data.manifest import hash_json
 from gcrnn_jax.data.parts import PreparedPart, build_part
 from gcrnn_jax.data.recording_source import recording_sources
 from gcrnn_jax.data.soundscape_source import soundscape_split
+from gcrnn_jax.data.split_files import describe_kinds
 from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.errors import ConfigError
 
@@ -216,11 +217,10 @@ def summary(store: FeatureStore) -> str:
     """Returns what is in a store, in a few lines for people."""
     lines = []
     for name, entry in store.card["splits"].items():
-        strong = ", strong labels" if entry["has_events"] else ""
         hours = entry["num_frames"] * store.front_end.hop_s / 3600
         rejected = entry["num_rejected"]
         lines.append(
-            f"{name}: {entry['num_clips']} clips, {hours:.2f} h{strong}"
+            f"{name}: {entry['num_clips']} clips, {hours:.2f} h{describe_kinds(entry)}"
             + (f"; {rejected} rejected" if rejected else "")
         )
     lines.append(f"data sha256 {store.content_hash}")

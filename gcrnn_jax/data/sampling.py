@@ -1,122 +1,25 @@
-"""Which clips make batch number n: pure functions of (seed, step), nothing to store.
+"""Which clips make a batch: the shares of classes, and of clips without any."""
 
-So a checkpoint needs the step alone to resume exactly, and any number of devices,
-processes and workers sees the same global batches.
-"""
-
-import abc
 import dataclasses
-import functools
 import itertools
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from gcrnn_jax.data.label_index import clips_of_classes, count_clips
-from gcrnn_jax.errors import DataError
+from gcrnn_jax.data import samplers
+from gcrnn_jax.data.label_index import clips_of_classes
+from gcrnn_jax.data.samplers import (
+    BalancedSampler,
+    MixedSampler,
+    Sampler,
+    ShuffledSampler,
+)
+from gcrnn_jax.data.split import UNLABELLED
+from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.fields import check
 
-# streams of random numbers: of a cycle's order, of a class's clips
-_ORDER, _CLIPS = range(2)
-
-# Draws computed at once: NumPy's calls cost more than what they do for one batch.
-_STRETCH = 4096
-
-_MANY = 100_000  # elements; fewer are put in order in 2 ms
-
-
-class _Passes:
-    """Passes over a number of elements, each in an order of its own.
-
-    Two million are put in order in 50 ms. So long before a pass over many ends, a
-    thread makes the order of the next, for which no batch has to wait then.
-    """
-
-    def __init__(self, size: int, order: Callable[[int], np.ndarray]):
-        """Of so many elements; `order` gives them, [size], for pass number 0, 1, ..."""
-        self._size = size
-        # of a pass, the next, and one that other threads are still at
-        self._order = functools.lru_cache(maxsize=3)(order)
-        # the pass that was made ahead last, and by which thread
-        self._ahead: tuple[int, threading.Thread | None] = (-1, None)
-
-    def take(self, draws: np.ndarray) -> np.ndarray:
-        """Elements number int64 [n] of all passes in a row."""
-        passes, places = np.divmod(draws, self._size)
-        first, last = int(passes.min()), int(passes.max())
-        if first == last:
-            drawn = self._order_of(last)[places]
-        else:
-            drawn = np.empty_like(draws)
-            for number, where in _groups(passes):
-                drawn[where] = self._order_of(number)[places[where]]
-        if self._size >= _MANY and 2 * int(places[passes == last].max()) > self._size:
-            self._make_ahead(last + 1)
-        return drawn
-
-    def _order_of(self, number: int) -> np.ndarray:
-        ahead, thread = self._ahead
-        if thread is not None and number == ahead:
-            thread.join()
-        return self._order(number)
-
-    def _make_ahead(self, number: int) -> None:
-        ahead, _ = self._ahead
-        if ahead < number:
-            thread = threading.Thread(target=self._order, args=(number,), daemon=True)
-            thread.start()
-            self._ahead = number, thread
-
-
-def _groups(values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Each value of int64 [n] with its places, in one sort instead of a search each."""
-    order = np.argsort(values, kind="stable")
-    ends = np.flatnonzero(np.diff(values[order])) + 1
-    for where in np.split(order, ends):
-        yield int(values[where[0]]), where
-
-
-class Sampler(abc.ABC):
-    """An endless sequence of draws, cut into global batches."""
-
-    def __init__(self, batch_size: int, seed: int):
-        """Stretches are kept, as batches are asked for in about their order."""
-        self.batch_size, self.seed = batch_size, seed
-        self._stretch = functools.lru_cache(maxsize=4)(self._draw_stretch)
-
-    @abc.abstractmethod
-    def clips_drawn(self, draws: np.ndarray) -> np.ndarray:
-        """Returns int64 [n], the clips of draws number int64 [n >= 1] of the sequence.
-
-        They may be in any order.
-        """
-
-    def batch(
-        self, number: int, rows: slice | tuple[int, ...] = slice(None)
-    ) -> np.ndarray:
-        """Returns the indices of clips of global batch `number`, int64 [batch_size].
-
-        Args:
-            number: From 0 on.
-            rows: Those that are wanted, as a process of several wants its own: the
-                others are not drawn. All of them: `batch(number)`.
-        """
-        if isinstance(rows, slice):
-            rows = tuple(range(*rows.indices(self.batch_size)))
-        if not rows:
-            return np.zeros(0, np.int64)
-        num_batches = max(1, _STRETCH // len(rows))
-        stretch, place = divmod(number, num_batches)
-        return self._stretch(rows, num_batches, stretch)[place]
-
-    def _draw_stretch(
-        self, rows: tuple[int, ...], num_batches: int, number: int
-    ) -> np.ndarray:
-        """The clips of some rows of several batches, [num_batches, rows]."""
-        first = np.arange(number * num_batches, (number + 1) * num_batches)
-        draws = first[:, None] * self.batch_size + np.asarray(rows)
-        return self.clips_drawn(draws.ravel()).reshape(draws.shape)
+# Draws of a class in a cycle, on average, where shares are no longer whole numbers.
+_DRAWS_A_CLASS = 1000
 
 
 def class_weights(
@@ -143,69 +46,42 @@ def class_weights(
     return np.where(sizes > 0, 1 + steps, 0)
 
 
-class BalancedSampler(Sampler):
-    """Draws classes by weight, and within a class its clips without replacement.
+def limited_weights(
+    weights: np.ndarray,
+    class_sizes: np.ndarray,
+    num_clips: int,
+    max_repeats: float,
+) -> np.ndarray:
+    """Weights by which no class shows its clips more often than so many times the mean.
 
-    Draws come in cycles: one cycle holds every class `weight` times in an order of
-    its own, so the shares are exact over every whole cycle. The clips of a class are
-    drawn in a new permutation each time all of them have been seen.
+    What a class gives up goes to those below the limit, in proportion to their weights.
 
-    Differs: the authors cut a batch short where a class begins anew; all of ours are
-    full.
+    Args:
+        weights: int [K] of `class_weights`.
+        class_sizes: int [K] clips of each class.
+        num_clips: That have a class.
+        max_repeats: 1 or more; 0: any.
+
+    Returns:
+        int [K]: the same where no class is over the limit.
+
+    Example:
+        >>> weights = limited_weights(np.array([1, 1]), np.array([2, 98]), 100, 5)
+        >>> [round(float(share), 3) for share in weights / weights.sum()]
+        [0.1, 0.9]
     """
-
-    def __init__(self, weak_label: np.ndarray, weights, batch_size: int, seed: int):
-        """Takes bool [N, K] and int [K], 0 where a class is not drawn."""
-        super().__init__(batch_size, seed)
-        self.weights = np.asarray(weights, np.int64)
-        self.clips = clips_of_classes(np.asarray(weak_label))
-        self.weights[[not len(clips) for clips in self.clips]] = 0
-        if not self.weights.any():
-            raise DataError("no training clip has a label: no class can be drawn")
-        # slot of a cycle -> class, and -> index of that draw within its class
-        self.slot_class = np.repeat(np.arange(len(self.weights)), self.weights)
-        first = np.cumsum(self.weights) - self.weights
-        self.slot_draw = np.arange(len(self.slot_class)) - first[self.slot_class]
-        self._cycles = _Passes(len(self.slot_class), self._cycle_order)
-        self._passes = [
-            _Passes(len(clips), functools.partial(self._order, k))
-            for k, clips in enumerate(self.clips)
-        ]
-
-    def clips_drawn(self, draws: np.ndarray) -> np.ndarray:  # noqa: D102
-        slots = self._cycles.take(draws)
-        classes, cycles = self.slot_class[slots], draws // len(self.slot_class)
-        class_draws = cycles * self.weights[classes] + self.slot_draw[slots]
-        clips = np.empty_like(draws)
-        for k, where in _groups(classes):
-            clips[where] = self._passes[k].take(class_draws[where])
-        return clips
-
-    def _cycle_order(self, number: int) -> np.ndarray:
-        rng = np.random.default_rng((self.seed, _ORDER, number))
-        return rng.permutation(len(self.slot_class))
-
-    def _order(self, k: int, number: int) -> np.ndarray:
-        rng = np.random.default_rng((self.seed, _CLIPS, k, number))
-        return rng.permutation(self.clips[k])
-
-
-class ShuffledSampler(Sampler):
-    """Every clip once an epoch, in a new order each epoch: no balancing."""
-
-    def __init__(self, num_clips: int, batch_size: int, seed: int):
-        if num_clips < 1:
-            raise ValueError("no clips to draw from")
-        super().__init__(batch_size, seed)
-        self.num_clips = num_clips
-        self._passes = _Passes(num_clips, self._order)
-
-    def clips_drawn(self, draws: np.ndarray) -> np.ndarray:  # noqa: D102
-        return self._passes.take(draws)
-
-    def _order(self, number: int) -> np.ndarray:
-        rng = np.random.default_rng((self.seed, _CLIPS, number))
-        return rng.permutation(self.num_clips)
+    most = max_repeats * class_sizes / max(num_clips, 1)  # share of all draws
+    shares = weights / weights.sum()
+    if not max_repeats or (shares <= most).all():
+        return weights
+    limited = np.zeros(len(weights), bool)
+    while (over := ~limited & (shares > most)).any():
+        limited |= over
+        rest = 1 - most[limited].sum()
+        free = np.where(limited, 0, weights)
+        shares = np.where(limited, most, rest * free / max(free.sum(), 1))
+    draws = np.floor(shares * _DRAWS_A_CLASS * len(weights)).astype(np.int64)
+    return np.where(weights > 0, np.maximum(draws, 1), 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,24 +89,122 @@ class Sampling:
     """The config section `sampling`: which clips make a batch.
 
     A class of at least `class_size_thresholds[i]` clips is drawn 2 + i times a cycle.
+    Fractions are of every batch, at least one clip, where there are such clips.
     """
 
     batch_size: int  # clips of a global batch
     balanced: bool  # rare classes are drawn more often than they occur
     class_size_thresholds: tuple[int, ...]  # growing, over 0
+    # the most that balancing shows a clip of one class, by the mean clip; 0: any
+    max_repeats: float
+    negative_fraction: float  # balanced: clips that are known to have no class
+    unlabelled_fraction: float  # where a loss learns from them
 
     def __post_init__(self) -> None:
         check(self, "1 or more", "batch_size")
         check(self, "65536 or less", "batch_size")
+        check(self, "in [0, 1)", "negative_fraction", "unlabelled_fraction")
+        check(self, "0 or more", "max_repeats")
+        if 0 < self.max_repeats < 1:
+            raise ValueError(
+                f"max_repeats must be 0 or 1 or more, got {self.max_repeats}"
+            )
+        if self.negative_fraction + self.unlabelled_fraction >= 1:
+            raise ValueError(
+                "negative_fraction and unlabelled_fraction leave nothing of a batch "
+                f"for labelled clips: {self.negative_fraction} and "
+                f"{self.unlabelled_fraction}, expected less than 1 together"
+            )
         sizes = [0, *self.class_size_thresholds]
         if any(low >= high for low, high in itertools.pairwise(sizes)):
             expected = "class_size_thresholds: expected growing numbers over 0"
             raise ValueError(f"{expected}, got {self.class_size_thresholds}")
 
-    def make_sampler(self, weak_label: np.ndarray, seed: int) -> Sampler:
-        """The sampler of clips with these labels, bool [N, K]."""
-        if not self.balanced:
-            return ShuffledSampler(len(weak_label), self.batch_size, seed)
-        sizes = count_clips(np.asarray(weak_label))
-        weights = class_weights(sizes, self.class_size_thresholds)
-        return BalancedSampler(weak_label, weights, self.batch_size, seed)
+    def weights(self, class_sizes: np.ndarray, num_clips: int) -> np.ndarray:
+        """Draws of each class, int [K], in a cycle of balanced sampling.
+
+        Args:
+            class_sizes: int [K] clips of each.
+            num_clips: That have a class.
+        """
+        weights = class_weights(class_sizes, self.class_size_thresholds)
+        if not self.max_repeats or not weights.any():
+            return weights
+        return limited_weights(
+            weights, np.asarray(class_sizes), num_clips, self.max_repeats
+        )
+
+    def make_sampler(
+        self,
+        weak_label: np.ndarray,
+        seed: int,
+        known: np.ndarray | None = None,
+        *,
+        draws_unlabelled: bool = False,
+    ) -> Sampler:
+        """The sampler of clips with these labels.
+
+        Args:
+            weak_label: bool [N, K].
+            seed: Of all batches.
+            known: int [N], what is known of each clip, as `Split.known`; None: the
+                labels of all.
+            draws_unlabelled: Whether unlabelled clips are drawn.
+
+        Raises:
+            ConfigError: A batch is too small for a clip of each kind.
+            DataError: No clip has a label.
+        """
+        is_unlabelled = np.zeros(0, bool) if known is None else known == UNLABELLED
+        unlabelled = np.flatnonzero(is_unlabelled if draws_unlabelled else ())
+        num_unlabelled = self._share(self.unlabelled_fraction, len(unlabelled))
+        if self.balanced:
+            labelled = self._balanced(weak_label, seed, is_unlabelled, num_unlabelled)
+        else:
+            size = self._rest(num_unlabelled)
+            clips = np.flatnonzero(~is_unlabelled) if is_unlabelled.any() else None
+            count = len(weak_label) if clips is None else len(clips)
+            if not count:
+                raise DataError("no training clip has labels: nothing can be learnt")
+            labelled = [ShuffledSampler(count, size, seed, clips)]
+        if num_unlabelled:
+            labelled.append(
+                _shuffled(unlabelled, num_unlabelled, seed, samplers.UNLABELLED)
+            )
+        return labelled[0] if len(labelled) == 1 else MixedSampler(labelled)
+
+    def _balanced(self, weak_label, seed, is_unlabelled, taken: int) -> list[Sampler]:
+        """The samplers of clips with a class, and of those without, if there are."""
+        weak_label = np.asarray(weak_label)
+        clips = clips_of_classes(weak_label)
+        is_negative = np.ones(len(weak_label), bool)
+        is_negative[np.concatenate(clips)] = False
+        num_clips = len(weak_label) - int(np.count_nonzero(is_negative))
+        if len(is_unlabelled):
+            is_negative &= ~is_unlabelled
+        negatives = np.flatnonzero(is_negative)
+        num_negatives = self._share(self.negative_fraction, len(negatives))
+        weights = self.weights(np.array([*map(len, clips)]), num_clips)
+        size = self._rest(taken + num_negatives)
+        drawn: list[Sampler] = [BalancedSampler(clips, weights, size, seed)]
+        if num_negatives:
+            drawn.append(_shuffled(negatives, num_negatives, seed, samplers.NEGATIVES))
+        return drawn
+
+    def _share(self, fraction: float, num_clips: int) -> int:
+        """Rows of a batch, at least one where there are clips."""
+        if not fraction or not num_clips:
+            return 0
+        return max(1, round(fraction * self.batch_size))
+
+    def _rest(self, taken: int) -> int:
+        if taken < self.batch_size:
+            return self.batch_size - taken
+        raise ConfigError(
+            f"sampling.batch_size: a batch of {self.batch_size} has no room for clips "
+            "with and without a class and unlabelled ones, one of each at least"
+        )
+
+
+def _shuffled(clips: np.ndarray, size: int, seed: int, stream: int) -> ShuffledSampler:
+    return ShuffledSampler(len(clips), size, seed, clips, stream)

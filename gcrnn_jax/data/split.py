@@ -14,6 +14,10 @@ from gcrnn_jax.errors import DataError
 
 EventTuple = tuple[float, float, str]
 
+# What is known of a clip's labels, each less than the next: nothing; which classes it
+# has, all of them; and when, too. A strong clip has weak labels: those of its events.
+UNLABELLED, WEAK, STRONG = 0, 1, 2
+
 
 class Shard(NamedTuple):
     """One file of features."""
@@ -30,16 +34,19 @@ class Split:
         name: As "training".
         clip_ids: N ids, a tuple or the like (`ClipIds`).
         num_frames: int32 [N], frames of each clip before its padding.
-        weak_label: bool [N, K], mapped from its file.
+        weak_label: bool [N, K], mapped from its file; no class where unlabelled.
         events: Clip id -> its events (onset_s, offset_s, class name), an empty tuple
-            for a clip without; None if the split has no strong labels.
+            for a clip without, of its strong clips alone; None: it has none.
         shards: Where the features are.
         frame_shape: (T, F) of every clip, with padding.
         class_names: Of the K classes.
         content_hash: The same for the same features and labels, wherever they lie.
         data_content_hash: Of the data set that it is a split of; see `data_hash`.
         clips: int64 [N], rows of the shards; None: all, in order.
-        strong_label: bool [N, T, K], for losses that use it; None: not made.
+        known: int8 [N], UNLABELLED, WEAK or STRONG; None: all clips are alike, STRONG
+            where there are events, or else WEAK.
+        strong_label: bool [N, T, K], or what is indexed as it is, for losses that use
+            it, no class where a clip is not strong; None: not made.
         verifier: Of the shards; None: they were verified.
     """
 
@@ -55,7 +62,8 @@ class Split:
     content_hash: str
     data_content_hash: str
     clips: np.ndarray | None = None
-    strong_label: np.ndarray | None = None
+    known: np.ndarray | None = None
+    strong_label: Any = None
     verifier: Verifier | None = None
 
     def __post_init__(self) -> None:
@@ -65,13 +73,14 @@ class Split:
         # Row r of the split is row r - ends[s - 1] of the first shard s with ends > r.
         self._ends = np.cumsum([shard.num_rows for shard in self.shards], dtype=int)
         self._arrays: dict[int, np.ndarray] = {}
+        self._scored: Split | None = None
 
     def __len__(self) -> int:
         return len(self.clip_ids)
 
     def __getstate__(self) -> dict[str, Any]:
         # A worker process maps the files itself.
-        return {**self.__dict__, "_arrays": {}}
+        return {**self.__dict__, "_arrays": {}, "_scored": None}
 
     def rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Returns the features of some clips, float16 [n, T, F], 0 where padded.
@@ -110,9 +119,11 @@ class Split:
             clip_ids = ids.take(clips)
         else:
             clip_ids = tuple(ids[clip] for clip in clips)
-        events = self.events
+        events, known = self.events, self.known
         if events is not None:
-            events = {clip_id: events.get(clip_id, ()) for clip_id in clip_ids}
+            events = {one: events[one] for one in clip_ids if one in events}
+        if known is not None:
+            known = known[clips]
         content = self.content_hash.encode() + clips.tobytes()
         return dataclasses.replace(
             self,
@@ -123,7 +134,35 @@ class Split:
             events=events,
             content_hash=hashlib.sha256(content).hexdigest(),
             clips=clips if self.clips is None else self.clips[clips],
+            known=known,
+            strong_label=None,
         )
+
+    @property
+    def kinds(self) -> np.ndarray:
+        """int8 [N], UNLABELLED, WEAK or STRONG, whether clips are alike or not."""
+        if self.known is not None:
+            return self.known
+        return np.full(len(self), WEAK if self.events is None else STRONG, np.int8)
+
+    def scored(self) -> "Split":
+        """The clips that a mixed split is scored on: the strong ones, or the weak ones.
+
+        Of a split whose clips are alike: all.
+
+        Raises:
+            DataError: No clip of it has labels.
+        """
+        if self.known is None:
+            return self
+        if self._scored is None:
+            best = self.known.max(initial=UNLABELLED)
+            if best == UNLABELLED:
+                raise DataError(f"split {self.name}: no clip has labels to score it by")
+            part = self.part(self.name, np.flatnonzero(self.known == best))
+            events = part.events if best == STRONG else None
+            self._scored = dataclasses.replace(part, known=None, events=events)
+        return self._scored
 
     def _map(self, shards: Set[int]) -> None:
         """Maps shards, once they are verified."""

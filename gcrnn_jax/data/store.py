@@ -10,8 +10,10 @@
                 num_frames.npy          int32 [N], frames before the padding
                 weak_label.npy          bool [N, K]
                 events.json             clip id -> [[onset, offset, class name], ...]
+                known.npy               int8 [N], what is known of it; see `split`
 
-A split without strong labels has no events.json.
+A split without strong labels has no events.json; it has those of strong clips. One
+whose clips are alike, all strong or all weak, has no known.npy.
 
 Opening a store reads ids and lengths and maps the weak labels; shards are mapped when
 clips of them are read. What was written is what is read: labels, and shards up to
@@ -50,7 +52,8 @@ class FeatureStore:
         path: Its folder.
         front_end: How the features were computed.
         classes: The K classes of the weak labels.
-        mean: float32 [F], per bin over the real frames of the training split.
+        mean: float32 [F], per bin over the real frames of the training split, of
+            unlabelled clips too.
         std: float32 [F], > 0.
         content_hash: Which data it was made of; see `gcrnn_jax.data.data_hash`.
         splits: Name -> Split.
@@ -116,21 +119,31 @@ class FeatureStore:
         raise DataError(f"{self.path} has no labelled split to score: {splits}")
 
     def find_split(self, name: str | None) -> Split:
-        """A split by its name; None: the one that is reported.
+        """A split to score, by its name; None: the one that is reported.
+
+        Of a mixed split those clips of which most is known: see `Split.scored`.
 
         Raises:
             ConfigError: There is none of this name.
+            DataError: No clip of it has labels.
         """
         name = name or self.reported_split
         if name not in self.splits:
             names = ", ".join(self.splits)
             raise ConfigError(f"no split {name} in {self.path}: it has {names}")
-        return self.splits[name]
+        return self.splits[name].scored()
 
     def find_fit_split(self, scored: Split) -> Split | None:
         """The split to fit thresholds on for scoring another; None: no other."""
-        validation = self.splits.get("validation")
+        if "validation" not in self.splits:
+            return None
+        validation = self.find_split("validation")
         return None if validation is scored else validation
+
+    def scored_splits(self) -> list[Split]:
+        """The splits as they are scored, without those that no clip has labels of."""
+        splits = self.splits.values()
+        return [split.scored() for split in splits if split.kinds.any()]
 
     def hold_out(self, fraction: float, seed: int) -> None:
         """Moves a random part of the training clips to a split "held_out".
@@ -173,6 +186,9 @@ class FeatureStore:
         }
         content = [self.card["front_end"], self.card["classes"], hashes]
         shape = (num_clips, len(self.classes))
+        known = None
+        if f"{name}/known.npy" in self.card["files"]:
+            known = map_array(folder / "known.npy", "labels", np.int8, shape[:1])
         return Split(
             name,
             clip_ids=clip_ids,
@@ -185,6 +201,7 @@ class FeatureStore:
             content_hash=hash_json(content, sort_keys=True),
             data_content_hash=self.content_hash,
             verifier=self._verifier,
+            known=known,
         )
 
 

@@ -43,7 +43,9 @@ class Source(Protocol):
     """The clips of one split; picklable, so that workers can load them."""
 
     @property
-    def has_events(self) -> bool: ...  # noqa: D102
+    def has_events(self) -> bool:
+        """Whether clips of it have strong labels."""
+        ...
 
     @property
     def clip_ids(self) -> Sequence[str]: ...  # noqa: D102

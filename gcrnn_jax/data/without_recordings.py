@@ -44,8 +44,12 @@ def _has_labels_of(store: FeatureStore, root: str, options: LayoutOptions) -> bo
     dataset, _ = read_folder(root, options)
     for name in dataset.splits.keys() & store.splits.keys():
         split, labels = store.splits[name], dataset.splits[name].rows
-        listed = {row.clip_id: list(row.labels or ()) for row in labels}
-        for clip_id, weak_label in zip(split.clip_ids, split.weak_label, strict=True):
-            if listed.get(clip_id) != weak_label.nonzero()[0].tolist():
+        listed = {
+            row.clip_id: None if row.labels is None else [*row.labels] for row in labels
+        }
+        clips = zip(split.clip_ids, split.weak_label, split.kinds, strict=True)
+        for clip_id, weak_label, kind in clips:
+            known = weak_label.nonzero()[0].tolist() if kind else None
+            if listed.get(clip_id, ()) != known:
                 return False
     return not dataset.splits or dataset.classes == store.classes

@@ -51,12 +51,17 @@ def frame_roll(
     """
     roll = np.zeros((num_frames, len(class_names)), bool)
     column = {name: k for k, name in enumerate(class_names)}
-    slack = min(LIST_ROUNDING_S / hop_s, 0.25)  # in frames
     for onset, offset, label in events:
-        first = int(np.floor(onset / hop_s + slack))
-        end = int(np.ceil(offset / hop_s - slack)) if offset > onset else first
+        first, end = active_frames(onset, offset, hop_s)
         roll[first:end, _column(column, label)] = True
     return roll
+
+
+def active_frames(onset: float, offset: float, hop_s: float) -> tuple[int, int]:
+    """The first frame of an event and the one after its last, as of `frame_roll`."""
+    slack = min(LIST_ROUNDING_S / hop_s, 0.25)  # in frames
+    first = int(np.floor(onset / hop_s + slack))
+    return first, int(np.ceil(offset / hop_s - slack)) if offset > onset else first
 
 
 def decode_events(

@@ -82,8 +82,17 @@ def decide_parts(
 
 def reference_events(split: Split) -> dict[str, list[Event]]:
     """The strong labels of a split, clips without any event included."""
-    events: Mapping[str, Sequence[EventTuple]] = split.events or {}
+    events = _strong_labels(split)
     return {c: [Event(*event) for event in events.get(c, ())] for c in split.clip_ids}
+
+
+def _strong_labels(split: Split) -> Mapping[str, Sequence[EventTuple]]:
+    if split.known is not None:
+        raise DataError(
+            f"the labels of split {split.name} are of several kinds, expected of one: "
+            "score split.scored()"
+        )
+    return split.events or {}
 
 
 def reference_segments(
@@ -119,7 +128,8 @@ def times_of_runs(
 
 def reference_times(split: Split) -> EventTimes:
     """The strong labels of a split."""
-    events = [(split.events or {}).get(clip, ()) for clip in split.clip_ids]
+    of_clips = _strong_labels(split)
+    events = [of_clips.get(clip, ()) for clip in split.clip_ids]
     clips = np.repeat(np.arange(len(events)), [len(of_clip) for of_clip in events])
     flat = [event for of_clip in events for event in of_clip]
     classes = class_numbers((label for *_, label in flat), split.class_names)
@@ -147,7 +157,11 @@ def clip_seconds(posteriors: PosteriorSet) -> float:
 
 
 def check_same_clips(posteriors: PosteriorSet, split: Split) -> None:
-    """Raises DataError unless the posteriors are of a split's clips and classes."""
+    """Raises DataError unless the posteriors are of a split's clips and classes.
+
+    And where its labels are not all of a kind.
+    """
+    _strong_labels(split)
     if difference := first_difference(split.clip_ids, posteriors.clip_ids):
         raise DataError(f"the posteriors are not of split {split.name}: {difference}")
     if posteriors.class_names != split.class_names:

@@ -54,6 +54,11 @@ class Network(nn.Module):
         return 1
 
     @property
+    def training_reduction(self) -> int:
+        """The same in training, where that is another."""
+        return self.time_reduction
+
+    @property
     def min_input_frames(self) -> int:
         """Fewest frames of features that it takes when it is exported."""
         return 1

@@ -53,6 +53,11 @@ class WindowCnn(Network):
         """The step between windows in prediction."""
         return self.window_frames // 2
 
+    @property
+    def training_reduction(self) -> int:
+        """Windows are side by side in training."""
+        return self.window_frames
+
     @nn.compact
     def compute(self, features, frame_mask, train, clip_keys) -> Posteriors:
         """See `Network`; T counts windows in training."""

@@ -82,7 +82,7 @@ def load_labelled(path: Path, store: FeatureStore) -> LabelledPosteriors:
         DataError: The file cannot be read, or its clips are those of no split.
     """
     posteriors = PosteriorSet.load(path)
-    for split in store.splits.values():
+    for split in store.scored_splits():
         if split.clip_ids == posteriors.clip_ids:
             return LabelledPosteriors(posteriors, split, store)
     raise DataError(

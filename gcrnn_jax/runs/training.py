@@ -5,20 +5,17 @@ import json
 from collections.abc import Callable
 
 import jax
-import numpy as np
 from absl import logging
 from jax.sharding import Mesh
 
 from gcrnn_jax.data.atomic_files import write_text
-from gcrnn_jax.data.findings import MIN_CLIPS
 from gcrnn_jax.data.label_index import count_clips
 from gcrnn_jax.data.loader import training_batches
-from gcrnn_jax.data.store import FeatureStore, Split
-from gcrnn_jax.detection.events import frame_roll
-from gcrnn_jax.errors import DataError, DivergedError
+from gcrnn_jax.data.store import FeatureStore
+from gcrnn_jax.errors import DivergedError
 from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.inference.card import ModelCard
-from gcrnn_jax.metrics.decisions import reference_events
+from gcrnn_jax.runs import supervision
 from gcrnn_jax.runs.run import Run
 from gcrnn_jax.training import device_cache, parallel, phases, processes
 from gcrnn_jax.training.checkpoints import Checkpoints, saved_steps
@@ -125,44 +122,22 @@ def make_train_step(
     """The training step that a run's configuration describes."""
     config, split = run.config, store.splits["training"]
     counts = count_clips(split.weak_label)
-    if missing := np.array(split.class_names)[counts == 0].tolist():
-        logging.warning("no training clip of %s: never learnt", ", ".join(missing))
-    if (few := (counts > 0) & (counts < MIN_CLIPS)).any():
-        pairs = zip(np.array(split.class_names)[few], counts[few], strict=True)
-        named = ", ".join(f"{name} ({count})" for name, count in pairs)
-        logging.warning(
-            "fewer than %d training clips of %s: hardly learnt", MIN_CLIPS, named
-        )
+    for remark in supervision.remarks(split, counts, config):
+        logging.warning("%s", remark)
     axis_name = parallel.AXIS if config.parallel.sync_batch_norm else None
     return step_type(
         config.model.clone(num_classes=len(card.classes), axis_name=axis_name),
         config.optimizer.make(config.training.num_steps, config.sampling.batch_size),
         config.augmentation,
         card.scaler,
-        functools.partial(config.loss, class_shares=counts / len(split)),
+        functools.partial(
+            config.loss, class_shares=supervision.class_shares(split, counts)
+        ),
         config.seed,
         config.training.weight_average,
         config.sampling.batch_size,
         config.optimizer.accumulate_steps,
-    )
-
-
-def add_strong_labels(split: Split, hop_s: float) -> None:
-    """Makes the strong labels that batches of a split then carry, a row a frame.
-
-    Args:
-        split: With events.
-        hop_s: Seconds a frame of features.
-
-    Raises:
-        DataError: The split has no events.
-    """
-    if split.events is None:
-        raise DataError(f"{split.name} has no strong labels, which the loss needs")
-    events = reference_events(split)
-    num_frames, names = split.frame_shape[0], split.class_names
-    split.strong_label = np.stack(
-        [frame_roll(events[clip], num_frames, hop_s, names) for clip in split.clip_ids]
+        config.loss.consistency,
     )
 
 
@@ -184,15 +159,19 @@ def _first_state(run: Run, card: ModelCard, step: TrainStep) -> TrainState:
 def _step_and_batches(run: Run, store: FeatureStore, mesh, step, *, start_step: int):
     """The mapped step, and its batches from start_step on."""
     config, split = run.config, store.splits["training"]
-    if config.loss.uses_strong_labels:
-        add_strong_labels(split, store.front_end.hop_s)
+    split = supervision.supervised(split, config.loss, store.front_end.hop_s)
     cache, fraction = None, config.parallel.device_cache_fraction
     if device_cache.fits_on_devices(split, mesh, fraction):
         cache = device_cache.put_split(split, mesh)
         step = device_cache.gather_on_device(step)
     batches = training_batches(
         split if cache is None else None,
-        config.sampling.make_sampler(split.weak_label, config.seed),
+        config.sampling.make_sampler(
+            split.weak_label,
+            config.seed,
+            split.known,
+            draws_unlabelled=config.loss.consistency is not None,
+        ),
         start_step=start_step,
         process_index=jax.process_index(),
         process_count=jax.process_count(),

@@ -11,17 +11,21 @@ from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.errors import DataError
 
 _CONTENT_HASH = "data_sha256"  # of all splits, for those who read scores
+_STRONG = "strong_labels"  # which earlier versions neither trained on nor noted
 _SCALER_TOLERANCE = 1e-3  # in units of the features, whose deviations are 1 to 4
 
 
 def describe_training_clips(store: FeatureStore) -> dict[str, Any]:
     """Number, hashes, classes and scaler of a store's training clips, as JSON."""
     files = ("clip_ids.json", "num_frames.npy", "weak_label.npy")
+    written = store.card["files"]
+    strong = [f"training/{name}" for name in ("events.json", "known.npy")]
     return {
         _CONTENT_HASH: store.content_hash,
         "clips": len(store.splits["training"]),
         "digest": store.splits["training"].content_hash,
-        "labels": [store.card["files"][f"training/{file}"]["sha256"] for file in files],
+        "labels": [written[f"training/{file}"]["sha256"] for file in files],
+        _STRONG: {file: written[file]["sha256"] for file in strong if file in written},
         "classes": store.card["classes"],
         **store.card["scaler"],
     }
@@ -44,10 +48,11 @@ def check_training_clips(
     Raises:
         DataError: They are others.
     """
+    before = {_STRONG: now[_STRONG], **before}
     before, now = ({**one, _CONTENT_HASH: None} for one in (before, now))
     if before == now:
         return
-    exact = ("clips", "labels", "classes")
+    exact = ("clips", "labels", _STRONG, "classes")
     same = before.keys() == now.keys() and all(before[n] == now[n] for n in exact)
     if not same or not all(
         len(before[name]) == len(now[name])

@@ -39,6 +39,15 @@ class Inputs(NamedTuple):
     # float32 [B], 0 on rows that only fill up a device, of mean 1 over all devices;
     # None: all rows count the same
     row_weight: jax.Array | None = None
+    # int8 [B], UNLABELLED, WEAK or STRONG; None: weak labels are known of every clip
+    known: jax.Array | None = None
+    # Where `known` is there, float32 [B] each: 0, or else of one value, so that the
+    # mean over all clips of what they weight is the mean over the clips
+    weak_weight: jax.Array | None = None  # whose weak labels are known
+    held_weight: jax.Array | None = None  # of which nothing else is
+    strong_weight: jax.Array | None = None  # whose strong labels are known
+    # [B, T, F], as a teacher hears the clips, where there is one
+    teacher_features: jax.Array | None = None
 
 
 def standardize(features, num_frames, scaler: Scaler):
@@ -66,7 +75,8 @@ class Augmentation:
     """Clips changed at random on the device, in the order of the fields; 0: off.
 
     A shift in time moves strong labels. Adding keeps the labels of both clips (their
-    union); mixup interpolates labels.
+    union); mixup interpolates labels. Both take a partner of which as much is known:
+    labels of neither clip are lost.
 
     Source: random filters, Nam, Kim, Park, "FilterAugment", ICASSP 2022; Park et al.,
     "SpecAugment", Interspeech 2019; Zhang et al., "mixup", ICLR 2018.
@@ -122,6 +132,8 @@ class Augmentation:
         inputs: Inputs,
         scaler: Scaler,
         rows: ReplicaRows | None = None,
+        *,
+        view_key: jax.Array | None = None,
     ) -> Inputs:
         """Returns augmented inputs; to be called within the mapped axis AXIS.
 
@@ -130,21 +142,25 @@ class Augmentation:
             inputs: Of a replica.
             scaler: By which they were standardized.
             rows: Of the global batch, that they are; None: every row of it is a clip.
+            view_key: Of what changes no label (shifts in frequency, filters, masks):
+                another gives another view of the same clips. None: `key`.
         """
         rows = rows or ReplicaRows(len(inputs.features))
+        view = key if view_key is None else view_key
         steps = (
-            (self.max_shift_frames, _SHIFT, self._shift),
-            (self.max_shift_bins, _BINS, self._shift_bins),
-            (self.filter_db, _FILTER, self._filter),
-            (self.added_fraction, _ADD, self._add),
+            (self.max_shift_frames, key, _SHIFT, self._shift),
+            (self.max_shift_bins, view, _BINS, self._shift_bins),
+            (self.filter_db, view, _FILTER, self._filter),
+            (self.added_fraction, key, _ADD, self._add),
         )
-        for is_on, stream, change in steps:
+        for is_on, of_step, stream, change in steps:
             if is_on:
-                inputs = change(jax.random.fold_in(key, stream), inputs, scaler, rows)
+                of_change = jax.random.fold_in(of_step, stream)
+                inputs = change(of_change, inputs, scaler, rows)
         if self.mixup_alpha:
             inputs = self._mix(key, inputs, rows)
         if self.time_masks or self.frequency_masks:
-            inputs = self._mask(jax.random.fold_in(key, _MASK), inputs, rows)
+            inputs = self._mask(jax.random.fold_in(view, _MASK), inputs, rows)
         return inputs
 
     def _shift(self, key, inputs: Inputs, _, rows) -> Inputs:
@@ -152,8 +168,9 @@ class Augmentation:
             amount = _draw_shift(key, self.max_shift_frames)
             return jax.tree.map(lambda x: jnp.roll(x, amount, 0), frames)
 
-        frames = jax.vmap(shift)(rows.keys(key), inputs._replace(weak_label=None))
-        return frames._replace(weak_label=inputs.weak_label)
+        of_frames = inputs._replace(weak_label=None, known=None)
+        frames = jax.vmap(shift)(rows.keys(key), of_frames)
+        return frames._replace(weak_label=inputs.weak_label, known=inputs.known)
 
     def _shift_bins(self, key, inputs: Inputs, _, rows) -> Inputs:
         num_bins = inputs.features.shape[2]
@@ -183,7 +200,7 @@ class Augmentation:
     def _add(self, key, inputs: Inputs, scaler: Scaler, rows) -> Inputs:
         """Adds the power of another clip of the global batch, and its labels."""
         partner_key, key = jax.random.split(key)
-        other = rows.partners(partner_key, inputs)
+        other = rows.partners(partner_key, inputs, inputs.known)
         loudest = self.max_added_db
 
         def draw(key):
@@ -210,7 +227,9 @@ class Augmentation:
 
     def _mix(self, key, inputs: Inputs, rows) -> Inputs:
         """Mixes every clip with another of the global batch."""
-        other = rows.partners(jax.random.fold_in(key, _PARTNER), inputs)
+        known, inputs = inputs.known, inputs._replace(known=None)
+        partner_key = jax.random.fold_in(key, _PARTNER)
+        other = rows.partners(partner_key, inputs, known)
 
         def draw(key):
             share = jax.random.beta(key, self.mixup_alpha, self.mixup_alpha)
@@ -224,7 +243,8 @@ class Augmentation:
             return shares * a + (1 - shares) * b
 
         frame_mask = inputs.frame_mask | other.frame_mask
-        return jax.tree.map(mix, inputs, other)._replace(frame_mask=frame_mask)
+        mixed = jax.tree.map(mix, inputs, other)
+        return mixed._replace(frame_mask=frame_mask, known=known)
 
     def _mask(self, key, inputs: Inputs, rows) -> Inputs:
         _, num_frames, num_bins = inputs.features.shape

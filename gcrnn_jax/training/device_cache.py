@@ -35,8 +35,8 @@ def put_split(split: Split, mesh: Mesh) -> dict[str, jax.Array]:
     """Copies a split to all devices of the mesh.
 
     Returns:
-        As `gather`, of all clips: features [N, T, F], num_frames [N] and weak_label
-        [N, K].
+        As `gather`, of all clips: features [N, T, F], num_frames [N], weak_label
+        [N, K] and what else it has.
     """
     sharding = NamedSharding(mesh, PartitionSpec())
 

@@ -55,11 +55,43 @@ class ReplicaRows:
         """A random key for each row [b], the same for any number of replicas."""
         return jax.vmap(jax.random.fold_in, (None, 0))(key, self.numbers)
 
-    def partners(self, key: jax.Array, rows: PyTree) -> PyTree:
-        """Another row [b, ...] of the global batch for each, wherever that lies."""
+    def weight_of(self, counts: jax.Array) -> jax.Array:
+        """Weights of rows, [b], such that the mean over clips is that of some of them.
+
+        That is bool [b], those that count, over all replicas. None: all are 0.
+        """
+        if self.weight is not None:
+            counts = counts & (self.weight > 0)
+        number = lax.psum(counts.sum(), AXIS)
+        share = self._shares.batch_size / jnp.maximum(number, 1)
+        return jnp.where(counts, share, 0.0)
+
+    def partners(
+        self, key: jax.Array, rows: PyTree, kinds: jax.Array | None = None
+    ) -> PyTree:
+        """Another row [b, ...] of the global batch for each, wherever that lies.
+
+        Args:
+            key: Of the choice.
+            rows: [b, ...] of this replica.
+            kinds: int [b]: a row gets one of its own kind. None: of any.
+        """
         everywhere = lax.all_gather(rows, AXIS, tiled=True)
         order = jax.random.permutation(key, self._shares.batch_size)
+        real = None
+        if self.weight is not None:  # where rows lie among those that fill up
+            real = jnp.asarray(np.flatnonzero(self._shares.is_real))
+        if kinds is not None:
+            of_all = lax.all_gather(kinds, AXIS, tiled=True)
+            order = _within_kinds(order, of_all if real is None else of_all[real])
         chosen = order[self.numbers]
-        if self.weight is not None:  # where it lies among those that fill up
-            chosen = jnp.asarray(np.flatnonzero(self._shares.is_real))[chosen]
+        if real is not None:
+            chosen = real[chosen]
         return jax.tree.map(lambda x: x[chosen], everywhere)
+
+
+def _within_kinds(order: jax.Array, kinds: jax.Array) -> jax.Array:
+    """A random order, int [B], made one of the rows of each kind, int [B], alone."""
+    places = jnp.argsort(kinds, stable=True)
+    drawn = order[jnp.argsort(kinds[order], stable=True)]
+    return jnp.zeros_like(order).at[places].set(drawn)

@@ -10,6 +10,7 @@ import optax
 from flax import struct
 from jax import lax
 
+from gcrnn_jax.data.split import STRONG, UNLABELLED, WEAK
 from gcrnn_jax.models.network import ROWS, Network, Posteriors
 from gcrnn_jax.training.augment import (
     Augmentation,
@@ -17,13 +18,16 @@ from gcrnn_jax.training.augment import (
     Scaler,
     standardize,
 )
+from gcrnn_jax.training.consistency import Consistency
+from gcrnn_jax.training.loss import merge_frames
 from gcrnn_jax.training.parallel import AXIS
 from gcrnn_jax.training.replica_rows import ReplicaRows
 
 PyTree = Any
 Metrics = dict[str, jax.Array]
 
-_DROPOUT = 100  # its stream of random numbers; the augmentation has the first ones
+# streams of random numbers; the augmentation has the first ones
+_DROPOUT, _TEACHER = 100, 101
 
 
 class TrainState(struct.PyTreeNode):
@@ -99,6 +103,7 @@ class TrainStep:
         batch_size: Clips of the global batch, whose rows are as `BatchShares` has them;
             None: every row is one.
         accumulate_steps: Parts of a replica's rows, computed one after the other.
+        consistency: With the teacher whose weights are the state's average; None: none.
     """
 
     model: Network
@@ -110,6 +115,7 @@ class TrainStep:
     average_decay: float = 0.0
     batch_size: int | None = None
     accumulate_steps: int = 1
+    consistency: Consistency | None = None
 
     def __call__(self, state: TrainState, batch: PyTree) -> tuple[TrainState, Metrics]:
         """Takes a step.
@@ -117,7 +123,8 @@ class TrainStep:
         Args:
             state: The same on every replica.
             batch: features [B, T, F], num_frames [B], weak_label [B, K] and, for
-                losses that use them, strong_label [B, T, K].
+                losses that use them, strong_label [B, T, K]; where clips are not all
+                weak, known [B].
 
         Returns:
             The new state, the same on every replica, and the scalars loss, grad_norm
@@ -128,9 +135,14 @@ class TrainStep:
         key = jax.random.fold_in(jax.random.key(self.seed), state.step)
         dropout_key = jax.random.fold_in(key, _DROPOUT)
         scaled = standardize(batch["features"], batch["num_frames"], self.scaler)
-        inputs = Inputs(*scaled, batch["weak_label"], batch.get("strong_label"))
+        inputs = Inputs(
+            *scaled,
+            batch["weak_label"],
+            batch.get("strong_label"),
+            known=batch.get("known"),
+        )
         rows = ReplicaRows(len(inputs.features), self.batch_size, self.accumulate_steps)
-        inputs = self.augmentation(key, inputs, self.scaler, rows)
+        inputs = self._augmented(key, inputs, rows)
         if rows.weight is not None:
             frame_mask = inputs.frame_mask & (rows.weight > 0)[:, None]
             inputs = inputs._replace(frame_mask=frame_mask, row_weight=rows.weight)
@@ -142,6 +154,24 @@ class TrainStep:
         kept = jax.tree.map(lambda new, old: jnp.where(diverged, old, new), new, state)
         metrics = {"loss": value, "grad_norm": grad_norm, "diverged": diverged}
         return kept.replace(diverged=diverged), metrics
+
+    def _augmented(self, key, inputs: Inputs, rows: ReplicaRows) -> Inputs:
+        """Augmented inputs, also as the teacher hears them; which terms clips count in.
+
+        The sum over the clips of all replicas is divided by their number on all.
+        """
+        heard = None
+        if self.consistency:
+            view = jax.random.fold_in(key, _TEACHER)
+            heard = self.augmentation(key, inputs, self.scaler, rows, view_key=view)
+        inputs = self.augmentation(key, inputs, self.scaler, rows)
+        if heard is not None:
+            inputs = inputs._replace(teacher_features=heard.features)
+        if (known := inputs.known) is None:
+            return inputs
+        weights = (known != UNLABELLED, known == WEAK, known == STRONG)
+        weak, held, strong = map(rows.weight_of, weights)
+        return inputs._replace(weak_weight=weak, held_weight=held, strong_weight=strong)
 
     def _over_parts(self, state, inputs: Inputs, clip_keys, dropout_key):
         """The loss, the batch statistics and the gradients of a replica's clips."""
@@ -194,6 +224,30 @@ class TrainStep:
             dropout_key: For flax's own random layers, which draw anew on each replica.
         """
         replica_key = jax.random.fold_in(dropout_key, lax.axis_index(AXIS))
+        keys = clip_keys, replica_key
+        posteriors, stats = self._posteriors(params, state, inputs, *keys)
+        if (label := inputs.strong_label) is not None:
+            rate = self.model.training_reduction, posteriors.frame.shape[1]
+            inputs = inputs._replace(strong_label=merge_frames(label, *rate))
+        weight, differences = inputs.row_weight, None
+        if self.consistency:
+            teacher = self._teacher(state, inputs, *keys)
+            differences = self.consistency(posteriors, teacher)
+            differences *= self.consistency.weight_at(state.step)
+        if weight is None:
+            value = self.loss(posteriors, inputs)
+            return value if differences is None else value + differences.mean(), stats
+
+        def loss_of_clip(*of_clip):
+            return self.loss(*jax.tree.map(lambda x: x[None], of_clip))
+
+        losses = jax.vmap(loss_of_clip)(posteriors, inputs._replace(row_weight=None))
+        if differences is not None:
+            losses += differences
+        return jnp.mean(weight * jnp.where(weight > 0, losses, 0)), stats
+
+    def _posteriors(self, params, state, inputs: Inputs, clip_keys, replica_key):
+        """The posteriors of a replica's clips, and the batch statistics after them."""
         variables = {"params": params, "batch_stats": state.batch_stats}
         if (weight := inputs.row_weight) is not None:
             variables[ROWS] = {"is_clip": weight > 0}
@@ -207,15 +261,17 @@ class TrainStep:
             rngs={"dropout": replica_key, "params": replica_key},
             mutable=["batch_stats"],
         )
-        stats = updated.get("batch_stats", {})
-        if weight is None:
-            return self.loss(posteriors, inputs), stats
+        return posteriors, updated.get("batch_stats", {})
 
-        def loss_of_clip(*of_clip):
-            return self.loss(*jax.tree.map(lambda x: x[None], of_clip))
+    def _teacher(self, state, inputs: Inputs, clip_keys, replica_key) -> Posteriors:
+        """The posteriors of the running mean of the weights, with dropout of its own.
 
-        losses = jax.vmap(loss_of_clip)(posteriors, inputs._replace(row_weight=None))
-        return jnp.mean(weight * jnp.where(weight > 0, losses, 0)), stats
+        Its batch statistics are not kept.
+        """
+        own = jax.vmap(jax.random.fold_in, (0, None))(clip_keys, _TEACHER)
+        heard = inputs._replace(features=inputs.teacher_features)
+        replica_key = jax.random.fold_in(replica_key, _TEACHER)
+        return self._posteriors(state.average, state, heard, own, replica_key)[0]
 
     def update(self, state: TrainState, grads: PyTree) -> TrainState:
         """The state after a step with these gradients, batch statistics apart."""

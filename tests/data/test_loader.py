@@ -11,9 +11,7 @@ N, T, F, K = 30, 5, 4, 3
 class MemorySplit:
     """Clip n holds n in every place."""
 
-    strong_label = None
-
-    strong_label = None
+    strong_label = known = None
 
     def __init__(self):
         self.num_frames = np.arange(N) % T + 1
@@ -27,7 +25,9 @@ class MemorySplit:
 
 
 def sampler(batch_size=12):
-    return Sampling(batch_size, True, (12,)).make_sampler(MemorySplit().weak_label, 3)
+    return Sampling(batch_size, True, (12,), 0, 0.1, 0).make_sampler(
+        MemorySplit().weak_label, 3
+    )
 
 
 def first(count, **options):

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from gcrnn_jax.data import label_index, sampling
+from gcrnn_jax.data import label_index, samplers
 from gcrnn_jax.data.clip_lists import read_clip_list
 from gcrnn_jax.data.label_index import clips_of_classes, count_clips
 from gcrnn_jax.data.labels import DCASE2017_CLASSES
@@ -17,10 +17,15 @@ from gcrnn_jax.data.sampling import (
     ShuffledSampler,
     class_weights,
 )
-from gcrnn_jax.errors import DataError
+from gcrnn_jax.errors import ConfigError, DataError
 
 SIZES = (7, 20, 45)
 THRESHOLDS = (1000, 2000, 3000, 4000)
+
+
+def make_sampling(batch_size, balanced, thresholds, **changes):
+    fields = {"max_repeats": 0, "negative_fraction": 0.1, "unlabelled_fraction": 0.5}
+    return Sampling(batch_size, balanced, thresholds, **fields | changes)
 
 
 def labels(sizes=SIZES, seed=0):
@@ -73,11 +78,11 @@ def test_a_class_is_drawn_once_more_for_each_threshold_that_it_reaches():
 @pytest.mark.parametrize("thresholds", [(0, 2), (5, 5), (3, 2), (-1,)])
 def test_thresholds_that_do_not_grow_over_0_are_refused(thresholds):
     with pytest.raises(ValueError, match="expected growing numbers over 0"):
-        Sampling(8, True, thresholds)
+        make_sampling(8, True, thresholds)
 
 
 def test_without_balancing_every_clip_is_drawn_once_an_epoch():
-    sampler = Sampling(sum(SIZES), False, ()).make_sampler(labels(), seed=1)
+    sampler = make_sampling(sum(SIZES), False, ()).make_sampler(labels(), seed=1)
     np.testing.assert_array_equal(np.sort(sampler.batch(3)), np.arange(sum(SIZES)))
 
 
@@ -142,7 +147,7 @@ def test_the_official_list_is_drawn_five_to_one(shared):
     for i, row in enumerate(rows):
         weak_label[i, list(row.labels)] = True
     # a batch is one cycle of draws
-    sampler = Sampling(43, True, THRESHOLDS).make_sampler(weak_label, seed=0)
+    sampler = make_sampling(43, True, THRESHOLDS).make_sampler(weak_label, seed=0)
     assert isinstance(sampler, BalancedSampler)
     weights = class_weights(weak_label.sum(0), THRESHOLDS)
     assert weights.sum() == 43
@@ -189,7 +194,9 @@ def of_version_0_2(key):
         share = 0.5 / np.arange(1, num_classes + 1)
         weak_label = random.random((num_clips, num_classes)) < share
         if (num_clips, num_classes, batch_size) == key[:3]:
-            sampling = Sampling(batch_size, key[3], (20, 200, 1000))
+            sampling = make_sampling(
+                batch_size, key[3], (20, 200, 1000), negative_fraction=0
+            )
             return sampling.make_sampler(weak_label, seed=7)
     raise AssertionError(key)
 
@@ -197,7 +204,7 @@ def of_version_0_2(key):
 @pytest.mark.parametrize("many", [1, 10**9])
 @pytest.mark.parametrize("key", BEFORE)
 def test_a_seed_draws_what_it_always_drew(key, many, monkeypatch):
-    monkeypatch.setattr(sampling, "_MANY", many)  # orders made ahead, or never
+    monkeypatch.setattr(samplers, "_MANY", many)  # orders made ahead, or never
     sampler, content = of_version_0_2(key), hashlib.sha256()
     for number in (*range(300), 5000, 123456):
         batch = sampler.batch(number)
@@ -210,7 +217,8 @@ def test_a_seed_draws_what_it_always_drew(key, many, monkeypatch):
 @pytest.mark.parametrize("size", [1, 5, 44])
 def test_rows_are_those_of_the_whole_batch(balanced, size):
     whole, part = (
-        Sampling(44, balanced, (10, 30)).make_sampler(labels(), seed=3) for _ in "ab"
+        make_sampling(44, balanced, (10, 30)).make_sampler(labels(), seed=3)
+        for _ in "ab"
     )
     for number in (0, 1, 2, 93, 94, 1000, 7, 5001):
         for start in range(0, 44, max(size, 4)):  # each is drawn from many batches
@@ -236,7 +244,7 @@ def test_a_process_draws_no_others_than_its_rows():
 
 
 def test_the_next_order_of_many_clips_is_made_by_another_thread(monkeypatch):
-    monkeypatch.setattr(sampling, "_MANY", 1000)
+    monkeypatch.setattr(samplers, "_MANY", 1000)
     makers = {}
 
     class Noting(ShuffledSampler):
@@ -279,3 +287,105 @@ def test_counts_and_clips_of_classes_are_those_of_the_columns(shape, monkeypatch
     assert len(clips) == shape[1]
     for of_class, column in zip(clips, weak_label.T, strict=True):
         np.testing.assert_array_equal(of_class, np.flatnonzero(column))
+
+
+def kinds_of_clips():
+    """20 clips of class 0, 4 of class 1, 7 negatives, 9 unlabelled; in mixed order."""
+    order = np.random.default_rng(3).permutation(40)
+    weak_label = np.zeros((40, 2), bool)
+    weak_label[order[:20], 0] = True
+    weak_label[order[20:24], 1] = True
+    known = np.ones(40, np.int8)
+    known[order[31:]] = 0
+    kind = np.empty(40, object)
+    kind[order] = ["a"] * 20 + ["b"] * 4 + ["negative"] * 7 + ["unlabelled"] * 9
+    return weak_label, known, kind
+
+
+@pytest.mark.parametrize(
+    ("draws_unlabelled", "expected"),
+    [
+        (True, {"a": 3, "b": 3, "negative": 2, "unlabelled": 4}),
+        (False, {"a": 5, "b": 5, "negative": 2}),
+    ],
+)
+def test_every_balanced_batch_has_its_shares_of_each_kind(draws_unlabelled, expected):
+    weak_label, known, kind = kinds_of_clips()
+    sampling = make_sampling(
+        12, True, (), negative_fraction=0.15, unlabelled_fraction=0.3
+    )
+    sampler = sampling.make_sampler(
+        weak_label, 5, known, draws_unlabelled=draws_unlabelled
+    )
+    shown = []
+    for number in range(63):
+        batch = sampler.batch(number)
+        shown += batch.tolist()
+        names, counts = np.unique(kind[batch].astype(str), return_counts=True)
+        assert dict(zip(names.tolist(), counts.tolist(), strict=True)) == expected
+        halves = [set(kind[batch[:6]]), set(kind[batch[6:]])]
+        assert all("negative" in half for half in halves)  # devices get of all kinds
+    times = np.bincount(shown, minlength=40)
+    assert (times[kind == "negative"] == 63 * 2 // 7).all()
+    if draws_unlabelled:
+        assert (times[kind == "unlabelled"] == 63 * 4 // 9).all()
+    np.testing.assert_array_equal(sampler.batch(5, (7, 2)), sampler.batch(5)[[7, 2]])
+
+
+def test_a_few_negatives_are_in_every_batch_at_least_once():
+    weak_label = np.pad(labels((30, 30)), ((0, 1), (0, 0)))
+    sampler = make_sampling(6, True, (), negative_fraction=0.01).make_sampler(
+        weak_label, seed=0
+    )
+    for number in range(20):
+        assert np.count_nonzero(sampler.batch(number) == 60) == 1
+
+
+def test_without_balancing_unlabelled_clips_are_left_out_or_have_their_share():
+    weak_label, known, kind = kinds_of_clips()
+    sampling = make_sampling(31, False, (), unlabelled_fraction=0.0)
+    drawn = sampling.make_sampler(weak_label, 1, known).batch(0)
+    np.testing.assert_array_equal(np.sort(drawn), np.flatnonzero(known))
+    sampling = make_sampling(8, False, (), unlabelled_fraction=0.5)
+    sampler = sampling.make_sampler(weak_label, 1, known, draws_unlabelled=True)
+    for number in range(9):
+        assert np.count_nonzero(known[sampler.batch(number)]) == 4
+    with pytest.raises(DataError, match="no training clip has labels"):
+        sampling.make_sampler(weak_label, 1, np.zeros(40, np.int8))
+
+
+def test_a_batch_too_small_for_all_kinds_and_shares_that_leave_nothing_are_refused():
+    weak_label, known, _ = kinds_of_clips()
+    sampling = make_sampling(2, True, ())
+    with pytest.raises(ConfigError, match="batch of 2 has no room for clips with"):
+        sampling.make_sampler(weak_label, 0, known, draws_unlabelled=True)
+    with pytest.raises(ValueError, match="leave nothing of a batch"):
+        make_sampling(8, True, (), negative_fraction=0.5)
+    with pytest.raises(ValueError, match="max_repeats must be 0 or 1 or more, got 0.5"):
+        make_sampling(8, True, (), max_repeats=0.5)
+
+
+@pytest.mark.parametrize(("max_repeats", "limited"), [(1.0, 3), (2.0, 3), (8.0, 1)])
+def test_balancing_repeats_no_clip_more_often_than_it_may(max_repeats, limited):
+    sizes = (2, 8, 30, 160)  # drawn alike, each clip of the first 25 times the mean
+    weak_label = labels(sizes)
+    sampling = make_sampling(10, True, (), max_repeats=max_repeats)
+    sampler = sampling.make_sampler(weak_label, seed=2)
+    assert isinstance(sampler, BalancedSampler)
+    repeats = sampler.weights / sampler.weights.sum() / sizes * sum(sizes)
+    assert repeats.max() <= max_repeats * 1.002
+    np.testing.assert_allclose(repeats[:limited], max_repeats, rtol=0.005)
+    free = sampler.weights[limited:]  # share what is left as before: alike
+    assert np.ptp(free) <= 1
+    drawn = np.concatenate([sampler.batch(number) for number in range(400)])
+    assert set(drawn) == {*range(200)}
+
+
+def test_a_limit_that_no_class_reaches_changes_no_batch():
+    weak_label = labels()
+    one, other = (
+        make_sampling(9, True, (10, 30), max_repeats=limit).make_sampler(weak_label, 3)
+        for limit in (0, 3.5)
+    )
+    for number in range(40):
+        np.testing.assert_array_equal(one.batch(number), other.batch(number))

@@ -34,7 +34,7 @@ def store():
 class UnevenSplit:
     """The first clips of a split, cut to fewer frames."""
 
-    strong_label = None
+    strong_label = known = None
 
     def __init__(self, split, num_frames=(39, 20, 2, 39, 30, 7, 38)):
         count = len(num_frames)
@@ -124,7 +124,7 @@ def test_frames_that_fill_no_pooled_frame_have_a_posterior_of_their_own(
 
 def test_an_empty_split_has_no_attention(model):
     class Empty:
-        clip_ids, class_names, strong_label = [], ["a"] * 17, None
+        clip_ids, class_names, strong_label, known = [], ["a"] * 17, None, None
         num_frames, weak_label = np.zeros(0, int), np.zeros((0, 17), bool)
 
         def __len__(self):

@@ -499,9 +499,9 @@ def test_the_seed_and_the_shares_of_classes_come_from_the_run(
     run = Run(tmp_path, dataclasses.replace(run.config, seed=9))
     seeds, make_sampler = [], Sampling.make_sampler
 
-    def record(self, weak_label, seed):
+    def record(self, weak_label, seed, *rest, **options):
         seeds.append(seed)
-        return make_sampler(self, weak_label, seed)
+        return make_sampler(self, weak_label, seed, *rest, **options)
 
     monkeypatch.setattr(Sampling, "make_sampler", record)
     train_run(run, features, one_device(), lambda epoch, state: None)

@@ -15,7 +15,7 @@ N, T, F, K = 23, 5, 4, 3
 class MemorySplit:
     """Clip n holds n in every place; it takes 40 bytes, its length 4, its labels 12."""
 
-    strong_label = None
+    strong_label = known = None
 
     num_frames = np.arange(N) % T + 1
     weak_label = np.random.default_rng(0).random((N, K)) < 0.5

@@ -29,7 +29,7 @@ T, F, K, BATCH, STEPS = 16, 16, 3, 8, 3
 class MemorySplit:
     """A split of random clips that needs no files."""
 
-    strong_label = None
+    strong_label = known = None
 
     def __init__(self, poisoned=None, size=20):
         rng = np.random.default_rng(0)

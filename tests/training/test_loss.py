@@ -108,5 +108,7 @@ def test_a_sure_mistake_costs_what_it_must_and_is_finite():
 def test_weights_out_of_range_are_named(fields, named):
     defaults = {"clip_weight": 1.0, "frame_weight": 0.0}
     defaults |= {"frame_attention": False, "class_balance_power": 0.0}
+    defaults |= {"strong_weight": 0.0}
+    defaults |= {"consistency_weight": 0.0, "consistency_ramp_steps": 0}
     with pytest.raises(ValueError, match=named):
         Loss(**defaults | fields)
