@@ -22,12 +22,14 @@ _OLD_NAMES = {
     "postprocessing.gated": "postprocessing.require_clip_tag",
 }
 # Fields that runs of earlier versions do not have, and what these did.
-_ADDED: dict[str, float] = {
+_ADDED: dict[str, Any] = {
     "optimizer.clip_norm": 0.0,
     "optimizer.reference_batch_size": 0,
     "optimizer.accumulate_steps": 1,
     "training.clips_per_epoch": 0,
     "training.evaluate_every": 1,
+    "training.start_from": "",
+    "training.frozen": (),
 }
 _EPOCHS = "fusion.epochs"  # "first:last:every", in version 0.1
 _SECTIONS = {name.split(".")[0] for name in (*_OLD_NAMES, *_ADDED, _EPOCHS)}
