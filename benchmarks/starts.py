@@ -16,8 +16,9 @@ import random
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,8 +27,8 @@ from gcrnn_jax.data.atomic_files import write_text
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.errors import run_command
 from gcrnn_jax.fields import command_parser
-from gcrnn_jax.metrics import Evaluator, scoring
-from gcrnn_jax.metrics.bootstrap import bootstrap
+from gcrnn_jax.metrics import Column, Evaluator, scoring
+from gcrnn_jax.metrics.bootstrap import Estimate, bootstrap
 from gcrnn_jax.runs import Run
 
 SIZES = (50, 100, 200, 560)
@@ -66,9 +67,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             make_subset(fold, root, size)
             for way in flags.ways:
                 start = [f"training.start_from={model}"] if way == STARTED else []
-                workdir = _workdir(output, way, fold, size)
+                workdir = _workdir(output, way, fold.name, size)
                 _train(workdir, f"data.root={root}", *start, further=further)
-    text = _tables(output, folds, flags.sizes)
+    text = tables(output, [fold.name for fold in folds], flags.sizes)
     write_text(output / "starts.md", text)
     print(text)
 
@@ -101,13 +102,13 @@ def make_subset(fold: Path, root: Path, num_clips: int) -> None:
         csv.writer(file).writerows(chosen)
 
 
-def _workdir(output: Path, way: str, fold: Path, size: int) -> Path:
-    return output / "runs" / f"{way}-{fold.name}-{size}"
+def _workdir(output: Path, way: str, fold: str, size: int) -> Path:
+    return output / "runs" / f"{way}-{fold}-{size}"
 
 
 def _train(workdir: Path, *fields: str, further: Sequence[str]) -> None:
     """Trains a run, or goes on with it, unless it has results."""
-    if list(workdir.glob("results/*/report.html")):
+    if _is_finished(workdir):
         return
     workdir.mkdir(parents=True, exist_ok=True)
     line = [sys.executable, "-m", "gcrnn_jax.main", "--config=laptop"]
@@ -120,57 +121,56 @@ def _train(workdir: Path, *fields: str, further: Sequence[str]) -> None:
         sys.exit(code)  # it has said why
 
 
-def _tables(output: Path, folds: Sequence[Path], sizes: Sequence[int]) -> str:
+def tables(output: Path, folds: Sequence[str], sizes: Sequence[int]) -> str:
+    """The scores of all trainings that are there for every fold, and differences."""
     columns = [c for c in scoring.columns() if c.is_main and c.has_interval]
-    header = ["clips", "score", "from scratch", "from soundscapes", "difference", "mAP"]
+    header = ["clips", "score", "from scratch", "from soundscapes", "difference"]
     lines = [header, ["---"] * len(header)]
     for size in sorted(sizes):
-        pairs = {
-            way: [_workdir(output, way, fold, size) for fold in folds] for way in WAYS
-        }
-        if not all(
-            (run / "results" / "validation" / "posteriors.npz").exists()
-            for runs in pairs.values()
-            for run in runs
-        ):
+        runs = [[_workdir(output, way, name, size) for name in folds] for way in WAYS]
+        if not all(map(_is_finished, [*runs[0], *runs[1]])):
             continue
-        counts, precision = [], {}
-        for way, runs in pairs.items():
-            scored = [_score(Run.open(run)) for run in runs]
-            counts.append(
-                {
-                    name: np.concatenate([c[name] for c, _ in scored])
-                    for name in scored[0][0]
-                }
-            )
-            precision[way] = np.mean([average for _, average in scored])
-        scores = bootstrap(counts)
-        difference = scores.differences(1, 0)
+        scored = [[_score(Run.open(run)) for run in of_way] for of_way in runs]
+        scores = bootstrap([_together(of_way) for of_way in scored])
         for column in columns:
-            cells = [str(size), column.heading]
-            for number in range(2):
-                value, (low, high) = scores.estimates(number)[column.key]
-                text = column.short_text
-                cells.append(f"{text(value)} ({text(low)} - {text(high)})")
-            value, (low, high) = difference[column.key]
-            texts = [column.short_text(x, "+") for x in (value, low, high)]
-            cells.append("{} ({} to {})".format(*texts))
-            cells.append(" -> ".join(f"{100 * precision[way]:.1f}" for way in WAYS))
-            lines.append(cells)
+            cells = [
+                _cell(column, scores.estimates(way)[column.key]) for way in range(2)
+            ]
+            difference = _cell(column, scores.differences(1, 0)[column.key], "+")
+            lines.append([str(size), column.heading, *cells, difference])
+        means = [np.mean([x["mAP"] for _, x in of_way]) for of_way in scored]
+        texts = [f"{100 * x:.1f}" for x in means]
+        change = f"{100 * (means[1] - means[0]):+.1f}"
+        lines.append([str(size), "mAP, mean of the folds", *texts, change])
     version = code_version()
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     return f"{table}\n\nCommit {version['commit']}, {version['date']}.\n"
 
 
-def _score(run: Run) -> tuple[scoring.ClipCounts, float]:
-    """Counts of every validation clip, and the mean average precision."""
-    split = run.open_store().splits["validation"]
-    path = run.results(split) / "posteriors.npz"
-    row = Evaluator(split, None).with_fitted_thresholds(
-        "", PosteriorSet.load(path), None
-    )
+def _is_finished(workdir: Path) -> bool:
+    return any(workdir.glob("results/*/report.html"))
+
+
+def _score(run: Run) -> tuple[scoring.ClipCounts, Mapping[str, float]]:
+    """Counts of every clip, and scores, with thresholds of the other half."""
+    split = run.open_store().find_split(None)
+    posteriors = PosteriorSet.load(run.results(split) / "posteriors.npz")
+    row = Evaluator(split, None).with_fitted_thresholds("", posteriors, None)
     counts = scoring.clip_counts(row.decisions, row.posteriors, split)
-    return counts, row.scores.values["mAP"]
+    return counts, row.scores.values
+
+
+def _together(scored: Sequence[tuple[scoring.ClipCounts, Any]]) -> scoring.ClipCounts:
+    names = scored[0][0]
+    return {
+        name: np.concatenate([counts[name] for counts, _ in scored]) for name in names
+    }
+
+
+def _cell(column: Column, estimate: Estimate, sign: str = "") -> str:
+    value, (low, high) = estimate
+    texts = [column.short_text(x, sign) for x in (value, low, high)]
+    return "{} ({} to {})".format(*texts)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -67,6 +67,18 @@ def test_what_is_frozen_is_the_same_to_the_bit_and_all_else_moves():
             assert same == (name in fixed), (part, name)
 
 
+def test_the_mean_of_weights_that_are_the_same_is_these_weights():
+    """Where each product is rounded, 0.3 x + 0.7 x is not always x."""
+    step = frozen_step(("block", "last"))
+    state = first_state(step).replace(step=jnp.int32(9))
+    new = step.update(state, jax.tree.map(jnp.zeros_like, state.params))
+    for name in ("block_0_unit_0", "last"):
+        for one, other in zip(
+            *map(jax.tree.leaves, (new.average[name], state.params[name])), strict=True
+        ):
+            np.testing.assert_array_equal(one, other)
+
+
 class RaisedStatistics(TrainStep):
     """Of somebody else: statistics that are no network's."""
 
