@@ -125,6 +125,9 @@ def get_config() -> ConfigDict:
     config.training.clips_per_epoch = 0  # in place of steps; 0: steps_per_epoch counts
     config.training.evaluate_every = 1  # epochs; the fused ones and the last always
     config.training.weight_average = 0.0  # share a step keeps of a mean; 0: none
+    # a run or a model whose weights, front end and scaler it begins with; "": none
+    config.training.start_from = ""
+    config.training.frozen = ()  # groups of them that stay, as ("block_0", "gru")
 
     config.parallel = ConfigDict()
     config.parallel.cpu_devices = 0  # without an accelerator; 0: one a core

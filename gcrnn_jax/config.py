@@ -22,6 +22,7 @@ from gcrnn_jax.models import Network, make_network, network_fields
 from gcrnn_jax.models.network import variable_shapes
 from gcrnn_jax.old_names import with_todays_names
 from gcrnn_jax.training.augment import Augmentation
+from gcrnn_jax.training.frozen import check_frozen
 from gcrnn_jax.training.fusion import Fusion
 from gcrnn_jax.training.loop import TrainingLength
 from gcrnn_jax.training.loss import Loss
@@ -117,7 +118,7 @@ class Config:
         return {field.name: values[field.name] for field in dataclasses.fields(self)}
 
     def check_shapes(self) -> None:
-        """Checks that batch, features and network fit each other.
+        """Checks that batch, features, network and what is frozen fit each other.
 
         Raises:
             ConfigError: They do not; names the section.
@@ -141,9 +142,10 @@ class Config:
                 f"{shape[0]}"
             )
         try:
-            variable_shapes(self.model, *shape)
+            shapes = variable_shapes(self.model, *shape)
         except ValueError as error:  # poolings that leave nothing
             raise ConfigError(f"model: {error}") from error
+        check_frozen(self.training.frozen, shapes["params"])
 
 
 _SECTIONS: dict[str, type] = {

@@ -47,17 +47,19 @@ def run(config: "Config", workdir: Path) -> None:
     import jax
 
     from gcrnn_jax.data.atomic_files import locked, make_folder
-    from gcrnn_jax.runs import Run
+    from gcrnn_jax.runs import Run, configure_start
     from gcrnn_jax.training import launchers, parallel, phases, processes
 
     size = -(-config.sampling.batch_size // launchers.num_processes())
     parallel.configure_jax(size, config.parallel.cpu_devices)
     with processes.exit_all_on_failure():
-        config.check_shapes()
         is_first = jax.process_index() == 0
+        this_run, changed = configure_start(Run(workdir, config))
+        this_run.config.check_shapes()
+        if changed and is_first:
+            print(changed, flush=True)
         make_folder(workdir)
         with locked(workdir) if is_first else contextlib.nullcontext():
-            this_run = Run(workdir, config)
             this_run.check_config()
             processes.barrier("every process has compared the configuration")
             if is_first:
@@ -73,7 +75,7 @@ def _train_and_report(run: "Run") -> None:
     import jax
 
     from gcrnn_jax.data.preparation import summary
-    from gcrnn_jax.inference import ModelCard, TrainedModel
+    from gcrnn_jax.inference import TrainedModel
     from gcrnn_jax.runs import open_store, train_run
     from gcrnn_jax.runs.scores import score_epoch
     from gcrnn_jax.training import parallel, phases
@@ -88,8 +90,7 @@ def _train_and_report(run: "Run") -> None:
         if "held_out" in store.splits:
             print(f"held out of training: {len(store.splits['held_out'])} clips")
     mesh = parallel.make_mesh()
-    card = ModelCard.from_run(run.config, store)
-    model = TrainedModel.create(card, None, mesh=mesh)
+    model = TrainedModel.create(run.card(store), None, mesh=mesh)
     watched = store.find_split("validation" if "validation" in store.splits else None)
 
     def on_epoch(epoch: int, state) -> str:

@@ -42,6 +42,8 @@ _ADDED: dict[str, Any] = {
     "thresholds.shrinkage": 0.0,
     "postprocessing.box_filter_s": 0.0,
     "postprocessing.box_merge": 0.5,
+    "training.start_from": "",
+    "training.frozen": (),
 }
 _EPOCHS = "fusion.epochs"  # "first:last:every", in version 0.1
 _SECTIONS = {name.split(".")[0] for name in (*_OLD_NAMES, *_ADDED, _EPOCHS)}

@@ -1,15 +1,21 @@
 """The operations that benchmarks count, and that they still run."""
 
+import csv
 import json
+from collections import Counter
 
 import jax
 import jax.numpy as jnp
 import pytest
 from jax import lax
 
-from benchmarks import scaling
+from benchmarks import scaling, starts
 from benchmarks.operations import work_of
+from gcrnn_jax.detection.posteriors import PosteriorSet
+from gcrnn_jax.metrics import Evaluator
+from gcrnn_jax.runs import Run
 from gcrnn_jax.training import parallel
+from tests.conftest import make_folder
 
 X, KERNEL = jnp.zeros((2, 8, 6, 3)), jnp.zeros((5, 3, 3, 7))
 CONVOLUTION = 2 * (2 * 8 * 6 * 7) * (5 * 3 * 3)
@@ -99,3 +105,40 @@ def test_reporting_is_timed_and_leaves_nothing(commands, tmp_path):
     assert "epochs 20:30:10 fused" in result.stdout and "report.html" in result.stdout
     assert "generate posteriors" in result.stdout and "resident" in result.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_some_clips_of_a_data_set_are_even_and_among_those_of_more(tmp_path):
+    """A clip of the third class has the first too, which so has twice as many."""
+    fold = make_folder(tmp_path / "fold", {"training": 24, "validation": 3})
+    rows = {}
+    for size in (5, 12, 24):
+        root = tmp_path / str(size)
+        starts.make_subset(fold, root, size)
+        starts.make_subset(fold, root, size)  # the command again
+        with open(root / "training_set.csv", newline="") as file:
+            rows[size] = list(csv.reader(file))
+        assert len({tuple(row) for row in rows[size]}) == size
+        assert (root / "audio" / "validation").is_dir()
+        assert (root / "validation_set.csv").read_text().count("\n") == 3
+    assert rows[5] == rows[12][:5] and rows[12] == rows[24][:12]
+    counts = Counter(one for row in rows[12] for one in row[-1].split(","))
+    assert max(counts.values()) - min(counts.values()) <= 1
+    every = list(csv.reader((fold / "training_set.csv").read_text().splitlines()))
+    assert sorted(rows[24]) == sorted(every)
+
+
+def test_starts_are_scored_over_folds_side_by_side(finished_run, tmp_path):
+    (tmp_path / "runs").mkdir()
+    for name in ("scratch-1-7", "scratch-2-7", "started-1-7", "started-2-7"):
+        (tmp_path / "runs" / name).symlink_to(finished_run.workdir)
+    text = starts.tables(tmp_path, ["1", "2"], [7, 8])  # none of 8 has been trained
+    run = Run.open(finished_run.workdir)
+    split = run.open_store().find_split(None)
+    posteriors = PosteriorSet.load(run.results(split) / "posteriors.npz")
+    row = Evaluator(split, None).with_fitted_thresholds("", posteriors, None)
+    f1 = f"{100 * row.scores.values['f1']:.1f}"
+    line = next(line for line in text.splitlines() if "| tag F1 |" in line)
+    cells = line.strip("| ").split(" | ")
+    assert cells[0] == "7" and cells[2] == cells[3] and cells[2].startswith(f"{f1} (")
+    assert cells[4] == "+0.0 (+0.0 to +0.0)"
+    assert "| 8 |" not in text and text.count("\n| 7 |") == 4

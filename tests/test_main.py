@@ -122,6 +122,23 @@ def test_a_finished_run_says_so_and_evaluates_to_the_same_scores(own_run, comman
     assert len(commands.losses(workdir)) == 4
 
 
+def test_a_run_starts_from_another_with_its_front_end(finished_run, commands, tmp_path):
+    start = f"--config.training.start_from={finished_run.workdir}"
+    fields = (start, "--config.front_end.hop_length=2000")
+    wrong = commands.main(
+        tmp_path / "run", *fields, "--config.training.frozen=('lst',)"
+    )
+    assert wrong.returncode == 2 and "did you mean last?" in wrong.stderr
+    assert not (tmp_path / "run").exists()
+    fields += ("--config.training.num_epochs=1", "--config.fusion.epochs=1")
+    frozen = "--config.training.frozen=('block_0','last')"
+    result = commands.main(tmp_path / "run", *fields, frozen)
+    assert result.returncode == 0, result.stderr
+    assert "front end of the model, not as configured: hop_length 2000" in result.stdout
+    assert "starting from" in result.stdout and "taken, frozen" in result.stdout
+    assert f"features in {finished_run.store}" in result.stdout  # of one front end
+
+
 def evaluated(commands, output, *flags):
     """The tagging scores that `evaluate` writes, and the hash of their data."""
     result = commands.run(*flags, f"--output={output}", module="gcrnn_jax.evaluate")

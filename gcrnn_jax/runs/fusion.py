@@ -11,7 +11,7 @@ from gcrnn_jax.detection.posteriors import (
 )
 from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.failpoints import failpoint
-from gcrnn_jax.inference import ModelCard, TrainedModel
+from gcrnn_jax.inference import TrainedModel
 from gcrnn_jax.metrics.ensemble import choose_members
 from gcrnn_jax.runs.kept_posteriors import predict_fused
 from gcrnn_jax.runs.run import Run
@@ -76,6 +76,6 @@ def fuse_epochs(
     failpoint("fuse.system")
     run = Run.open(folder)
     store = run.open_store()
-    model = TrainedModel.create(ModelCard.from_run(run.config, store), None)
+    model = TrainedModel.create(run.card(store), None)
     part = store.find_split(split)
     return predict_fused(run, epochs or run.config.fusion, part, model), part

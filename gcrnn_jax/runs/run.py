@@ -2,6 +2,7 @@
 
 config.json      the configuration
 data.json        what identifies the training clips
+start.json       the model that it started from, if it did, and what it took
 checkpoints/     the model of every epoch, in folders named by the step
 resume/          the newest states to continue from
 averaged/        the model of averaged weights
@@ -34,6 +35,7 @@ from gcrnn_jax.runs.features import open_store
 from gcrnn_jax.runs.kept_posteriors import predict_epochs
 from gcrnn_jax.runs.loading import read_card_and_variables
 from gcrnn_jax.runs.logs import append_scores, has_scores, read_curves
+from gcrnn_jax.runs.start import start_card
 from gcrnn_jax.runs.training_clips import (
     check_training_clips,
     describe_training_clips,
@@ -100,6 +102,11 @@ class Run:
     def states(self) -> Path:
         """The folder of the states to continue from."""
         return self.folder / "resume"
+
+    @property
+    def start(self) -> Path:
+        """What it took of the model that it started from."""
+        return self.folder / "start.json"
 
     @property
     def averaged(self) -> Path:
@@ -239,6 +246,17 @@ class Run:
         store = open_store(self.config)
         self.check_data(store)
         return store
+
+    def card(self, store: FeatureStore) -> ModelCard:
+        """The card of the models that it trains on the features of a store.
+
+        Their scaler is that of the model that the run starts from, if it does.
+
+        Raises:
+            DataError: That model is not there, or cannot be read.
+        """
+        card, start = ModelCard.from_run(self.config, store), start_card(self)
+        return card if start is None else dataclasses.replace(card, scaler=start.scaler)
 
     def load_epoch(self, epoch: int) -> tuple[ModelCard, PyTree]:
         """The card and the weights of an epoch.

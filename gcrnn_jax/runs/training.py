@@ -17,6 +17,7 @@ from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.inference.card import ModelCard
 from gcrnn_jax.runs import supervision
 from gcrnn_jax.runs.run import Run
+from gcrnn_jax.runs.start import start_state
 from gcrnn_jax.training import device_cache, parallel, phases, processes
 from gcrnn_jax.training.checkpoints import Checkpoints, saved_steps
 from gcrnn_jax.training.loop import train
@@ -47,11 +48,14 @@ def train_run(
         False if there was nothing left to do.
 
     Raises:
+        ConfigError: Nothing fits of the model that it starts from, or what is frozen
+            is not of it.
+        DataError: That model cannot be read, or the features are of another front end.
         DivergedError: A loss or gradient was not finite.
         PreemptedError: SIGTERM came; the state is saved.
         StorageError: The disk is full or fails.
     """
-    card = ModelCard.from_run(run.config, store)
+    card = run.card(store)
     checkpoints = Checkpoints(run.models, run.states, card.to_dict())
     try:
         step = make_train_step(run, card, store, step_type)
@@ -127,7 +131,11 @@ def make_train_step(
     axis_name = parallel.AXIS if config.parallel.sync_batch_norm else None
     return step_type(
         config.model.clone(num_classes=len(card.classes), axis_name=axis_name),
-        config.optimizer.make(config.training.num_steps, config.sampling.batch_size),
+        config.optimizer.make(
+            config.training.num_steps,
+            config.sampling.batch_size,
+            config.training.frozen,
+        ),
         config.augmentation,
         card.scaler,
         functools.partial(
@@ -138,6 +146,7 @@ def make_train_step(
         config.sampling.batch_size,
         config.optimizer.accumulate_steps,
         config.loss.consistency,
+        config.training.frozen,
     )
 
 
@@ -153,6 +162,8 @@ def _first_state(run: Run, card: ModelCard, step: TrainStep) -> TrainState:
     if jax.process_index() == 0:
         count = sum(leaf.size for leaf in jax.tree.leaves(state.params))
         print(f"{step.model.kind}: {count:,} parameters", flush=True)
+    if run.config.training.start_from and not saved_steps(run.states):
+        return start_state(run, card, step.model, state)
     return state
 
 

@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 from gcrnn_jax.data.atomic_files import json_line, read_json_lines, write_atomically
 from gcrnn_jax.errors import DivergedError, PreemptedError
 from gcrnn_jax.failpoints import failpoint
-from gcrnn_jax.fields import check
+from gcrnn_jax.fields import check, user_path
 from gcrnn_jax.progress import Progress
 from gcrnn_jax.training import phases
 from gcrnn_jax.training.checkpoints import Checkpoints
@@ -38,6 +38,10 @@ class TrainingLength:
             mean is the model then. 0: the weights are.
         evaluate_every: Epochs from one that is scored to the next; those that are
             fused and the last are scored always. Every epoch is saved.
+        start_from: The folder of a run or a model whose weights, front end and scaler
+            it begins with, as `runs.start` says; "": weights drawn by the seed.
+        frozen: Names of groups of parameters that stay as they are in that model, as
+            "block_0" or "gru", with their batch statistics.
     """
 
     num_epochs: int
@@ -45,12 +49,21 @@ class TrainingLength:
     weight_average: float
     clips_per_epoch: int
     evaluate_every: int
+    start_from: str
+    frozen: tuple[str, ...]
 
     def __post_init__(self):
         check(self, "1 or more", "num_epochs", "steps_per_epoch", "evaluate_every")
         check(self, "0 or more", "clips_per_epoch")
         check(self, "1000000 or less", "num_epochs", "steps_per_epoch")
         check(self, "in [0, 1)", "weight_average")
+        if self.start_from:
+            object.__setattr__(self, "start_from", str(user_path(self.start_from)))
+        elif self.frozen:
+            raise ValueError(
+                f"frozen is {self.frozen}, which would stay as drawn at random: "
+                "expected a model that they are of, start_from"
+            )
 
     @property
     def num_steps(self) -> int:
@@ -61,7 +74,7 @@ class TrainingLength:
         """The same with the steps_per_epoch that count for batches of this size.
 
         Example:
-            >>> length = TrainingLength(80, 100, 0.0, 4400, evaluate_every=1)
+            >>> length = TrainingLength(80, 100, 0.0, 4400, 1, "", ())
             >>> [length.of_batches(n).steps_per_epoch for n in (44, 88, 352, 8800)]
             [100, 50, 12, 1]
         """

@@ -1,12 +1,14 @@
 """The optimizer: how a weight follows its gradient, and at which rate."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import jax
 import optax
 
 from gcrnn_jax.fields import check
+from gcrnn_jax.training.frozen import frozen_mask
 
 _SMALL = ("bias", "scale")  # how the names of parameters end that are no kernels
 
@@ -61,13 +63,18 @@ class Optimizer:
         check(self, "in [0, 1)", "momentum")
 
     def make(
-        self, total_steps: int, batch_size: int | None = None
+        self,
+        total_steps: int,
+        batch_size: int | None = None,
+        frozen: Sequence[str] = (),
     ) -> optax.GradientTransformation:
         """The optimizer of a run.
 
         Args:
             total_steps: At whose end "cosine" reaches 0.
             batch_size: Clips of a global batch; None: reference_batch_size, if any.
+            frozen: Names of parameters that stay as they are, as of `frozen.is_frozen`:
+                the optimizer has no moments of them, and no decay or norm counts them.
         """
         highest = self.learning_rate
         if self.reference_batch_size and batch_size:
@@ -76,10 +83,18 @@ class Optimizer:
         if self.warmup_steps:
             warmup = optax.linear_schedule(0.0, highest, self.warmup_steps)
             rate = optax.join_schedules([warmup, rate], [self.warmup_steps])
+        follow = self._follow(rate)
         if self.clip_norm:
-            clip = optax.clip_by_global_norm(self.clip_norm)
-            return optax.chain(clip, self._follow(rate))
-        return self._follow(rate)
+            follow = optax.chain(optax.clip_by_global_norm(self.clip_norm), follow)
+        if not frozen:
+            return follow
+        return optax.partition(
+            {"trained": follow, "frozen": optax.set_to_zero()},
+            lambda params: jax.tree.map(
+                lambda fixed: "frozen" if fixed else "trained",
+                frozen_mask(params, frozen),
+            ),
+        )
 
     def _follow(self, rate: optax.Schedule) -> optax.GradientTransformation:
         """Each kind, of gradients that are already clipped."""

@@ -20,6 +20,11 @@ from gcrnn_jax.training.augment import (
 )
 from gcrnn_jax.training.consistency import Consistency
 from gcrnn_jax.training.loss import merge_frames
+from gcrnn_jax.training.frozen import (
+    fixed_statistics,
+    keep_frozen,
+    without_gradient,
+)
 from gcrnn_jax.training.parallel import AXIS
 from gcrnn_jax.training.replica_rows import ReplicaRows
 
@@ -104,6 +109,8 @@ class TrainStep:
             None: every row is one.
         accumulate_steps: Parts of a replica's rows, computed one after the other.
         consistency: With the teacher whose weights are the state's average; None: none.
+        frozen: Names of parameters that stay as they are, as of `frozen.is_frozen`,
+            with their batch statistics; the optimizer is made with them too.
     """
 
     model: Network
@@ -116,6 +123,7 @@ class TrainStep:
     batch_size: int | None = None
     accumulate_steps: int = 1
     consistency: Consistency | None = None
+    frozen: tuple[str, ...] = ()
 
     def __call__(self, state: TrainState, batch: PyTree) -> tuple[TrainState, Metrics]:
         """Takes a step.
@@ -149,6 +157,8 @@ class TrainStep:
         results = self._over_parts(state, inputs, rows.keys(dropout_key), dropout_key)
         (value, batch_stats), grads = lax.pmean(results, AXIS)
         grad_norm = optax.tree.norm(grads)
+        # not to the bit those that were there: it is a mean over devices and parts
+        batch_stats = keep_frozen(batch_stats, state.batch_stats, self.frozen)
         new = self.update(state, grads).replace(batch_stats=batch_stats)
         diverged = state.diverged | ~_is_finite((value, grad_norm, new))
         kept = jax.tree.map(lambda new, old: jnp.where(diverged, old, new), new, state)
@@ -175,11 +185,16 @@ class TrainStep:
 
     def _over_parts(self, state, inputs: Inputs, clip_keys, dropout_key):
         """The loss, the batch statistics and the gradients of a replica's clips."""
-        loss = jax.value_and_grad(self.loss_of_params, has_aux=True)
+
+        def of_params(params, *rest):
+            return self.loss_of_params(without_gradient(params, self.frozen), *rest)
+
+        loss = jax.value_and_grad(of_params, has_aux=True)
 
         def of_part(part):
             inputs, clip_keys, dropout_key = part
-            results = loss(state.params, state, inputs, clip_keys, dropout_key)
+            with fixed_statistics(self.frozen):
+                results = loss(state.params, state, inputs, clip_keys, dropout_key)
             if inputs.row_weight is None:
                 return results
             (value, stats), grads = results
@@ -282,6 +297,7 @@ class TrainStep:
             # as much of the past as there is: the first weights, drawn at random, go
             decay = jnp.minimum(self.average_decay, state.step / (state.step + 1.0))
             average = optax.incremental_update(params, average, 1 - decay)
+            average = keep_frozen(average, params, self.frozen)
         return state.replace(
             step=state.step + 1, params=params, opt_state=opt_state, average=average
         )

@@ -88,10 +88,10 @@ def make_step(model, cls=TrainStep, *, augment=None, optimizer=None, **changes):
     return cls(model, **arguments | changes)
 
 
-def take_steps(step, batches, num_devices, *, mapped=None, average=False):
+def take_steps(step, batches, num_devices, *, mapped=None, average=False, first=None):
     """The states and metrics after a step on each batch, on devices that share it."""
     mesh = parallel.make_mesh(jax.devices()[:num_devices])
-    state = initial_state(
+    state = first or initial_state(
         step.model, step.optimizer, num_frames=T, num_bins=F, seed=1, average=average
     )
     dtype = jnp.result_type(float)  # float64 where a test says so

@@ -121,7 +121,7 @@ def run(
                 mesh=mesh,
                 checkpoints=checkpoints,
                 log_path=workdir / "metrics.jsonl",
-                length=TrainingLength(num_epochs, STEPS, 0.7, 0, 1),
+                length=TrainingLength(num_epochs, STEPS, 0.7, 0, 1, "", ()),
                 batch_size=BATCH,
                 on_epoch=on_epoch,
             )
@@ -339,4 +339,4 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_step(tmp_path):
 )
 def test_a_length_out_of_range_is_named(fields, message):
     with pytest.raises(ValueError, match=message):
-        TrainingLength(*fields, evaluate_every=1)
+        TrainingLength(*fields, evaluate_every=1, start_from="", frozen=())
