@@ -19,12 +19,12 @@ from gcrnn_jax.training.augment import (
     standardize,
 )
 from gcrnn_jax.training.consistency import Consistency
-from gcrnn_jax.training.loss import merge_frames
 from gcrnn_jax.training.frozen import (
     fixed_statistics,
     keep_frozen,
     without_gradient,
 )
+from gcrnn_jax.training.loss import merge_frames
 from gcrnn_jax.training.parallel import AXIS
 from gcrnn_jax.training.replica_rows import ReplicaRows
 
