@@ -22,7 +22,10 @@ _OLD_NAMES = {
     "postprocessing.gated": "postprocessing.require_clip_tag",
 }
 # Fields that runs of earlier versions do not have, and what these did.
-_ADDED: dict[str, float] = {
+_ADDED: dict[str, float | str] = {
+    "front_end.path": "",
+    "front_end.output": "",
+    "front_end.mean_over_s": 0.0,
     "optimizer.clip_norm": 0.0,
     "optimizer.reference_batch_size": 0,
     "optimizer.accumulate_steps": 1,

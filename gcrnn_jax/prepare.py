@@ -28,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     started = time.monotonic()
     changes = {"front_end.kind": flags.features} if flags.features else {}
+    if flags.onnx:
+        changes = {"front_end.kind": "onnx", "front_end.path": str(flags.onnx)}
     config = load_config(flags.config, **changes)
     options = {
         "num_workers": flags.workers or config.data.num_workers,
@@ -75,6 +77,12 @@ def _parser() -> argparse.ArgumentParser:
         "--features",
         choices=("log_mel", "mfcc"),
         help="instead of the configuration's kind",
+    )
+    parser.add_argument(
+        "--onnx",
+        type=user_path,
+        metavar="MODEL.onnx",
+        help="the model that gives the features, with --config embeddings",
     )
     parser.add_argument(
         "--part",
