@@ -73,7 +73,10 @@ def _probe(
     axis = _time_axis(model, whole, None if fixed else _other_shape(shape_of, length))
     count = whole[axis] if axis >= 0 else 1
     if 0 in whole:
-        raise DataError(f"{model.path}: gives nothing, {list(whole)}, of a clip")
+        raise ConfigError(
+            f"front_end.path: {model.path}: expected frames of a clip, got nothing, "
+            f"{list(whole)}"
+        )
 
     def num_frames(size: int) -> int:
         try:
@@ -136,9 +139,9 @@ def _time_axis(
         axes = [axis for axis, (one, two) in pairs if one != two]
     rest = [axis for axis in wide if axis not in axes]
     if len(axes) > 1 or len(rest) > 1:
-        raise DataError(
-            f"{model.path}: expected frames [T, F], [1, T, F] or [1, F, T], or one "
-            f"vector [F] or [1, F], got {list(whole)}"
+        raise ConfigError(
+            f"front_end.path: {model.path}: expected frames [T, F], [1, T, F] or "
+            f"[1, F, T], or one vector [F] or [1, F], got {list(whole)}"
             + ("" if other is None else f", and {list(other)} of half or twice a clip")
         )
     return axes[0] if axes else -1

@@ -182,20 +182,12 @@ def fitting_layouts(model: OnnxModel, num_mels: int) -> list[tuple[str, int]]:
     (one,) = model.inputs
     found = []
     for place, layout in enumerate(LAYOUTS if one.type in TYPES else ()):
-        axes, lengths, num_known = layout[1:-1].split(", "), [], 0
-        sizes = {"1": 1, "M": num_mels}
-        for axis, size in zip(axes, one.shape, strict=False):
-            if not isinstance(size, int):
-                continue
-            if axis in ("S", "T"):
-                lengths.append(size)
-            elif sizes[axis] != size:
-                break
-            num_known += axis == "M"
-        else:
-            if len(axes) == len(one.shape) and all(size > 0 for size in lengths):
-                order = (-num_known, len(lengths), place)
-                found.append((order, f"{TYPES[one.type]} {layout}", sum(lengths)))
+        axes = layout[1:-1].split(", ")
+        length = _fitting_length(axes, one.shape, num_mels)
+        if length is not None:
+            is_known = num_mels in one.shape and "M" in axes
+            order = (not is_known, length > 0, place)
+            found.append((order, f"{TYPES[one.type]} {layout}", length))
     if not found:
         raise ConfigError(
             f"front_end.path: {model.path}: expected an input of floats, a waveform "
@@ -204,6 +196,23 @@ def fitting_layouts(model: OnnxModel, num_mels: int) -> list[tuple[str, int]]:
             f"got {describe(model.inputs)}"
         )
     return [(layout, length) for _, layout, length in sorted(found)]
+
+
+def _fitting_length(
+    axes: Sequence[str], shape: Sequence[Any], num_mels: int
+) -> int | None:
+    """The one length that an input takes, 0 for any; None: its axes are others."""
+    sizes = {"1": 1, "M": num_mels}
+    pairs = [*zip(axes, shape, strict=False)]
+    known = [(axis, size) for axis, size in pairs if isinstance(size, int)]
+    if len(axes) != len(shape) or any(sizes.get(axis, n) != n for axis, n in known):
+        return None
+    lengths = [size for axis, size in known if axis in ("S", "T")]
+    if not lengths:
+        return 0
+    # a graph of one length has no free axis but that of a batch
+    free = [axis for axis, size in pairs[1:] if not isinstance(size, int)]
+    return None if free or lengths[0] < 1 else lengths[0]
 
 
 def find_output(model: OnnxModel, name: str) -> str:
