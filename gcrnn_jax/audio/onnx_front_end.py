@@ -1,7 +1,6 @@
 """Any embedding as front end: frames of features that an ONNX model gives."""
 
 import dataclasses
-import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -163,12 +162,7 @@ class OnnxFrontEnd(FrontEnd):
         return frames
 
     def _run(self, values: np.ndarray) -> np.ndarray:
-        if not self.path:
-            raise DataError(
-                f"no {FILE} is beside the model, and no front_end.path says where it "
-                f"is: expected the ONNX model of SHA-256 {self.sha256}"
-            )
-        output = open_model(self.path, self.sha256).run(values, self.output)
+        output = open_model(self._known_path, self.sha256).run(values, self.output)
         sizes, axis = output.shape, self.time_axis
         count = 1 if axis < 0 else sizes[axis] if axis < len(sizes) else 0
         if count == 0 or output.size != count * self.num_values:
@@ -177,6 +171,15 @@ class OnnxFrontEnd(FrontEnd):
                 f"{list(values.shape)}, got an output {list(output.shape)}"
             )
         return output
+
+    @property
+    def _known_path(self) -> str:
+        if not self.path:
+            raise DataError(
+                f"no {FILE} is beside the model, and no front_end.path says where it "
+                f"is: expected the ONNX model of SHA-256 {self.sha256}"
+            )
+        return self.path
 
     def log_mel_from_features(self, features: np.ndarray) -> None:
         """Returns None: the log-mel frames are not in them."""
@@ -197,10 +200,7 @@ class OnnxFrontEnd(FrontEnd):
         Raises:
             DataError: The model is another than it was, or not to be found.
         """
-        content = read_model(self.path)
-        if hashlib.sha256(content).hexdigest() != self.sha256:
-            open_model(self.path, self.sha256)  # which says so
-        return {FILE: content}
+        return {FILE: read_model(self._known_path, self.sha256)}
 
     def found_near(self, folder: Path, path: str) -> FrontEnd:
         """Returns the front end with its model's file beside a trained model, if it is.

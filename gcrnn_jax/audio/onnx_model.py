@@ -136,16 +136,22 @@ class OnnxModel:
         return np.asarray(found)
 
 
-def read_model(path: str) -> bytes:
+def read_model(path: str, sha256: str | None = None) -> bytes:
     """The content of a model's file.
 
     Raises:
-        DataError: It cannot be read.
+        DataError: It cannot be read, or has another hash than is expected.
     """
     try:
-        return user_path(path).read_bytes()
+        content = user_path(path).read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    if sha256 not in (None, found := hashlib.sha256(content).hexdigest()):
+        raise DataError(
+            f"{path}: another model than the features were computed by: expected "
+            f"SHA-256 {sha256}, got {found}"
+        )
+    return content
 
 
 @functools.lru_cache(maxsize=4)
@@ -156,13 +162,7 @@ def open_model(path: str, sha256: str) -> OnnxModel:
         ConfigError: A package is not installed.
         DataError: It cannot be opened, or is another than it was.
     """
-    content = read_model(path)
-    if (found := hashlib.sha256(content).hexdigest()) != sha256:
-        raise DataError(
-            f"{path}: another model than the features were computed by: expected "
-            f"SHA-256 {sha256}, got {found}"
-        )
-    return OnnxModel(path, content)
+    return OnnxModel(path, read_model(path, sha256))
 
 
 def fitting_layouts(model: OnnxModel, num_mels: int) -> list[tuple[str, int]]:
