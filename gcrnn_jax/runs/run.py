@@ -215,7 +215,9 @@ class Run:
         """
         self.divergence.unlink(missing_ok=True)
         for name, content in self.config.front_end.files().items():
-            write_atomically(self.folder / name, [content])
+            path = self.folder / name
+            if not path.exists() or path.read_bytes() != content:
+                write_atomically(path, [content])
         write_sealed(self.folder / "config.json", self.config.to_dict())
 
     def write_data(self, store: FeatureStore) -> None:
