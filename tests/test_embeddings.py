@@ -1,6 +1,7 @@
 """One of our own exported models as front end, from its export to predictions."""
 
 import json
+import re
 import shutil
 
 import jax
@@ -11,6 +12,7 @@ import soundfile
 from gcrnn_jax.config import Config, load_config
 from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.exporting.stablehlo import features_function
+from gcrnn_jax.prediction import formats
 from gcrnn_jax.prediction.loading import load_model
 from gcrnn_jax.runs import Run
 from gcrnn_jax.runs import load_model as load_trained
@@ -104,13 +106,37 @@ def test_a_run_that_moved_predicts_and_exports_with_its_own_copy(
     exported = load_model(tmp_path / "exported").predict(noise, 16000)
     np.testing.assert_allclose(exported.frame, expected.frame, atol=1e-5)
     np.testing.assert_allclose(exported.clip, expected.clip, atol=1e-5)
-    flags = ("--formats=events,plot", "--output", tmp_path / "found")
-    done = commands.run(
-        alone, tmp_path / "long.wav", *flags, module="gcrnn_jax.predict"
-    )
+
+
+def test_pictures_are_of_log_mel_frames_in_the_time_of_the_recording(
+    run, root, commands, monkeypatch, tmp_path
+):
+    """Which are twice as many as the frames of features, or one less."""
+    one, _ = run
+    recordings = sorted(root.glob("audio/testing/*.wav"))
+    hop_s, widths = 1328 / 16000, set()
+    for path in recordings:
+        num_samples = soundfile.info(path).frames
+        num_mels = (num_samples - 2048) // 1328 + 1
+        seconds = max(-(-num_mels // 2) * 2 * hop_s, num_samples / 16000)
+        widths.add(round(100 * num_mels * hop_s / seconds, 2))
+    [page] = one.folder.glob("results/*/report.html")
+    found = re.findall(r'<image href="data:[^"]*" width="([\d.]+)%"', page.read_text())
+    assert found and set(map(float, found)) <= widths
+
+    drawn = {}
+
+    def draw(features, *_, **options):
+        drawn.update(options, shape=features.shape)
+
+    monkeypatch.setattr(formats, "draw", draw)
+    monkeypatch.setattr(formats, "picture_png", lambda figure: b"png")
+    flags = ("--formats=plot", "--output", tmp_path / "found")
+    done = commands.run(one.folder, recordings[0], *flags, module="gcrnn_jax.predict")
     assert done.returncode == 0, done.stderr
-    [picture] = (tmp_path / "found" / "plots").rglob("long*.png")
-    assert picture.stat().st_size > 10_000
+    num_samples = soundfile.info(recordings[0]).frames
+    assert drawn["shape"] == ((num_samples - 2048) // 1328 + 1, 64)
+    assert drawn["feature_hop_s"] == hop_s
 
 
 def test_averaged_weights_take_the_trunk_along(run, commands, trunk, tmp_path):
