@@ -35,7 +35,7 @@ def get_config() -> ConfigDict:
     config.data.max_bad_fraction = 0.01  # more unreadable recordings stop the run
 
     config.front_end = ConfigDict()
-    config.front_end.kind = "log_mel"  # or "mfcc"
+    config.front_end.kind = "log_mel"  # or "mfcc", or "onnx": embeddings.py
     config.front_end.sample_rate_hz = 16000
     config.front_end.window = "hamming"  # or "periodic_hamming" or "periodic_hann"
     config.front_end.window_length = 1024  # samples
@@ -49,6 +49,9 @@ def get_config() -> ConfigDict:
     config.front_end.floor = 1e-8  # added before the log
     config.front_end.num_coefficients = 40  # MFCC only, with two derivatives each
     config.front_end.delta_width = 9  # MFCC only, frames
+    config.front_end.path = ""  # ONNX only, the model's file
+    config.front_end.output = ""  # ONNX only, its output with frames; "": the only one
+    config.front_end.mean_over_s = 0.0  # ONNX only: over so long frames are averaged
     config.front_end.clip_s = 10.0  # longer recordings are cut, shorter ones padded
 
     config.model = ConfigDict()

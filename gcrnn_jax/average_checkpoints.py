@@ -21,7 +21,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     from gcrnn_jax.training import write_model
 
     card, variables = average_models(_read_models(flags.models, flags.epochs))
-    write_model(flags.output, card.to_dict(), variables)
+    files = card.front_end.files()
+    write_model(flags.output, card.to_dict(), variables, files)
     print(f"wrote {flags.output}: the mean of steps {list(card.averaged)}")
 
 

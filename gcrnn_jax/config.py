@@ -112,7 +112,7 @@ class Config:
         }
         values |= {
             "seed": self.seed,
-            "front_end": self.front_end.as_dict(),
+            "front_end": {**self.front_end.as_dict(), **self.front_end.config_fields()},
             "model": network_fields(self.model),
         }
         return {field.name: values[field.name] for field in dataclasses.fields(self)}

@@ -35,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     changes = {f"data.{name}": value for name, value in layout_fields(flags).items()}
     if flags.features:
         changes["front_end.kind"] = flags.features
+    if flags.onnx:
+        changes |= {"front_end.kind": "onnx", "front_end.path": str(flags.onnx)}
     config = load_config(flags.config, **changes)
     options = {
         "num_workers": flags.workers or config.data.num_workers,
@@ -85,6 +87,12 @@ def _parser() -> argparse.ArgumentParser:
         help="instead of the configuration's kind",
     )
     add_layout_flags(parser)
+    parser.add_argument(
+        "--onnx",
+        type=user_path,
+        metavar="MODEL.onnx",
+        help="the model that gives the features, with --config embeddings",
+    )
     parser.add_argument(
         "--part",
         type=_part,

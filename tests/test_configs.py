@@ -14,14 +14,27 @@ from gcrnn_jax.data.batch_shares import BatchShares
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.augment import Scaler
 from gcrnn_jax.training.state import TrainStep, initial_state
+from tests.onnx_models import framing
 
 K = 17
 NAMES = sorted(path.stem for path in Path("configs").glob("[a-z]*.py"))
 
 
+@pytest.fixture(scope="module")
+def load(tmp_path_factory):
+    """Loads a configuration; that of embeddings needs a model, here of 1,024 values."""
+    path = framing(tmp_path_factory.mktemp("model") / "model.onnx", size=1024)
+
+    def load_one(name):
+        changes = {"front_end.path": path} if name == "embeddings" else {}
+        return load_config(f"configs/{name}.py", **changes)
+
+    return load_one
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_it_can_be_built_and_has_the_parameters_that_it_says(name):
-    config = load_config(f"configs/{name}.py")
+def test_it_can_be_built_and_has_the_parameters_that_it_says(name, load):
+    config = load(name)
     config.check_shapes()
     model = config.model.clone(num_classes=K)
     features = jnp.zeros((1, config.front_end.num_frames, config.front_end.num_bins))
@@ -33,9 +46,9 @@ def test_it_can_be_built_and_has_the_parameters_that_it_says(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_can_be_trained_on_16_devices(name):
+def test_it_can_be_trained_on_16_devices(name, load):
     """By shapes alone; most of their batches do not divide so, that of sed by 8."""
-    config = load_config(f"configs/{name}.py")
+    config = load(name)
     num_frames, num_bins = config.front_end.num_frames, config.front_end.num_bins
     size = config.sampling.batch_size
     model = config.model.clone(num_classes=K, axis_name=parallel.AXIS)

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -23,6 +24,7 @@ class FrontEnd:
     """
 
     kind: ClassVar[str]  # name of the features in configurations and on disk
+    of_waveforms: ClassVar[bool] = False  # and not of log-mel frames, one by one
     sample_rate_hz: int  # recordings are resampled to it
     window: Literal["hamming", "periodic_hamming", "periodic_hann"]  # first: symmetric
     window_length: int  # samples
@@ -122,9 +124,14 @@ class FrontEnd:
         return last_start // self.hop_length + 1
 
     @property
+    def hop_samples(self) -> int:
+        """Samples between the starts of two frames."""
+        return self.hop_length
+
+    @property
     def hop_s(self) -> float:
         """Seconds per frame."""
-        return self.hop_length / self.sample_rate_hz
+        return self.hop_samples / self.sample_rate_hz
 
     @property
     def scaled_window(self) -> np.ndarray:
@@ -188,6 +195,23 @@ class FrontEnd:
         """
         values = {"kind": self.kind, **_CEPSTRAL, **dataclasses.asdict(self)}
         return {name: values[name] for name in _ON_DISK}
+
+    def config_fields(self) -> dict[str, Any]:
+        """Returns fields of a configuration that are not in `as_dict`."""
+        return {"path": "", "output": "", "mean_over_s": 0.0}
+
+    def files(self) -> dict[str, bytes]:
+        """Returns the files, by name, that a trained model takes along."""
+        return {}
+
+    def found_near(self, folder: Path, path: str) -> "FrontEnd":
+        """Returns the same with `files` in a trained model's folder, or at `path`."""
+        return self
+
+    @classmethod
+    def complete(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Adds to a section of a configuration what is read from files."""
+        return dict(values)
 
     @staticmethod
     def from_dict(fields: Mapping[str, Any]) -> "FrontEnd":
@@ -256,7 +280,11 @@ class Mfcc(FrontEnd):
         """Returns None: coefficients that were left out are lost."""
 
 
-KINDS: dict[str, type[FrontEnd]] = {cls.kind: cls for cls in (LogMel, Mfcc)}
+# behind the class that it extends
+from gcrnn_jax.audio.onnx_front_end import OnnxFrontEnd  # noqa: E402
+
+_KINDS = (LogMel, Mfcc, OnnxFrontEnd)
+KINDS: dict[str, type[FrontEnd]] = {cls.kind: cls for cls in _KINDS}
 _CEPSTRAL = {"num_coefficients": 40, "delta_width": 9}  # on disk, of other kinds too
 *_FIELDS, _LAST = (field.name for field in dataclasses.fields(FrontEnd))
 _ON_DISK = ("kind", *_FIELDS, *_CEPSTRAL, _LAST)
@@ -271,6 +299,7 @@ def make_front_end(fields: Mapping[str, Any]) -> FrontEnd:
     Raises:
         ConfigError: A field is unknown, missing or ill-typed, or contradicts another;
             names the field.
+        DataError: A file that it names cannot be read.
 
     Example:
         >>> from configs import sed
@@ -285,6 +314,7 @@ def make_front_end(fields: Mapping[str, Any]) -> FrontEnd:
         expected = " or ".join(map(repr, KINDS))
         raise ConfigError(f"front_end.kind: expected {expected}, got {kind!r}")
     cls = KINDS[kind]
-    unused = {*_ON_DISK} - {field.name for field in dataclasses.fields(cls)}
+    known = {field.name for one in KINDS.values() for field in dataclasses.fields(one)}
+    unused = known - {field.name for field in dataclasses.fields(cls)} | {"kind"}
     values = {name: value for name, value in fields.items() if name not in unused}
-    return construct(cls, values, "front_end")
+    return construct(cls, cls.complete(values), "front_end")

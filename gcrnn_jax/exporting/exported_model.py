@@ -53,7 +53,7 @@ class ExportedModel:
             DataError: The folder or its program cannot be read.
         """
         content, program = load_exported(path)
-        card = ModelCard.from_dict(content, path)
+        card = ModelCard.from_dict(content, path).found_near(path)
         hop_s, min_frames = _read_exported(card, content.get("exported"), path)
         return cls(
             card.front_end,

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from gcrnn_jax.audio.front_end import FrontEnd
+from gcrnn_jax.audio.onnx_front_end import OnnxFrontEnd
 from gcrnn_jax.data.atomic_files import atomic_folder, write_atomically
 from gcrnn_jax.data.manifest import write_manifest
 from gcrnn_jax.errors import ConfigError, WorkdirError
@@ -63,12 +65,11 @@ def export_model(
         programs = _write_programs(model, folder, formats)
         comparison = compare(model, [folder / name for name in programs])
         card = _card(model, formats, programs, comparison)
-        archive = io.BytesIO()
-        np.savez(archive, allow_pickle=False, **front_end_arrays(model.front_end))
         content = (json.dumps(card, indent=1) + "\n").encode()
         write_atomically(folder / stablehlo.CARD, [content])
         write_atomically(folder / "README.md", [readme(card).encode()])
-        write_atomically(folder / "front_end.npz", [archive.getbuffer()])
+        for name, parts in _front_end_files(model.front_end).items():
+            write_atomically(folder / name, [parts])
         write_manifest(folder)
     return card
 
@@ -90,6 +91,16 @@ def _check(output: Path, formats: Sequence[str]) -> None:
         )
 
 
+def _front_end_files(front_end: FrontEnd) -> dict[str, bytes | memoryview]:
+    """What leads from waveforms to features beside the programs, by name."""
+    files: dict[str, bytes | memoryview] = dict(front_end.files())
+    if not isinstance(front_end, OnnxFrontEnd) or front_end.takes_log_mel:
+        archive = io.BytesIO()
+        np.savez(archive, allow_pickle=False, **front_end_arrays(front_end))
+        files["front_end.npz"] = archive.getbuffer()
+    return files
+
+
 def _write_programs(model: TrainedModel, folder: Path, formats: Sequence[str]):
     """Writes the programs of the formats; returns their entries of the card."""
     classes, entries = model.network.num_classes, {}
@@ -98,6 +109,8 @@ def _write_programs(model: TrainedModel, folder: Path, formats: Sequence[str]):
         for file, (make_program, details) in _PROGRAMS[name].items():
             inputs = {"features": ["batch", "frames", model.front_end.num_bins]}
             if file == WAVEFORM_PROGRAM:
+                if model.front_end.of_waveforms:  # JAX has no program of its model
+                    continue
                 inputs = {"waveform": ["batch", "samples"]}
             entries[file] = {"inputs": inputs, "outputs": outputs, **details}
             failpoint("export.program")
@@ -117,7 +130,7 @@ def _card(model: TrainedModel, formats: Sequence[str], programs, comparison):
         "inputs": "float32; features unscaled, the scaler is inside; all frames real: "
         "no padding, no mask",
         "precision": "float32, whatever it was trained in; waveforms become features "
-        "in float64",
+        + ("in front_end.onnx" if front_end.of_waveforms else "in float64"),
         "parity": comparison,
         "versions": {name: importlib.metadata.version(name) for name in packages},
     }

@@ -16,7 +16,14 @@ import numpy as np
 from gcrnn_jax.errors import ConfigError
 from gcrnn_jax.exporting.onnx_graph import Graph, Value
 from gcrnn_jax.inference.model import TrainedModel
-from gcrnn_jax.models import FrameCnn, GatedCrnn, Mlp, Network, WindowCnn
+from gcrnn_jax.models import (
+    AttentionMlp,
+    FrameCnn,
+    GatedCrnn,
+    Mlp,
+    Network,
+    WindowCnn,
+)
 
 _FRAME_CNN_EPSILON = 1e-5  # of its BatchNorms
 
@@ -79,10 +86,21 @@ def _gated_crnn(graph: Graph, x, net: GatedCrnn, _):
         return frame.ReduceMean(1, keepdims=0), frame
     read = frame if net.attention_reads == "detection" else x
     axis = -1 if net.attention_over == "classes" else 1
-    attention = graph.dense(read, "attention").Softmax(axis=axis)
+    return _attention_pool(graph.dense(read, "attention").Softmax(axis=axis), frame)
+
+
+def _attention_pool(attention, frame):
+    """Clip and frame posteriors, as of `gcrnn_jax.models.pooling.attention_pool`."""
     total = (attention * frame).ReduceSum(1, keepdims=0)
-    weight = attention.ReduceSum(1, keepdims=0).Max(1e-7)  # as of `attention_pool`
+    weight = attention.ReduceSum(1, keepdims=0).Max(1e-7)
     return total / weight, frame
+
+
+def _attention_mlp(graph: Graph, x, net: AttentionMlp, _):
+    for layer in range(len(net.hidden)):
+        x = graph.dense(x, f"hidden_{layer}").Relu()
+    frame = graph.dense(x, "detection").Sigmoid()
+    return _attention_pool(graph.dense(x, "attention").Softmax(axis=1), frame)
 
 
 def _gru(graph: Graph, x, net: GatedCrnn, index: int):
@@ -204,4 +222,5 @@ _BUILDERS: dict[type[Network], Callable] = {
     Mlp: _mlp,
     FrameCnn: _frame_cnn,
     WindowCnn: _window_cnn,
+    AttentionMlp: _attention_mlp,
 }

@@ -181,6 +181,8 @@ def make_cases(model: TrainedModel, clips: Sequence[np.ndarray]) -> list[Case]:
     front_end, scaler = model.front_end, model.card.scaler
     whole, least = front_end.num_frames, model.network.min_input_frames
     shapes = (1, max(whole // 2 - 1, least)), (3, whole), (1, whole + whole // 2 + 1)
+    if front_end.of_waveforms:
+        return _cases_of_features(model, clips, shapes)
     for batch, num_frames in shapes:
         size = samples_for(front_end, num_frames) + front_end.hop_length // 3
         size = max(size, min_samples(front_end, least))
@@ -193,6 +195,24 @@ def make_cases(model: TrainedModel, clips: Sequence[np.ndarray]) -> list[Case]:
         rows = [np.concatenate([*clips[i:], *clips[:i]]) for i in starts]
         waveform = np.stack([np.resize(row, size) for row in rows])
         cases.append(Case("real", waveform, numpy_features(front_end, waveform)))
+    return cases
+
+
+def _cases_of_features(
+    model: TrainedModel, clips: Sequence[np.ndarray], shapes: Sequence[tuple[int, int]]
+) -> list[Case]:
+    """As `make_cases`, where no program takes waveforms: they have no sample."""
+    rng, scaler = np.random.default_rng(0), model.card.scaler
+    parts, cases = [model.front_end(clip) for clip in clips], []
+    for batch, num_frames in shapes:
+        shape = (batch, num_frames, model.front_end.num_bins)
+        noise = scaler.mean + scaler.std * rng.standard_normal(shape)
+        starts = [row % len(parts) for row in range(batch)]
+        rows = [np.concatenate([*parts[i:], *parts[:i]]) for i in starts]
+        real = np.stack([np.resize(row, shape[1:]) for row in rows])
+        for kind, features in (("random", noise), ("real", real)):
+            waveform = np.zeros((batch, 0), np.float32)
+            cases.append(Case(kind, waveform, features.astype(np.float32)))
     return cases
 
 

@@ -4,6 +4,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from gcrnn_jax.audio.onnx_front_end import OnnxFrontEnd
+from gcrnn_jax.audio.onnx_model import arranged, model_frames
 from gcrnn_jax.exporting.waveform import compute_features
 
 _HEAD = """\
@@ -72,14 +74,36 @@ front_end = np.load("front_end.npz")
 {source}```
 """
 
+_ONNX_FEATURES = """
+## From a waveform to features
+
+`front_end.onnx` is the model that the features come from, of SHA-256
+{sha256}.
+`model_frames(values, run, about)` is its frames of {values}
+in [-1, 1]; recordings at other rates are resampled first, and what is longer than
+{clip_s:g} s is cut: `features = model_frames(...)[None]`.
+Needs `pip install numpy onnxruntime`.
+
+```python
+import json, numpy as np
+from onnxruntime import InferenceSession
+about = json.load(open("card.json"))["front_end"]
+session = InferenceSession("front_end.onnx")
+run = lambda x: session.run([about["output"]], {{session.get_inputs()[0].name: x}})[0]
+
+{source}```
+"""
+
 
 def readme(card: Mapping[str, Any]) -> str:
     """The text for the card of an exported folder."""
     exported, front_end = card["exported"], card["front_end"]
+    of_model = front_end["kind"] == OnnxFrontEnd.kind
+    kind = "frames" if of_model else front_end["kind"].replace("_", "-")
     words = {
         "network": card["config"]["model"]["kind"],
         "num_classes": len(card["classes"]["names"]),
-        "kind": front_end["kind"].replace("_", "-"),
+        "kind": kind,
         "rate": front_end["sample_rate_hz"],
         "source": inspect.getsource(compute_features),
         **exported,
@@ -94,4 +118,13 @@ def readme(card: Mapping[str, Any]) -> str:
         about = {"axis": axis, "least": least, "limit": limit, "packages": packages}
         about["input"] = _INPUT[name].format(**words)
         text += _PROGRAM.format(program=program, code=code, **about)
-    return text + _FEATURES.format(**words)
+    if not of_model:
+        return text + _FEATURES.format(**words)
+    waveforms = f"a waveform, float32 [S], mono at {words['rate']} Hz"
+    source = "\n\n".join(map(inspect.getsource, (arranged, model_frames)))
+    about = {**front_end, "values": waveforms, "source": source}
+    if "M" not in front_end["input"]:
+        return text + _ONNX_FEATURES.format(**about)
+    about["values"] = "log-mel frames [T, M], as below, of a waveform"
+    words["kind"] = "log-mel"
+    return text + _ONNX_FEATURES.format(**about) + _FEATURES.format(**words)

@@ -86,6 +86,8 @@ def min_samples(front_end: FrontEnd, min_frames: int) -> int:
 
     Ends that are mirrored need what they mirror.
     """
+    if front_end.of_waveforms:
+        return front_end.min_length + (min_frames - 1) * front_end.hop_samples
     samples = samples_for(front_end, max(min_frames, front_end.min_frames))
     mirrored = (front_end.frame_length + 1) // 2 + 1 if front_end.centered else 0
     return max(samples, mirrored)

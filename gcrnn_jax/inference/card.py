@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -80,9 +81,16 @@ class ModelCard:
     def from_run(cls, config: Config, store: FeatureStore) -> "ModelCard":
         """The card of models that a run trains on the features of a store."""
         scaler = Scaler(*(np.asarray(x, np.float32) for x in (store.mean, store.std)))
-        return cls(
-            config, store.front_end, store.classes, scaler, config.postprocessing
-        )
+        front_end = store.front_end
+        if config.front_end == front_end:  # which also knows where its files are
+            front_end = config.front_end
+        return cls(config, front_end, store.classes, scaler, config.postprocessing)
+
+    def found_near(self, folder: Path) -> "ModelCard":
+        """The card of a model in a folder, where files of its front end may be, too."""
+        path = self.config.front_end.config_fields()["path"]
+        front_end = self.front_end.found_near(folder, path)
+        return dataclasses.replace(self, front_end=front_end)
 
     def to_dict(self) -> dict[str, Any]:
         """The card as JSON, which `from_dict` reads."""

@@ -200,9 +200,11 @@ class TrainedModel:
         """Writes the model as those of epochs lie; replaces a model at path.
 
         Raises:
+            DataError: A file of the front end is not to be found, or another.
             WorkdirError: It cannot be written there, or holds something else.
         """
-        write_model(path, self.card.to_dict(), self.variables)
+        files = self.front_end.files()
+        write_model(path, self.card.to_dict(), self.variables, files)
 
     @functools.cached_property
     def _on_devices(self) -> PyTree:

@@ -6,6 +6,7 @@ from typing import Any
 
 from gcrnn_jax.errors import ConfigError
 from gcrnn_jax.fields import construct
+from gcrnn_jax.models.attention_mlp import AttentionMlp
 from gcrnn_jax.models.frame_cnn import FrameCnn
 from gcrnn_jax.models.gated_crnn import GatedCrnn
 from gcrnn_jax.models.mlp import Mlp
@@ -14,6 +15,7 @@ from gcrnn_jax.models.window_cnn import WindowCnn
 
 __all__ = [
     "NETWORKS",
+    "AttentionMlp",
     "FrameCnn",
     "GatedCrnn",
     "Mlp",
@@ -26,7 +28,8 @@ __all__ = [
 
 # A new network: its class here, and a file in configs/.
 NETWORKS: dict[str, type[Network]] = {
-    network.kind: network for network in (GatedCrnn, Mlp, WindowCnn, FrameCnn)
+    network.kind: network
+    for network in (GatedCrnn, Mlp, WindowCnn, FrameCnn, AttentionMlp)
 }
 
 

@@ -169,12 +169,13 @@ def picture(output: Output) -> list[bytes]:
     posteriors, ensemble = output.posteriors, output.ensemble
     assert posteriors
     front_end = ensemble.models[0].front_end
+    hop_s = front_end.hop_length / front_end.sample_rate_hz  # of log-mel frames
     waveform = until_fault(
         stream_waveform(output.recording.path, front_end.sample_rate_hz),
         front_end.min_length,
         [],
     )
-    num_frames = max(1, round(posteriors.duration_s / front_end.hop_s))
+    num_frames = max(1, round(posteriors.duration_s / hop_s))
     mels_merged = -(-num_frames // MAX_COLUMNS)
     mels = columns(stream_log_mel(waveform, front_end), mels_merged, np.mean)
     merged = -(-posteriors.num_frames // MAX_COLUMNS)
@@ -187,7 +188,7 @@ def picture(output: Output) -> list[bytes]:
         [Event(*row[:3]) for row in output.record.events],
         thresholds=ensemble.postprocessing.event_threshold,
         attention=values[:, ATTENTION] if values.shape[1] > ATTENTION else None,
-        feature_hop_s=front_end.hop_s * mels_merged,
+        feature_hop_s=hop_s * mels_merged,
         title=output.recording.name,
     )
     return [picture_png(figure)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gcrnn_jax.audio.frames import stream_log_mel
+from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.audio.rejected import PARTIAL, Rejected
 from gcrnn_jax.detection.posteriors import is_probability
 from gcrnn_jax.prediction.posteriors import ATTENTION, FRAME, RecordingPosteriors
@@ -74,14 +75,9 @@ def _windows(
 
     error, faults = None, []
     try:
-        least = (model.min_input_frames - 1) * front_end.hop_length
+        least = (model.min_input_frames - 1) * front_end.hop_samples
         blocks = until_fault(counted(), front_end.min_length + least, faults)
-        for start, window in cut_windows(
-            stream_log_mel(blocks, front_end),
-            front_end.num_frames,
-            model.time_reduction,
-        ):
-            features = front_end.features_from_log_mel(window)
+        for start, features in feature_windows(front_end, blocks, model.time_reduction):
             yield _Window(posteriors, start, features)
         if num_samples == 0:
             raise faults[0] if faults else Rejected("EMPTY", "holds no samples")
@@ -90,6 +86,26 @@ def _windows(
     posteriors.duration_s = num_samples / rate_hz
     posteriors.fault = faults[0] if faults else None
     yield _Window(posteriors, 0, None, error)
+
+
+def feature_windows(
+    front_end: FrontEnd, blocks: Iterable[np.ndarray], multiple: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields (number of the first frame, features [<= T, F]) of a recording's windows.
+
+    Args:
+        front_end: Of the model.
+        blocks: Waveforms [S] of any lengths, one after the other.
+        multiple: Windows start at multiples of so many frames.
+    """
+    if front_end.of_waveforms:  # each window as a clip of its own
+        hop = front_end.hop_samples
+        for start, window in cut_windows(blocks, front_end.clip_length, hop * multiple):
+            yield start // hop, front_end(window)
+        return
+    frames = stream_log_mel(blocks, front_end)
+    for start, window in cut_windows(frames, front_end.num_frames, multiple):
+        yield start, front_end.features_from_log_mel(window)
 
 
 def until_fault(

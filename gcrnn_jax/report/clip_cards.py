@@ -74,13 +74,15 @@ def _clip_card(data: ReportData, clip: int, kinds: dict[int, str]) -> ClipCard:
     except Rejected as rejected:
         why_silent = str(rejected)
     log_mel = log_mel_of(data.split, clip, front_end, waveform)
+    num_drawn = 0 if log_mel is None else len(log_mel)
+    picture_s = num_drawn * front_end.hop_length / front_end.sample_rate_hz
     return ClipCard(
         clip_id,
         seconds,
         audio,
         why_silent,
         "" if log_mel is None else _data_uri("image/png", spectrogram_png(log_mel)),
-        round(100 * features_s / seconds, 2),
+        round(100 * picture_s / seconds, 2),
         seconds / data.main_row.posteriors.hop_s,
         _class_panels(data, clip, kinds, seconds),
     )
@@ -89,7 +91,7 @@ def _clip_card(data: ReportData, clip: int, kinds: dict[int, str]) -> ClipCard:
 def log_mel_of(
     split: Split, clip: int, front_end: FrontEnd, waveform: np.ndarray | None
 ) -> np.ndarray | None:
-    """The log-mel spectrogram [T, M] of a clip; None: MFCC, and no waveform either."""
+    """The log-mel spectrogram [T, M] of a clip; None: lost, and no waveform either."""
     features = split.rows([clip])[0].astype(np.float32)
     log_mel = front_end.log_mel_from_features(features[: int(split.num_frames[clip])])
     if log_mel is None and waveform is not None:

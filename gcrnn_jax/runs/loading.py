@@ -31,7 +31,8 @@ def read_card_and_variables(path: Path) -> tuple[ModelCard, PyTree]:
     cards = []
 
     def check(values: Any, shapes: PyTree) -> None:
-        cards.append(card := ModelCard.from_dict(values, path))
+        card = ModelCard.from_dict(values, path).found_near(path)
+        cards.append(card)
         check_variables(card, shapes, path)
 
     _, variables = read_model(path, check)

@@ -1,6 +1,7 @@
 """The folder of a run: where everything lies in it, and what it was begun with.
 
 config.json      the configuration
+front_end.onnx   the model of a front end of kind "onnx"
 data.json        what identifies the training clips
 start.json       the model that it started from, if it did, and what it took
 checkpoints/     the model of every epoch, in folders named by the step
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from gcrnn_jax.config import Config, as_json_lists, flatten
-from gcrnn_jax.data.atomic_files import read_json
+from gcrnn_jax.data.atomic_files import read_json, write_atomically
 from gcrnn_jax.data.manifest import OWN_HASH, unseal, write_sealed
 from gcrnn_jax.data.store import FeatureStore, Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
@@ -61,6 +62,7 @@ _FREE = (
     "data.num_workers",
     "data.max_bad_fraction",
     "data.store",
+    "front_end.path",
 )
 
 
@@ -91,7 +93,9 @@ class Run:
         except (ConfigError, *WRONG_TYPES) as error:
             raise DataError(f"{path}: {str(error)[:500]}") from error
         unseal(values, path)
-        return cls(folder, config)
+        path = config.front_end.config_fields()["path"]
+        front_end = config.front_end.found_near(folder, path)
+        return cls(folder, dataclasses.replace(config, front_end=front_end))
 
     @property
     def models(self) -> Path:
@@ -212,8 +216,15 @@ class Run:
             )
 
     def write_config(self) -> None:
-        """Keeps the configuration with the run; a divergence is over then."""
+        """Keeps the configuration with the run; a divergence is over then.
+
+        And files of the front end, which its models need wherever the run goes.
+        """
         self.divergence.unlink(missing_ok=True)
+        for name, content in self.config.front_end.files().items():
+            path = self.folder / name
+            if not path.exists() or path.read_bytes() != content:
+                write_atomically(path, [content])
         write_sealed(self.folder / "config.json", self.config.to_dict())
 
     def write_data(self, store: FeatureStore) -> None:

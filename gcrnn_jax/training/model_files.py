@@ -2,6 +2,7 @@
 
 import math
 import shutil
+import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from absl import logging
 from orbax.checkpoint import v1 as ocp
 
-from gcrnn_jax.data.atomic_files import make_folder, read_json
+from gcrnn_jax.data.atomic_files import make_folder, read_json, write_atomically
 from gcrnn_jax.data.manifest import regular_files, verify_manifest, write_manifest
 from gcrnn_jax.errors import DataError, WorkdirError, error_text
 from gcrnn_jax.training import processes
@@ -23,8 +24,19 @@ _TEXTS = ("_METADATA", "_CHECKPOINT_METADATA", "_sharding", "data.json")
 _WEIGHTS = ("params", "batch_stats")
 
 
-def write_model(path: Path, card: Mapping[str, Any], variables: PyTree) -> None:
+def write_model(
+    path: Path,
+    card: Mapping[str, Any],
+    variables: PyTree,
+    files: Mapping[str, bytes] = types.MappingProxyType({}),
+) -> None:
     """Writes weights and card as those of an epoch lie; replaces what is at path.
+
+    Args:
+        path: Of the model.
+        card: Of the model.
+        variables: {"params": ..., "batch_stats": ...}.
+        files: Content by name, of what is to lie beside them.
 
     Raises:
         WorkdirError: It cannot be written there, or holds something else.
@@ -37,6 +49,8 @@ def write_model(path: Path, card: Mapping[str, Any], variables: PyTree) -> None:
     with orbax_context():
         ocp.save_checkpointables(str(path.absolute()), items)
     if jax.process_index() == 0:
+        for name, content in files.items():
+            write_atomically(path / name, [content])
         write_manifest(path)
 
 

@@ -37,6 +37,7 @@ SMALL = {
         "rnn_units": 3,
     },
     "mlp": {"hidden": [6]},
+    "attention_mlp": {"hidden": [6]},
     "window_cnn": {"window_frames": 10, "filters": [3, 4, 2]},
     "frame_cnn": {"filters": [4, 6], "time_pooling": [1, 4], "tagging_units": [5]},
 }
@@ -45,7 +46,7 @@ SMALL = {
 def make_model(kind="gated_crnn", front_end=None, root="", **fields):
     """A model of three classes; nothing in it is at its initial 0 or 1."""
     front_end = front_end or defaults.front_end(num_mels=8, clip_s=0.5)
-    config = "sed" if kind == "gated_crnn" else kind
+    config = {"gated_crnn": "sed", "attention_mlp": "embeddings"}.get(kind, kind)
     network = defaults.network(3, config, **{**SMALL[kind], **fields})
     features = np.zeros((1, 64, front_end.num_bins), np.float32)
     random = np.random.default_rng(0)

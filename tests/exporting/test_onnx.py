@@ -42,6 +42,8 @@ NETWORKS = [
     {"time_pooling": [3, 2], "clip_pooling": "mean"},
     {"kind": "mlp"},
     {"kind": "mlp", "context_frames": 1, "median_frames": 1, "hidden": []},
+    {"kind": "attention_mlp"},
+    {"kind": "attention_mlp", "hidden": []},
     {"kind": "frame_cnn"},
     {"kind": "frame_cnn", "activation": "linear"},
     {"kind": "window_cnn"},

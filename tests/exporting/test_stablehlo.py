@@ -27,6 +27,7 @@ SYSTEMS = {
         "clip_pooling": "mean",
     },
     "mlp": {"kind": "mlp"},
+    "attention_mlp": {"kind": "attention_mlp"},
     "frame_cnn": {"kind": "frame_cnn"},
     "window_cnn": {"kind": "window_cnn"},
 }

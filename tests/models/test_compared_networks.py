@@ -14,6 +14,7 @@ from tests.defaults import network
 
 K = 3
 MLP = network(K, "mlp", hidden=(6, 5), median_frames=3)
+ATTENTION = network(K, "embeddings", hidden=(6,), dropout=0.5)
 WINDOWS = network(K, "window_cnn", window_frames=8, filters=(3, 4), units=1)
 FRAMES = network(
     K,
@@ -129,6 +130,42 @@ def test_the_mlp_is_its_numpy_version():
     np.testing.assert_allclose(posteriors.clip, medians.max(1), rtol=1e-5, atol=1e-6)
 
 
+def test_the_attention_mlp_is_its_numpy_version():
+    """With padding, and with dropout in training alone."""
+    x, count = features(), np.array([24, 7])
+    mask = np.arange(24) < count[:, None]
+    variables = random_variables(ATTENTION)
+    posteriors = apply(ATTENTION, variables, x, mask)
+    params = jax.tree.map(np.asarray, variables["params"])
+    first, last = params["hidden_0"], params["detection"]
+    for clip, length in enumerate(count):
+        h = np.maximum(x[clip, :length] @ first["kernel"] + first["bias"], 0)
+        frame = sigmoid(h @ last["kernel"] + last["bias"])
+        weight = np.exp(h @ params["attention"]["kernel"])
+        weight /= weight.sum(0)
+        attention = posteriors.attention[clip, :length]
+        np.testing.assert_allclose(attention, weight, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(posteriors.frame[clip, :length], frame, rtol=1e-5)
+        expected = (weight * frame).sum(0)
+        np.testing.assert_allclose(posteriors.clip[clip], expected, rtol=1e-5)
+    keys = jax.random.split(jax.random.key(0), 2)
+    train = ATTENTION.apply(variables, x, mask, train=True, clip_keys=keys)
+    assert (train.frame != posteriors.frame).any()
+
+
+def test_nothing_but_padding_gives_finite_attention_and_gradients():
+    """As of rows that fill up a batch."""
+    variables, mask = random_variables(ATTENTION), np.zeros((2, 24), bool)
+
+    def total(variables):
+        posteriors = ATTENTION.apply(variables, features(), mask)
+        return posteriors.clip.sum() + posteriors.attention.sum()
+
+    value, gradient = jax.value_and_grad(total)(variables)
+    assert value == 0
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+
+
 def test_a_frame_of_the_window_cnn_is_the_mean_of_the_windows_that_cover_it():
     x = features()
     variables = random_variables(WINDOWS)
@@ -216,6 +253,8 @@ def test_dropout_drops_its_share_by_the_clips_own_key():
         ("mlp", {"median_frames": 0}, "median_frames"),
         ("mlp", {"dropout": 1.0}, "dropout"),
         ("mlp", {"hidden": (0,)}, "hidden"),
+        ("embeddings", {"dropout": 1.0}, "dropout"),
+        ("embeddings", {"hidden": (0,)}, "hidden"),
         ("window_cnn", {"window_frames": 7}, "window_frames"),
         ("window_cnn", {"filters": ()}, "filters"),
         ("window_cnn", {"units": 0}, "units"),

@@ -115,7 +115,9 @@ def test_a_network_without_its_kind_or_a_field_is_refused():
         make_network(fields)
 
 
-@pytest.mark.parametrize("config", ["sed", "mlp", "window_cnn", "frame_cnn"])
+@pytest.mark.parametrize(
+    "config", ["sed", "mlp", "window_cnn", "frame_cnn", "embeddings"]
+)
 def test_the_fields_of_a_network_make_it_again(config):
     model = network(5, config)
     fields = network_fields(model.clone(axis_name="data"))
