@@ -72,9 +72,10 @@ def values(module=sed, **changes):
         ("postprocessing", "tag_threshold", 3.0),
         ("postprocessing", "hysteresis", -0.1),
         ("thresholds", "per_class", "yes"),
-        ("fusion", "first_epoch", 0),
-        ("fusion", "last_epoch", 19),
-        ("fusion", "every", 0),
+        ("fusion", "first_epoch", -1),
+        ("fusion", "last_epoch", -1),
+        ("fusion", "every", -1),
+        ("fusion", "first_fraction", 1.5),
         ("sampling", "batch_size", 0),
         ("sampling", "class_size_thresholds", (0, 2)),
         ("sampling", "class_size_thresholds", (5, 5)),
@@ -99,6 +100,51 @@ def test_a_seed_that_is_none_is_named(seed):
 def test_epochs_to_fuse_that_the_run_has_not_are_named():
     wrong = values(fusion={"first_epoch": 90, "last_epoch": 100})
     with pytest.raises(ConfigError, match="fusion: the run has 80 epochs, none .* 90:"):
+        Config.from_dict(wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "epochs"),
+    [
+        ("sed", [20, 30, 40, 50, 60, 70, 80]),
+        ("few_clips", [16, 18, 20, 22, 24, 26, 28, 30]),
+        ("best", [22, 24, 26, 28, 30]),
+        ("laptop", [9, 10, 11, 12]),
+        ("mlp", [200]),
+        ("frame_cnn", [100]),
+    ],
+)
+def test_the_fused_epochs_of_each_configuration_are_those_it_was_measured_with(
+    name, epochs
+):
+    config = load_config(name)
+    assert config.fusion.epochs(config.training.num_epochs) == epochs
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("num_epochs", [1, 2, 3, 5, 11, 80, 100, 1000])
+def test_the_fused_epochs_follow_another_number_of_epochs(name, num_epochs):
+    config = load_config(name, **{"training.num_epochs": num_epochs})
+    epochs = config.fusion.epochs(num_epochs)
+    assert epochs[-1] == num_epochs and epochs[0] >= 1
+    fraction = config.fusion.first_fraction
+    steps = config.fusion.every or max(1, (1 - fraction) * num_epochs / 6)
+    assert abs(epochs[0] - fraction * num_epochs) <= steps + 1
+    assert len(epochs) <= 10 or name == "best"  # which says how many are between
+
+
+def test_epochs_to_fuse_that_are_given_stay_as_they_are():
+    fixed = Config.from_dict(values(fusion={"first_epoch": 3})).fusion
+    assert fixed.epochs(5) == [3, 4, 5]
+    fixed = Config.from_dict(values(fusion={"first_epoch": 30, "every": 7})).fusion
+    assert fixed.epochs(50) == [30, 37, 44] and str(fixed.of_run(50)) == "30:50:7"
+    fixed = Config.from_dict(values(fusion={"last_epoch": 40})).fusion
+    assert fixed.epochs(80) == [10, 15, 20, 25, 30, 35, 40]
+    wrong = values(training={"num_epochs": 5}, fusion={"first_epoch": 6})
+    with pytest.raises(ConfigError, match=r"5 epochs, none .* 6:6:1 .*first_epoch=0"):
+        Config.from_dict(wrong)
+    wrong = values(fusion={"first_epoch": 20, "last_epoch": 19})
+    with pytest.raises(ConfigError, match="got first_epoch 20 and last_epoch 19"):
         Config.from_dict(wrong)
 
 
@@ -197,7 +243,7 @@ def test_the_whole_configuration_of_a_run_of_version_0_1_is_read():
         before = flatten(old)[name]
         now = field(config, new)
         assert now == (tuple(before) if isinstance(before, list) else before)
-    assert config.fusion == Fusion(1, 2, 1)
+    assert config.fusion == Fusion.parse("1:2:1")
     assert config.training.weight_average == config.training.clips_per_epoch == 0
     assert config.optimizer.clip_norm == config.optimizer.reference_batch_size == 0
     assert config.optimizer.accumulate_steps == 1
@@ -278,7 +324,7 @@ def test_epochs_in_another_form_are_refused(text):
 
 def test_a_file_that_sets_old_epochs_beside_todays_is_read():
     config = Config.from_dict(values(fusion={"epochs": "2:10:4"}))
-    assert config.fusion == Fusion(2, 10, 4)
+    assert config.fusion == Fusion.parse("2:10:4")
 
 
 def test_the_values_that_are_read_stay_as_they_were():

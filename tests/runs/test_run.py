@@ -281,7 +281,7 @@ def test_a_run_of_version_0_1_is_read(old_folder):
     run, features = open_old(old_folder)
     run.check_config()
     run.check_data(features)
-    assert run.config.fusion == Fusion(1, 2, 1)
+    assert run.config.fusion == Fusion.parse("1:2:1")
     assert saved_steps(run.models) == saved_steps(run.states) == [2]
     model = load_model(old_folder)
     assert model.card.averaged == (2,)  # the averaged one stands for the run
