@@ -80,6 +80,26 @@ def test_a_run_that_fails_in_any_of_its_parts_goes_on(own_run, commands, fails_a
     assert len(commands.losses(own_run.workdir)) == 8
 
 
+def test_a_start_that_failed_before_a_step_refuses_no_other_one(
+    commands, tmp_path, fails_at
+):
+    smallest = (*commands.SMALLEST, "--config.training.num_epochs=1")
+    smallest += ("--config.fusion.epochs=1",)
+    for fault in ("train.restore:enospc", "train.step:enospc"):
+        with fails_at(fault):
+            result = commands.main(tmp_path, *smallest, "--config.model.filters=3")
+            assert result.returncode == 74, (fault, result.stderr)
+            raise OSError(result.stderr)
+        assert (tmp_path / "config.json").exists()
+    result = commands.main(
+        tmp_path, *smallest, "--config.seed=3", "--config.data.held_out_fraction=0.2"
+    )
+    assert result.returncode == 0, result.stderr
+    assert len(commands.losses(tmp_path)) == 2
+    result = commands.main(tmp_path, *smallest, "--config.model.filters=3")
+    assert result.returncode == 2 and "model.filters: 4 -> 3" in result.stderr
+
+
 def test_a_run_too_large_for_memory_reports_the_same(own_run, commands, monkeypatch):
     results = own_run.workdir / "results" / "testing"
     names = "scores.json", "events.csv", "tags.csv"

@@ -159,8 +159,9 @@ def train(
         for number in range(first, last):
             if preemption.is_asked(number):
                 _record(waiting, log, display)
-                is_epoch = number > 0 and number % length.steps_per_epoch == 0
-                checkpoints.save(state, is_epoch=is_epoch)
+                if number:  # or a first start that learnt nothing would bind the next
+                    is_epoch = number % length.steps_per_epoch == 0
+                    checkpoints.save(state, is_epoch=is_epoch)
                 raise PreemptedError(
                     f"preempted before step {number + 1} of {last}; saved in "
                     f"{log_path.parent}: run the same command again to continue"
