@@ -79,6 +79,7 @@ def _train_and_report(run: "Run") -> None:
     from gcrnn_jax.inference import ModelCard, TrainedModel
     from gcrnn_jax.runs import open_store, train_run
     from gcrnn_jax.runs.scores import score_epoch
+    from gcrnn_jax.runs.starts import record_start
     from gcrnn_jax.training import parallel, phases
 
     length, is_first = run.config.training, jax.process_index() == 0
@@ -87,6 +88,7 @@ def _train_and_report(run: "Run") -> None:
     if is_first:
         run.write_data(store)
         run.check_data(store)
+        record_start(run, store, sys.argv)
         print(f"{summary(store)}\nfeatures in {store.path}", flush=True)
         if "held_out" in store.splits:
             print(f"held out of training: {len(store.splits['held_out'])} clips")

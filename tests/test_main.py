@@ -138,6 +138,9 @@ def test_a_finished_run_says_so_and_evaluates_to_the_same_scores(own_run, comman
     again = commands.main(workdir)
     assert again.returncode == 0, again.stderr
     assert "is finished" in again.stdout
+    starts = json.loads((workdir / "run.json").read_text())["starts"]
+    assert [start["step"] for start in starts] == [0, 4]
+    assert all("--config=configs/laptop.py" in start["command"] for start in starts)
     assert (workdir / "results" / "testing" / "scores.json").read_bytes() == before
     assert len(commands.losses(workdir)) == 4
 

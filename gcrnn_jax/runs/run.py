@@ -2,6 +2,7 @@
 
 config.json      the configuration
 data.json        what identifies the training clips
+run.json         command, versions and devices of every start
 checkpoints/     the model of every epoch, in folders named by the step
 resume/          the newest states to continue from
 averaged/        the model of averaged weights
