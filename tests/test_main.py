@@ -24,6 +24,10 @@ def test_a_run_ends_with_a_table_and_what_it_wrote(finished_run):
     assert len(scores["systems"]) == 7
     clips = (workdir / "results" / "testing" / "tags.csv").read_text().splitlines()
     assert len({line.split("\t")[0] for line in clips}) == 12
+    log = (workdir / "metrics.jsonl").read_text().splitlines()
+    steps = [(line["epoch"], line["learning_rate"]) for line in map(json.loads, log)]
+    rates = [0.003 * step / 20 for step in range(4)]  # it rises over 20 steps
+    assert steps == list(zip((1, 1, 2, 2), rates, strict=True))
 
 
 def test_a_run_writes_its_page_with_curves_and_sound(finished_run):

@@ -89,6 +89,7 @@ def train_run(
             log_path=run.losses,
             length=length,
             batch_size=run.config.sampling.batch_size,
+            rate_at=_rates(run),
             on_epoch=on_epoch,
         )
     except DivergedError as error:
@@ -164,6 +165,12 @@ def add_strong_labels(split: Split, hop_s: float) -> None:
     split.strong_label = np.stack(
         [frame_roll(events[clip], num_frames, hop_s, names) for clip in split.clip_ids]
     )
+
+
+def _rates(run: Run) -> Callable[[int], float]:
+    total, size = run.config.training.num_steps, run.config.sampling.batch_size
+    optimizer = run.config.optimizer
+    return lambda step: optimizer.rate_at(step, total, size)
 
 
 def _first_state(run: Run, card: ModelCard, step: TrainStep) -> TrainState:

@@ -1,6 +1,7 @@
 """The optimizer: how a weight follows its gradient, and at which rate."""
 
 import dataclasses
+import math
 from typing import Any, Literal
 
 import jax
@@ -69,9 +70,7 @@ class Optimizer:
             total_steps: At whose end "cosine" reaches 0.
             batch_size: Clips of a global batch; None: reference_batch_size, if any.
         """
-        highest = self.learning_rate
-        if self.reference_batch_size and batch_size:
-            highest *= batch_size / self.reference_batch_size
+        highest = self._highest_rate(batch_size)
         rate = self._rate(highest, max(1, total_steps - self.warmup_steps))
         if self.warmup_steps:
             warmup = optax.linear_schedule(0.0, highest, self.warmup_steps)
@@ -80,6 +79,34 @@ class Optimizer:
             clip = optax.clip_by_global_norm(self.clip_norm)
             return optax.chain(clip, self._follow(rate))
         return self._follow(rate)
+
+    def rate_at(
+        self, step: int, total_steps: int, batch_size: int | None = None
+    ) -> float:
+        """The learning rate of a step, counted from 0, without a device.
+
+        Args:
+            step: Of the run.
+            total_steps: As `make`.
+            batch_size: As `make`.
+        """
+        highest = self._highest_rate(batch_size)
+        if step < self.warmup_steps:
+            return highest * step / self.warmup_steps
+        step, length = step - self.warmup_steps, total_steps - self.warmup_steps
+        length = max(1, length)
+        if self.schedule == "constant":
+            return highest
+        if self.schedule == "cosine":
+            return highest * (1 + math.cos(math.pi * min(1.0, step / length))) / 2
+        return highest * math.prod(
+            factor for start, factor in _stairs(length).items() if step >= start
+        )
+
+    def _highest_rate(self, batch_size: int | None) -> float:
+        if self.reference_batch_size and batch_size:
+            return self.learning_rate * (batch_size / self.reference_batch_size)
+        return self.learning_rate
 
     def _follow(self, rate: optax.Schedule) -> optax.GradientTransformation:
         """Each kind, of gradients that are already clipped."""
@@ -104,8 +131,12 @@ class Optimizer:
             return optax.constant_schedule(highest)
         if self.schedule == "cosine":
             return optax.cosine_decay_schedule(highest, num_steps)
-        stairs = {max(1, n * num_steps // 10): 0.1 for n in (3, 6, 9)}
-        return optax.piecewise_constant_schedule(highest, stairs)
+        return optax.piecewise_constant_schedule(highest, _stairs(num_steps))
+
+
+def _stairs(num_steps: int) -> dict[int, float]:
+    """Steps that the staircase falls at, and to which share."""
+    return {max(1, n * num_steps // 10): 0.1 for n in (3, 6, 9)}
 
 
 def _is_kernel(params: Any) -> Any:
