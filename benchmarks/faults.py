@@ -33,6 +33,7 @@ from benchmarks.corruption import EPOCHS, STEPS, TINY, Fault, digest
 from benchmarks.timing import RESULTS
 from gcrnn_jax import failpoints
 from gcrnn_jax import main as train
+from gcrnn_jax.data.atomic_files import read_json_lines
 from gcrnn_jax.data.manifest import hash_file
 from gcrnn_jax.errors import exit_at_signals, run_command
 from gcrnn_jax.failpoints import POINTS
@@ -181,8 +182,11 @@ def _content_of(workdir: Path) -> dict[str, Any]:
     run, content = Run.open(workdir), {}
     for path in (*sorted(run.models.iterdir()), run.averaged):
         content[path.name] = digest(read_model(path)[1])
-    for path in (run.losses, run.scores):
-        content[path.name] = path.read_text()
+    content[run.scores.name] = run.scores.read_text()
+    content[run.losses.name] = [
+        {name: line[name] for name in ("step", "epoch", "loss", "grad_norm")}
+        for _, line in read_json_lines(run.losses, "step")
+    ]
     for path in sorted((workdir / "store").rglob("*.npy")):
         content[str(path.relative_to(workdir))] = hash_file(path)
     return content

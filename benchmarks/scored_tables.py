@@ -75,7 +75,7 @@ def _members(system: System, runs: Sequence[Path]) -> list[Path]:
 
 def _posteriors(system: System, paths: Sequence[Path], split: Split) -> PosteriorSet:
     last = Run.open(paths[0]).config.training.num_epochs
-    epochs = None if system.is_fused else Fusion(last, last, 1)
+    epochs = None if system.is_fused else Fusion.parse(str(last))
     fused = fuse_systems(paths, epochs=epochs, split=split.name)
     differing = dataclasses.replace(fused.postprocessing, **system.postprocessing)
     return dataclasses.replace(fused, postprocessing=differing)

@@ -24,7 +24,6 @@ def get_config() -> ConfigDict:
     config.augmentation.added_fraction = 0.5
     config.postprocessing.tag_threshold = 0.45
     config.postprocessing.event_threshold = 0.5
-    config.fusion.first_epoch = 22
-    config.fusion.last_epoch = 30
+    config.fusion.first_fraction = 0.73  # 22, 24 ... 30
     config.fusion.every = 2
     return config

@@ -34,7 +34,5 @@ def get_config() -> ConfigDict:
     config.optimizer.warmup_steps = 50
     config.training.num_epochs = 30
     config.training.steps_per_epoch = 40
-    config.fusion.first_epoch = 16
-    config.fusion.last_epoch = 30
-    config.fusion.every = 2
+    config.fusion.first_fraction = 0.53  # 16, 18 ... 30
     return config

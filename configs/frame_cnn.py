@@ -49,7 +49,5 @@ def get_config() -> ConfigDict:
     config.optimizer.weight_decay = 1e-4
     config.training.num_epochs = 100
     config.training.steps_per_epoch = 800
-    config.fusion.first_epoch = 100
-    config.fusion.last_epoch = 100
-    config.fusion.every = 1
+    config.fusion.first_fraction = 1.0  # the last epoch alone
     return config

@@ -30,7 +30,5 @@ def get_config() -> ConfigDict:
     config.optimizer.warmup_steps = 20
     config.training.num_epochs = 12
     config.training.steps_per_epoch = 50
-    config.fusion.first_epoch = 9
-    config.fusion.last_epoch = 12
-    config.fusion.every = 1
+    config.fusion.first_fraction = 0.75  # 9, 10, 11, 12
     return config

@@ -48,7 +48,5 @@ def get_config() -> ConfigDict:
     config.postprocessing.median_s = 0.54
     config.postprocessing.require_clip_tag = False
     config.postprocessing.at_least_one_tag = False
-    config.fusion.first_epoch = 200
-    config.fusion.last_epoch = 200
-    config.fusion.every = 1
+    config.fusion.first_fraction = 1.0  # the last epoch alone
     return config

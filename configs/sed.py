@@ -156,7 +156,9 @@ def get_config() -> ConfigDict:
     config.thresholds.shrinkage = 0.0
 
     config.fusion = ConfigDict()
-    config.fusion.first_epoch = 20  # from 1; the posteriors of these are averaged
-    config.fusion.last_epoch = 80  # itself one of them
-    config.fusion.every = 10
+    # epochs whose posteriors are averaged; 0 follows num_epochs: 20, 30 ... 80 of 80
+    config.fusion.first_epoch = 0  # from 1; 0: the last one's number by first_fraction
+    config.fusion.last_epoch = 0  # itself one of them; 0: the last of the run
+    config.fusion.every = 0  # from one to the next; 0: about seven in all
+    config.fusion.first_fraction = 0.25
     return config

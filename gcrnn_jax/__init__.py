@@ -15,7 +15,9 @@ Data flows down this list, and a file imports only from its own room or rooms ab
     models      gated convolution, bidirectional GRU, attention; the networks
     training    the step, devices and processes, checkpoints, the loop
     old_names   configurations and flags of version 0.1, under the names of today
+    field_names  names of a configuration's fields; one misspelt -> the nearest
     config      a configuration: one typed object for each section
+    arguments   the command line of training -> a configuration and a folder
     inference   models and their cards; posteriors of splits; averaged weights
     runs        the folder of a run, its training, and the fusion of several
     exporting   a model as programs without this package: StableHLO, ONNX; loading them

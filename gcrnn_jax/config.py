@@ -6,18 +6,26 @@ wrote for it, is read under the names of today.
 
 import dataclasses
 import importlib.util
-import json
 import math
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from ml_collections import ConfigDict
 
 from gcrnn_jax.audio.front_end import FrontEnd, make_front_end
 from gcrnn_jax.data.data_options import DataOptions
 from gcrnn_jax.data.sampling import Sampling
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError
-from gcrnn_jax.fields import check, construct, unknown_field
+from gcrnn_jax.field_names import FieldNames
+from gcrnn_jax.fields import (  # noqa: F401 - flatten has been a name of this module
+    as_json_lists,
+    check,
+    construct,
+    flatten,
+)
 from gcrnn_jax.models import Network, make_network, network_fields
 from gcrnn_jax.models.network import variable_shapes
 from gcrnn_jax.old_names import with_todays_names
@@ -74,11 +82,10 @@ class Config:
                 names it, and the nearest one that there is.
         """
         values = with_todays_names(values)
-        sections = [field.name for field in dataclasses.fields(cls)]
-        for name in values:
-            if name not in sections:
-                raise unknown_field(name, sections, "config")
-        for name in sections:
+        names = field_names(values)
+        for name in names.unknown(values):
+            raise names.error(name)
+        for name in [field.name for field in dataclasses.fields(cls)]:
             is_section = name == "seed" or isinstance(values.get(name), Mapping)
             if name not in values or not is_section:
                 raise ConfigError(f"{name}: expected a section, got {values.get(name)}")
@@ -162,6 +169,11 @@ _SECTIONS: dict[str, type] = {
 }
 
 
+def field_names(values: Mapping[str, Any]) -> FieldNames:
+    """The names and types of the fields of a configuration with these sections."""
+    return FieldNames.of(values, _SECTIONS)
+
+
 def _check_seed(seed: Any) -> int:
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise ConfigError(f"seed: expected 0 or more, got {seed!r}")
@@ -182,7 +194,7 @@ def load_config(name: str | Path, **changes: Any) -> Config:
     for name_of_field, value in changes.items():
         section, _, field = name_of_field.rpartition(".")
         if section and not isinstance(values.get(section), dict):
-            raise unknown_field(section, values, "config")
+            raise field_names(values).error(name_of_field)
         (values[section] if section else values)[field] = value
     return Config.from_dict(values)
 
@@ -214,7 +226,8 @@ def read_config_file(path: Path) -> dict[str, Any]:
     """The sections that `get_config` of a file returns, as plain values.
 
     Raises:
-        ConfigError: The file cannot be run, or returns no configuration.
+        ConfigError: The file cannot be run, or returns no configuration; a section or
+            field is unknown or missing.
     """
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if not (spec and spec.loader):
@@ -222,28 +235,30 @@ def read_config_file(path: Path) -> dict[str, Any]:
     try:
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        return as_json_lists(module.get_config().to_dict())
+        config = module.get_config()
+        is_config = isinstance(config, ConfigDict)
+        values = as_json_lists(config.to_dict()) if is_config else {}
     except Exception as error:  # a user's program may raise anything
-        message = " ".join(str(error).split())[:300]
-        raise ConfigError(f"{path}: {type(error).__name__}: {message}") from error
+        lines = [
+            frame.lineno
+            for frame in traceback.extract_tb(error.__traceback__)
+            if frame.filename == spec.origin
+        ]
+        lines += [error.lineno] if isinstance(error, SyntaxError) else []
+        where = f"{path}:{lines[-1]}" if lines else f"{path}"
+        name = type(error).__name__
+        raise ConfigError(f"{where}: {name}: {message_of(error)}") from error
+    if not is_config:
+        kind = type(config).__name__
+        raise ConfigError(f"{path}: get_config: expected a ConfigDict, got {kind}")
+    today = with_todays_names(values)
+    field_names(today).check_file(today, path)
+    return values
 
 
-def as_json_lists(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Plain values as JSON gives them back: lists for tuples."""
-    return json.loads(json.dumps(values))
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted names and values of nested sections.
-
-    Example:
-        >>> flatten({"model": {"filters": 64}, "seed": 0})
-        {'model.filters': 64, 'seed': 0}
-    """
-    fields = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            fields.update(flatten(value, f"{prefix}{name}."))
-        else:
-            fields[f"{prefix}{name}"] = value
-    return fields
+def message_of(error: Exception) -> str:
+    """What an error of another library says, on one line."""
+    detail: object = error
+    while isinstance(detail, Exception) and detail.args:
+        detail = detail.args[0]  # str() of a KeyError quotes it
+    return " ".join(str(detail).split())[:300]

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import difflib
+import json
 import math
 import os
 import types
@@ -16,6 +17,7 @@ from gcrnn_jax.errors import ConfigError
 T = typing.TypeVar("T")
 _NOT_FIELDS = ("parent", "name")  # that flax adds to every module
 _WRONG = object()
+_NEAR = 0.5  # similarity from which on one name may have been meant for another
 _RULES: dict[str, Callable[[Any], bool]] = {  # False for a NaN, too
     "-1 or more": lambda x: x >= -1,
     "0 or more": lambda x: x >= 0,
@@ -122,11 +124,7 @@ def construct(cls: type[T], values: Mapping[str, Any], section: str, **given: An
         gcrnn_jax.errors.ConfigError: point.yy: unknown field; did you mean y?
     """
     hints = typing.get_type_hints(cls)
-    fields = {
-        field.name: field.default is field.default_factory  # both are MISSING
-        for field in dataclasses.fields(typing.cast(Any, cls))
-        if field.init and field.name not in {*_NOT_FIELDS, *given}
-    }
+    fields = fields_of(cls, *given)
     for name in values:
         if name not in fields:
             raise unknown_field(name, fields, section)
@@ -143,6 +141,15 @@ def construct(cls: type[T], values: Mapping[str, Any], section: str, **given: An
         raise ConfigError(f"{section}: {error}") from error
 
 
+def fields_of(cls: type, *left_out: str) -> dict[str, bool]:
+    """The fields of a section's class, and whether each must be given."""
+    return {
+        field.name: field.default is field.default_factory  # both are MISSING
+        for field in dataclasses.fields(typing.cast(Any, cls))
+        if field.init and field.name not in {*_NOT_FIELDS, *left_out}
+    }
+
+
 def check(owner: object, rule: str, *names: str) -> None:
     """Raises ValueError for a field, or an item of it, that breaks a rule."""
     for name in names:
@@ -153,10 +160,56 @@ def check(owner: object, rule: str, *names: str) -> None:
 
 
 def unknown_field(name: str, known: Iterable[str], section: str) -> ConfigError:
-    """The error for a field that there is not, with the nearest one that there is."""
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    hint = f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(known)}"
+    """The error for a field that a section has not, with the nearest one that it has.
+
+    Args:
+        name: Of the field.
+        known: The fields of the section.
+        section: Its name.
+    """
+    hint = nearest(name, known) or f"known: {', '.join(known)}"
     return ConfigError(f"{section}.{name}: unknown field; {hint}")
+
+
+def nearest(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """The question whether another name was meant; "" where none is near.
+
+    Args:
+        name: That there is not.
+        known: Those that there are, of fields of other sections too.
+        prefix: Of the names, in the question.
+
+    Example:
+        >>> known = ["model.filters", "optimizer.learning_rate", "training.num_epochs"]
+        >>> nearest("filtrs", known)
+        'did you mean model.filters?'
+        >>> nearest("model.lr", known, prefix="--config.")
+        'did you mean --config.optimizer.learning_rate?'
+        >>> nearest("xyz", known)
+        ''
+    """
+    scores = {one: _similarity(name, one) for one in known}
+    best = max(scores.values(), default=0.0)
+    names = [prefix + one for one, score in scores.items() if score >= best - 1e-9]
+    if best < _NEAR or len(names) > 3:
+        return ""
+    return f"did you mean {' or '.join(names)}?"
+
+
+def _similarity(name: str, known: str) -> float:
+    """In [0, 1], of two names of fields; each may have its section before it."""
+    (section, _, field), (of_known, _, known) = (
+        one.lower().rpartition(".") for one in (name, known)
+    )
+    words = known.split("_") + known.removesuffix("s").split("_")
+    score = difflib.SequenceMatcher(None, field, known).ratio()
+    initials = "".join(word[:1] for word in known.split("_"))
+    if field in (*words, initials):  # epochs, lr
+        score = max(score, 0.8 + 0.1 * len(field) / len(known))
+    if section and score >= _NEAR:
+        of_sections = difflib.SequenceMatcher(None, section, of_known).ratio()
+        score = 0.75 * score + 0.25 * of_sections
+    return score
 
 
 def convert(value: Any, hint: Any, where: str) -> Any:
@@ -213,3 +266,24 @@ def describe(hint: Any) -> str:
     if hint is types.NoneType:
         return "None"
     return "a finite number" if hint is float else f"{hint.__name__}"
+
+
+def as_json_lists(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain values as JSON gives them back: lists for tuples."""
+    return json.loads(json.dumps(values))
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted names and values of nested sections.
+
+    Example:
+        >>> flatten({"model": {"filters": 64}, "seed": 0})
+        {'model.filters': 64, 'seed': 0}
+    """
+    fields = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            fields.update(flatten(value, f"{prefix}{name}."))
+        else:
+            fields[f"{prefix}{name}"] = value
+    return fields

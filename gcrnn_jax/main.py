@@ -9,8 +9,12 @@ continues where it stopped, and on a finished run evaluates.
 
     --config=FILE                 the configuration: a file as configs/sed.py, or the
                                   name of one of the package, as sed
-    --config.SECTION.FIELD=VALUE  sets a field of it; configs/sed.py explains each
+    --config.SECTION.FIELD=VALUE  sets a field of it
     --workdir=FOLDER              of the run; default: runs/NAME of the configuration
+    --help --config=FILE          lists its fields, their values and what they mean
+
+A file of one's own begins with `from gcrnn_jax.configs import sed`; its get_config
+changes what sed.get_config() returns, which has every field with its default.
 """
 
 import contextlib
@@ -20,12 +24,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from absl import flags, logging
+from absl import logging
 
 from gcrnn_jax.allocator import restart_tuned
-from gcrnn_jax.errors import ConfigError, run_command
+from gcrnn_jax.errors import run_command
 from gcrnn_jax.failpoints import failpoint
-from gcrnn_jax.fields import user_path
 
 if TYPE_CHECKING:
     from gcrnn_jax.config import Config
@@ -78,6 +81,7 @@ def _train_and_report(run: "Run") -> None:
     from gcrnn_jax.inference import TrainedModel
     from gcrnn_jax.runs import open_store, train_run
     from gcrnn_jax.runs.scores import score_epoch
+    from gcrnn_jax.runs.starts import record_start
     from gcrnn_jax.training import parallel, phases
 
     length, is_first = run.config.training, jax.process_index() == 0
@@ -86,6 +90,7 @@ def _train_and_report(run: "Run") -> None:
     if is_first:
         run.write_data(store)
         run.check_data(store)
+        record_start(run, store, sys.argv)
         print(f"{summary(store)}\nfeatures in {store.path}", flush=True)
         if "held_out" in store.splits:
             print(f"held out of training: {len(store.splits['held_out'])} clips")
@@ -176,74 +181,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv = list(sys.argv if argv is None else argv)
     if {"-h", "--help"} & set(argv):
         print(__doc__)
+        if any(argument.startswith(("--config", "-config")) for argument in argv):
+            from gcrnn_jax.arguments import list_fields
+
+            print("\n".join(list_fields(argv)))
         return
+    from gcrnn_jax.arguments import parse
+
     restart_tuned()
-    config, workdir = _parse(argv)
+    config, workdir = parse(argv)
     logging.set_verbosity(logging.WARNING)
     run(config, workdir)
-
-
-def _define_flags(argv: list[str]) -> None:
-    """Defines --config, the fields that argv sets, and --workdir anew."""
-    from ml_collections import config_flags
-
-    for name in list(flags.FLAGS):
-        if name == "workdir" or name.split(".")[0] == "config":
-            delattr(flags.FLAGS, name)
-    config_flags.DEFINE_config_file(
-        "config",
-        None,
-        "the configuration, such as configs/sed.py",
-        lock_config=True,
-        sys_argv=argv,  # or fields are looked for among the arguments of the process
-    )
-    flags.DEFINE_string(
-        "workdir", None, "folder of the run; default: runs/NAME of the config file"
-    )
-
-
-def _parse(argv: list[str]) -> tuple["Config", Path]:
-    """Reads the flags; every mistake in them is a ConfigError that names it."""
-    from gcrnn_jax.config import Config
-    from gcrnn_jax.old_names import flags_with_todays_names
-
-    argv, name = _with_config_file(flags_with_todays_names(argv))
-    _define_flags(argv)
-    before, sys.argv = sys.argv, argv  # where ml_collections finds what is set
-    try:
-        rest = flags.FLAGS(argv)
-        values = flags.FLAGS.config.to_dict()
-    except flags.Error as error:
-        raise ConfigError(str(error)) from error
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        detail: object = error
-        while isinstance(detail, Exception) and detail.args:
-            detail = detail.args[0]  # str() of a KeyError quotes it
-        detail = str(detail).replace("\n", ": ")
-        raise ConfigError(f"bad --config override: {detail}") from error
-    except (ImportError, OSError) as error:
-        raise ConfigError(f"--config: {error}") from error
-    finally:
-        sys.argv = before
-    if len(rest) > 1:
-        raise ConfigError(f"unexpected arguments {rest[1:]}: flags start with --")
-    return Config.from_dict(values), user_path(flags.FLAGS.workdir or f"runs/{name}")
-
-
-def _with_config_file(argv: list[str]) -> tuple[list[str], str]:
-    """Puts the path of the configuration in the place of its name; returns both."""
-    from gcrnn_jax.config import find_config, read_config_file
-
-    for place, argument in enumerate(argv):
-        flag, equals, value = argument.partition("=")
-        if flag in ("--config", "-config"):
-            if not equals and place + 1 < len(argv):
-                value = argv.pop(place + 1)
-            path = find_config(value)
-            read_config_file(path)  # ml_collections tells less of what is wrong in it
-            argv[place] = f"--config={path}"
-            return argv, path.stem
-    raise ConfigError("--config is missing, such as --config=configs/sed.py")
 
 
 if __name__ == "__main__":

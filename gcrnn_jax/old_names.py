@@ -47,6 +47,7 @@ _ADDED: dict[str, Any] = {
     "postprocessing.box_merge": 0.5,
     "training.start_from": "",
     "training.frozen": (),
+    "fusion.first_fraction": 1.0,  # of all their epochs they say which
 }
 _EPOCHS = "fusion.epochs"  # "first:last:every", in version 0.1
 _SECTIONS = {name.split(".")[0] for name in (*_OLD_NAMES, *_ADDED, _EPOCHS)}
@@ -76,9 +77,8 @@ def with_todays_names(values: Mapping[str, Any]) -> dict[str, Any]:
         if field in sections.get(section, ()):
             sections[section][new.split(".")[1]] = sections[section].pop(field)
     if "epochs" in sections.get("fusion", ()):
-        sections["fusion"] = dataclasses.asdict(
-            Fusion.parse(sections["fusion"]["epochs"])
-        )
+        fusion = sections["fusion"]
+        fusion |= dataclasses.asdict(Fusion.parse(fusion.pop("epochs")))
     return sections
 
 
@@ -97,6 +97,7 @@ def flags_with_todays_names(arguments: Sequence[str]) -> list[str]:
         if field == _EPOCHS and (equals or waiting):
             value = value if equals else waiting.pop(0)
             fusion = dataclasses.asdict(Fusion.parse(value.strip("'\"")))
+            del fusion["first_fraction"]  # which counts for nothing then
             flags += [f"--config.fusion.{key}={n}" for key, n in fusion.items()]
         elif field != name and field in _OLD_NAMES:
             flags.append(f"--config.{_OLD_NAMES[field]}{equals}{value}")

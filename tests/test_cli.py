@@ -8,8 +8,9 @@ import pytest
 from absl import flags
 
 import gcrnn_jax
+from configs import few_clips
 from gcrnn_jax import cli, main
-from gcrnn_jax.config import Config, load_config
+from gcrnn_jax.config import Config, flatten, load_config
 from gcrnn_jax.errors import ConfigError
 
 OWN_FILE = """
@@ -143,9 +144,64 @@ def test_flags_of_version_0_1_are_read(train):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--config.filters=8", "did you mean --config.model.filters?"),
+        ("--config.model.filtrs=8", "did you mean --config.model.filters?"),
+        ("--config.modl.filters=8", "did you mean --config.model.filters?"),
+        (
+            "--noconfig.model.gated_conv",
+            "did you mean --config.model.gated_convolution?",
+        ),
+        ("--config.epochs=8", "did you mean --config.training.num_epochs?"),
+        ("--config.model.blok[0]=8", "did you mean --config.model.blocks?"),
+        ("--config.model=8", "--config.model is a section: expected --config.model.F"),
+        ("--confg.model.filtrs=8", "did you mean --config.model.filters?"),
+        ("--num_epochs=8", "did you mean --config.training.num_epochs?"),
+        ("--wrokdir=x", "--wrokdir: unknown flag; did you mean --workdir?"),
+        ("--xyz=x", "--xyz: unknown flag; known: --config, --config.SECTION.FIELD, "),
+        ("--config.seed=x", "--config.seed: expected int, got 'x'"),
+        ("--config.training.num_epochs=1.5", "num_epochs: expected int, got '1.5'"),
+        ("--config.sampling.balanced=2", "balanced: expected bool, got '2'"),
+        ("--config.optimizer.eps=x=y", "eps: expected a finite number, got 'x=y'"),
+        ("--config.optimizer.kind=x", "optimizer.kind: expected 'adam' or 'sgd' or"),
+        ("--config.training.num_epochs", "flag --config.training.num_epochs"),
+    ],
+)
+def test_a_flag_that_is_wrong_is_named_with_the_right_one(train, flag, message):
+    with pytest.raises(ConfigError) as error:
+        train("--config=sed", flag)
+    assert message in str(error.value)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_field_that_a_file_of_an_earlier_version_lacks_is_to_be_added(train):
+    text = OWN_FILE.replace("return", "del config.optimizer.clip_norm; return")
+    Path("mine.py").write_text(text)
+    assert train("--config=mine.py")[0].optimizer.clip_norm == 0.0
+    with pytest.raises(ConfigError, match="clip_norm: mine.py has no such field, add"):
+        train("--config=mine.py", "--config.optimizer.clip_norm=1.0")
+
+
+def test_help_lists_the_fields_of_a_configuration(capsys):
+    assert run("train", "--help", "--config=few_clips") == 0
+    lines = capsys.readouterr().out.splitlines()
+    fields = flatten(few_clips.get_config().to_dict())
+    assert sum(line.startswith("--config.") for line in lines) == len(fields)
+    [line] = [line for line in lines if "model.blocks" in line]
+    assert line.split(maxsplit=1) == [
+        "--config.model.blocks=(1,1,1,1)",
+        "gated units a block",
+    ]
+    assert run("train", "--help", "--config=nowhere") == 2
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "--config is missing"),
+        (["--confg=sed"], r"--confg: unknown flag; did you mean --config\?"),
         (["--config=sad"], "no file sad, and no configuration of the package"),
         (["--config=sed", "--config.model.filtres=8"], "filtres"),
         (["--config=sed", "--config.model.filters=many"], "filters"),

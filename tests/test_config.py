@@ -13,6 +13,7 @@ import pytest
 from configs import best, few_clips, mlp, sed, window_cnn
 from gcrnn_jax.config import (
     Config,
+    field_names,
     find_config,
     flatten,
     load_config,
@@ -22,7 +23,15 @@ from gcrnn_jax.old_names import flags_with_todays_names, with_todays_names
 from gcrnn_jax.training.fusion import Fusion
 
 # that of embeddings is of a file of one's own: tests/test_embeddings.py
-NAMES = {path.stem for path in Path("configs").glob("[a-z]*.py")} - {"embeddings"}
+NAMES = sorted(
+    {path.stem for path in Path("configs").glob("[a-z]*.py")} - {"embeddings"}
+)
+SECTIONS = [*field_names({}).needed]
+OF_SED = """from ml_collections import ConfigDict
+from gcrnn_jax.configs import sed
+def get_config():
+    c = sed.get_config()
+"""
 # As version 0.1 wrote it into its runs and cards.
 OLD = Path(__file__).parent / "goldens" / "run_0_1" / "config.json"
 
@@ -73,9 +82,10 @@ def values(module=sed, **changes):
         ("postprocessing", "tag_threshold", 3.0),
         ("postprocessing", "hysteresis", -0.1),
         ("thresholds", "per_class", "yes"),
-        ("fusion", "first_epoch", 0),
-        ("fusion", "last_epoch", 19),
-        ("fusion", "every", 0),
+        ("fusion", "first_epoch", -1),
+        ("fusion", "last_epoch", -1),
+        ("fusion", "every", -1),
+        ("fusion", "first_fraction", 1.5),
         ("sampling", "batch_size", 0),
         ("sampling", "class_size_thresholds", (0, 2)),
         ("sampling", "class_size_thresholds", (5, 5)),
@@ -100,6 +110,51 @@ def test_a_seed_that_is_none_is_named(seed):
 def test_epochs_to_fuse_that_the_run_has_not_are_named():
     wrong = values(fusion={"first_epoch": 90, "last_epoch": 100})
     with pytest.raises(ConfigError, match="fusion: the run has 80 epochs, none .* 90:"):
+        Config.from_dict(wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "epochs"),
+    [
+        ("sed", [20, 30, 40, 50, 60, 70, 80]),
+        ("few_clips", [16, 18, 20, 22, 24, 26, 28, 30]),
+        ("best", [22, 24, 26, 28, 30]),
+        ("laptop", [9, 10, 11, 12]),
+        ("mlp", [200]),
+        ("frame_cnn", [100]),
+    ],
+)
+def test_the_fused_epochs_of_each_configuration_are_those_it_was_measured_with(
+    name, epochs
+):
+    config = load_config(name)
+    assert config.fusion.epochs(config.training.num_epochs) == epochs
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("num_epochs", [1, 2, 3, 5, 11, 80, 100, 1000])
+def test_the_fused_epochs_follow_another_number_of_epochs(name, num_epochs):
+    config = load_config(name, **{"training.num_epochs": num_epochs})
+    epochs = config.fusion.epochs(num_epochs)
+    assert epochs[-1] == num_epochs and epochs[0] >= 1
+    fraction = config.fusion.first_fraction
+    steps = config.fusion.every or max(1, (1 - fraction) * num_epochs / 6)
+    assert abs(epochs[0] - fraction * num_epochs) <= steps + 1
+    assert len(epochs) <= 10 or name == "best"  # which says how many are between
+
+
+def test_epochs_to_fuse_that_are_given_stay_as_they_are():
+    fixed = Config.from_dict(values(fusion={"first_epoch": 3})).fusion
+    assert fixed.epochs(5) == [3, 4, 5]
+    fixed = Config.from_dict(values(fusion={"first_epoch": 30, "every": 7})).fusion
+    assert fixed.epochs(50) == [30, 37, 44] and str(fixed.of_run(50)) == "30:50:7"
+    fixed = Config.from_dict(values(fusion={"last_epoch": 40})).fusion
+    assert fixed.epochs(80) == [10, 15, 20, 25, 30, 35, 40]
+    wrong = values(training={"num_epochs": 5}, fusion={"first_epoch": 6})
+    with pytest.raises(ConfigError, match=r"5 epochs, none .* 6:6:1 .*first_epoch=0"):
+        Config.from_dict(wrong)
+    wrong = values(fusion={"first_epoch": 20, "last_epoch": 19})
+    with pytest.raises(ConfigError, match="got first_epoch 20 and last_epoch 19"):
         Config.from_dict(wrong)
 
 
@@ -130,28 +185,55 @@ def test_a_section_that_is_missing_is_named(name):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"trainin": {}}, "config.trainin: unknown field; did you mean training?"),
+        ({"trainin": {}}, "trainin: unknown field or section; did you mean training?"),
+        ({"filters": 8}, "filters: unknown field or section; did you mean model.f"),
+        ({"epochs": 8}, "epochs: unknown field or section; did you mean training.num"),
+        ({"model.filter": 8}, "model.filter: unknown field; did you mean model.filter"),
+        ({"model.lr": 8}, "model.lr: unknown field; did you mean optimizer.learning_r"),
+        ({"optimizer.lr": 0.1}, "optimizer.lr: unknown field; did you mean optimizer."),
         (
-            {"model": values()["model"] | {"filter": 8}},
-            "model.filter: unknown field; did you mean filters?",
+            {"front_end.hop": 9},
+            "front_end.hop: unknown field; did you mean front_end.h",
         ),
         (
-            {"optimizer": values()["optimizer"] | {"lr": 0.1}},
-            "optimizer.lr: unknown field; known: kind, learning_rate, schedule",
+            {"optimizer.kimd": 9},
+            "optimizer.kimd: unknown field; did you mean optimizer.kind?",
         ),
         (
-            {"front_end": values()["front_end"] | {"hop": 512}},
-            "front_end.hop: unknown field; did you mean hop_length?",
+            {"data.epoch": 9},
+            "data.epoch: unknown field; did you mean training.num_epoc",
         ),
+        ({"model.xyz": 9}, "model.xyz: unknown field; known: kind, blocks, filters, "),
+        ({"xyz": 9}, "xyz: unknown field or section; known: seed, front_end, model,"),
+        ({"model.hidden": 9}, "model.hidden: of a network of kind mlp; this one is ga"),
+        ({"model.axis_name": 9}, "model.axis_name: unknown field"),
+        ({"model.kind": "mlp"}, "model.attention_over: of a network of kind gated"),
     ],
 )
 def test_an_unknown_name_comes_with_the_nearest(changes, message):
+    sections = values()
+    for name, value in changes.items():
+        section, _, field = name.rpartition(".")
+        (sections[section] if section else sections)[field] = value
     with pytest.raises(ConfigError) as error:
-        Config.from_dict({**values(), **changes})
+        Config.from_dict(sections)
     assert str(error.value).startswith(message)
 
 
-@pytest.mark.parametrize("name", sorted(NAMES))
+@pytest.mark.parametrize("name", NAMES)
+def test_the_types_of_all_fields_are_known(name):
+    sections = load_values(name)
+    names = field_names(sections)
+    unused = {"front_end.num_coefficients", "front_end.delta_width"}
+    optional = {"postprocessing.chosen_on"}
+    assert {*names.types} - optional == {*flatten(sections)} | unused
+    needed = {f"{s}.{field}" for s, fields in names.needed.items() for field in fields}
+    rest = optional | {"seed"}
+    rest |= unused if sections["front_end"]["kind"] == "log_mel" else set()
+    assert needed == {*names.types} - rest
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_configuration_is_written_as_it_is_read(name):
     config = load_config(name)
     written = config.to_dict()
@@ -198,7 +280,7 @@ def test_the_whole_configuration_of_a_run_of_version_0_1_is_read():
         before = flatten(old)[name]
         now = field(config, new)
         assert now == (tuple(before) if isinstance(before, list) else before)
-    assert config.fusion == Fusion(1, 2, 1)
+    assert config.fusion == Fusion.parse("1:2:1")
     assert config.training.weight_average == config.training.clips_per_epoch == 0
     assert config.optimizer.clip_norm == config.optimizer.reference_batch_size == 0
     assert config.optimizer.accumulate_steps == 1
@@ -279,7 +361,7 @@ def test_epochs_in_another_form_are_refused(text):
 
 def test_a_file_that_sets_old_epochs_beside_todays_is_read():
     config = Config.from_dict(values(fusion={"epochs": "2:10:4"}))
-    assert config.fusion == Fusion(2, 10, 4)
+    assert config.fusion == Fusion.parse("2:10:4")
 
 
 def test_the_values_that_are_read_stay_as_they_were():
@@ -346,7 +428,9 @@ def test_a_configuration_is_loaded_by_name_by_path_and_with_changes(tmp_path):
     expected = values(mlp, training={"num_epochs": 250}, model={"hidden": (7,)})
     changes = {"model.hidden": [7], "seed": 4}
     assert load_config(path, **changes) == Config.from_dict({**expected, "seed": 4})
-    with pytest.raises(ConfigError, match=r"model.hiden: unknown .* mean hidden\?"):
+    with pytest.raises(
+        ConfigError, match=r"model.hiden: unknown .* mean model.hidden\?"
+    ):
         load_config("mlp", **{"model.hiden": [7]})
 
 
@@ -391,23 +475,51 @@ def test_the_package_without_its_configuration_brings_no_jax():
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "message"),
     [
-        "x = (",
-        "x = 1 / 0",
-        "import nowhere_at_all",
-        "def get_config():\n    return 3",
-        "get_something = None",
+        ("x = (", r":1: SyntaxError: .+"),
+        ("\nx = 1 / 0", ":2: ZeroDivisionError: division by zero"),
+        ("import nowhere_at_all", ":1: ModuleNotFoundError: No module .+"),
+        ("def get_config():\n    return {}['a']", ":2: KeyError: a"),
+        ("def get_config():\n    return {}", ": .+ expected a ConfigDict, got dict"),
+        ("get_something = None", ": AttributeError: .+get_config.+"),
+        (OF_SED + "    c.modl.filters = 8\n    return c", ":5: .+ 'modl' Did you .+"),
+        (OF_SED + "    c.model.filtrs = 8\n    return c", ": .+ did you .+filters."),
     ],
 )
-def test_a_file_that_gives_no_configuration_is_named_in_one_line(tmp_path, text):
+def test_a_file_that_gives_no_configuration_is_named_in_one_line(
+    tmp_path, text, message
+):
     (tmp_path / "mine.py").write_text(text)
-    with pytest.raises(ConfigError, match=r"mine\.py: \w+Error: [^\n]+$"):
+    with pytest.raises(ConfigError, match=rf"mine\.py{message}$") as error:
         load_config(tmp_path / "mine.py")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "lines"),
+    [
+        ("del c.model.filters", ["  fields of section model: filters"]),
+        ("del c.model; del c.seed", ["  seed", "  section model: kind"]),
+        ("del c.fusion", ["  section fusion: first_epoch, last_epoch, every, first_"]),
+        ("del c.front_end", ["  section front_end: kind, sample_rate_hz, window, "]),
+        ("c = ConfigDict()", ["  seed", *[f"  section {n}: " for n in SECTIONS]]),
+    ],
+)
+def test_a_file_that_lacks_something_names_it_and_how_to_begin(
+    tmp_path, changes, lines
+):
+    (tmp_path / "mine.py").write_text(f"{OF_SED}    {changes}\n    return c\n")
+    with pytest.raises(ConfigError) as error:
+        load_config(tmp_path / "mine.py")
+    first, *found, last = str(error.value).split("\n")
+    assert first == f"{tmp_path}/mine.py lacks" and "sed.get_config()" in last
+    assert len(found) == len(lines)
+    assert all(map(str.startswith, found, lines))
 
 
 def test_a_change_of_a_section_that_there_is_not_is_answered_with_the_nearest():
-    with pytest.raises(ConfigError, match=r"config\.modl: .*did you mean model"):
+    with pytest.raises(ConfigError, match=r"^modl\.filters: .* mean model\.filters"):
         load_config("sed", **{"modl.filters": 3})
 
 

@@ -27,6 +27,7 @@ FAULTS = [
     ("checkpoints/4/manifest.json", "truncated", 0.0),
     ("config.json", "bit", 0.5),
     ("data.json", "byte", 0.5),
+    ("run.json", "byte", 0.5),
     ("metrics.jsonl", "byte", 0.3),
     ("metrics.jsonl", "truncated", 0.5),
     ("scores.jsonl", "bit", 0.1),

@@ -32,7 +32,7 @@ def test_runs_are_chosen_by_what_they_say_of_the_split(tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
 
     def fuse_epochs(folder, *, epochs, split):
-        assert (epochs, split) == (Fusion(3, 3, 1), "held_out")
+        assert (epochs, split) == (Fusion.parse("3"), "held_out")
         return posteriors(systems[folder.name]), Part()
 
     monkeypatch.setattr(fusion, "fuse_epochs", fuse_epochs)

@@ -24,6 +24,10 @@ def test_a_run_ends_with_a_table_and_what_it_wrote(finished_run):
     assert len(scores["systems"]) == 7
     clips = (workdir / "results" / "testing" / "tags.csv").read_text().splitlines()
     assert len({line.split("\t")[0] for line in clips}) == 12
+    log = (workdir / "metrics.jsonl").read_text().splitlines()
+    steps = [(line["epoch"], line["learning_rate"]) for line in map(json.loads, log)]
+    rates = [0.003 * step / 20 for step in range(4)]  # it rises over 20 steps
+    assert steps == list(zip((1, 1, 2, 2), rates, strict=True))
 
 
 def test_a_run_writes_its_page_with_curves_and_sound(finished_run):
@@ -80,6 +84,26 @@ def test_a_run_that_fails_in_any_of_its_parts_goes_on(own_run, commands, fails_a
     assert len(commands.losses(own_run.workdir)) == 8
 
 
+def test_a_start_that_failed_before_a_step_refuses_no_other_one(
+    commands, tmp_path, fails_at
+):
+    smallest = (*commands.SMALLEST, "--config.training.num_epochs=1")
+    smallest += ("--config.fusion.epochs=1",)
+    for fault in ("train.restore:enospc", "train.step:enospc"):
+        with fails_at(fault):
+            result = commands.main(tmp_path, *smallest, "--config.model.filters=3")
+            assert result.returncode == 74, (fault, result.stderr)
+            raise OSError(result.stderr)
+        assert (tmp_path / "config.json").exists()
+    result = commands.main(
+        tmp_path, *smallest, "--config.seed=3", "--config.data.held_out_fraction=0.2"
+    )
+    assert result.returncode == 0, result.stderr
+    assert len(commands.losses(tmp_path)) == 2
+    result = commands.main(tmp_path, *smallest, "--config.model.filters=3")
+    assert result.returncode == 2 and "model.filters: 4 -> 3" in result.stderr
+
+
 def test_a_run_too_large_for_memory_reports_the_same(own_run, commands, monkeypatch):
     results = own_run.workdir / "results" / "testing"
     names = "scores.json", "events.csv", "tags.csv"
@@ -118,6 +142,9 @@ def test_a_finished_run_says_so_and_evaluates_to_the_same_scores(own_run, comman
     again = commands.main(workdir)
     assert again.returncode == 0, again.stderr
     assert "is finished" in again.stdout
+    starts = json.loads((workdir / "run.json").read_text())["starts"]
+    assert [start["step"] for start in starts] == [0, 4]
+    assert all("--config=configs/laptop.py" in start["command"] for start in starts)
     assert (workdir / "results" / "testing" / "scores.json").read_bytes() == before
     assert len(commands.losses(workdir)) == 4
 

@@ -94,6 +94,17 @@ def test_every_verb_has_help(installed, tmp_path):
     assert "trian" in wrong and "train" in wrong
 
 
+def test_every_configuration_is_found_by_name_and_path(installed, tmp_path):
+    names = sorted(path.stem for path in Path("configs").glob("[a-z]*.py"))
+    program = f"""if True:
+        from gcrnn_jax.config import load_config
+        for name in {names}:
+            assert load_config(name) == load_config(f"configs/{{name}}.py")
+            print(name)
+    """
+    assert run(installed / "python", "-c", program, cwd=tmp_path).split() == names
+
+
 def test_a_system_is_trained_from_any_folder(installed, commands, tmp_path):
     fields = [
         field

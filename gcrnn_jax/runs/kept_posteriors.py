@@ -39,6 +39,7 @@ def predict_fused(
     Of sets too large for memory the mean alone is kept: each batch is computed with
     the weights of every epoch.
     """
+    fusion = fusion.of_run(run.config.training.num_epochs)
     epochs = fusion.epochs(run.config.training.num_epochs)
     if not model.is_large(split):
         sets = list(predict_epochs(run, epochs, split, model))

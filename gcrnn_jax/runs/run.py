@@ -4,11 +4,12 @@ config.json      the configuration
 front_end.onnx   the model of a front end of kind "onnx"
 data.json        what identifies the training clips
 start.json       the model that it started from, if it did, and what it took
+run.json         command, versions and devices of every start
 checkpoints/     the model of every epoch, in folders named by the step
 resume/          the newest states to continue from
 averaged/        the model of averaged weights
 posteriors/      posteriors of epochs, or of many clips their mean, a folder a split
-metrics.jsonl    loss and norm of the gradient, a line a step
+metrics.jsonl    loss, norm of the gradient, rate, speed and time, a line a step
 scores.jsonl     scores of the watched split, a line an epoch
 goodput.json     what the time of all starts went to
 diverged.json    why the last start ended, if training diverged

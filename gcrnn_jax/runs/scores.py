@@ -102,7 +102,8 @@ def _systems(
     run: Run, model: TrainedModel, averaged: TrainedModel
 ) -> Iterator[tuple[str, Predict]]:
     """What each of the three is called, and how it predicts a split."""
-    last, fusion = run.config.training.num_epochs, run.config.fusion
+    last = run.config.training.num_epochs
+    fusion = run.config.fusion.of_run(last)
     folder = run.folder / "posteriors"
 
     def predict_averaged(split: Split) -> PosteriorSet:

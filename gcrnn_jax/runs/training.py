@@ -90,6 +90,7 @@ def train_run(
             log_path=run.losses,
             length=length,
             batch_size=run.config.sampling.batch_size,
+            rate_at=_rates(run),
             on_epoch=on_epoch,
         )
     except DivergedError as error:
@@ -148,6 +149,12 @@ def make_train_step(
         config.loss.consistency,
         config.training.frozen,
     )
+
+
+def _rates(run: Run) -> Callable[[int], float]:
+    total, size = run.config.training.num_steps, run.config.sampling.batch_size
+    optimizer = run.config.optimizer
+    return lambda step: optimizer.rate_at(step, total, size)
 
 
 def _first_state(run: Run, card: ModelCard, step: TrainStep) -> TrainState:

@@ -7,14 +7,12 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import jax
-from absl import logging
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
-from gcrnn_jax.data.atomic_files import json_line, read_json_lines, write_atomically
 from gcrnn_jax.errors import DivergedError, PreemptedError
 from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.fields import check, user_path
@@ -23,6 +21,7 @@ from gcrnn_jax.training import phases
 from gcrnn_jax.training.checkpoints import Checkpoints
 from gcrnn_jax.training.parallel import put_batch
 from gcrnn_jax.training.state import TrainState
+from gcrnn_jax.training.step_log import StepLog
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,21 +83,6 @@ class TrainingLength:
         return dataclasses.replace(self, steps_per_epoch=steps)
 
 
-def open_log(path: Path, first_step: int) -> IO[str]:
-    """The log of steps to go on with; the lines of lost work, from first_step, go."""
-    if jax.process_index() > 0:
-        return open(os.devnull, "w")
-    kept = [
-        text + b"\n"
-        for text, line in read_json_lines(path, "step")
-        if isinstance(line["step"], int) and line["step"] < first_step
-    ]
-    if len(kept) != first_step:
-        logging.warning("%s: %s lines of %s are there", path, len(kept), first_step)
-    write_atomically(path, kept)
-    return path.open("a")
-
-
 class Preemption:
     """Whether the scheduler has asked for the machine (SIGTERM)."""
 
@@ -134,6 +118,8 @@ def train(
     log_path: Path,
     length: TrainingLength,
     batch_size: int,
+    rate_at: Callable[[int], float],
+    on_step: Callable[[dict[str, Any]], None] | None = None,
     on_epoch: Callable[[int, TrainState], str | None] | None = None,
 ) -> TrainState:
     """Trains from the state's step to the end of the last epoch.
@@ -146,7 +132,9 @@ def train(
         checkpoints: Gets every epoch.
         log_path: Gets a line a step.
         length: Of the whole run.
-        batch_size: Clips of a global batch, for the rate that is shown.
+        batch_size: Clips of a global batch, for the speed that is shown.
+        rate_at: The learning rate of a step, for the log.
+        on_step: Called with every line of the log, in the first process; see `StepLog`.
         on_epoch: Called with (epoch, state) after each; what it returns is printed.
 
     Returns:
@@ -158,7 +146,14 @@ def train(
         PreemptedError: SIGTERM came; the state is saved.
     """
     first, last = int(state.step), length.num_steps
-    log = open_log(log_path, first)
+    log = StepLog(
+        log_path,
+        first,
+        steps_per_epoch=length.steps_per_epoch,
+        batch_size=batch_size,
+        rate_at=rate_at,
+        on_line=on_step if jax.process_index() == 0 else None,
+    )
     preemption = Preemption()
     display = Progress(
         label="training",
@@ -172,8 +167,9 @@ def train(
         for number in range(first, last):
             if preemption.is_asked(number):
                 _record(waiting, log, display)
-                is_epoch = number > 0 and number % length.steps_per_epoch == 0
-                checkpoints.save(state, is_epoch=is_epoch)
+                if number:  # or a first start that learnt nothing would bind the next
+                    is_epoch = number % length.steps_per_epoch == 0
+                    checkpoints.save(state, is_epoch=is_epoch)
                 raise PreemptedError(
                     f"preempted before step {number + 1} of {last}; saved in "
                     f"{log_path.parent}: run the same command again to continue"
@@ -206,6 +202,7 @@ def train(
                 if line:
                     display.write(line)
                 phases.keep()
+                log.resume()
         if preemption.is_asked(last):
             raise PreemptedError(
                 f"preempted after the last step; saved in {log_path.parent}: run the "
@@ -220,7 +217,7 @@ def train(
     return state
 
 
-def _record(waiting, log: IO[str], display: Progress) -> None:
+def _record(waiting, log: StepLog, display: Progress) -> None:
     """Fetches and logs the metrics of a step; stops the run if they are not finite."""
     if waiting is None:
         return
@@ -234,6 +231,5 @@ def _record(waiting, log: IO[str], display: Progress) -> None:
             f"the {what} of step {number + 1} is not finite (loss {loss}, gradient "
             f"norm {grad_norm}); its update was not applied"
         )
-    line = {"step": number, "loss": loss, "grad_norm": grad_norm}
-    log.write(json_line(line))
+    log.write(number, loss, grad_norm)
     display.postfix(loss=loss)

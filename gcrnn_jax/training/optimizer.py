@@ -1,6 +1,7 @@
 """The optimizer: how a weight follows its gradient, and at which rate."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -76,9 +77,7 @@ class Optimizer:
             frozen: Names of parameters that stay as they are, as of `frozen.is_frozen`:
                 the optimizer has no moments of them, and no decay or norm counts them.
         """
-        highest = self.learning_rate
-        if self.reference_batch_size and batch_size:
-            highest *= batch_size / self.reference_batch_size
+        highest = self._highest_rate(batch_size)
         rate = self._rate(highest, max(1, total_steps - self.warmup_steps))
         if self.warmup_steps:
             warmup = optax.linear_schedule(0.0, highest, self.warmup_steps)
@@ -95,6 +94,34 @@ class Optimizer:
                 frozen_mask(params, frozen),
             ),
         )
+
+    def rate_at(
+        self, step: int, total_steps: int, batch_size: int | None = None
+    ) -> float:
+        """The learning rate of a step, counted from 0, without a device.
+
+        Args:
+            step: Of the run.
+            total_steps: As `make`.
+            batch_size: As `make`.
+        """
+        highest = self._highest_rate(batch_size)
+        if step < self.warmup_steps:
+            return highest * step / self.warmup_steps
+        step, length = step - self.warmup_steps, total_steps - self.warmup_steps
+        length = max(1, length)
+        if self.schedule == "constant":
+            return highest
+        if self.schedule == "cosine":
+            return highest * (1 + math.cos(math.pi * min(1.0, step / length))) / 2
+        return highest * math.prod(
+            factor for start, factor in _stairs(length).items() if step >= start
+        )
+
+    def _highest_rate(self, batch_size: int | None) -> float:
+        if self.reference_batch_size and batch_size:
+            return self.learning_rate * (batch_size / self.reference_batch_size)
+        return self.learning_rate
 
     def _follow(self, rate: optax.Schedule) -> optax.GradientTransformation:
         """Each kind, of gradients that are already clipped."""
@@ -119,8 +146,12 @@ class Optimizer:
             return optax.constant_schedule(highest)
         if self.schedule == "cosine":
             return optax.cosine_decay_schedule(highest, num_steps)
-        stairs = {max(1, n * num_steps // 10): 0.1 for n in (3, 6, 9)}
-        return optax.piecewise_constant_schedule(highest, stairs)
+        return optax.piecewise_constant_schedule(highest, _stairs(num_steps))
+
+
+def _stairs(num_steps: int) -> dict[int, float]:
+    """Steps that the staircase falls at, and to which share."""
+    return {max(1, n * num_steps // 10): 0.1 for n in (3, 6, 9)}
 
 
 def _is_kernel(params: Any) -> Any:

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import time
 
 import jax
 import numpy as np
@@ -100,7 +101,14 @@ def make_step(num_devices, is_cached=False):
 
 
 def run(
-    workdir, num_epochs, *, num_devices=4, split=SPLIT, on_epoch=None, is_cached=False
+    workdir,
+    num_epochs,
+    *,
+    num_devices=4,
+    split=SPLIT,
+    on_step=None,
+    on_epoch=None,
+    is_cached=False,
 ):
     """Trains to the end of num_epochs from wherever workdir is."""
     first, mesh, mapped = make_step(num_devices, is_cached)
@@ -123,6 +131,8 @@ def run(
                 log_path=workdir / "metrics.jsonl",
                 length=TrainingLength(num_epochs, STEPS, 0.7, 0, 1, "", ()),
                 batch_size=BATCH,
+                rate_at=lambda step: 0.5 / (step + 1),
+                on_step=on_step,
                 on_epoch=on_epoch,
             )
         )
@@ -159,8 +169,13 @@ def half(tmp_path_factory):
 
 
 def logged(workdir):
+    """The lines of the log, but for what no two runs have the same."""
     lines = (workdir / "metrics.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
+    varying = ("clips_per_s", "time_s", "crc32")
+    return [
+        {name: value for name, value in json.loads(line).items() if name not in varying}
+        for line in lines
+    ]
 
 
 def assert_same_bits(one, other):
@@ -256,6 +271,23 @@ def test_sigterm_saves_between_epochs_and_the_rest_is_the_same(tmp_path, whole):
     assert logged(folder) == logged(tmp_path / "parts")
 
 
+def test_a_line_of_the_log_has_epoch_rate_speed_and_time(tmp_path):
+    before, lines = time.time(), []
+    run(tmp_path / "run", 2, on_step=lines.append)
+    after = time.time()
+    assert [line["step"] for line in lines] == list(range(2 * STEPS))
+    assert [line["epoch"] for line in lines] == [1] * STEPS + [2] * STEPS
+    assert [line["learning_rate"] for line in lines] == [0.5 / n for n in range(1, 7)]
+    times = [line["time_s"] for line in lines]
+    assert times == sorted(times)
+    assert before - 0.001 <= times[0] and times[-1] <= after + 0.001
+    speeds = [line["clips_per_s"] for line in lines]
+    assert speeds[0] is None and min(speeds[1:]) > 0
+    kept = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    for line, text in zip(lines, kept, strict=True):
+        assert {"crc32": json.loads(text)["crc32"], **line} == json.loads(text)
+
+
 def test_lines_of_lost_steps_leave_the_log(tmp_path, half):
     folder = half(tmp_path / "run")
     with (folder / "metrics.jsonl").open("a") as file:
@@ -305,12 +337,12 @@ def test_an_epoch_is_on_the_disk_before_the_next_begins(tmp_path):
     assert whole == [[], ["checkpoints", "resume"]]
 
 
-def test_sigterm_before_the_first_step_saves_no_model(tmp_path, monkeypatch):
+def test_sigterm_before_the_first_step_saves_nothing(tmp_path, monkeypatch):
     folder = tmp_path / "run"
     with monkeypatch.context() as patch, pytest.raises(PreemptedError):
         patch.setattr(Preemption, "is_asked", lambda self, step: True)
         run(folder, 2)
-    assert saved_steps(folder / "resume") == [0]
+    assert saved_steps(folder / "resume") == saved_steps(folder / "checkpoints") == []
     run(folder, 2)
     assert saved_steps(folder / "checkpoints") == [3, 6]
 

@@ -1,5 +1,7 @@
 """The optimizer: each kind, schedule and field beside a short version in NumPy."""
 
+from unittest import mock
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -41,6 +43,25 @@ def rates(batch_size=None, **fields):
         updates, state = optimizer.update({"w": jnp.ones(1)}, state, params)
         sizes.append(-float(updates["w"][0]))
     return sizes
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "staircase"])
+@pytest.mark.parametrize(
+    ("total", "warmup"), [(40, 0), (40, 7), (1, 0), (3, 5), (9, 9)]
+)
+@pytest.mark.parametrize(("reference", "size"), [(0, 32), (8, 32), (8, None)])
+def test_the_rate_that_is_logged_is_that_of_the_schedule(
+    schedule, total, warmup, reference, size
+):
+    fields = {"schedule": schedule, "warmup_steps": warmup, "learning_rate": 3e-3}
+    fields["reference_batch_size"] = reference
+    optimizer = build(Optimizer, "optimizer", **fields)
+    with mock.patch.object(optax, "adamw", lambda rate, **_: rate):
+        rate = optimizer.make(total, size)
+    steps = np.arange(total + 3)
+    expected = [float(rate(step)) for step in steps]
+    found = [optimizer.rate_at(int(step), total, size) for step in steps]
+    np.testing.assert_allclose(found, expected, rtol=2e-6, atol=1e-9)
 
 
 def test_the_cosine_rate_rises_and_falls_to_nothing():
