@@ -83,6 +83,10 @@ class Code(enum.Enum):
         "note: pairs of clip and class whose events overlap; "
         "counted once a second here; other tools refuse such lists"
     )
+    LABEL_COLUMN = "note: tables with several columns of labels; the one named is used"
+    GOES_ON = (
+        "error: events that go on in the next recording; what is there is not used"
+    )
     DUPLICATE_EVENT = "note: event rows that occur again; counted once a second here"
 
     # splits and classes
