@@ -4,23 +4,23 @@ What a recording changes in the counts of all thresholds is found once and kept;
 draw each change counts as often as its recording. So the figure of a draw is exactly
 `psds`, or `f1_curves`, of the recordings drawn, each as often as it was.
 
-Only changes at thresholds that may matter are kept: below a class's floor so many
-recordings without it have a false detection that no figure is computed there. Whether
-that holds is looked at for each draw, and where it does not more changes are kept.
+Only thresholds that may matter are looked at: at all below its highest score, each
+recording without the class has a false detection, and where a draw has too many of
+those no figure is computed.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import InitVar, dataclass, field
 
 import numpy as np
 
+from gcrnn_jax.data.clip_lists import clip_id_of_file
 from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.evaluation.clip_ledger import Changes, ClipLedger
 from gcrnn_jax.evaluation.decided import collars_text
 from gcrnn_jax.evaluation.measure import Scored, mean_of_defined
 from gcrnn_jax.metrics.event_based import Collars, names_in
-from gcrnn_jax.metrics.floors import Floors
 from gcrnn_jax.metrics.intersection import Intersection
 from gcrnn_jax.metrics.ledger import ThresholdCounts
 from gcrnn_jax.metrics.metric import ratio
@@ -35,72 +35,8 @@ from gcrnn_jax.metrics.score_tables import ScoreTable
 from gcrnn_jax.metrics.tagging import rates
 from gcrnn_jax.metrics.threshold_counts import add_tables, floors_of, references_of
 
+_LEAST_F1 = 0.01  # a lower best F1 is found only by the way
 _SPARE = 6.0  # standard deviations of false positives that a draw may have less
-
-
-class Changes(NamedTuple):
-    """What recordings change in the counts of one class, at falling scores; M of them.
-
-    Cross-triggers are of one other class each; -1: the change is none.
-    """
-
-    score: np.ndarray
-    row: np.ndarray  # int, of which recording
-    true: np.ndarray
-    false: np.ndarray
-    other: np.ndarray  # int, the class of the events that are crossed
-    crosses: np.ndarray
-
-
-class ClipLedger:
-    """Takes the changes of counts, as `Ledger` does, and keeps whose they are."""
-
-    def __init__(self, floors: Floors, rows: Mapping[str, int]):
-        self.floors, self._rows = floors, rows
-        self._waiting: list[tuple[Any, ...]] = []  # of the recording at hand
-        self._all: list[list[np.ndarray]] = []
-
-    def add(
-        self, k: Any, score: np.ndarray, true: Any, false: Any, cross: Any = 0.0
-    ) -> None:
-        """See `Ledger`; cross-triggers come by `add_crosses`."""
-        self._waiting.append((k, score, true, false, -1, 0))
-
-    def add_clip(
-        self, k: int, score: np.ndarray, true: np.ndarray, false: np.ndarray
-    ) -> None:
-        """See `Ledger`."""
-        self.add(k, score, true, false)
-
-    def add_crosses(
-        self, other: int, k: np.ndarray, score: np.ndarray, number: np.ndarray
-    ) -> None:
-        """See `Ledger`."""
-        self._waiting.append((k, score, 0, 0, other, number))
-
-    def end_clip(self, clip_id: str) -> None:
-        """All changes of a recording are added."""
-        kinds = (np.int32, np.float64, np.int32, np.int32, np.int32, np.int32)
-        for k, score, *others in self._waiting:
-            columns = np.broadcast_arrays(k, score, *others)
-            kept = columns[1] > self.floors.floor[columns[0]]
-            chosen = [c[kept].astype(t) for c, t in zip(columns, kinds, strict=True)]
-            row = np.full(len(chosen[0]), self._rows[clip_id], np.int32)
-            self._all.append([*chosen, row])
-        self._waiting.clear()
-
-    def changes(self) -> list[Changes]:
-        """Those of each class."""
-        empty = [np.zeros(0, np.int32) for _ in range(7)]
-        columns = map(np.concatenate, zip(empty, *self._all, strict=True))
-        k, score, true, false, other, crosses, row = columns
-        order = np.lexsort((-score, k))
-        ends = np.searchsorted(k[order], np.arange(len(self.floors.floor) + 1))
-        columns = [c[order] for c in (score, row, true, false, other, crosses)]
-        return [
-            Changes(*(column[first:end] for column in columns))
-            for first, end in zip(ends, ends[1:], strict=False)
-        ]
 
 
 @dataclass(eq=False)
@@ -113,7 +49,7 @@ class Curves:
         class_names: K names.
         by_clip: Reference events of clips, by class; see `references_of`.
         criteria: What makes a detection correct.
-        most: False positives of a class that are of interest.
+        most: False positives of a class that are of interest, at first.
     """
 
     tables: Iterable[ScoreTable]
@@ -121,10 +57,11 @@ class Curves:
     class_names: tuple[str, ...]
     by_clip: Mapping[str, Mapping[int, np.ndarray]]
     criteria: Intersection | Collars
-    most: int
+    most: InitVar[int]
     changes: list[Changes] = field(init=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, most: int) -> None:
+        self._most = most
         shape = len(self.rows), len(self.class_names)
         self.num_events, self.seconds = np.zeros(shape), np.zeros(shape)
         for clip_id, of_class in self.by_clip.items():
@@ -139,54 +76,61 @@ class Curves:
         """Changes of all classes."""
         return sum(len(changes.score) for changes in self.changes) + 1
 
-    def counts(self, weights: np.ndarray) -> list[ThresholdCounts]:
-        """The counts of every class where recordings count so often, [N]."""
+    def counts(self, weights: np.ndarray, most: np.ndarray) -> list[ThresholdCounts]:
+        """The counts of every class where recordings count so often, [N].
+
+        Thresholds at which a class certainly has more false positives than its `most`,
+        [K], are left out.
+        """
         seconds = weights @ self.seconds
         per_second = np.append(np.where(seconds > 0, 1 / np.fmax(seconds, 1e-9), 0), 0)
-        num_events = weights @ self.num_events
+        num_events = (weights @ self.num_events).tolist()
+        lowest = self._lowest(weights, most)
         found = []
-        for k, changes in enumerate(self.changes):
-            drawn = weights[changes.row]
-            score = changes.score
-            last = np.flatnonzero(np.append(score[1:] != score[:-1], True)[: len(score)])
-            true, false, crosses = (
-                np.append(0, np.cumsum(drawn * number)[last])
-                for number in (
-                    changes.true,
-                    changes.false,
-                    changes.crosses * per_second[changes.other],
-                )
-            )
-            scores, floor = np.append(np.inf, score[last]), float(self._floor[k])
-            number = int(num_events[k])
-            counts = ThresholdCounts(scores, true, false, crosses, number, floor)
-            found.append(counts)
+        for k, (changes, at) in enumerate(zip(self.changes, lowest, strict=True)):
+            end = np.searchsorted(-changes.score, -at, "left")
+            score, row, true, false, other, crosses = (v[:end] for v in changes)
+            drawn = weights[row]
+            is_last = np.append(score[1:] != score[:-1], True)
+            last = np.flatnonzero(is_last[:end])
+            sums = [np.cumsum(drawn * number)[last] for number in (true, false)]
+            crossed = np.zeros(len(last))
+            if self._has_crosses:
+                crossed = np.cumsum(drawn * crosses * per_second[other])[last]
+            columns = (np.append(0, column) for column in (*sums, crossed))
+            scores, number = np.append(np.inf, score[last]), int(num_events[k])
+            found.append(ThresholdCounts(scores, *columns, number, at))
         return found
 
-    def keep(self, weights: np.ndarray, most: np.ndarray) -> None:
-        """Keeps what is needed where recordings count so often, [N].
+    def _lowest(self, weights: np.ndarray, most: np.ndarray) -> list[float]:
+        """Scores [K] at and below which false positives are too many, or -inf.
 
-        As long as some class may have no more than its false positives [K] of interest
-        below its floor, twice as many are kept for all.
+        Where it is not known for some class, twice as many changes are kept of all.
         """
-        while self._is_short(weights, most):
-            self.most *= 2
+        while True:
+            lowest = []
+            for order, ranked, number in zip(
+                self._order, self._ranked, most, strict=True
+            ):
+                place = np.searchsorted(np.cumsum(weights[order]), number, "right")
+                lowest.append(ranked[place] if place < len(ranked) else -np.inf)
+            if (np.array(lowest) >= self._floor).all():
+                return lowest
+            self._most *= 2
             self._collect()
-
-    def _is_short(self, weights: np.ndarray, most: np.ndarray) -> bool:
-        """A recording has a false detection at thresholds below its highest score."""
-        certain = weights @ (self._highest > self._floor)
-        return bool(((certain <= most) & (self._floor > -np.inf)).any())
 
     def _collect(self) -> None:
         wanted = frozenset(self.rows)
         options = wanted, self.by_clip, self.class_names
-        floors = floors_of(self.tables, *options, self.most)
-        self._floor = floors.floor
-        self._highest = floors.highest_of(self.rows)
+        floors = floors_of(self.tables, *options, self._most)
+        self._floor = floors.floor.copy()
+        highest = floors.highest_of(self.rows).T
+        self._order = np.argsort(-highest, axis=1)
+        self._ranked = np.take_along_axis(highest, self._order, 1)
         ledger = ClipLedger(floors, self.rows)
-        add_tables(ledger, self.tables, *options, self.criteria)
+        add_tables(ledger, self.tables, *options, criteria=self.criteria)
         self.changes = ledger.changes()
+        self._has_crosses = any((changes.other >= 0).any() for changes in self.changes)
 
 
 class PsdsMeasure:
@@ -198,15 +142,15 @@ class PsdsMeasure:
         tables: Iterable[ScoreTable],
         reference: Mapping[str, Sequence[Event]],
         durations: Mapping[str, float],
+        *,
         parameters: PsdsParameters,
-        clip_ids: Sequence[str],
     ):
-        """Of recordings `clip_ids` [N], named so in tables; see `metrics.psds`."""
+        """Recordings are those of durations, in their order; see `metrics.psds`."""
         names, there = classes_of(reference, durations)
         self.class_names, self.parameters = tuple(names), parameters
         self.quantity = f"{name}[{psds_text(parameters)}]"
         self._seconds = np.array(list(durations.values()), float)
-        rows = {clip_id: n for n, clip_id in enumerate(clip_ids)}
+        rows = {clip_id_of_file(file): n for n, file in enumerate(durations)}
         most = parameters.max_efpr * self._seconds.sum() / 3600
         most = math.ceil(most + _SPARE * math.sqrt(most)) + 1
         criteria = parameters.criteria
@@ -236,8 +180,7 @@ class PsdsMeasure:
         """The ROC of every class with an event where recordings count so often."""
         hours = float(weights @ self._seconds) / 3600
         most = np.full(len(self.class_names), self.parameters.max_efpr * hours)
-        self._curves.keep(weights, most)
-        counts = self._curves.counts(weights)
+        counts = self._curves.counts(weights, most)
         there = {k: c for k, c in enumerate(counts) if c.num_reference}
         options = len(there), hours, self.parameters
         return {k: roc_of_counts(c, *options) for k, c in there.items()}
@@ -261,21 +204,21 @@ def psds_text(by: PsdsParameters) -> str:
 class BestF1Measure:
     """The best F1 of every class over all thresholds, chosen on these very recordings.
 
-    In a draw it is chosen anew.
+    In a draw it is chosen anew. One below 0.01 may be given as 0.
     """
 
     def __init__(
         self,
         tables: Iterable[ScoreTable],
         reference: Mapping[str, Sequence[Event]],
+        *,
         collars: Collars,
-        clip_ids: Sequence[str],
     ):
-        """Of recordings `clip_ids` [N], named so in tables; see `f1_curves`."""
+        """Recordings are those of the reference, in its order; see `f1_curves`."""
         self.class_names = tuple(names_in(reference))
         self.quantity = f"event_f1_best[{collars_text(collars)}]"
         by_clip, num_events, _ = references_of(reference, self.class_names)
-        rows = {clip_id: n for n, clip_id in enumerate(clip_ids)}
+        rows = {clip_id_of_file(file): n for n, file in enumerate(reference)}
         most = 2 * int(num_events.max(initial=1)) + 100
         self._curves = Curves(tables, rows, self.class_names, by_clip, collars, most)
 
@@ -301,25 +244,23 @@ class BestF1Measure:
     def _best(self, weights: np.ndarray) -> np.ndarray:
         """True positives, detections and reference events at the best, [3, K].
 
-        More false positives than R (2 / F1 - 2) give less than F1 for R events.
+        More false positives than R (2 / F1 - 2) give less than F1 for R events, so
+        thresholds need to go as low as the best F1 that is known asks for.
         """
-        best = self._at_best(weights)
+        most = weights @ self._curves.num_events
         while True:
-            hits, found, number = best
-            f1 = np.fmax(ratio(2.0 * hits, found + number), 1e-3)
-            f1 = np.where(number > 0, f1, 1.0)
-            before = self._curves.most
-            self._curves.keep(weights, number * (2 / f1 - 2))
-            if self._curves.most == before:
+            best = self._best_up_to(weights, most)
+            f1 = np.fmax(np.nan_to_num(rates(*best).f1), _LEAST_F1)
+            needed = best[2] * (2 / f1 - 2)
+            if (needed <= most).all():
                 return best
-            best = self._at_best(weights)
+            most = np.fmax(most, needed)
 
-    def _at_best(self, weights: np.ndarray) -> np.ndarray:
+    def _best_up_to(self, weights: np.ndarray, most: np.ndarray) -> np.ndarray:
         best = np.zeros((3, len(self.class_names)))
-        for k, counts in enumerate(self._curves.counts(weights)):
+        for k, counts in enumerate(self._curves.counts(weights, most)):
             hits, number = counts.true_positives, counts.num_reference
             found = hits + counts.false_positives
-            f1 = ratio(2 * hits, found + number)
-            i = int(np.argmax(np.nan_to_num(f1)))
+            i = int(np.argmax(np.nan_to_num(ratio(2 * hits, found + number))))
             best[:, k] = hits[i], found[i], number
         return best

@@ -101,7 +101,7 @@ def _segment_figures(setting: str, num_classes: int, sums: np.ndarray) -> Scored
     f1, error_rate = f"segment_f1[{setting}]", f"segment_error_rate[{setting}]"
     found = _f1(f1, *counts)
     errors = sums[:, 3 * num_classes :].sum(1)
-    return _with_error_rates(found, error_rate, errors, *counts)
+    return _with_error_rates(found, error_rate, errors, counts)
 
 
 def events(
@@ -151,7 +151,7 @@ def _event_figures(setting: str, num_classes: int, sums: np.ndarray) -> Scored:
     found = _f1(f1, *counts)
     wrong = (estimated + reference - 2 * hits).sum(1)
     errors = wrong - sums[:, 3 * num_classes]  # a substitution is one error, not two
-    return _with_error_rates(found, error_rate, errors, *counts)
+    return _with_error_rates(found, error_rate, errors, counts)
 
 
 def intersections(
@@ -254,7 +254,7 @@ def _micro_and_macro(
 def _f1(
     quantity: str, hits: np.ndarray, estimated: np.ndarray, reference: np.ndarray
 ) -> Scored:
-    """F1 with the mean that sed_eval has: without classes never estimated, or absent."""
+    """F1, also with the mean of sed_eval: without classes never estimated or absent."""
     counts = hits, estimated, reference
     f1, averages = rates(*counts).f1, _micro_and_macro(quantity, *counts)
     defined = np.where((estimated > 0) & (reference > 0), f1, np.nan)
@@ -266,14 +266,13 @@ def _with_error_rates(
     found: Scored,
     quantity: str,
     errors: np.ndarray,
-    hits: np.ndarray,
-    estimated: np.ndarray,
-    reference: np.ndarray,
+    counts: tuple[np.ndarray, ...],
 ) -> Scored:
     """With errors for each reference event or segment; nan without one.
 
     The macro mean is over the classes that the reference has.
     """
+    hits, estimated, reference = counts
     of_classes = ratio(estimated + reference - 2 * hits, reference)
     averages = {
         (quantity, "micro"): ratio(errors, reference.sum(1)),

@@ -60,10 +60,10 @@ class Draws:
         num_draws = self.of_measure(cost)
         size = max(1, _BLOCK // max(cost, len(self.groups), 1))
         for block in draw_weights(self.num_groups, self.num_draws, self.seed):
-            block = block[:num_draws]
-            num_draws -= len(block)
-            for first in range(0, len(block), size):
-                yield block[first : first + size][:, self.groups]
+            wanted = block[:num_draws]
+            num_draws -= len(wanted)
+            for first in range(0, len(wanted), size):
+                yield wanted[first : first + size][:, self.groups]
             if not num_draws:
                 return
 
@@ -105,8 +105,8 @@ def draw(measure: Measure, draws: Draws) -> Drawn:
     blocks = [measure.scores(w) for w in draws.weights(measure.cost)]
     parts = [Scored(*({k: v[:0] for k, v in of.items()} for of in value)), *blocks]
     joined = Scored(
-        {key: np.concatenate([b.averages[key] for b in parts]) for key in value.averages},
-        {key: np.concatenate([b.classes[key] for b in parts]) for key in value.classes},
+        {k: np.concatenate([b.averages[k] for b in parts]) for k in value.averages},
+        {k: np.concatenate([b.classes[k] for b in parts]) for k in value.classes},
     )
     return Drawn(measure.class_names, value, joined)
 
@@ -193,12 +193,14 @@ def _distance(
 
 def _difference(own: Scored, other: Scored, places: list[list[int]]) -> Scored:
     size = min(len(next(iter(one.averages.values()))) for one in (own, other))
+    averages, classes = (
+        [{key: v[:size] for key, v in part.items()} for part in pair]
+        for pair in zip(own, other, strict=True)
+    )
+    mine, its = places
     return Scored(
-        {key: own.averages[key][:size] - other.averages[key][:size] for key in own[0]},
-        {
-            key: own.classes[key][:size, places[0]] - other.classes[key][:size, places[1]]
-            for key in own.classes
-        },
+        {key: v - averages[1][key] for key, v in averages[0].items()},
+        {key: v[:, mine] - classes[1][key][:, its] for key, v in classes[0].items()},
     )
 
 

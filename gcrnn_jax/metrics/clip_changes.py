@@ -10,8 +10,8 @@ import numpy as np
 
 from gcrnn_jax.metrics.detections import Detections, all_detections
 from gcrnn_jax.metrics.event_based import Collars
-from gcrnn_jax.metrics.intersection import Intersection, shared_seconds
 from gcrnn_jax.metrics.floors import Floors
+from gcrnn_jax.metrics.intersection import Intersection, shared_seconds
 from gcrnn_jax.metrics.matching import num_pairs
 
 

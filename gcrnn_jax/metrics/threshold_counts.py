@@ -56,7 +56,8 @@ def threshold_counts(
     floors = floors_of(tables, wanted, references, class_names, max_false_positives)
     has_crosses = isinstance(criteria, Intersection) and criteria.cttc is not None
     ledger = Ledger(floors, seconds if has_crosses else None)
-    num_ignored = add_tables(ledger, tables, wanted, references, class_names, criteria)
+    options = wanted, references, class_names
+    num_ignored = add_tables(ledger, tables, *options, criteria=criteria)
     return ledger.counts(num_events), num_ignored
 
 
@@ -66,6 +67,7 @@ def add_tables(
     wanted: frozenset[str],
     references: Mapping[str, Mapping[int, np.ndarray]],
     class_names: Sequence[str],
+    *,
     criteria: Intersection | Collars,
 ) -> int:
     """Adds what tables change in the counts, clip by clip.
