@@ -97,9 +97,10 @@ class Curves:
             crossed = np.zeros(len(last))
             if self._has_crosses:
                 crossed = np.cumsum(drawn * crosses * per_second[other])[last]
-            columns = (np.append(0, column) for column in (*sums, crossed))
+            hits, wrong, crossed = (np.append(0, c) for c in (*sums, crossed))
             scores, number = np.append(np.inf, score[last]), int(num_events[k])
-            found.append(ThresholdCounts(scores, *columns, number, at))
+            counts = ThresholdCounts(scores, hits, wrong, crossed, number, at)
+            found.append(counts)
         return found
 
     def _lowest(self, weights: np.ndarray, most: np.ndarray) -> list[float]:

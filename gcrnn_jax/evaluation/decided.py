@@ -184,7 +184,7 @@ def intersections(
 def _intersection_figures(setting: str, num_classes: int, sums: np.ndarray) -> Scored:
     hits, estimated, reference = counts = _by_class(sums, num_classes)
     quantity = f"intersection_f1[{setting}]"
-    f1, averages = rates(*counts).f1, _micro_and_macro(quantity, *counts)
+    f1, averages = _f1_of(*counts), _micro_and_macro(quantity, *counts)
     for tool, is_left in (("psds_eval", hits > 0), ("sed_scores_eval", reference > 0)):
         mean = mean_of_defined(np.where(is_left, f1, np.nan))
         averages[quantity, f"macro, {tool}"] = mean
@@ -211,8 +211,8 @@ def _tag_figures(num_classes: int, sums: np.ndarray) -> Scored:
         micro,
         strict=True,
     ):
-        classes[quantity] = each
-        averages[quantity, "micro"] = micro_of
+        classes[quantity] = np.asarray(each)
+        averages[quantity, "micro"] = np.asarray(micro_of)
     return Scored(averages, {name: classes[name] for name in sorted(classes)})
 
 
@@ -246,9 +246,15 @@ def _micro_and_macro(
 ) -> dict[tuple[str, str], np.ndarray]:
     counts = hits, estimated, reference
     return {
-        (quantity, "micro"): rates(*(count.sum(1) for count in counts)).f1,
-        (quantity, "macro"): mean_of_defined(rates(*counts).f1),
+        (quantity, "micro"): _f1_of(*(count.sum(1) for count in counts)),
+        (quantity, "macro"): mean_of_defined(_f1_of(*counts)),
     }
+
+
+def _f1_of(
+    hits: np.ndarray, estimated: np.ndarray, reference: np.ndarray
+) -> np.ndarray:
+    return np.asarray(rates(hits, estimated, reference).f1)
 
 
 def _f1(
@@ -256,7 +262,7 @@ def _f1(
 ) -> Scored:
     """F1, also with the mean of sed_eval: without classes never estimated or absent."""
     counts = hits, estimated, reference
-    f1, averages = rates(*counts).f1, _micro_and_macro(quantity, *counts)
+    f1, averages = _f1_of(*counts), _micro_and_macro(quantity, *counts)
     defined = np.where((estimated > 0) & (reference > 0), f1, np.nan)
     averages[quantity, "macro, sed_eval"] = mean_of_defined(defined)
     return Scored(averages, {quantity: f1})

@@ -162,10 +162,14 @@ def _read_bare(
     label = next((i for i, c in enumerate(header) if _is_label(c)), 2)
     labels = []
     for line, text in enumerate(lines, start=1):
-        columns = [] if is_blank(text) else split_columns(text, separator)
-        if not columns or is_time_header(columns):
+        if is_blank(text):
             continue
         try:
+            columns = split_columns(text, separator)
+            if is_time_header(columns):
+                continue
+            if separator == " ":  # in labels, too
+                columns = text.split(None, 2)
             if len(columns) <= max(onset, offset, label) or not columns[label]:
                 expected = "expected `onset offset label`, separated by "
                 raise BadRow(f"{expected}{SEPARATORS[separator]}, got {text!r}")

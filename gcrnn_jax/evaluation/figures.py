@@ -103,10 +103,15 @@ def draw(measure: Measure, draws: Draws) -> Drawn:
     """Computes the figures of a measure, and those of every draw."""
     value = measure.scores(np.ones((1, len(draws.groups))))
     blocks = [measure.scores(w) for w in draws.weights(measure.cost)]
-    parts = [Scored(*({k: v[:0] for k, v in of.items()} for of in value)), *blocks]
     joined = Scored(
-        {k: np.concatenate([b.averages[k] for b in parts]) for k in value.averages},
-        {k: np.concatenate([b.classes[k] for b in parts]) for k in value.classes},
+        {
+            key: np.concatenate([one[:0], *(b.averages[key] for b in blocks)])
+            for key, one in value.averages.items()
+        },
+        {
+            key: np.concatenate([one[:0], *(b.classes[key] for b in blocks)])
+            for key, one in value.classes.items()
+        },
     )
     return Drawn(measure.class_names, value, joined)
 
@@ -193,15 +198,18 @@ def _distance(
 
 def _difference(own: Scored, other: Scored, places: list[list[int]]) -> Scored:
     size = min(len(next(iter(one.averages.values()))) for one in (own, other))
-    averages, classes = (
-        [{key: v[:size] for key, v in part.items()} for part in pair]
-        for pair in zip(own, other, strict=True)
-    )
     mine, its = places
-    return Scored(
-        {key: v - averages[1][key] for key, v in averages[0].items()},
-        {key: v[:, mine] - classes[1][key][:, its] for key, v in classes[0].items()},
-    )
+    with np.errstate(invalid="ignore"):  # d' may be infinite for both
+        return Scored(
+            {
+                key: one[:size] - other.averages[key][:size]
+                for key, one in own.averages.items()
+            },
+            {
+                key: one[:size, mine] - other.classes[key][:size, its]
+                for key, one in own.classes.items()
+            },
+        )
 
 
 def _figures(

@@ -110,7 +110,8 @@ def _collars(values: list[float]) -> Collars:
     if len(values) != 3:
         expected = "an onset, or an onset, an offset and a share of the length"
         raise ConfigError(f"--collars: expected {expected}, got {len(values)} numbers")
-    return Collars(*values)
+    onset_s, offset_s, offset_share = values
+    return Collars(onset_s, offset_s, offset_share)
 
 
 def _names(text: str) -> str:

@@ -105,7 +105,8 @@ class Ranks:
     def scores(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Average precision and AUC where recordings count so often, [B] each."""
         if not len(self.rows):
-            return (np.full(len(weights), np.nan),) * 2
+            nothing = np.full(len(weights), np.nan)
+            return nothing, nothing
         drawn = weights[:, self.rows]
         above = np.cumsum(drawn, 1)[:, self.last]
         hits = np.cumsum(drawn * self.label, 1)[:, self.last]

@@ -168,11 +168,11 @@ def _of_decisions(
         for criteria in choice.intersections:
             measures[f"{criteria}"] = decided.intersections(*lists, criteria)
     if "tagging" in choice.kinds:
-        both = (
+        there, found = (
             labels_of([one.labels[file] for file in reference.events], names)
             for one in (reference, system)
         )
-        measures["tagging"] = decided.tags(*both, names)
+        measures["tagging"] = decided.tags(there, found, names)
     return measures
 
 
