@@ -1,8 +1,8 @@
-"""Figures over all thresholds, PSDS and the best F1, of drawn recordings.
+"""PSDS, over all thresholds, of drawn recordings.
 
 What a recording changes in the counts of all thresholds is found once and kept; in a
 draw each change counts as often as its recording. So the figure of a draw is exactly
-`psds`, or `f1_curves`, of the recordings drawn, each as often as it was.
+`psds` of the recordings drawn, each as often as it was.
 
 Only thresholds that may matter are looked at: at all below its highest score, each
 recording without the class has a false detection, and where a draw has too many of
@@ -18,12 +18,9 @@ import numpy as np
 from gcrnn_jax.data.clip_lists import clip_id_of_file
 from gcrnn_jax.data.event_lists import Event
 from gcrnn_jax.evaluation.clip_ledger import Changes, ClipLedger
-from gcrnn_jax.evaluation.decided import collars_text
-from gcrnn_jax.evaluation.measure import Scored, mean_of_defined
-from gcrnn_jax.metrics.event_based import Collars, names_in
+from gcrnn_jax.evaluation.measure import Scored
 from gcrnn_jax.metrics.intersection import Intersection
 from gcrnn_jax.metrics.ledger import ThresholdCounts
-from gcrnn_jax.metrics.metric import ratio
 from gcrnn_jax.metrics.polyphonic import (
     PsdsParameters,
     Roc,
@@ -32,10 +29,8 @@ from gcrnn_jax.metrics.polyphonic import (
     roc_of_counts,
 )
 from gcrnn_jax.metrics.score_tables import ScoreTable
-from gcrnn_jax.metrics.tagging import rates
-from gcrnn_jax.metrics.threshold_counts import add_tables, floors_of, references_of
+from gcrnn_jax.metrics.threshold_counts import add_tables, floors_of
 
-_LEAST_F1 = 0.01  # a lower best F1 is found only by the way
 _SPARE = 6.0  # standard deviations of false positives that a draw may have less
 
 
@@ -47,7 +42,7 @@ class Curves:
         tables: Of every recording; they may be gone through several times.
         rows: Clip id -> the recording's place in the weights.
         class_names: K names.
-        by_clip: Reference events of clips, by class; see `references_of`.
+        by_clip: Reference events of clips, by class; see `DisjointEvents`.
         criteria: What makes a detection correct.
         most: False positives of a class that are of interest, at first.
     """
@@ -56,7 +51,7 @@ class Curves:
     rows: Mapping[str, int]
     class_names: tuple[str, ...]
     by_clip: Mapping[str, Mapping[int, np.ndarray]]
-    criteria: Intersection | Collars
+    criteria: Intersection
     most: InitVar[int]
     changes: list[Changes] = field(init=False)
 
@@ -200,68 +195,3 @@ def psds_text(by: PsdsParameters) -> str:
         parts += [f"cttc {shares.cttc:g}", f"alpha_ct {by.alpha_ct:g}"]
     parts += [f"alpha_st {by.alpha_st:g}", f"{by.max_efpr:g} per hour"]
     return ", ".join(parts)
-
-
-class BestF1Measure:
-    """The best F1 of every class over all thresholds, chosen on these very recordings.
-
-    In a draw it is chosen anew. One below 0.01 may be given as 0.
-    """
-
-    def __init__(
-        self,
-        tables: Iterable[ScoreTable],
-        reference: Mapping[str, Sequence[Event]],
-        *,
-        collars: Collars,
-    ):
-        """Recordings are those of the reference, in its order; see `f1_curves`."""
-        self.class_names = tuple(names_in(reference))
-        self.quantity = f"event_f1_best[{collars_text(collars)}]"
-        by_clip, num_events, _ = references_of(reference, self.class_names)
-        rows = {clip_id_of_file(file): n for n, file in enumerate(reference)}
-        most = 2 * int(num_events.max(initial=1)) + 100
-        self._curves = Curves(tables, rows, self.class_names, by_clip, collars, most)
-
-    @property
-    def cost(self) -> int:
-        """Changes of the counts."""
-        return 10 * self._curves.cost
-
-    def scores(self, weights: np.ndarray) -> Scored:
-        """See `Measure`."""
-        shape = len(weights), len(self.class_names)
-        f1, micro = np.full(shape, np.nan), np.full(len(weights), np.nan)
-        for b, drawn in enumerate(weights):
-            best = self._best(drawn)
-            f1[b] = np.where(best[2] > 0, rates(*best).f1, np.nan)
-            micro[b] = rates(*best.sum(1)).f1
-        averages = {
-            (self.quantity, "macro"): mean_of_defined(f1),
-            (self.quantity, "micro"): micro,
-        }
-        return Scored(averages, {self.quantity: f1})
-
-    def _best(self, weights: np.ndarray) -> np.ndarray:
-        """True positives, detections and reference events at the best, [3, K].
-
-        More false positives than R (2 / F1 - 2) give less than F1 for R events, so
-        thresholds need to go as low as the best F1 that is known asks for.
-        """
-        most = weights @ self._curves.num_events
-        while True:
-            best = self._best_up_to(weights, most)
-            f1 = np.fmax(np.nan_to_num(rates(*best).f1), _LEAST_F1)
-            needed = best[2] * (2 / f1 - 2)
-            if (needed <= most).all():
-                return best
-            most = np.fmax(most, needed)
-
-    def _best_up_to(self, weights: np.ndarray, most: np.ndarray) -> np.ndarray:
-        best = np.zeros((3, len(self.class_names)))
-        for k, counts in enumerate(self._curves.counts(weights, most)):
-            hits, number = counts.true_positives, counts.num_reference
-            found = hits + counts.false_positives
-            i = int(np.argmax(np.nan_to_num(ratio(2 * hits, found + number))))
-            best[:, k] = hits[i], found[i], number
-        return best

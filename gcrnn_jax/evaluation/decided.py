@@ -11,6 +11,7 @@ means that those tools print, which leave classes out: never estimated, or never
 or without a reference.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -109,9 +110,11 @@ def events(
     estimated: Lists,
     class_names: Sequence[str],
     collars: Collars,
+    *,
     matching: Literal["optimal", "greedy"] = "optimal",
+    suffix: str = "",
 ) -> Decided:
-    """F1 and error rate of events within collars."""
+    """F1 and error rate of events within collars; the suffix is of their names."""
     check_matching(matching)
     column = {name: k for k, name in enumerate(class_names)}
     num_classes = len(column)
@@ -127,7 +130,7 @@ def events(
             yield n, *np.unique(every, return_counts=True)
 
     setting = collars_text(collars) + ("" if matching == "optimal" else f", {matching}")
-    figures = partial(_event_figures, setting, num_classes)
+    figures = partial(_event_figures, suffix, setting, num_classes)
     return _decided(entries(), len(reference), class_names, 1, figures)
 
 
@@ -145,9 +148,13 @@ def collars_text(collars: Collars) -> str:
     return f"{onset}, offset max({collars.offset_s:g} s, {share})"
 
 
-def _event_figures(setting: str, num_classes: int, sums: np.ndarray) -> Scored:
+def _event_figures(
+    suffix: str, setting: str, num_classes: int, sums: np.ndarray
+) -> Scored:
     counts = hits, estimated, reference = _by_class(sums, num_classes)
-    f1, error_rate = f"event_f1[{setting}]", f"event_error_rate[{setting}]"
+    f1, error_rate = (
+        f"event_{kind}{suffix}[{setting}]" for kind in ("f1", "error_rate")
+    )
     found = _f1(f1, *counts)
     wrong = (estimated + reference - 2 * hits).sum(1)
     errors = wrong - sums[:, 3 * num_classes]  # a substitution is one error, not two
@@ -159,8 +166,10 @@ def intersections(
     estimated: Lists,
     class_names: Sequence[str],
     criteria: Intersection,
+    durations: Mapping[str, float] | None = None,
 ) -> Decided:
-    """F1 of what detections and events share."""
+    """F1 of what detections and events share; arguments as `intersection_scores`."""
+    ends = [math.inf if durations is None else durations[file] for file in reference]
     estimated = {file: estimated.get(file, ()) for file in reference}
     there, found = (disjoint_events(e, class_names) for e in (reference, estimated))
     num_classes = len(class_names)
@@ -171,7 +180,8 @@ def intersections(
             for k, spans in own.items():
                 counts[2, k] = len(spans)
             for k, spans in found.by_clip[clip_id].items():
-                hits, false, _ = count_detections(spans, k, own, criteria)
+                options = {"end_s": ends[n]}
+                hits, false, _ = count_detections(spans, k, own, criteria, **options)
                 counts[:2, k] = hits, hits + false
             columns = np.flatnonzero(counts)
             yield n, columns, counts.ravel()[columns]

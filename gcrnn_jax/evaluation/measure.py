@@ -50,5 +50,6 @@ def mean_of_defined(values: np.ndarray) -> np.ndarray:
         array([0.5, nan])
     """
     is_there = ~np.isnan(values)
-    total, number = np.where(is_there, values, 0).sum(1), is_there.sum(1)
+    with np.errstate(invalid="ignore"):  # infinite ones of both signs
+        total, number = np.where(is_there, values, 0).sum(1), is_there.sum(1)
     return np.divide(total, number, out=np.full(len(values), np.nan), where=number > 0)

@@ -1,15 +1,17 @@
 """Which figures a system gets, and how two systems compare."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from gcrnn_jax.data.event_lists import Event
 from gcrnn_jax.evaluation import decided
-from gcrnn_jax.evaluation.curves import BestF1Measure, PsdsMeasure
+from gcrnn_jax.evaluation.curves import PsdsMeasure
 from gcrnn_jax.evaluation.decided import Decided
 from gcrnn_jax.evaluation.figures import (
     Drawn,
@@ -24,13 +26,16 @@ from gcrnn_jax.evaluation.measure import Measure
 from gcrnn_jax.evaluation.ranked import Calibrated, Ranked, labels_of
 from gcrnn_jax.evaluation.reference import Reference
 from gcrnn_jax.evaluation.systems import System
-from gcrnn_jax.metrics.event_based import Collars
+from gcrnn_jax.metrics.event_based import Collars, names_in
+from gcrnn_jax.metrics.f1_by_threshold import f1_curves
 from gcrnn_jax.metrics.intersection import Intersection
 from gcrnn_jax.metrics.polyphonic import PSDS1, PSDS2, PsdsParameters, mean_roc
 from gcrnn_jax.metrics.reliability import calibration
+from gcrnn_jax.metrics.score_tables import ScoreTable
 
 DECISIONS = ("segment", "event", "intersection", "tagging")
 OF_SCORES = ("psds", "best", "ranking", "calibration")
+_MANY = 100_000  # classes of recordings whose changes at all scores need much memory
 KINDS = (*DECISIONS, *OF_SCORES)
 
 
@@ -163,10 +168,11 @@ def _of_decisions(
         for collars in choice.collars:
             for matching in ("optimal", "greedy"):
                 name = f"event {collars} {matching}"
-                measures[name] = decided.events(*lists, collars, matching)
+                measures[name] = decided.events(*lists, collars, matching=matching)
     if "intersection" in choice.kinds:
         for criteria in choice.intersections:
-            measures[f"{criteria}"] = decided.intersections(*lists, criteria)
+            options = criteria, reference.durations
+            measures[f"{criteria}"] = decided.intersections(*lists, *options)
     if "tagging" in choice.kinds:
         there, found = (
             labels_of([one.labels[file] for file in reference.events], names)
@@ -196,8 +202,7 @@ def _of_scores(
             )
     if "best" in choice.kinds:
         for collars in choice.collars:
-            rounded = dataclasses.replace(collars, time_decimals=6)
-            measures[f"best {collars}"] = BestF1Measure(tables, events, collars=rounded)
+            measures[f"best {collars}"] = _best(tables, events, collars)
     kept = [
         k
         for k, name in enumerate(system.score_names)
@@ -214,6 +219,33 @@ def _of_scores(
     elif "calibration" in choice.kinds:
         measures["calibration"] = Calibrated(names, label, np.fmax(scores, 0))
     return measures, notes
+
+
+def _best(
+    tables: Iterable[ScoreTable], events: Mapping[str, list[Event]], collars: Collars
+) -> Decided:
+    """F1 where each class has the threshold that is best for these very recordings.
+
+    In draws thresholds stay as they are, as in all figures of decisions.
+    """
+    collars = dataclasses.replace(collars, time_decimals=6)  # as sed_scores_eval
+    names = names_in(events)
+    numbers = Counter(event.event_label for own in events.values() for event in own)
+    most = 20 * max(numbers.values(), default=1)  # exact where F1 is above 0.1
+    is_large = len(events) * len(names) > _MANY
+    curves = f1_curves(
+        tables,
+        events,
+        names,
+        criteria=collars,
+        max_false_positives=most if is_large else None,
+    )
+    best = curves.best_thresholds()
+    found = {}
+    for table in tables:
+        thresholds = np.array([best.get(name, np.inf) for name in table.class_names])
+        found[table.clip_id] = table.events(thresholds)
+    return decided.events(events, found, names, collars, suffix="_best")
 
 
 def _seconds(system: System, reference: Reference) -> np.ndarray | None:

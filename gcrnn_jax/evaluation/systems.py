@@ -177,6 +177,8 @@ def _of_tables(
     clip_scores: np.ndarray = np.zeros((shape, 0))
     rows: list[EventRow] = []
     for table in tables:
+        if table.clip_id not in places:
+            continue
         if not class_names:
             class_names = table.class_names
             _check_classes(path, class_names, reference)
@@ -186,8 +188,6 @@ def _of_tables(
                 f"{path}: {table.clip_id}: expected the classes of the tables before, "
                 f"{', '.join(class_names[:5])} ..., got {', '.join(table.class_names)}"
             )
-        if table.clip_id not in places:
-            continue
         n = places[table.clip_id]
         clip_scores[n], ends[n] = table.scores.max(0), table.times[-1]
         size += table.scores.nbytes

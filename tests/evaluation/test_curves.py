@@ -1,4 +1,4 @@
-"""PSDS and the best F1 of draws against tables copied as often as they were drawn."""
+"""PSDS of draws against tables copied as often as they were drawn."""
 
 import dataclasses
 
@@ -6,20 +6,17 @@ import numpy as np
 import pytest
 
 from gcrnn_jax.data.event_lists import Event
-from gcrnn_jax.evaluation.curves import BestF1Measure, PsdsMeasure
+from gcrnn_jax.evaluation.curves import PsdsMeasure
 from gcrnn_jax.metrics import (
     PSDS1,
     PSDS2,
-    Collars,
     Intersection,
     PsdsParameters,
     ScoreTable,
-    f1_curves,
     psds,
 )
 
 NAMES = ("Bus", "Car", "Tram")
-COLLARS = Collars(time_decimals=6)
 FEW = PsdsParameters(Intersection(0.5, 0.5), max_efpr=60)
 MANY = PsdsParameters(Intersection(0.5, 0.5), max_efpr=4000)
 
@@ -82,24 +79,3 @@ def test_psds_of_a_draw_is_that_of_copied_recordings(num_clips, parameters):
                 assert ours == pytest.approx(expected.class_value(name), abs=1e-12)
             else:
                 assert np.isnan(ours)
-
-
-def test_the_best_f1_of_a_draw_is_that_of_copied_recordings():
-    tables, reference, _ = case = random_case(1, 40)
-    measure = BestF1Measure(tables, reference, collars=COLLARS)
-    weights = weights_of(40)
-    found = measure.scores(weights)
-    [classes] = found.classes.values()
-    macro, micro = found.averages.values()
-    for n, drawn in enumerate(weights):
-        drawn_tables, events, _ = copied(case, drawn)
-        names = measure.class_names
-        curves = f1_curves(drawn_tables, events, names, criteria=COLLARS)
-        for name, ours in zip(names, classes[n], strict=True):
-            best = curves.per_class[name]
-            if best.counts.num_reference:
-                assert ours == pytest.approx(best.best.f1, abs=1e-12)
-            else:
-                assert np.isnan(ours)
-        np.testing.assert_allclose(macro[n], curves.best_macro_f1(), atol=1e-12)
-        np.testing.assert_allclose(micro[n], curves.best_micro().f1, atol=1e-12)

@@ -111,19 +111,22 @@ def test_events(weights, collars, matching):
     names = f"event_f1[{setting}]", f"event_error_rate[{setting}]"
     options = {"collars": collars, "matching": matching}
     check(
-        decided.events(*lists, NAMES, collars, matching),
+        decided.events(*lists, NAMES, collars, matching=matching),
         weights,
         lists,
         lambda *both: of_f1(event_scores(*both, NAMES, **options), *names),
     )
 
 
-def test_intersections(weights):
+@pytest.mark.parametrize("end_s", [None, 2.0])
+def test_intersections(weights, end_s):
     lists, by = random_lists(2), Intersection(0.5, 0.5)
+    durations = end_s and dict.fromkeys(lists[0], end_s)
     quantity = "intersection_f1[dtc 0.5, gtc 0.5]"
 
     def expected(*both):
-        scores = intersection_scores(*both, NAMES, criteria=by)
+        ends = end_s and dict.fromkeys(both[0], end_s)
+        scores = intersection_scores(*both, NAMES, criteria=by, durations=ends)
         averages = {
             "micro": scores.micro.f1,
             "macro": scores.macro_f1,
@@ -134,7 +137,8 @@ def test_intersections(weights):
         keyed = {(quantity, name): value for name, value in averages.items()}
         return keyed, {quantity: classes}
 
-    check(decided.intersections(*lists, NAMES, by), weights, lists, expected)
+    measure = decided.intersections(*lists, NAMES, by, durations)
+    check(measure, weights, lists, expected)
 
 
 def labels(rng):
