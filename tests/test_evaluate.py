@@ -1,5 +1,7 @@
 """The command: what it prints, writes, warns of and refuses."""
 
+import csv
+import io
 import json
 import math
 import subprocess
@@ -137,6 +139,121 @@ def test_a_strong_list_for_tagging_and_a_weak_one_for_detection_are_pointed_out(
     [warning] = evaluate_lists(*lists, task="detection").warnings
     assert "weak list" in warning
     assert evaluate_lists(*lists, task="tagging").warnings == []
+
+
+@pytest.fixture
+def many(tmp_path):
+    """120 recordings; one system finds 3 of 4 events, the other 1 of 2, no Cat."""
+    there, good, bad = "", "", ""
+    for n in range(120):
+        name, label = f"r{n}.wav", ("Dog", "Cat")[n % 5 == 0]
+        there += f"{name}\t1.0\t2.0\t{label}\n"
+        good += f"{name}\t1.1\t2.1\t{label}\n" if n % 4 else f"{name}\n"
+        bad += f"{name}\t1.1\t2.1\t{label}\n" if n % 2 and n % 5 else f"{name}\n"
+    for name, text in {"reference": there, "good": good, "bad": bad}.items():
+        (tmp_path / f"{name}.tsv").write_text(text)
+    return tmp_path
+
+
+def test_every_figure_has_a_definition_and_an_interval(many, capsys):
+    flags = ["--output", str(many / "o.json"), "--csv", str(many / "o.csv")]
+    main(command((many / "reference.tsv", many / "good.tsv"), *flags))
+    written = json.loads((many / "o.json").read_text())
+    kinds = {figure["quantity"] for figure in written["figures"]}
+    assert "event_f1[onset 0.2 s, offset max(0.2 s, 20 %)]" in kinds
+    for figure in written["figures"]:
+        if figure["value"] not in (1, None):
+            assert figure["low"] < figure["value"] < figure["high"]
+            assert figure["draws"] == 1000
+    [recall] = [f for f in written["figures"] if f["quantity"] == "tagging_recall"]
+    assert recall["value"] == 0.75 and recall["classes"]["Cat"]["value"] == 0.75
+    # 120 independent recordings: sqrt(0.75 * 0.25 / 120) = 0.0395 each way, twice
+    assert recall["low"] == pytest.approx(0.75 - 1.96 * 0.0395, abs=0.01)
+    assert recall["high"] == pytest.approx(0.75 + 1.96 * 0.0395, abs=0.01)
+    shown = capsys.readouterr().out
+    assert "Scores on all 120 recordings" in shown
+    assert "95 % intervals: 1,000 draws of 120 recordings" in shown
+    assert "too narrow" not in shown
+    rows = list(csv.DictReader(io.StringIO((many / "o.csv").read_text())))
+    [row] = [r for r in rows if r["quantity"] == "tagging_recall" and r["average"]]
+    assert float(row["value"]) == 0.75 and float(row["low"]) == recall["low"]
+    assert {row["class"] for row in rows} == {"", "Cat", "Dog"}
+
+
+def test_draws_are_those_of_the_seed(many, capsys):
+    lists = many / "reference.tsv", many / "good.tsv"
+    shown = []
+    for seed in ("0", "0", "1"):
+        main(command(lists, "--seed", seed))
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1] != shown[2]
+
+
+def test_two_systems_are_compared_on_the_same_draws(many, capsys):
+    output = many / "o.json"
+    flags = "--against", str(many / "bad.tsv"), "--output", str(output)
+    main(command((many / "reference.tsv", many / "good.tsv"), *flags))
+    against = json.loads(output.read_text())["against"]
+    found = {(f["quantity"], f["average"]): f for f in against["differences"]}
+    recall = found["tagging_recall", "micro"]
+    assert recall["value"] == pytest.approx(0.75 - 0.4)
+    assert 0 < recall["low"] < recall["value"] < recall["high"]
+    assert recall["p"] == pytest.approx(1 / 1001)
+    assert recall["classes"]["Cat"]["value"] == 0.75
+    shown = capsys.readouterr().out
+    assert "class that moved" in shown
+    main(
+        command((many / "reference.tsv",) * 2, "--against", str(many / "reference.tsv"))
+    )
+    assert "No class moved" in capsys.readouterr().out
+
+
+def test_an_interval_of_nothing_but_ones_is_none(lists, capsys):
+    main(command((lists[0], lists[0])))
+    shown = capsys.readouterr().out
+    assert "only 3: intervals are too narrow" in shown
+    assert "[1.000" not in shown
+    line = next(row for row in shown.splitlines() if row.startswith("tagging_f1"))
+    assert line.split() == ["tagging_f1", "micro", "1.0000", "-"]
+
+
+def test_missing_recordings_are_listed_beside_the_scores(lists, tmp_path, capsys):
+    lists[1].write_text(ESTIMATED.replace("c.wav\n", ""))
+    output = tmp_path / "scores" / "o.json"
+    main(command(lists, "--output", str(output)))
+    shown = capsys.readouterr().out
+    assert "Scores on 3 recordings, 2 of them with estimates: the others" in shown
+    assert output.with_name("missing.csv").read_text() == "filename\nc.wav\n"
+    coverage = json.loads(output.read_text())["coverage"]
+    assert coverage["with_estimates"] == 2 and coverage["missing"] == ["c.wav"]
+    main(command(lists, "--missing", "leave_out"))
+    assert "Scores on 2 of 3 recordings" in capsys.readouterr().out
+
+
+def test_figures_can_be_chosen(lists, capsys):
+    flags = "--metrics event intersection --collars 0.5 --intersection 0.1 0.1".split()
+    main(command(lists, *flags, "--draws", "0"))
+    shown = capsys.readouterr().out
+    assert "event_f1[onset 0.5 s]" in shown and "segment_f1" not in shown
+    assert "intersection_f1[dtc 0.1, gtc 0.1]" in shown and "draws of" not in shown
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    {
+        "--metrics psds --task tagging": "--task=tagging has tagging, ranking",
+        "--draws -1": "--draws: expected 0 or more, got -1",
+        "--collars 1 2": "--collars: expected an onset, or an onset, an offset",
+        "--collars -1": "expected onset_s of 0 or more",
+        "--segment_s 0": "--segment_s: expected more than 0 s, got 0",
+        "--intersection 2 0": "expected dtc in",
+        "--psds 0.5 0.5 0.3 2 1 100": "expected alpha_ct in",
+        "--threshold 0.5": "--threshold is of scores",
+    }.items(),
+)
+def test_flags_that_cannot_be_are_refused(lists, flags, message):
+    with pytest.raises(ConfigError, match=message):
+        main(command(lists, *flags.split()))
 
 
 def run(*flags):

@@ -156,8 +156,8 @@ class PsdsMeasure:
 
     @property
     def cost(self) -> int:
-        """Changes of the counts, which are sorted."""
-        return 20 * self._curves.cost
+        """Changes of the counts, of which most draws need a part."""
+        return 4 * self._curves.cost
 
     def scores(self, weights: np.ndarray) -> Scored:
         """See `Measure`; classes without a reference event in a draw have none."""

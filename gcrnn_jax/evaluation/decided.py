@@ -114,7 +114,10 @@ def events(
     matching: Literal["optimal", "greedy"] = "optimal",
     suffix: str = "",
 ) -> Decided:
-    """F1 and error rate of events within collars; the suffix is of their names."""
+    """F1 and error rate of events within collars.
+
+    With a suffix to its name F1 alone.
+    """
     check_matching(matching)
     column = {name: k for k, name in enumerate(class_names)}
     num_classes = len(column)
@@ -152,10 +155,10 @@ def _event_figures(
     suffix: str, setting: str, num_classes: int, sums: np.ndarray
 ) -> Scored:
     counts = hits, estimated, reference = _by_class(sums, num_classes)
-    f1, error_rate = (
-        f"event_{kind}{suffix}[{setting}]" for kind in ("f1", "error_rate")
-    )
+    f1, error_rate = f"event_f1{suffix}[{setting}]", f"event_error_rate[{setting}]"
     found = _f1(f1, *counts)
+    if suffix:
+        return found
     wrong = (estimated + reference - 2 * hits).sum(1)
     errors = wrong - sums[:, 3 * num_classes]  # a substitution is one error, not two
     return _with_error_rates(found, error_rate, errors, counts)

@@ -1,9 +1,10 @@
 """The flags of what is scored, and by which figures."""
 
 import argparse
+import math
 from typing import Any
 
-from gcrnn_jax.errors import ConfigError
+from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.evaluation.results import DECISIONS, KINDS, OF_SCORES, Choice
 from gcrnn_jax.evaluation.scorecard import Files
 from gcrnn_jax.fields import user_path
@@ -90,7 +91,16 @@ def choice_of(flags: argparse.Namespace) -> Choice:
     if not (kept := [kind for kind in kinds if kind in of_task]):
         names = ", ".join(of_task)
         raise ConfigError(f"--metrics: --task={flags.task} has {names}")
+    try:
+        return _choice(flags, kept)
+    except DataError as error:
+        raise ConfigError(f"flags: {error}") from None
+
+
+def _choice(flags: argparse.Namespace, kinds: list[str]) -> Choice:
     choice = Choice()
+    if wrong := [s for s in flags.segment_s if not 0 < s < math.inf]:
+        raise ConfigError(f"--segment_s: expected more than 0 s, got {wrong[0]:g}")
     segments_s = dict.fromkeys([*choice.segments_s, *flags.segment_s])
     collars = choice.collars if flags.collars is None else [_collars(flags.collars)]
     intersections, psds = [*choice.intersections], {**choice.psds}
@@ -101,7 +111,7 @@ def choice_of(flags: argparse.Namespace) -> Choice:
         shares = Intersection(dtc, gtc, cttc if alpha_ct else None)
         psds["psds"] = PsdsParameters(shares, alpha_ct, alpha_st, max_efpr)
     unique = list(dict.fromkeys(intersections))
-    return Choice(kept, list(segments_s), collars, unique, psds)
+    return Choice(kinds, list(segments_s), collars, unique, psds)
 
 
 def _collars(values: list[float]) -> Collars:

@@ -11,10 +11,21 @@ from gcrnn_jax.evaluation.scorecard import Scorecard
 from gcrnn_jax.metrics.bootstrap import Estimate
 from gcrnn_jax.metrics.tables import text_table
 
+_OF_CLASSES = (  # on the screen; the first of each name
+    "segment_f1",
+    "event_f1",
+    "intersection_f1",
+    "tagging_f1",
+    "psds1",
+    "psds2",
+    "average_precision",
+)
+
 
 def scorecard_text(card: Scorecard) -> str:
     """Coverage, every average with its interval, every class, and notes."""
-    parts = [f"Scores {card.coverage()}", _averages_table(card), _classes_table(card)]
+    parts = [f"Scores {card.coverage()}", _averages_table(card)]
+    parts += [table] if (table := _classes_table(card)) else []
     if card.differences:
         parts.append(_moved_text(card))
     notes = [f"- {note}" for note in card.notes()]
@@ -27,7 +38,7 @@ def scorecard_content(card: Scorecard) -> dict[str, Any]:
     content: dict[str, Any] = {
         "coverage": {
             "recordings": card.num_recordings,
-            "with_estimates": card.num_recordings - len(card.missing),
+            "with_estimates": card.num_covered,
             "missing": list(card.missing),
             "missing_count_as": "left out" if card.leaves_out else "without events",
         },
@@ -54,7 +65,8 @@ def scorecard_csv(card: Scorecard) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     header = ["system", "quantity", "average", "class", "value", "low", "high", "draws"]
-    writer.writerow([*header, "p"])
+    writer.writerow([*header, "p", "recordings", "with_estimates"])
+    scored = len(card.reference.events), card.num_covered
     names = [str(result.system.path) for result in card.results]
     parts = [(name, r.figures) for name, r in zip(names, card.results, strict=True)]
     if card.differences:
@@ -66,7 +78,7 @@ def scorecard_csv(card: Scorecard) -> str:
                 cells = ["" if not math.isfinite(v) else repr(v) for v in values]
                 p_value = "" if figure.p_value is None or class_ else figure.p_value
                 row = [name, figure.quantity, average, class_, *cells]
-                writer.writerow([*row, figure.num_draws, p_value])
+                writer.writerow([*row, figure.num_draws, p_value, *scored])
     return text.getvalue()
 
 
@@ -94,23 +106,27 @@ def _averages_table(card: Scorecard) -> str:
     rows = []
     for figure in card.results[0].figures:
         key = figure.quantity, figure.average
+        cells = ["-"] * 4  # of a figure that the other system has not
         if key in found:
             difference = found[key]
-            _, _, value, interval = _cells(difference, sign="+")
-            other = _number(others[key].estimate.value)
             p_value = difference.p_value
-            p_text = "-" if p_value is None else f"{p_value:.3f}"
-            rows.append([*_cells(figure), other, value, interval, p_text])
+            cells[0] = _number(others[key].estimate.value)
+            cells[1:3] = _cells_of(difference.estimate, "+")
+            cells[3] = "-" if p_value is None else f"{p_value:.3f}"
+        rows.append([*_cells(figure), *cells])
     more = ["against", "difference", "95 % interval", "p"]
     return text_table([*header, *more], rows)
 
 
 def _classes_table(card: Scorecard) -> str:
-    """The first quantity of each name, for every class."""
+    """The main quantities of every class; the files have all."""
     figures: dict[str, Figure] = {}
     for figure in card.results[0].figures:
-        if figure.classes:
-            figures.setdefault(figure.quantity.partition("[")[0], figure)
+        name = figure.quantity.partition("[")[0]
+        if figure.classes and name in _OF_CLASSES:
+            figures.setdefault(name, figure)
+    if not figures:
+        return ""
     names = sorted({name for figure in figures.values() for name in figure.classes})
     rows = []
     for name in names:
@@ -151,8 +167,8 @@ def _values(estimate: Estimate) -> dict[str, float]:
     return {"value": estimate.value, "low": low, "high": high}
 
 
-def _cells(figure: Figure, sign: str = "") -> list[str]:
-    return [figure.quantity, figure.average, *_cells_of(figure.estimate, sign)]
+def _cells(figure: Figure) -> list[str]:
+    return [figure.quantity, figure.average, *_cells_of(figure.estimate)]
 
 
 def _cells_of(estimate: Estimate, sign: str = "") -> list[str]:

@@ -71,13 +71,19 @@ class Scorecard:
 
     def coverage(self) -> str:
         """On how many recordings the figures are."""
-        covered = self.num_recordings - len(self.missing)
-        text = f"{covered:,} of {self.num_recordings:,} recordings"
+        number, total = self.num_covered, self.num_recordings
         if not self.missing:
-            return f"on all {self.num_recordings:,} recordings"
+            return f"on all {total:,} recordings"
+        others = f"the others (first {self.missing[0]})"
         if self.leaves_out:
-            return f"on {text}: the others are left out"
-        return f"estimates of {text}: the others count as without any event"
+            return f"on {number:,} of {total:,} recordings: {others} are left out"
+        with_estimates = f"{number:,} of them with estimates"
+        return f"on {total:,} recordings, {with_estimates}: {others} count as empty"
+
+    @property
+    def num_covered(self) -> int:
+        """Recordings of which every system has estimates."""
+        return self.num_recordings - len(self.missing)
 
     def notes(self) -> list[str]:
         """What was merged, dropped, assumed, and how sure intervals are."""
@@ -91,6 +97,15 @@ class Scorecard:
             if number < len(draws.groups):
                 of = f"{number:,} groups of {of}, drawn together"
             notes.append(f"95 % intervals: {draws.num_draws:,} draws of {of}")
+            fewer = {
+                figure.quantity: figure.num_draws
+                for result in self.results
+                for figure in result.figures
+                if figure.num_draws < draws.num_draws
+            }
+            notes += [
+                f"{name}: {n:,} draws, as each takes long" for name, n in fewer.items()
+            ]
             if number < FEW:
                 notes.append(
                     f"only {number}: intervals are too narrow (at 30 they hold the "

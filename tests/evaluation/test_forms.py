@@ -15,6 +15,7 @@ from gcrnn_jax.evaluation import (
     score_files,
 )
 from gcrnn_jax.evaluation.names import Names
+from gcrnn_jax.evaluation.output import scorecard_text
 
 EVENTS = {  # what all forms below hold
     "a": [(0.5, 2.0, "Dog"), (3.0, 4.5, "Air horn, truck horn")],
@@ -167,6 +168,20 @@ def test_score_tables_hold_events_tags_and_lengths(reference):
     assert np.nanmax(found) == 0
 
 
+def test_a_figure_that_the_other_system_has_not_is_shown_alone(reference):
+    folder = score_tables(reference.with_name("scores"))
+    card = score_files(
+        Files(reference, folder, against=reference), Choice(), num_draws=20
+    )
+    shown = scorecard_text(card).splitlines()
+    [line] = [line for line in shown if line.startswith("psds1[")]
+    assert line.split()[-5:] == ["-"] * 5
+    only = score_files(
+        Files(reference, folder), Choice(kinds=("calibration",)), num_draws=0
+    )
+    assert "\nclass" not in scorecard_text(only)
+
+
 def test_posteriors_have_their_own_thresholds(reference):
     clip_ids, names = ("a", "Yb", "c"), ("Dog", "Air horn, truck horn")
     frame = np.full((3, 10, 2), 0.1, np.float32)
@@ -291,13 +306,16 @@ def test_missing_recordings_count_as_silent_or_are_left_out(reference):
     card = score_files(Files(reference, mine), DECIDED, num_draws=0)
     assert card.missing == ["b.wav"]
     assert card.coverage() == (
-        "estimates of 2 of 3 recordings: the others count as without any event"
+        "on 3 recordings, 2 of them with estimates: the others (first b.wav) count as "
+        "empty"
     )
     recall = [f for f in card.results[0].figures if f.quantity == "tagging_recall"]
     assert recall[0].estimate.value == pytest.approx(1 / 3)
     files = Files(reference, mine, leaves_out=True)
     card = score_files(files, DECIDED, num_draws=0)
-    assert card.coverage() == "on 2 of 3 recordings: the others are left out"
+    assert card.coverage() == (
+        "on 2 of 3 recordings: the others (first b.wav) are left out"
+    )
     recall = [f for f in card.results[0].figures if f.quantity == "tagging_recall"]
     assert recall[0].estimate.value == pytest.approx(1 / 2)
 
