@@ -223,13 +223,21 @@ class PosteriorTables(Iterable[ScoreTable]):
     posteriors: PosteriorSet
 
     def __iter__(self) -> Iterator[ScoreTable]:
+        for clips, frames in self.posteriors.blocks():
+            for n, frame in zip(range(clips.start, clips.stop), frames, strict=True):
+                yield self._table(n, frame)
+
+    def table(self, n: int) -> ScoreTable:
+        """That of one clip."""
+        return self._table(n, self.posteriors.frame[n])
+
+    def _table(self, n: int, frame: np.ndarray) -> ScoreTable:
         posteriors = self.posteriors
-        for clips, frames in posteriors.blocks():
-            times = np.round(np.arange(frames.shape[1] + 1) * posteriors.hop_s, 6)
-            if posteriors.clip_s and times[-2] < posteriors.clip_s < times[-1]:
-                times[-1] = posteriors.clip_s
-            for clip_id, frame in zip(posteriors.clip_ids[clips], frames, strict=True):
-                yield ScoreTable(clip_id, posteriors.class_names, times, frame)
+        times = np.round(np.arange(len(frame) + 1) * posteriors.hop_s, 6)
+        if posteriors.clip_s and times[-2] < posteriors.clip_s < times[-1]:
+            times[-1] = posteriors.clip_s
+        names = posteriors.class_names
+        return ScoreTable(posteriors.clip_ids[n], names, times, frame)
 
 
 def _of_posteriors(path: Path, reference: Reference, threshold: float | None) -> System:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.evaluation import curves
 from gcrnn_jax.evaluation.curves import PsdsMeasure
 from gcrnn_jax.metrics import (
     PSDS1,
@@ -18,7 +19,7 @@ from gcrnn_jax.metrics import (
 
 NAMES = ("Bus", "Car", "Tram")
 FEW = PsdsParameters(Intersection(0.5, 0.5), max_efpr=60)
-MANY = PsdsParameters(Intersection(0.5, 0.5), max_efpr=4000)
+CROSSES = dataclasses.replace(PSDS2, max_efpr=4000)
 
 
 def random_case(seed, num_clips):
@@ -63,7 +64,7 @@ def weights_of(num_clips, num_draws=4):
 
 
 @pytest.mark.parametrize("num_clips", [6, 40])  # with 40, most thresholds are left out
-@pytest.mark.parametrize("parameters", [PSDS1, PSDS2, FEW, MANY])
+@pytest.mark.parametrize("parameters", [PSDS1, PSDS2, FEW, CROSSES])
 def test_psds_of_a_draw_is_that_of_copied_recordings(num_clips, parameters):
     tables, reference, durations = case = random_case(num_clips, num_clips)
     measure = PsdsMeasure("psds", tables, reference, durations, parameters=parameters)
@@ -79,3 +80,17 @@ def test_psds_of_a_draw_is_that_of_copied_recordings(num_clips, parameters):
                 assert ours == pytest.approx(expected.class_value(name), abs=1e-12)
             else:
                 assert np.isnan(ours)
+
+
+def test_changes_are_looked_for_again_where_a_draw_needs_more(monkeypatch):
+    tables, reference, durations = random_case(40, 40)
+    weights = weights_of(40)
+    wide = PsdsMeasure("psds", tables, reference, durations, parameters=FEW)
+    monkeypatch.setattr(curves, "_SPARE", 0.0)
+    narrow = PsdsMeasure("psds", tables, reference, durations, parameters=FEW)
+    assert narrow.cost < wide.cost
+    before = narrow.cost
+    found, expected = (one.scores(weights).averages for one in (narrow, wide))
+    assert narrow.cost > before
+    for key, values in expected.items():
+        np.testing.assert_array_equal(found[key], values)
