@@ -98,9 +98,9 @@ def test_lists_without_a_common_file_are_no_score_but_an_error(lists):
 
 
 def test_labels_that_the_reference_never_has_are_pointed_out(lists):
-    lists[1].write_text("a.wav\t0\t1\tbus\nb.wav\t0\t1\tCow\nc.wav\n")
+    lists[1].write_text("a.wav\t0\t1\tbus\nb.wav\t0\t1\tCow\nb.wav\t0\t1\tBus\nc.wav\n")
     [warning] = evaluate_lists(*lists).warnings
-    assert warning.startswith("2 of 2 estimated labels are not in the reference, first")
+    assert warning.startswith("2 of 3 estimated labels are not in the reference, first")
     assert "bus, Cow" in warning and warning.endswith("nearest to 'bus' is 'Bus'")
 
 

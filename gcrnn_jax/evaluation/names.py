@@ -20,7 +20,6 @@ _WAYS: tuple[Callable[[str], str], ...] = (
     str,
     clip_id_of_file,
     _without_folder,
-    lambda name: _without_folder(name).removeprefix("Y"),
 )
 
 
@@ -48,14 +47,20 @@ class Names:
         """
         for way, known in zip(_WAYS, self._known, strict=True):
             found = known.get(way(nfc(name)), [])
-            if len(found) > 1:
-                raise DataError(
-                    f"{name!r} may be any of {first_of(found)} of {self._where}: name "
-                    "it with its folder"
-                )
             if found:
-                return found[0]
-        return None
+                return self._only(name, found)
+        stem = _without_folder(nfc(name))
+        others = ["Y" + stem, *([stem[1:]] if stem.startswith("Y") else [])]
+        found = [own for one in others for own in self._known[-1].get(one, [])]
+        return self._only(name, found) if found else None
+
+    def _only(self, name: str, found: list[str]) -> str:
+        if len(found) > 1:
+            raise DataError(
+                f"{name!r} may be any of {first_of(found)} of {self._where}: name it "
+                "with its folder, or without Y"
+            )
+        return found[0]
 
     def find_all(self, names: Iterable[str], where: object) -> dict[str, str]:
         """The reference's names of those that it has.

@@ -16,7 +16,7 @@ from gcrnn_jax.data.event_lists import Event, EventRow
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.evaluation.event_files import read_events
-from gcrnn_jax.evaluation.names import nearest, unknown_labels
+from gcrnn_jax.evaluation.names import first_of, nearest, unknown_labels
 from gcrnn_jax.evaluation.reference import (
     Reference,
     events_of,
@@ -109,8 +109,14 @@ def _of_rows(
     rows = [row._replace(file=own.get(row.file, row.file)) for row in rows]
     there = set(own.values())
     scored = [row for row in rows if row.file in there]
+    counts = Counter(row.event_label for row in scored if row.event_label)
+    if counts and reference.class_names and not {*counts} & {*reference.class_names}:
+        first = next(iter(counts))
+        raise DataError(
+            f"{path}: none of {len(counts)} labels is a class of the reference: "
+            f"{first_of(counts)}{nearest(first, reference.class_names)}"
+        )
     if reference.class_list:
-        counts = Counter(row.event_label for row in scored if row.event_label)
         remarks = unknown_labels(counts, reference.class_names, path)
         notes = [*notes, *(f"{remark}: they do not count" for remark in remarks)]
         known = {*reference.class_names, None}

@@ -209,6 +209,7 @@ REFUSED = {
     "two are one": ("a.wav\nYa.flac\n", "'a.wav' and 'Ya.flac' are both 'a.wav'"),
     "onset after offset": ("a.wav\t2\t1\tDog\n", ":1: expected onset <= offset"),
     "no number": ("a.wav\t0\t1\tDog\na.wav\tx\ty\tDog\n", ":2: expected a time"),
+    "no class": ("a.wav\t0\t1\tdog\n", "none of 1 labels is a class .* is 'Dog'"),
     "columns": ("a.wav\t0\t1\tDog\na.wav\t0\n", ":2: expected `file onset"),
     "a fifth column": ("a.wav\t0\t1\tDog\tloud\n", ":1: expected `file onset"),
     "UTF-16": ("a.wav\t0\t1\tDog\n".encode("utf-16"), "UTF-16"),
@@ -230,6 +231,15 @@ def test_a_name_that_may_be_any_of_several_is_refused():
     assert names.find("y/a.wav") == "y/a.wav" and names.find("z/Yb") == "b.wav"
     with pytest.raises(DataError, match="may be any of x/a.wav, y/a.wav"):
         names.find("a.wav")
+
+
+def test_an_id_may_begin_with_y_itself():
+    names = Names(["YYid.wav", "Yother.wav"], "list")
+    assert names.find("Yid.flac") == "YYid.wav" and names.find("other") == "Yother.wav"
+    assert Names(["Yid.wav"], "list").find("YYid") == "Yid.wav"
+    assert Names(["Yid.wav"], "list").find("YYYid") is None
+    with pytest.raises(DataError, match="may be any of YYid.wav, id.wav"):
+        Names(["YYid.wav", "id.wav"], "list").find("Yid.wav")
 
 
 def test_a_folder_without_lists_and_a_threshold_of_a_list_are_refused(reference):
