@@ -12,6 +12,7 @@ Data flows down this list, and a file imports only from its own room or rooms ab
     data        class and clip lists, feature stores, sampling, batches
     detection   posteriors of clips and frames; their fusion, thresholds and events
     metrics     the official scores and plain ones, how sure they are, tables
+    evaluation  any system's events and scores -> all figures, intervals, comparisons
     models      gated convolution, bidirectional GRU, attention; the networks
     training    the step, devices and processes, checkpoints, the loop
     old_names   configurations and flags of version 0.1, under the names of today

@@ -1,13 +1,21 @@
-"""Scores the tags and events of any system by the rules of DCASE 2017 task 4.
+"""Scores the tags and events of any system: the field's figures, and how sure they are.
 
     python -m gcrnn_jax.evaluate --reference groundtruth.csv --estimated mine.csv
+    python -m gcrnn_jax.evaluate --reference strong.tsv --estimated A --against B
     python -m gcrnn_jax.evaluate --model runs/sed/averaged
     python -m gcrnn_jax.evaluate --posteriors fused.npz --store STORE
 
-Both lists have one row an event, `file onset offset label`, or a file name alone for a
-clip without any; tabs, commas, semicolons or spaces separate, and a header may name the
-columns, as in the events.csv of `predict`. The official figures are printed under their
-official names, and plain ones, in which every clip counts, beside them.
+Lists have one row an event, `file onset offset label`, or a file name alone for a clip
+without any; tabs, commas, semicolons or spaces separate, and a header may name the
+columns, as in the events.csv of `predict`. Label tracks of Audacity, selection tables
+of Raven, tables of BirdNET and lists `onset offset label` are read too, and folders of
+any of these. Scores are a folder of tables, one `RECORDING.tsv` with a header
+`onset offset CLASS...` and a row a frame for each, or posteriors (.npz) of `fuse` or a
+run. Folders, endings and a leading Y of names may differ.
+
+Every figure has its definition and, from recordings drawn again, a 95 % interval; the
+official figures of DCASE 2017 task 4 are below, under their official names. With scores
+there are PSDS, mAP, AUC, d', lwlrap and calibration as well.
 """
 
 import argparse
@@ -19,9 +27,21 @@ from typing import Any
 
 from gcrnn_jax.allocator import restart_tuned
 from gcrnn_jax.data.atomic_files import write_text
-from gcrnn_jax.data.event_lists import read_event_rows
-from gcrnn_jax.data.findings import strict
-from gcrnn_jax.errors import ConfigError, DataError, run_command
+from gcrnn_jax.errors import ConfigError, run_command
+from gcrnn_jax.evaluation import (
+    Reference,
+    System,
+    read_reference,
+    read_system,
+    score_files,
+)
+from gcrnn_jax.evaluation.flags import add_flags, choice_of, files_of
+from gcrnn_jax.evaluation.output import (
+    missing_csv,
+    scorecard_content,
+    scorecard_csv,
+    scorecard_text,
+)
 from gcrnn_jax.fields import command_parser, user_path
 from gcrnn_jax.metrics.list_checks import (
     label_warnings,
@@ -29,7 +49,7 @@ from gcrnn_jax.metrics.list_checks import (
     repetition_warnings,
     weak_list_warnings,
 )
-from gcrnn_jax.metrics.official_tagging import OfficialTagging, file_key
+from gcrnn_jax.metrics.official_tagging import OfficialTagging
 from gcrnn_jax.metrics.scoring import list_scores, list_tables
 from gcrnn_jax.metrics.segment import SegmentScores
 from gcrnn_jax.metrics.tables import json_text
@@ -40,6 +60,9 @@ examples:
       --reference groundtruth_strong_label_testing_set.csv --estimated events.tsv
   python -m gcrnn_jax.evaluate --task tagging --output scores.json \\
       --reference groundtruth_weak_label_testing_set.csv --estimated tags.tsv
+  python -m gcrnn_jax.evaluate --metrics event psds --collars 0.5 1.0 0.2 \\
+      --reference strong.tsv --durations durations.tsv --estimated scores/ \\
+      --against other_scores/ --output scores.json --csv scores.csv
   python -m gcrnn_jax.evaluate --model runs/sed/averaged --split evaluation \\
       --fit testing
   python -m gcrnn_jax.evaluate --posteriors testing.npz --store STORE \\
@@ -81,17 +104,18 @@ def evaluate_lists(
         tools score without a word.
 
     Raises:
-        DataError: A list cannot be read, has a bad row or has no row at all.
+        DataError: A list cannot be read, has a bad row or has no row at all, or no
+            recording is in both.
     """
-    reference_rows = strict(read_event_rows(reference))
-    estimated_rows = strict(read_event_rows(estimated))
-    if not reference_rows:
-        raise DataError(f"{reference}: expected rows `file onset offset label`, got 0")
-    key = file_key if task == "tagging" else str  # how strictly the tools compare
-    warnings = name_warnings(
-        [key(row.file) for row in reference_rows],
-        [key(row.file) for row in estimated_rows],
-    )
+    there = read_reference(Path(reference))
+    return _score_lists(there, read_system(Path(estimated), there), task)
+
+
+def _score_lists(reference: Reference, system: System, task: str) -> ListScores:
+    """The scores of DCASE 2017 task 4, of lists whose names are the reference's."""
+    reference_rows, estimated_rows = reference.rows, system.rows
+    files = ([row.file for row in rows] for rows in (reference_rows, estimated_rows))
+    warnings = name_warnings(*files)
     warnings += label_warnings(reference_rows, estimated_rows)
     if task in ("tagging", "both"):
         warnings += repetition_warnings(reference_rows)
@@ -119,17 +143,25 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _evaluate_lists(flags: argparse.Namespace) -> None:
-    scores = evaluate_lists(flags.reference, flags.estimated, flags.task)
+    card = score_files(
+        files_of(flags), choice_of(flags), num_draws=flags.draws, seed=flags.seed
+    )
+    scores = _score_lists(card.reference, card.results[0].system, flags.task)
     for warning in scores.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    print(list_tables(scores.details))
+    print(scorecard_text(card))
+    print(f"\nBy the rules of DCASE 2017 task 4\n\n{list_tables(scores.details)}")
     content = {
         "reference": str(flags.reference),
         "estimated": str(flags.estimated),
         **scores.details,
+        **scorecard_content(card),
         "warnings": scores.warnings,
     }
-    _write(flags.output, content)
+    _write(flags.output, json_text(content))
+    _write(flags.csv, scorecard_csv(card))
+    if card.missing and (beside := flags.output or flags.csv):
+        _write(beside.with_name("missing.csv"), missing_csv(card))
 
 
 def _evaluate_system(flags: argparse.Namespace) -> None:
@@ -165,7 +197,7 @@ def _evaluate_system(flags: argparse.Namespace) -> None:
         "postprocessing": rows[0].postprocessing,
         **rows[0].scores.details,
     }
-    _write(flags.output, content)
+    _write(flags.output, json_text(content))
 
 
 def _write_report(flags: argparse.Namespace, scored, rows) -> None:
@@ -210,9 +242,9 @@ def _predict_or_load(flags: argparse.Namespace):
     return parts[0], parts[1] if flags.fit else None
 
 
-def _write(path: Path | None, content: dict) -> None:
+def _write(path: Path | None, text: str) -> None:
     if path:
-        write_text(path, json_text(content))
+        write_text(path, text)
         print(f"\nwrote {path}")
 
 
@@ -221,7 +253,7 @@ def _parser() -> argparse.ArgumentParser:
     add, path = parser.add_argument, dict[str, Any](type=user_path)
     what = "what is there: weak labels for tagging, strong labels for detection"
     add("--reference", metavar="LIST", help=what, **path)
-    what = "what a system found, with a line for every clip"
+    what = "what a system found: a list, a folder of lists or of scores, an .npz"
     add("--estimated", metavar="LIST", help=what, **path)
     tasks = ("tagging", "detection", "both")
     what = "tagging (subtask A), detection (subtask B) or both, which is the default"
@@ -240,6 +272,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--output", metavar="JSON", help=what, **path)
     what = "also write a page with curves and examples, of --model or --posteriors"
     add("--report", metavar="HTML", help=what, **path)
+    add_flags(parser)
     return parser
 
 

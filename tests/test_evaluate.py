@@ -1,5 +1,7 @@
 """The command: what it prints, writes, warns of and refuses."""
 
+import csv
+import io
 import json
 import math
 import subprocess
@@ -41,17 +43,17 @@ def test_tables_show_official_and_plain_figures(lists, capsys):
     assert "micro (official) 100.00 33.33 50.00 0.6667" in shown
     assert "macro, sed_eval 66.67 0.7500" in shown
     bus = [line.split() for line in shown if line.startswith("Bus")]
-    assert bus[1] == ["Bus", "-", "0.00", "0.00", "1.0000", "1", "0"]
+    assert bus[-1] == ["Bus", "-", "0.00", "0.00", "1.0000", "1", "0"]
 
 
 @pytest.mark.parametrize("task", ["tagging", "detection"])
 def test_one_task_alone_leaves_the_other_out(lists, capsys, task):
     main(command(lists, "--task", task))
     shown = capsys.readouterr().out
-    assert ("Tagging" in shown, "Detection" in shown) == (
-        task == "tagging",
-        task == "detection",
-    )
+    for word in ("Tagging", "tagging_f1"):
+        assert (word in shown) == (task == "tagging")
+    for word in ("Detection", "segment_f1", "event_f1"):
+        assert (word in shown) == (task == "detection")
 
 
 def test_scores_are_written_as_json_with_null_for_undefined(lists, tmp_path, capsys):
@@ -85,17 +87,20 @@ def test_files_in_one_list_only_are_counted_and_the_first_named(lists, capsys):
     assert len(warned) == 2
 
 
-def test_lists_without_a_common_file_are_doubted(lists):
-    lists[1].write_text("".join(f"{n}.wav\n" for n in range(5)))
-    warned = evaluate_lists(*lists).warnings
-    assert "first 0.wav, 1.wav, 2.wav, ..." in warned[1]
-    assert "do they belong together" in warned[2]
+def test_lists_without_a_common_file_are_no_score_but_an_error(lists):
+    lists[1].write_text("".join(f"{n}.wav\t0\t1\tBus\n" for n in range(5)))
+    refused = run(*command(lists))
+    assert refused.returncode == 65 and refused.stdout == ""
+    assert refused.stderr == (
+        f"error: {lists[1]}: none of 5 recordings is in {lists[0]}: 0.wav, 1.wav, "
+        "2.wav, ...; the nearest to '0.wav' is 'c.wav'\n"
+    )
 
 
 def test_labels_that_the_reference_never_has_are_pointed_out(lists):
-    lists[1].write_text("a.wav\t0\t1\tbus\nb.wav\t0\t1\tCow\nc.wav\n")
+    lists[1].write_text("a.wav\t0\t1\tbus\nb.wav\t0\t1\tCow\nb.wav\t0\t1\tBus\nc.wav\n")
     [warning] = evaluate_lists(*lists).warnings
-    assert warning.startswith("2 of 2 estimated labels are not in the reference, first")
+    assert warning.startswith("2 of 3 estimated labels are not in the reference, first")
     assert "bus, Cow" in warning and warning.endswith("nearest to 'bus' is 'Bus'")
 
 
@@ -115,10 +120,14 @@ def test_the_table_that_predict_writes_is_scored_as_it_is(lists):
     assert repr(evaluate_lists(*lists).details) == expected
 
 
-def test_names_without_wav_match_in_tagging_only(lists):
-    lists[1].write_text(ESTIMATED.replace(".wav", ""))
-    assert evaluate_lists(*lists, task="tagging").warnings == []
-    assert len(evaluate_lists(*lists, task="detection").warnings) == 3
+@pytest.mark.parametrize("task", ["tagging", "detection"])
+@pytest.mark.parametrize("name", ["{}", "Y{}.wav", "audio/{}.flac", "x\\\\Y{}.mp3"])
+def test_names_match_as_the_loader_matches_them(lists, task, name):
+    expected = repr(evaluate_lists(*lists, task=task))
+    for stem in "abc":
+        text = lists[1].read_text()
+        lists[1].write_text(text.replace(f"{stem}.wav", name.format(stem)))
+    assert repr(evaluate_lists(*lists, task=task)) == expected
 
 
 def test_a_strong_list_for_tagging_and_a_weak_one_for_detection_are_pointed_out(lists):
@@ -130,6 +139,121 @@ def test_a_strong_list_for_tagging_and_a_weak_one_for_detection_are_pointed_out(
     [warning] = evaluate_lists(*lists, task="detection").warnings
     assert "weak list" in warning
     assert evaluate_lists(*lists, task="tagging").warnings == []
+
+
+@pytest.fixture
+def many(tmp_path):
+    """120 recordings; one system finds 3 of 4 events, the other 1 of 2, no Cat."""
+    there, good, bad = "", "", ""
+    for n in range(120):
+        name, label = f"r{n}.wav", ("Dog", "Cat")[n % 5 == 0]
+        there += f"{name}\t1.0\t2.0\t{label}\n"
+        good += f"{name}\t1.1\t2.1\t{label}\n" if n % 4 else f"{name}\n"
+        bad += f"{name}\t1.1\t2.1\t{label}\n" if n % 2 and n % 5 else f"{name}\n"
+    for name, text in {"reference": there, "good": good, "bad": bad}.items():
+        (tmp_path / f"{name}.tsv").write_text(text)
+    return tmp_path
+
+
+def test_every_figure_has_a_definition_and_an_interval(many, capsys):
+    flags = ["--output", str(many / "o.json"), "--csv", str(many / "o.csv")]
+    main(command((many / "reference.tsv", many / "good.tsv"), *flags))
+    written = json.loads((many / "o.json").read_text())
+    kinds = {figure["quantity"] for figure in written["figures"]}
+    assert "event_f1[onset 0.2 s, offset max(0.2 s, 20 %)]" in kinds
+    for figure in written["figures"]:
+        if figure["value"] not in (1, None):
+            assert figure["low"] < figure["value"] < figure["high"]
+            assert figure["draws"] == 1000
+    [recall] = [f for f in written["figures"] if f["quantity"] == "tagging_recall"]
+    assert recall["value"] == 0.75 and recall["classes"]["Cat"]["value"] == 0.75
+    # 120 independent recordings: sqrt(0.75 * 0.25 / 120) = 0.0395 each way, twice
+    assert recall["low"] == pytest.approx(0.75 - 1.96 * 0.0395, abs=0.01)
+    assert recall["high"] == pytest.approx(0.75 + 1.96 * 0.0395, abs=0.01)
+    shown = capsys.readouterr().out
+    assert "Scores on all 120 recordings" in shown
+    assert "95 % intervals: 1,000 draws of 120 recordings" in shown
+    assert "too narrow" not in shown
+    rows = list(csv.DictReader(io.StringIO((many / "o.csv").read_text())))
+    [row] = [r for r in rows if r["quantity"] == "tagging_recall" and r["average"]]
+    assert float(row["value"]) == 0.75 and float(row["low"]) == recall["low"]
+    assert {row["class"] for row in rows} == {"", "Cat", "Dog"}
+
+
+def test_draws_are_those_of_the_seed(many, capsys):
+    lists = many / "reference.tsv", many / "good.tsv"
+    shown = []
+    for seed in ("0", "0", "1"):
+        main(command(lists, "--seed", seed))
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1] != shown[2]
+
+
+def test_two_systems_are_compared_on_the_same_draws(many, capsys):
+    output = many / "o.json"
+    flags = "--against", str(many / "bad.tsv"), "--output", str(output)
+    main(command((many / "reference.tsv", many / "good.tsv"), *flags))
+    against = json.loads(output.read_text())["against"]
+    found = {(f["quantity"], f["average"]): f for f in against["differences"]}
+    recall = found["tagging_recall", "micro"]
+    assert recall["value"] == pytest.approx(0.75 - 0.4)
+    assert 0 < recall["low"] < recall["value"] < recall["high"]
+    assert recall["p"] == pytest.approx(1 / 1001)
+    assert recall["classes"]["Cat"]["value"] == 0.75
+    shown = capsys.readouterr().out
+    assert "class that moved" in shown
+    main(
+        command((many / "reference.tsv",) * 2, "--against", str(many / "reference.tsv"))
+    )
+    assert "No class moved" in capsys.readouterr().out
+
+
+def test_an_interval_of_nothing_but_ones_is_none(lists, capsys):
+    main(command((lists[0], lists[0])))
+    shown = capsys.readouterr().out
+    assert "only 3: intervals are too narrow" in shown
+    assert "[1.000" not in shown
+    line = next(row for row in shown.splitlines() if row.startswith("tagging_f1"))
+    assert line.split() == ["tagging_f1", "micro", "1.0000", "-"]
+
+
+def test_missing_recordings_are_listed_beside_the_scores(lists, tmp_path, capsys):
+    lists[1].write_text(ESTIMATED.replace("c.wav\n", ""))
+    output = tmp_path / "scores" / "o.json"
+    main(command(lists, "--output", str(output)))
+    shown = capsys.readouterr().out
+    assert "Scores on 3 recordings, 2 of them with estimates: the others" in shown
+    assert output.with_name("missing.csv").read_text() == "filename\nc.wav\n"
+    coverage = json.loads(output.read_text())["coverage"]
+    assert coverage["with_estimates"] == 2 and coverage["missing"] == ["c.wav"]
+    main(command(lists, "--missing", "leave_out"))
+    assert "Scores on 2 of 3 recordings" in capsys.readouterr().out
+
+
+def test_figures_can_be_chosen(lists, capsys):
+    flags = "--metrics event intersection --collars 0.5 --intersection 0.1 0.1".split()
+    main(command(lists, *flags, "--draws", "0"))
+    shown = capsys.readouterr().out
+    assert "event_f1[onset 0.5 s]" in shown and "segment_f1" not in shown
+    assert "intersection_f1[dtc 0.1, gtc 0.1]" in shown and "draws of" not in shown
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    {
+        "--metrics psds --task tagging": "--task=tagging has tagging, ranking",
+        "--draws -1": "--draws: expected 0 or more, got -1",
+        "--collars 1 2": "--collars: expected an onset, or an onset, an offset",
+        "--collars -1": "expected onset_s of 0 or more",
+        "--segment_s 0": "--segment_s: expected more than 0 s, got 0",
+        "--intersection 2 0": "expected dtc in",
+        "--psds 0.5 0.5 0.3 2 1 100": "expected alpha_ct in",
+        "--threshold 0.5": "--threshold is of scores",
+    }.items(),
+)
+def test_flags_that_cannot_be_are_refused(lists, flags, message):
+    with pytest.raises(ConfigError, match=message):
+        main(command(lists, *flags.split()))
 
 
 def run(*flags):

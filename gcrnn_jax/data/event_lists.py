@@ -21,6 +21,7 @@ from gcrnn_jax.audio.recording_files import AUDIO_ENDINGS
 from gcrnn_jax.data.atomic_files import write_text
 from gcrnn_jax.data.findings import Finding
 from gcrnn_jax.data.list_text import (
+    FILE_NAMES,
     OFFSET_NAMES,
     ONSET_NAMES,
     SEPARATORS,
@@ -38,7 +39,6 @@ from gcrnn_jax.data.list_text import (
 from gcrnn_jax.errors import DataError
 
 MAX_S = 864_000.0  # ten days: no recording is longer
-FILE_NAMES = frozenset("filename file file_name audio_filename recording path".split())
 _LABEL_NAMES = frozenset("event_label label class class_name event tag".split())
 
 
@@ -80,8 +80,16 @@ def read_event_rows(path: str | Path) -> tuple[list[EventRow], list[Finding]]:
     return list(stream_event_rows(path, findings)), findings
 
 
-def stream_event_rows(path: str | Path, findings: list[Finding]) -> Iterator[EventRow]:
+def stream_event_rows(
+    path: str | Path, findings: list[Finding], *, may_have_scores: bool = False
+) -> Iterator[EventRow]:
     """Yields the rows that `read_event_rows` returns; adds to findings on the way.
+
+    Args:
+        path: As of `read_event_rows`.
+        findings: Gets what is wrong with rows left out.
+        may_have_scores: Whether a fifth column, of numbers, is passed over in a list
+            without a header.
 
     Raises:
         DataError: The list cannot be read.
@@ -99,6 +107,8 @@ def stream_event_rows(path: str | Path, findings: list[Finding]) -> Iterator[Eve
                 header = columns if is_time_header(columns) else []
                 if header:
                     continue
+            if may_have_scores and not header and len(columns) == 5:
+                columns = columns[: 4 if _is_score(columns[4]) else 5]
             yield _row(_in_order(columns, header), line, separator)
         except BadRow as bad:
             findings.append(Finding(str(path), line, bad.code, str(bad)))
@@ -191,6 +201,13 @@ def _other_separator(file: str) -> str | None:
         return None
     kinds = {**SEPARATORS, "|": "bars"}
     return next((kind for mark, kind in kinds.items() if mark in file), None)
+
+
+def _is_score(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def seconds(text: str, separator: str = "") -> float:

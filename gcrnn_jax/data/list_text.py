@@ -22,8 +22,15 @@ from gcrnn_jax.data.findings import Code
 from gcrnn_jax.errors import DataError
 
 SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", " ": "spaces"}
-ONSET_NAMES = frozenset("onset onset_s start start_s start_time start_seconds".split())
-OFFSET_NAMES = frozenset("offset offset_s end end_s end_time end_seconds".split())
+FILE_NAMES = frozenset(
+    "filename file file_name audio_filename recording path segment_id".split()
+)
+ONSET_NAMES = frozenset(
+    "onset onset_s start start_s start_time start_seconds start_time_seconds".split()
+)
+OFFSET_NAMES = frozenset(
+    "offset offset_s end end_s end_time end_seconds end_time_seconds".split()
+)
 _BLANKS = " \t,;\"'\u00a0"
 _NUM_SNIFFED = 1000  # rows, of which the separator is found
 _SEP_LINE = re.compile(rb"\Asep=.(?=[\r\n])", re.IGNORECASE)

@@ -68,7 +68,7 @@ class Bootstrap:
 
     def _estimates(self, values: np.ndarray, drawn: np.ndarray) -> dict[str, Estimate]:
         scores = zip(self.names, values.tolist(), drawn.T, strict=True)
-        return {name: Estimate(value, _interval(row)) for name, value, row in scores}
+        return {name: Estimate(value, interval_of(row)) for name, value, row in scores}
 
 
 def bootstrap(
@@ -120,8 +120,9 @@ def draw_weights(num_clips: int, num_draws: int, seed: int) -> Iterator[np.ndarr
         yield weights.reshape(clips.shape).astype(float)
 
 
-def _interval(scores: np.ndarray) -> Interval:
-    defined = scores[~np.isnan(scores)]
+def interval_of(scores: np.ndarray) -> Interval:
+    """The middle 95 % of the scores of draws, [R], that are finite."""
+    defined = scores[np.isfinite(scores)]
     if not defined.size:
         return Interval(float("nan"), float("nan"))
     low, high = np.percentile(defined, [2.5, 97.5])

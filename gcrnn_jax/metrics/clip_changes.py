@@ -4,18 +4,43 @@ Other classes of the recording have false detections alone, see `changes_in_numb
 """
 
 from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 
 from gcrnn_jax.metrics.detections import Detections, all_detections
 from gcrnn_jax.metrics.event_based import Collars
+from gcrnn_jax.metrics.floors import Floors
 from gcrnn_jax.metrics.intersection import Intersection, shared_seconds
-from gcrnn_jax.metrics.ledger import Ledger
 from gcrnn_jax.metrics.matching import num_pairs
 
 
+class ClipChanges(Protocol):
+    """What takes the changes of clips, one clip after the other, as `Ledger` does."""
+
+    floors: Floors
+
+    def add(
+        self, k: Any, score: np.ndarray, true: Any, false: Any, cross: Any = 0.0
+    ) -> None:
+        """See `Ledger.add`."""
+
+    def add_clip(
+        self, k: int, score: np.ndarray, true: np.ndarray, false: np.ndarray
+    ) -> None:
+        """See `Ledger.add_clip`."""
+
+    def add_crosses(
+        self, other: int, k: np.ndarray, score: np.ndarray, number: np.ndarray
+    ) -> None:
+        """See `Ledger.add_crosses`."""
+
+    def end_clip(self, clip_id: str) -> None:
+        """See `Ledger.end_clip`."""
+
+
 def add_collars(
-    ledger: Ledger,
+    ledger: ClipChanges,
     scores: np.ndarray,
     times: np.ndarray,
     references: Mapping[int, np.ndarray],
@@ -49,13 +74,12 @@ def _matched(found: Detections, hits: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def add_shares(
-    ledger: Ledger,
+    ledger: ClipChanges,
     scores: np.ndarray,
     times: np.ndarray,
     references: Mapping[int, np.ndarray],
     *,
     by: Intersection,
-    seconds: np.ndarray,
 ) -> None:
     """Adds a clip with events: those found, detections that are not relevant, crosses.
 
@@ -85,13 +109,15 @@ def add_shares(
         )
     if by.cttc is None:
         return
-    weight = np.zeros(len(spans))
     for c in own:
         total_s, _ = _shared(spans, references[c])
         other = np.flatnonzero((total_s > 0) & ~relevant & (found.column != c))
-        crosses = by.reaches(total_s[other], length_s[other], by.cttc)
-        weight[other[crosses]] += 1 / seconds[c]
-    crosses, weight = found.where(weight > 0), weight[weight > 0]
+        reached = by.reaches(total_s[other], length_s[other], by.cttc)
+        _add_crosses(ledger, c, found.where(other[reached]))
+
+
+def _add_crosses(ledger: ClipChanges, other: int, crosses: Detections) -> None:
+    """Adds detections that lie in events of another class than their own."""
     k = np.tile(crosses.column, 2)
     score = np.concatenate([crosses.birth, crosses.death])
     order = np.lexsort((score, k))
@@ -101,9 +127,10 @@ def add_shares(
     )
     if len(first):
         # Most grow into one that crosses too, at the score where they end.
-        change = np.add.reduceat(np.concatenate(_lives(weight))[order], first)
+        lives = np.concatenate(_lives(np.ones(len(crosses.column), int)))
+        change = np.add.reduceat(lives[order], first)
         first, change = first[change != 0], change[change != 0]
-        ledger.add(k[first], score[first], 0, 0, change)
+        ledger.add_crosses(other, k[first], score[first], change)
 
 
 def _shared(

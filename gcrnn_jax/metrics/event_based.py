@@ -18,7 +18,7 @@ look at. `0 0 label` rows, which `events_by_file` leaves out, are no misses here
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -186,9 +186,7 @@ def event_scores(
         >>> [round(f1, 3) for f1 in (scores.macro_f1, scores.macro_sed_eval.f1)]
         [0.333, 1.0]
     """
-    if matching not in _MATCHINGS:
-        expected = " or ".join(map(repr, _MATCHINGS))
-        raise DataError(f"matching: expected {expected}, got {matching!r}")
+    check_matching(matching)
     if class_names is None:
         class_names = names_in(reference, estimated)
     column = {name: k for k, name in enumerate(class_names)}
@@ -196,20 +194,53 @@ def event_scores(
     counts = np.zeros((3, len(column)), int)  # true positives, estimated, reference
     substitutions = 0
     for file, events in reference.items():
-        others = estimated.get(file, ())
-        pair = _codes(file, events, column), _codes(file, others, column)
-        np.add.at(counts[2], pair[0], 1)
-        np.add.at(counts[1], pair[1], 1)
-        if not events or not others:
-            continue
-        near = collars.pairs(_times(events), _times(others))
-        found = _MATCHINGS[matching](near[pair[0][near[:, 0]] == pair[1][near[:, 1]]])
-        np.add.at(counts[0], pair[0][list(found)], 1)
-        is_left = [np.ones(len(codes), bool) for codes in pair]
-        is_left[0][list(found)] = is_left[1][list(found.values())] = False
-        left = near[is_left[0][near[:, 0]] & is_left[1][near[:, 1]]]
-        substitutions += len(greedy_matching(left))
+        both = events, estimated.get(file, ())
+        found = count_events(file, *both, column, collars=collars, matching=matching)
+        for row, codes in zip(counts, found, strict=False):
+            np.add.at(row, codes, 1)
+        substitutions += found.substitutions
     return _scores(counts, substitutions, class_names, len(reference))
+
+
+class FileEvents(NamedTuple):
+    """Events of one recording: the classes, as numbers, of those right, and of all."""
+
+    right: np.ndarray  # int [H]
+    estimated: np.ndarray  # int [E]
+    reference: np.ndarray  # int [R]
+    substitutions: int
+
+
+def count_events(
+    file: str,
+    events: Sequence[Event],
+    others: Sequence[Event],
+    column: Mapping[str, int],
+    *,
+    collars: Collars,
+    matching: Literal["optimal", "greedy"],
+) -> FileEvents:
+    """Counts one recording: reference events, estimated ones, numbers of classes.
+
+    Raises:
+        DataError: A label is not among the classes.
+    """
+    there, found = _codes(file, events, column), _codes(file, others, column)
+    if not events or not others:
+        return FileEvents(there[:0], found, there, 0)
+    near = collars.pairs(_times(events), _times(others))
+    pairs = _MATCHINGS[matching](near[there[near[:, 0]] == found[near[:, 1]]])
+    is_left = [np.ones(len(codes), bool) for codes in (there, found)]
+    is_left[0][list(pairs)] = is_left[1][list(pairs.values())] = False
+    left = near[is_left[0][near[:, 0]] & is_left[1][near[:, 1]]]
+    return FileEvents(there[list(pairs)], found, there, len(greedy_matching(left)))
+
+
+def check_matching(matching: str) -> None:
+    """Raises DataError for a matching that there is not."""
+    if matching not in _MATCHINGS:
+        expected = " or ".join(map(repr, _MATCHINGS))
+        raise DataError(f"matching: expected {expected}, got {matching!r}")
 
 
 def names_in(*lists: Mapping[str, Sequence[Event]]) -> list[str]:

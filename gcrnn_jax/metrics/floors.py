@@ -5,7 +5,7 @@ while recordings are gone through, never above a threshold that may matter in th
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -42,6 +42,13 @@ class Floors:
         if len(self._highest) > most:
             ranked = np.partition(self._highest, -1 - int(most), axis=0)
             self.floor = ranked[-1 - int(most)].astype(np.float64)
+
+    def highest_of(self, rows: Mapping[str, int]) -> np.ndarray:
+        """[N, K], highest scores in the order of rows; -inf where none are known."""
+        found = np.full((len(rows), len(self.floor)), -np.inf)
+        for clip_id, place in self._row.items():
+            found[rows[clip_id]] = self._highest[place]
+        return found
 
     def pass_by(self, clip_id: str) -> None:
         """The changes of a clip are all known now."""

@@ -57,10 +57,11 @@ class Ledger:
     counted. They are summed class by class whenever as many new ones have come.
     """
 
-    def __init__(self, floors: Floors, *, has_crosses: bool):
-        self.floors = floors
+    def __init__(self, floors: Floors, seconds: np.ndarray | None = None):
+        """Seconds [K] of the reference events weigh cross-triggers; None: no such."""
+        self.floors, self._seconds = floors, seconds
         kinds = (np.float64, np.int32, np.int32, np.float64)
-        self._kinds = kinds if has_crosses else kinds[:3]
+        self._kinds = kinds[:3] if seconds is None else kinds
         self._new: list[tuple[np.ndarray, ...]] = []
         self._num_new = self._num_unsummed = self._num_summed = 0
         self._classes: list[list[Columns]] = [[] for _ in floors.floor]
@@ -74,6 +75,13 @@ class Ledger:
         columns = zip(values, self._kinds, strict=False)
         self._new.append((k[kept], *(v[kept].astype(kind) for v, kind in columns)))
         self._num_new += int(kept.sum())
+
+    def add_crosses(
+        self, other: int, k: np.ndarray, score: np.ndarray, number: np.ndarray
+    ) -> None:
+        """Adds changes in how many detections of k lie in events of another class."""
+        if self._seconds is not None:
+            self.add(k, score, 0, 0, number / self._seconds[other])
 
     def end_clip(self, clip_id: str) -> None:
         """All changes of a clip are added."""

@@ -145,7 +145,7 @@ def psds(
         >>> found.value, found.roc.tpr.tolist(), found.per_class["Car"].scores.tolist()
         (1.0, [1.0], [0.8])
     """
-    names, there = _classes(reference, durations)
+    names, there = classes_of(reference, durations)
     if not names:
         return _psds([], [], there, parameters)
     hours = _hours(durations)
@@ -157,7 +157,7 @@ def psds(
         clip_ids=[clip_id_of_file(file) for file in durations],
         max_false_positives=math.floor(parameters.max_efpr * hours) + 1,
     )
-    rocs = [_roc(count, len(names), hours, parameters) for count in counts]
+    rocs = [roc_of_counts(count, len(names), hours, parameters) for count in counts]
     return _psds(names, rocs, there, parameters, num_ignored)
 
 
@@ -186,7 +186,7 @@ def psds_of_lists(
         >>> psds_of_lists([point], reference, {"a.wav": 4.0}).value
         1.0
     """
-    names, there = _classes(reference, durations)
+    names, there = classes_of(reference, durations)
     if not names:
         return _psds([], [], there, parameters)
     present = frozenset(names)
@@ -208,11 +208,11 @@ def psds_of_lists(
         counts.transpose(2, 1, 0), there.num_events, strict=True
     ):
         count = ThresholdCounts(scores, true, false, crosses, int(number), -np.inf)
-        rocs.append(_roc(count, len(names), hours, parameters))
+        rocs.append(roc_of_counts(count, len(names), hours, parameters))
     return _psds(names, rocs, there, parameters)
 
 
-def _classes(
+def classes_of(
     reference: Mapping[str, Sequence[Event]], durations: Mapping[str, float]
 ) -> tuple[list[str], DisjointEvents]:
     """The classes that have a reference event, and their events."""
@@ -231,7 +231,7 @@ def _hours(durations: Mapping[str, float]) -> float:
     return sum(duration_of(file, durations) for file in durations) / _HOUR_S
 
 
-def _roc(
+def roc_of_counts(
     counts: ThresholdCounts, num_classes: int, hours: float, by: PsdsParameters
 ) -> Roc:
     """The staircase of one class: where it rises, up to `max_efpr`."""
@@ -258,14 +258,14 @@ def _psds(
 ) -> Psds:
     value, roc = math.nan, Roc(*[np.zeros(0)] * 3)
     if rocs:
-        roc = _mean_roc(rocs, by.alpha_st)
+        roc = mean_roc(rocs, by.alpha_st)
         value = roc.area(by.max_efpr)
     per_class = dict(zip(names, rocs, strict=True))
     counts = there.num_merged, there.num_empty, num_ignored
     return Psds(value, roc, per_class, by, *counts)
 
 
-def _mean_roc(rocs: Sequence[Roc], alpha_st: float) -> Roc:
+def mean_roc(rocs: Sequence[Roc], alpha_st: float) -> Roc:
     """Mean over classes less the weighted deviation, not below 0."""
     efpr = np.unique(np.concatenate([roc.efpr for roc in rocs]))
     parts = []

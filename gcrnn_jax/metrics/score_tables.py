@@ -16,6 +16,8 @@ from gcrnn_jax.data.event_lists import Event
 from gcrnn_jax.data.list_text import check_utf8, read_lines
 from gcrnn_jax.errors import DataError
 
+_LABELS = {"event_label", "label"}  # columns of a list of events, not of scores
+
 
 @dataclass(frozen=True, eq=False)
 class ScoreTable:
@@ -82,6 +84,15 @@ class ScoreFolder(Iterable[ScoreTable]):
 
     def __iter__(self) -> Iterator[ScoreTable]:
         return map(read_score_table, self.paths)
+
+
+def is_score_folder(folder: Path) -> bool:
+    """Whether the first .tsv of a folder is a score table."""
+    path = min(folder.glob("*.tsv"), default=None)
+    if path is None:
+        return False
+    columns = next(iter(read_lines(path)), "").split("\t")
+    return columns[:2] == ["onset", "offset"] and not _LABELS & {*columns[2:]}
 
 
 def read_score_table(path: str | Path) -> ScoreTable:

@@ -12,7 +12,7 @@ import numpy as np
 
 from gcrnn_jax.data.event_lists import Event
 from gcrnn_jax.errors import DataError
-from gcrnn_jax.metrics.clip_changes import add_collars, add_shares
+from gcrnn_jax.metrics.clip_changes import ClipChanges, add_collars, add_shares
 from gcrnn_jax.metrics.detections import changes_in_number
 from gcrnn_jax.metrics.event_based import Collars
 from gcrnn_jax.metrics.floors import Floors
@@ -51,13 +51,33 @@ def threshold_counts(
     Raises:
         DataError: A clip has no table, or two; a table lacks a class.
     """
-    references, num_events, seconds = _references(reference, class_names)
+    references, num_events, seconds = references_of(reference, class_names)
     wanted = frozenset(references if clip_ids is None else clip_ids)
-    floors = Floors(len(class_names))
-    if max_false_positives is not None:
-        floors = _floors(tables, wanted, references, class_names, max_false_positives)
+    floors = floors_of(tables, wanted, references, class_names, max_false_positives)
     has_crosses = isinstance(criteria, Intersection) and criteria.cttc is not None
-    ledger = Ledger(floors, has_crosses=has_crosses)
+    ledger = Ledger(floors, seconds if has_crosses else None)
+    options = wanted, references, class_names
+    num_ignored = add_tables(ledger, tables, *options, criteria=criteria)
+    return ledger.counts(num_events), num_ignored
+
+
+def add_tables(
+    ledger: ClipChanges,
+    tables: Iterable[ScoreTable],
+    wanted: frozenset[str],
+    references: Mapping[str, Mapping[int, np.ndarray]],
+    class_names: Sequence[str],
+    *,
+    criteria: Intersection | Collars,
+) -> int:
+    """Adds what tables change in the counts, clip by clip.
+
+    Returns:
+        How many tables are of clips that are not wanted.
+
+    Raises:
+        DataError: A wanted clip has no table, or two; a table lacks a class.
+    """
     seen: set[str] = set()
     num_ignored = 0
     for table in tables:
@@ -71,20 +91,20 @@ def threshold_counts(
         own = references.get(table.clip_id, {})
         has_none = np.ones(len(class_names), bool)
         has_none[list(own)] = False
-        k, score, change = changes_in_number(scores, floors.floor, has_none)
+        k, score, change = changes_in_number(scores, ledger.floors.floor, has_none)
         ledger.add(k, score, 0, change)
         clip = ledger, scores, table.times, own
         if own and isinstance(criteria, Collars):
             add_collars(*clip, criteria)
         elif own and isinstance(criteria, Intersection):
-            add_shares(*clip, by=criteria, seconds=seconds)
+            add_shares(*clip, by=criteria)
         ledger.end_clip(table.clip_id)
     if missing := sorted(wanted - seen):
         raise DataError(
             f"{len(missing)} of {len(wanted)} clips have no score table, first "
             f"{missing[0]}"
         )
-    return ledger.counts(num_events), num_ignored
+    return num_ignored
 
 
 def columns_of(table: ScoreTable, class_names: Sequence[str]) -> np.ndarray:
@@ -104,7 +124,7 @@ def _places(columns: tuple[str, ...], names: tuple[str, ...]) -> list[int]:
     return [place[name] for name in names]
 
 
-def _references(
+def references_of(
     reference: DisjointEvents | Mapping[str, Sequence[Event]], names: Sequence[str]
 ) -> tuple[dict[str, dict[int, np.ndarray]], np.ndarray, np.ndarray]:
     """Times by clip and class, events of each class, their seconds."""
@@ -124,14 +144,19 @@ def _references(
     return clips, num_events, np.zeros(len(names))
 
 
-def _floors(
+def floors_of(
     tables: Iterable[ScoreTable],
     wanted: Container[str],
     references: Mapping[str, Mapping[int, np.ndarray]],
     class_names: Sequence[str],
-    most: int,
+    most: int | None,
 ) -> Floors:
-    """The highest scores of all clips, for what they will have of false positives."""
+    """The highest scores of all clips, for what they will have of false positives.
+
+    None: every threshold counts, and no table is read.
+    """
+    if most is None:
+        return Floors(len(class_names))
     if iter(tables) is tables:
         must = "expected tables that can be read twice, such as a list"
         raise DataError(f"{must} or a ScoreFolder, got an iterator")

@@ -1,0 +1,195 @@
+"""Event lists of any system, in any of the common forms.
+
+A file may be an event list (`file onset offset label`, with or without a header or a
+column of scores, as DESED, sed_eval, AudioSet-strong and `predict` have it), a table of
+BirdNET or a selection table of Raven, or, of one recording that has its name, a label
+track of Audacity or a list `onset offset label`. A folder holds such files.
+"""
+
+import itertools
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from gcrnn_jax.audio.recording_files import walk_files
+from gcrnn_jax.data.event_lists import EventRow, stream_event_rows
+from gcrnn_jax.data.findings import Finding
+from gcrnn_jax.data.label_tracks import looks_like_label_track, read_label_track
+from gcrnn_jax.data.list_text import (
+    FILE_NAMES,
+    SEPARATORS,
+    BadRow,
+    find_separator,
+    is_blank,
+    is_time_header,
+    is_timed,
+    read_lines,
+    split_columns,
+)
+from gcrnn_jax.data.selection_tables import is_selection_header, read_selection_table
+from gcrnn_jax.data.timed_labels import TimedLabel, has_decimal_comma, time_span
+from gcrnn_jax.errors import DataError
+
+_LISTS = (".txt", ".csv", ".tsv", ".ann", ".lab")
+# What tools put behind the name of the recording.
+_SUFFIX = re.compile(
+    r"([._-]labels?|\.BirdNET(\.(results|selection\.table))?|\.results"
+    r"|(\.Table\.\d+)?\.selections?(\.table)?)$",
+    re.IGNORECASE,
+)
+
+
+def read_events(path: Path) -> tuple[list[EventRow], list[str]]:
+    """Reads the events of a file or folder.
+
+    Returns:
+        Rows, and remarks on what the files hold. A file of one recording without any
+        event is a row of its name alone.
+
+    Raises:
+        DataError: A file cannot be read or has a row of another form, or there is none.
+    """
+    paths = [path]
+    if path.is_dir():
+        paths = sorted(_lists_in(path))
+        if not paths:
+            endings = ", ".join(_LISTS)
+            raise DataError(f"{path}: expected event lists ({endings}), found none")
+    findings: list[Finding] = []
+    is_one_of_many = path.is_dir()
+    rows = [
+        row
+        for one in paths
+        for row in _rows(one, findings, is_one_of_many=is_one_of_many)
+    ]
+    for finding in findings:
+        if finding.code.severity == "error":
+            place = f"{finding.path}:{finding.line}" if finding.line else finding.path
+            raise DataError(f"{place}: {finding.detail}")
+    return rows, [f"{finding.path}: {finding.detail}" for finding in findings]
+
+
+def recording_of(path: Path) -> str:
+    """The recording that a file of one recording is of.
+
+    Example:
+        >>> recording_of(Path("lists/a.Table.1.selections.txt"))
+        'a'
+    """
+    return _SUFFIX.sub("", path.stem)
+
+
+def _lists_in(folder: Path) -> Iterator[Path]:
+    def fail(error: OSError) -> None:
+        raise DataError(f"cannot read {error.filename}: {error.strerror}")
+
+    for path in walk_files(str(folder), fail):
+        if os.path.splitext(path)[1].lower() in _LISTS:
+            yield Path(path)
+
+
+def _rows(
+    path: Path, findings: list[Finding], *, is_one_of_many: bool
+) -> Iterator[EventRow]:
+    """The rows of one file, by what its first lines look like."""
+    lines = read_lines(path)
+    filled = (line for line in lines if not is_blank(line))
+    head = list(itertools.islice(filled, 1000))
+    first = head[0] if head else ""
+    header = _time_header(head)
+    if header is None and is_selection_header(first):
+        yield from _of_labels(path, read_selection_table(path, findings))
+    elif head and header is None and _names_recordings(first):
+        yield from stream_event_rows(path, findings, may_have_scores=True)
+    elif head and header is None and looks_like_label_track(head):
+        yield from _of_labels(path, read_label_track(path, findings))
+    elif header is not None and not {*header} & FILE_NAMES:
+        yield from _of_labels(path, _read_bare(path, header, findings))
+    elif header is None and _is_bare(head):
+        columns = ["onset", "offset", "label"]
+        yield from _of_labels(path, _read_bare(path, columns, findings))
+    elif not head and is_one_of_many:
+        yield EventRow(recording_of(path), None, None, None, 1)
+    else:
+        yield from stream_event_rows(path, findings, may_have_scores=True)
+
+
+def _time_header(head: list[str]) -> list[str] | None:
+    """The columns that a header of an event list names, in lower case."""
+    for separator in SEPARATORS if head else ():
+        try:
+            columns = split_columns(head[0], separator)
+        except BadRow:
+            continue
+        if len(columns) > 1 and is_time_header(columns):
+            return [column.lower() for column in columns]
+    return None
+
+
+def _names_recordings(line: str) -> bool:
+    """Whether a row is `file onset offset label`, though the file may be a number."""
+    by = find_separator([line], is_timed, default="\t")
+    columns = split_columns(line, by)
+    return len(columns) > 3 and is_timed(columns)
+
+
+def _is_bare(head: list[str]) -> bool:
+    """Whether the first two columns are times, as of a list of one recording."""
+    separator = find_separator(head, _is_timed_first, default="\t")
+    return bool(head) and _is_timed_first(split_columns(head[0], separator))
+
+
+def _is_timed_first(columns: list[str]) -> bool:
+    try:
+        return len(columns) in (3, 4) and all(float(c) >= 0 for c in columns[:2])
+    except ValueError:
+        return False
+
+
+def _read_bare(
+    path: Path, header: list[str], findings: list[Finding]
+) -> list[TimedLabel]:
+    """Reads a list of one recording, `onset offset label`, with or without header."""
+    lines = read_lines(path)
+    separator = find_separator(
+        lines, lambda row: is_time_header(row) or _is_timed_first(row), default="\t"
+    )
+    onset, offset = (
+        next(i for i, name in enumerate(header) if name.startswith(kinds))
+        for kinds in (("onset", "start"), ("offset", "end"))
+    )
+    label = next((i for i, c in enumerate(header) if _is_label(c)), 2)
+    labels = []
+    for line, text in enumerate(lines, start=1):
+        if is_blank(text):
+            continue
+        try:
+            columns = split_columns(text, separator)
+            if is_time_header(columns):
+                continue
+            if separator == " ":  # in labels, too
+                columns = text.split(None, 2)
+            if len(columns) <= max(onset, offset, label) or not columns[label]:
+                expected = "expected `onset offset label`, separated by "
+                raise BadRow(f"{expected}{SEPARATORS[separator]}, got {text!r}")
+            times = columns[onset], columns[offset]
+            span = time_span(*times, has_decimal_comma(times) and separator != ",")
+            labels.append(TimedLabel("", *span, columns[label], None, line))
+        except BadRow as bad:
+            findings.append(Finding(str(path), line, bad.code, str(bad)))
+    return labels
+
+
+def _is_label(column: str) -> bool:
+    return any(word in column for word in ("label", "class", "event", "tag"))
+
+
+def _of_labels(path: Path, labels: list[TimedLabel]) -> Iterator[EventRow]:
+    """The labels as rows; those without a recording are of the one with its name."""
+    if not labels:
+        yield EventRow(recording_of(path), None, None, None, 1)
+    own = recording_of(path)
+    for label in labels:
+        times = label.onset, label.offset
+        yield EventRow(label.recording or own, *times, label.label, label.line)

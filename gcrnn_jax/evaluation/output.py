@@ -1,0 +1,193 @@
+"""A scorecard as people read it, and as programs do: tables, JSON, CSV."""
+
+import csv
+import io
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from gcrnn_jax.evaluation.figures import Figure
+from gcrnn_jax.evaluation.scorecard import Scorecard
+from gcrnn_jax.metrics.bootstrap import Estimate
+from gcrnn_jax.metrics.tables import text_table
+
+_OF_CLASSES = (  # on the screen; the first of each name
+    "segment_f1",
+    "event_f1",
+    "intersection_f1",
+    "tagging_f1",
+    "psds1",
+    "psds2",
+    "average_precision",
+)
+
+
+def scorecard_text(card: Scorecard) -> str:
+    """Coverage, every average with its interval, every class, and notes."""
+    parts = [f"Scores {card.coverage()}", _averages_table(card)]
+    parts += [table] if (table := _classes_table(card)) else []
+    if card.differences:
+        parts.append(_moved_text(card))
+    notes = [f"- {note}" for note in card.notes()]
+    return "\n\n".join([*parts, "\n".join(notes)])
+
+
+def scorecard_content(card: Scorecard) -> dict[str, Any]:
+    """What the JSON file holds; undefined figures and intervals are nan here."""
+    own, *others = card.results
+    content: dict[str, Any] = {
+        "coverage": {
+            "recordings": card.num_recordings,
+            "with_estimates": card.num_covered,
+            "missing": list(card.missing),
+            "missing_count_as": "left out" if card.leaves_out else "without events",
+        },
+        "figures": [_entry(figure) for figure in own.figures],
+        "curves": own.curves(),
+        "draws": {
+            "number": own.draws.num_draws,
+            "seed": own.draws.seed,
+            "groups": own.draws.num_groups,
+        },
+        "notes": card.notes(),
+    }
+    for other in others:
+        content["against"] = {
+            "estimated": str(other.system.path),
+            "figures": [_entry(figure) for figure in other.figures],
+            "differences": [_entry(figure) for figure in card.differences],
+        }
+    return content
+
+
+def scorecard_csv(card: Scorecard) -> str:
+    """A row for each average and each class of every quantity; empty if undefined."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    header = ["system", "quantity", "average", "class", "value", "low", "high", "draws"]
+    writer.writerow([*header, "p", "recordings", "with_estimates"])
+    scored = len(card.reference.events), card.num_covered
+    names = [str(result.system.path) for result in card.results]
+    parts = [(name, r.figures) for name, r in zip(names, card.results, strict=True)]
+    if card.differences:
+        parts.append((f"{names[0]} - {names[1]}", list(card.differences)))
+    for name, figures in parts:
+        for figure in figures:
+            for class_, average, estimate in _lines(figure):
+                values = estimate.value, *estimate.interval
+                cells = ["" if not math.isfinite(v) else repr(v) for v in values]
+                p_value = "" if figure.p_value is None or class_ else figure.p_value
+                row = [name, figure.quantity, average, class_, *cells]
+                writer.writerow([*row, figure.num_draws, p_value, *scored])
+    return text.getvalue()
+
+
+def missing_csv(card: Scorecard) -> str:
+    """The recordings without estimates, a line each."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([["filename"], *([name] for name in card.missing)])
+    return text.getvalue()
+
+
+def _lines(figure: Figure) -> Iterator[tuple[str, str, Estimate]]:
+    yield "", figure.average, figure.estimate
+    for name, estimate in figure.classes.items():
+        yield name, "", estimate
+
+
+def _averages_table(card: Scorecard) -> str:
+    header = ["figure", "average", "value", "95 % interval"]
+    if not card.differences:
+        rows = [_cells(figure) for figure in card.results[0].figures]
+        return text_table(header, rows)
+    others = {(f.quantity, f.average): f for f in card.results[1].figures}
+    found = {(f.quantity, f.average): f for f in card.differences}
+    rows = []
+    for figure in card.results[0].figures:
+        key = figure.quantity, figure.average
+        cells = ["-"] * 4  # of a figure that the other system has not
+        if key in found:
+            difference = found[key]
+            p_value = difference.p_value
+            cells[0] = _number(others[key].estimate.value)
+            cells[1:3] = _cells_of(difference.estimate, "+")
+            cells[3] = "-" if p_value is None else f"{p_value:.3f}"
+        rows.append([*_cells(figure), *cells])
+    more = ["against", "difference", "95 % interval", "p"]
+    return text_table([*header, *more], rows)
+
+
+def _classes_table(card: Scorecard) -> str:
+    """The main quantities of every class; the files have all."""
+    figures: dict[str, Figure] = {}
+    for figure in card.results[0].figures:
+        name = figure.quantity.partition("[")[0]
+        if figure.classes and name in _OF_CLASSES:
+            figures.setdefault(name, figure)
+    if not figures:
+        return ""
+    names = sorted({name for figure in figures.values() for name in figure.classes})
+    rows = []
+    for name in names:
+        estimates = [figure.classes.get(name) for figure in figures.values()]
+        rows.append([name, *(_with_interval(e) if e else "-" for e in estimates)])
+    return text_table(["class", *figures], rows)
+
+
+def _moved_text(card: Scorecard) -> str:
+    """The classes whose difference is not 0, with 95 %."""
+    rows = [
+        [figure.quantity, name, *_cells_of(estimate, "+")]
+        for figure in card.differences
+        for name, estimate in figure.classes.items()
+        if estimate.is_significant
+    ]
+    tested = sum(len(figure.classes) for figure in card.differences)
+    if not rows:
+        return f"No class moved, of {tested} differences of classes."
+    table = text_table(["figure", "class that moved", "difference", "95 %"], rows)
+    chance = 0.05 * tested
+    return f"{table}\n\nOf {tested} such differences, {chance:.0f} are by chance alone."
+
+
+def _entry(figure: Figure) -> dict[str, Any]:
+    entry = {
+        "quantity": figure.quantity,
+        "average": figure.average,
+        **_values(figure.estimate),
+        "draws": figure.num_draws,
+        "classes": {name: _values(one) for name, one in figure.classes.items()},
+    }
+    return entry if figure.p_value is None else {**entry, "p": figure.p_value}
+
+
+def _values(estimate: Estimate) -> dict[str, float]:
+    low, high = estimate.interval
+    return {"value": estimate.value, "low": low, "high": high}
+
+
+def _cells(figure: Figure) -> list[str]:
+    return [figure.quantity, figure.average, *_cells_of(figure.estimate)]
+
+
+def _cells_of(estimate: Estimate, sign: str = "") -> list[str]:
+    return [_number(estimate.value, sign), _range(estimate, sign)]
+
+
+def _with_interval(estimate: Estimate) -> str:
+    if not math.isfinite(estimate.value):
+        return "-"
+    text = _range(estimate)
+    return _number(estimate.value) + (f" {text}" if text != "-" else "")
+
+
+def _number(value: float, sign: str = "") -> str:
+    return f"{value:{sign}.4f}" if math.isfinite(value) else "-"
+
+
+def _range(estimate: Estimate, sign: str = "") -> str:
+    low, high = estimate.interval
+    if not math.isfinite(low + high):
+        return "-"
+    return f"[{low:{sign}.3f}, {high:{sign}.3f}]"

@@ -1,0 +1,293 @@
+"""What any system found, in any form, for the recordings of a reference.
+
+An event list or a folder of them (see `read_events`), a folder of score tables (see
+`ScoreFolder`), or posteriors that `fuse` or a run wrote.
+"""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gcrnn_jax.data.event_lists import Event, EventRow
+from gcrnn_jax.detection.posteriors import PosteriorSet
+from gcrnn_jax.errors import ConfigError, DataError
+from gcrnn_jax.evaluation.event_files import read_events
+from gcrnn_jax.evaluation.names import first_of, nearest, unknown_labels
+from gcrnn_jax.evaluation.reference import (
+    Reference,
+    events_of,
+    labels_of_rows,
+    without_label,
+)
+from gcrnn_jax.metrics.decisions import decide, estimated_events
+from gcrnn_jax.metrics.score_tables import ScoreFolder, ScoreTable, is_score_folder
+
+IN_MEMORY_BYTES = 512 << 20  # of score tables, which are read once then
+
+
+@dataclass(frozen=True, eq=False)
+class System:
+    """What a system found.
+
+    Attributes:
+        path: Of its files.
+        rows: Its events, named as in the reference; also of recordings that it lacks.
+        events: Of every recording of the reference, without those of no length.
+        labels: Of every recording.
+        tables: Scores of every recording, named by its place in the reference, as
+            "0"; None: there are only events. They may be gone through several times.
+        clip_scores: [N, K]; None without tables.
+        score_names: K names, the columns of the tables.
+        ends: [N] seconds, where the tables end; nan for one without.
+        missing: Recordings of which there is nothing.
+        notes: Sentences for the user.
+    """
+
+    path: Path
+    rows: Sequence[EventRow]
+    events: Mapping[str, list[Event]]
+    labels: Mapping[str, frozenset[str]]
+    tables: Iterable[ScoreTable] | None
+    clip_scores: np.ndarray | None
+    score_names: tuple[str, ...]
+    ends: np.ndarray
+    missing: Sequence[str]
+    notes: Sequence[str]
+
+
+def read_system(
+    path: Path, reference: Reference, threshold: float | None = None
+) -> System:
+    """Reads what a system found in the recordings of a reference.
+
+    Args:
+        path: Of a list, a folder or posteriors; see the head of this file.
+        reference: What is there.
+        threshold: Of its scores, above which events and tags are; None: 0.5, or what
+            posteriors have with them. Not for lists.
+
+    Raises:
+        DataError: It cannot be read, or belongs to other recordings or classes.
+        ConfigError: A threshold for a list.
+    """
+    if path.suffix == ".npz":
+        return _of_posteriors(path, reference, threshold)
+    if path.is_dir() and is_score_folder(path):
+        return _of_tables(path, ScoreFolder(path), reference, threshold)
+    if threshold is not None:
+        raise ConfigError(f"--threshold is of scores, and {path} has decisions")
+    rows, notes = read_events(path)
+    return _of_rows(path, rows, notes, reference)
+
+
+def with_scores(system: System, path: Path, reference: Reference) -> System:
+    """A system of lists, and its scores from somewhere else.
+
+    Raises:
+        DataError: They cannot be read, or are no scores, or of other recordings.
+    """
+    other = read_system(path, reference)
+    if other.tables is None:
+        raise DataError(f"{path}: expected score tables or posteriors, got event lists")
+    names = ("tables", "clip_scores", "score_names", "ends")
+    changes = {name: getattr(other, name) for name in names}
+    notes = [*system.notes, *other.notes]
+    return dataclasses.replace(system, notes=notes, **changes)
+
+
+def _of_rows(
+    path: Path, rows: Sequence[EventRow], notes: list[str], reference: Reference
+) -> System:
+    names = reference.names
+    own = names.find_all((row.file for row in rows), path)
+    if not rows:
+        notes = [*notes, f"{path}: no row: nothing was found anywhere"]
+    rows = [row._replace(file=own.get(row.file, row.file)) for row in rows]
+    there = set(own.values())
+    scored = [row for row in rows if row.file in there]
+    counts = Counter(row.event_label for row in scored if row.event_label)
+    if counts and reference.class_names and not {*counts} & {*reference.class_names}:
+        first = next(iter(counts))
+        raise DataError(
+            f"{path}: none of {len(counts)} labels is a class of the reference: "
+            f"{first_of(counts)}{nearest(first, reference.class_names)}"
+        )
+    if reference.class_list:
+        remarks = unknown_labels(counts, reference.class_names, path)
+        notes = [*notes, *(f"{remark}: they do not count" for remark in remarks)]
+        known = {*reference.class_names, None}
+        rows, scored = (
+            [r if r.event_label in known else without_label(r) for r in some]
+            for some in (rows, scored)
+        )
+    events, cleaning = events_of(scored, names.names, path)
+    return System(
+        path,
+        rows,
+        events,
+        labels_of_rows(scored, names.names),
+        None,
+        None,
+        (),
+        np.full(len(names.names), np.nan),
+        [name for name in names.names if name not in there],
+        [*notes, *cleaning],
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Placed(Iterable[ScoreTable]):
+    """Tables of the recordings of a reference, named by their places.
+
+    Recordings without one get one without any detection.
+    """
+
+    tables: Iterable[ScoreTable]
+    places: Mapping[str, int]  # of clip ids
+    missing: Sequence[int]
+    class_names: tuple[str, ...]
+    silence_s: float
+
+    def __iter__(self) -> Iterator[ScoreTable]:
+        for table in self.tables:
+            if table.clip_id in self.places:
+                place = str(self.places[table.clip_id])
+                yield dataclasses.replace(table, clip_id=place)
+        nothing = np.full((1, len(self.class_names)), -np.inf)
+        times = np.array([0, self.silence_s])
+        for place in self.missing:
+            yield ScoreTable(str(place), self.class_names, times, nothing)
+
+
+def _of_tables(
+    path: Path,
+    tables: Iterable[ScoreTable],
+    reference: Reference,
+    threshold: float | None,
+    clip_ids: Sequence[str] | None = None,
+) -> System:
+    at = 0.5 if threshold is None else threshold
+    if clip_ids is None:
+        clip_ids = [one.stem for one in tables.paths]  # type: ignore[attr-defined]
+    names = reference.names
+    own = names.find_all(clip_ids, path)
+    place = {name: n for n, name in enumerate(names.names)}
+    places = {clip_id: place[name] for clip_id, name in own.items()}
+    missing = sorted({*place.values()} - {*places.values()})
+    shape, class_names = len(place), ()
+    ends, size = np.full(shape, np.nan), 0
+    clip_scores: np.ndarray = np.zeros((shape, 0))
+    rows: list[EventRow] = []
+    for table in tables:
+        if table.clip_id not in places:
+            continue
+        if not class_names:
+            class_names = table.class_names
+            _check_classes(path, class_names, reference)
+            clip_scores = np.full((shape, len(class_names)), -np.inf)
+        if table.class_names != class_names:
+            raise DataError(
+                f"{path}: {table.clip_id}: expected the classes of the tables before, "
+                f"{', '.join(class_names[:5])} ..., got {', '.join(table.class_names)}"
+            )
+        n = places[table.clip_id]
+        clip_scores[n], ends[n] = table.scores.max(0), table.times[-1]
+        size += table.scores.nbytes
+        events = [e for e in table.events(at) if _counts(e, reference)]
+        file = names.names[n]
+        rows += [EventRow(file, *event, 0) for event in events]
+        rows += [] if events else [EventRow(file, None, None, None, 0)]
+    system = _of_rows(path, rows, [], reference)
+    notes = [f"{path}: events and tags are scores above {at:g}"]
+    if ignored := len(clip_ids) - len(own):
+        notes.append(f"{path}: {ignored} score tables are of no recording here")
+    placed = Placed(
+        tables,
+        places,
+        missing,
+        class_names,
+        float(np.nanmax(ends)) if len(own) else 1.0,
+    )
+    return dataclasses.replace(
+        system,
+        tables=list(placed) if size <= IN_MEMORY_BYTES else placed,
+        clip_scores=clip_scores,
+        score_names=class_names,
+        ends=ends,
+        notes=[*notes, *system.notes],
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class PosteriorTables(Iterable[ScoreTable]):
+    """The frames of posteriors as score tables, read each time that they are needed."""
+
+    posteriors: PosteriorSet
+
+    def __iter__(self) -> Iterator[ScoreTable]:
+        for clips, frames in self.posteriors.blocks():
+            for n, frame in zip(range(clips.start, clips.stop), frames, strict=True):
+                yield self._table(n, frame)
+
+    def table(self, n: int) -> ScoreTable:
+        """That of one clip."""
+        return self._table(n, self.posteriors.frame[n])
+
+    def _table(self, n: int, frame: np.ndarray) -> ScoreTable:
+        posteriors = self.posteriors
+        times = np.round(np.arange(len(frame) + 1) * posteriors.hop_s, 6)
+        if posteriors.clip_s and times[-2] < posteriors.clip_s < times[-1]:
+            times[-1] = posteriors.clip_s
+        names = posteriors.class_names
+        return ScoreTable(posteriors.clip_ids[n], names, times, frame)
+
+
+def _of_posteriors(path: Path, reference: Reference, threshold: float | None) -> System:
+    """Of posteriors; their own thresholds and post-processing make the events."""
+    posteriors = PosteriorSet.load(path)
+    options = reference, threshold, posteriors.clip_ids
+    system = _of_tables(path, PosteriorTables(posteriors), *options)
+    own = reference.names.find_all(posteriors.clip_ids, path)
+    place = {name: n for n, name in enumerate(reference.names.names)}
+    clip_scores = np.array(system.clip_scores)
+    for clip_id, scores in zip(posteriors.clip_ids, posteriors.clip, strict=True):
+        if clip_id in own:
+            clip_scores[place[own[clip_id]]] = scores
+    system = dataclasses.replace(system, clip_scores=clip_scores)
+    if threshold is not None:
+        return system
+    decisions = decide(posteriors, posteriors.postprocessing)
+    rows, labels = [], {}
+    found = estimated_events(decisions, posteriors)
+    for (clip_id, events), tags in zip(found.items(), decisions.tags, strict=True):
+        rows += [EventRow(clip_id, *event, 0) for event in events]
+        rows += [] if events else [EventRow(clip_id, None, None, None, 0)]
+        tagged = (posteriors.class_names[k] for k in tags.nonzero()[0])
+        labels[clip_id] = frozenset(tagged)
+    decided = _of_rows(path, rows, [], reference)
+    named = {own[clip_id]: labels[clip_id] for clip_id in own}
+    names = ("rows", "events")
+    return dataclasses.replace(
+        system,
+        **{name: getattr(decided, name) for name in names},
+        labels={name: named.get(name, frozenset()) for name in reference.names.names},
+        notes=[f"{path}: events and tags are by its own thresholds", *decided.notes],
+    )
+
+
+def _counts(event: Event, reference: Reference) -> bool:
+    return not reference.class_list or event.event_label in reference.class_names
+
+
+def _check_classes(path: Path, columns: Sequence[str], reference: Reference) -> None:
+    there = {label for labels in reference.labels.values() for label in labels}
+    lacking = [name for name in reference.class_names if name in there - {*columns}]
+    if lacking:
+        raise DataError(
+            f"{path}: {len(lacking)} of {len(there)} classes of the reference have no "
+            f"column, first {lacking[0]!r}{nearest(lacking[0], columns)}"
+        )
