@@ -58,7 +58,7 @@ class FieldNames:
             types |= {f"{section}.{name}": hints[name] for name in names}
         needed = {name: ["kind"] for name in of_kind}
         for section, one in every:
-            fields = fields_of(one, *_GIVEN).items()
+            fields = fields_of(one, *_GIVEN, *getattr(one, "found", ())).items()
             names = [name for name, is_needed in fields if is_needed]
             needed[section] = [*needed.get(section, ()), *names]
         return cls(types, needed, kinds["model"])
@@ -90,7 +90,9 @@ class FieldNames:
                 f"is {self.network}, with {', '.join(known)}"
             )
         sections = ["seed", *self.needed]
-        names = [*([] if section else sections), *self.types]
+        found = {f"front_end.{name}" for one in KINDS.values() for name in one.found}
+        fields = [name for name in self.types if name not in found]
+        names = [*([] if section else sections), *fields]
         hint = nearest(name, names, prefix)
         hint = hint or f"known: {', '.join(known or sections)}"
         what = "field" if section else "field or section"

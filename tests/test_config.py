@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from configs import best, few_clips, mlp, sed, window_cnn
+from gcrnn_jax.audio.onnx_front_end import OnnxFrontEnd
 from gcrnn_jax.config import (
     Config,
     field_names,
@@ -205,7 +206,7 @@ def test_a_section_that_is_missing_is_named(name):
         ),
         ({"model.xyz": 9}, "model.xyz: unknown field; known: kind, blocks, filters, "),
         ({"xyz": 9}, "xyz: unknown field or section; known: seed, front_end, model,"),
-        ({"model.hidden": 9}, "model.hidden: of a network of kind mlp; this one is ga"),
+        ({"model.hidden": 9}, "model.hidden: of a network of kind mlp or attention_ml"),
         ({"model.axis_name": 9}, "model.axis_name: unknown field"),
         ({"model.kind": "mlp"}, "model.attention_over: of a network of kind gated"),
     ],
@@ -225,12 +226,14 @@ def test_the_types_of_all_fields_are_known(name):
     sections = load_values(name)
     names = field_names(sections)
     unused = {"front_end.num_coefficients", "front_end.delta_width"}
-    optional = {"postprocessing.chosen_on"}
+    of_onnx = {f"front_end.{name}" for name in ("path", "output", "mean_over_s")}
+    optional = {f"front_end.{name}" for name in OnnxFrontEnd.found}
+    optional |= {"postprocessing.chosen_on"}
     assert {*names.types} - optional == {*flatten(sections)} | unused
     needed = {f"{s}.{field}" for s, fields in names.needed.items() for field in fields}
     rest = optional | {"seed"}
     rest |= unused if sections["front_end"]["kind"] == "log_mel" else set()
-    assert needed == {*names.types} - rest
+    assert needed == {*names.types} - rest - of_onnx
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -24,6 +24,7 @@ class FrontEnd:
     """
 
     kind: ClassVar[str]  # name of the features in configurations and on disk
+    found: ClassVar[tuple[str, ...]] = ()  # fields that no configuration has to state
     of_waveforms: ClassVar[bool] = False  # and not of log-mel frames, one by one
     sample_rate_hz: int  # recordings are resampled to it
     window: Literal["hamming", "periodic_hamming", "periodic_hann"]  # first: symmetric

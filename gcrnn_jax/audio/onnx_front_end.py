@@ -47,6 +47,17 @@ class OnnxFrontEnd(FrontEnd):
     """
 
     kind = "onnx"
+    found = (
+        "sha256",
+        "input",
+        "fixed_length",
+        "shortest",
+        "time_axis",
+        "num_values",
+        "frames_per_clip",
+        "frame_hop",
+        "merged_frames",
+    )
     of_waveforms = True
 
     path: str = dataclasses.field(compare=False)  # of the model's file
