@@ -114,8 +114,8 @@ def _split(
         what = f"{len(strong)} of its {len(clips)} clips have strong labels"
         notes = [f"{name}: only {what}, so it is scored by its tags alone"]
         strong = []
-    rows = [row for clip in strong for row in clip.events]
-    event_paths = [path for clip in strong for path in clip.event_paths]
+    rows = [row for clip in strong for row, _ in clip.events]
+    event_paths = [path for clip in strong for _, path in clip.events]
     spans = tuple(clip.span for clip in clips)
     split = FolderSplit(
         name=name,
