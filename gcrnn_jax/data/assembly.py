@@ -100,7 +100,11 @@ def _divide(stretches: Stretches, options: LayoutOptions) -> list[str]:
     said = "only training is stated" if stated else "no splits are stated"
     result = ", ".join(f"{counts[name]} {name}" for name in SPLITS if counts[name])
     how = f"divided by a hash of their names (split_seed {options.split_seed})"
-    return [f"{said}: {len(recordings)} recordings are {how}: {result}"]
+    return [f"{said}: {_are(len(recordings), 'recording')} {how}: {result}"]
+
+
+def _are(number: int, what: str) -> str:
+    return f"1 {what} is" if number == 1 else f"{number} {what}s are"
 
 
 def _split(
@@ -162,7 +166,8 @@ def _notes_on_cutting(
     recordings = len({clip.stretch.recording for clip in cut})
     hop_s = options.clip_hop_s or options.clip_s
     apart = f"of {options.clip_s:g} s, {hop_s:g} s apart"
-    yield f"{recordings} longer recordings are cut into {len(cut)} clips {apart}"
+    longer = _are(recordings, "longer recording")
+    yield f"{longer} cut into {len(cut)} clips {apart}"
     weak = [clip for clip in cut if clip.labels and not clip.stretch.has_events]
     if weak:
         what = "have the weak labels of all of their recording"

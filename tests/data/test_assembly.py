@@ -402,4 +402,4 @@ def test_one_clip_of_one_class_is_a_data_set(tmp_path):
     write_recordings(tmp_path, a_wav=0.5)
     dataset, findings = made(tmp_path, [clip("a", ("Dog",), None)])
     assert findings == [] and list(dataset.splits) == ["training"]
-    assert "1 recordings are divided by" in dataset.notes[0]
+    assert "1 recording is divided by" in dataset.notes[0]
