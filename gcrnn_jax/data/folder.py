@@ -9,7 +9,7 @@ from gcrnn_jax.data.assembly import assemble
 from gcrnn_jax.data.dataset import Dataset
 from gcrnn_jax.data.findings import Code, Finding, strict
 from gcrnn_jax.data.labels import ClassList
-from gcrnn_jax.data.layouts import LAYOUTS, Layout, LayoutOptions
+from gcrnn_jax.data.layouts import LAYOUTS, Layout, LayoutOptions, table
 from gcrnn_jax.data.listing import Listing
 from gcrnn_jax.errors import ConfigError, DataError, RecordingsMissingError
 
@@ -95,7 +95,10 @@ def find_layout(root: Path, name: str) -> Layout | None:
                 return layout
         names = ", ".join(layout.name for layout in LAYOUTS)
         raise ConfigError(f"data.layout: expected one of {names}, got {name!r}")
-    found = [(layout, what) for layout in LAYOUTS if (what := layout.finds(root))]
+    layouts: tuple[Layout, ...] = LAYOUTS
+    if table.links_elsewhere(root):
+        layouts = (table,)
+    found = [(layout, what) for layout in layouts if (what := layout.finds(root))]
     if len(found) > 1:
         places = "; ".join(f"{layout.name}: {what}" for layout, what in found)
         raise DataError(

@@ -19,6 +19,7 @@ from gcrnn_jax.errors import DataError
 _CLASSES = "class_labels_indices.csv"
 _NAMES = "mid_to_display_name.tsv"
 _PLACES = ("", "metadata", "meta", "csv")
+_NUM_KEPT = 100_000  # rows whose classes are not looked up again
 _MID = re.compile(r"/[a-z]/\w+")
 
 
@@ -59,6 +60,7 @@ class Labels:
             self._listed = _class_list(path)
             self._names |= dict(zip(self._listed.ids, self._listed.names, strict=True))
         self._known = None if self._listed is None else {*self._listed.ids}
+        self._occurring: set[str] = set()
         self._of: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
         self._left_out: Counter[str] = Counter()
         self._num_empty = 0
@@ -67,7 +69,7 @@ class Labels:
         """Of the class list; without one those of all rows read, by their ids."""
         if self._listed is not None:
             return self._listed
-        ids = sorted({one for _, used in self._of.values() for one in used})
+        ids = sorted(self._occurring)
         return ClassList(tuple(ids), tuple(map(self._name, ids)))
 
     def of(self, text: str) -> tuple[str, ...]:
@@ -77,21 +79,27 @@ class Labels:
             BadRow: An id that is none.
         """
         if (found := self._of.get(text)) is None:
-            found = self._of[text] = self._find(text)
-        names, ids = found
-        if len(names) < len(ids) and self._known is not None:
-            self._left_out.update(one for one in ids if one not in self._known)
+            found = self._find(text)
+            if len(self._of) < _NUM_KEPT:
+                self._of[text] = found
+        names, left_out = found
+        if left_out:
+            self._left_out.update(left_out)
             self._num_empty += not names
         return names
 
     def _find(self, text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The names of a row, and the ids that the class list leaves out."""
         ids = tuple(dict.fromkeys(filter(None, map(str.strip, text.split(",")))))
         if wrong := [one for one in ids if not _MID.fullmatch(one)]:
             raise _UnknownId(f"expected ids such as /m/09x0r, got {wrong[0]!r}")
         if not ids:
             raise BadRow("expected ids such as /m/09x0r, got none")
-        used = [one for one in ids if self._known is None or one in self._known]
-        return tuple(self._name(one) for one in used), ids
+        if self._known is None:
+            self._occurring.update(ids)
+            return tuple(map(self._name, ids)), ()
+        left_out = tuple(one for one in ids if one not in self._known)
+        return tuple(self._name(one) for one in ids if one in self._known), left_out
 
     def _name(self, class_id: str) -> str:
         return self._names.get(class_id, class_id)
