@@ -182,6 +182,51 @@ def test_label_tracks_are_strong_labels(tmp_path):
     assert dataset.findings[0].detail == "1 of 4, the first is c.wav"
 
 
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"a.txt": "1\t2\tDog\n4\t3\tCat\n", "b.txt": "0\t1\tDog\n"},
+        {
+            "a.selections.txt": (
+                f"{RAVEN_HEADER}1\tS\t1\t1\t2\tDog\n2\tS\t1\t4\t3\tCat\n"
+            ),
+            "b.selections.txt": f"{RAVEN_HEADER}1\tS\t1\t0\t1\tDog\n",
+        },
+    ],
+    ids=["track", "table"],
+)
+def test_nothing_is_known_of_a_recording_with_a_row_that_cannot_be_used(
+    tmp_path, files
+):
+    """Its other events would say that nothing else is heard in it."""
+    files = {"a.wav": 5, "b.wav": 5, **files}
+    dataset = read(make(tmp_path, files), split_fractions=(1.0, 0.0, 0.0))
+    assert labels_of(dataset) == {"training": {"a": None, "b": ("Dog",)}}
+    assert events_of(dataset) == {"b": ((0.0, 1.0, "Dog"),)}
+    assert [code for code, *_ in found(dataset)] == ["BAD_TIME", "INCOMPLETE"]
+    assert len(dataset.splits["training"].event_rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("labels/a.txt", "0\t1\tDog\n"),
+        ("labels/a.selections.txt", f"{RAVEN_HEADER}1\tS\t1\t0\t1\tDog\n"),
+    ],
+)
+def test_labels_of_one_of_several_recordings_are_not_given_to_any(tmp_path, name, text):
+    files = {"x/a.wav": 5, "y/a.wav": 5, name: text}
+    training = look(make(tmp_path, files))[0].splits["training"]
+    recordings = dict(zip(training.clip_ids, training.recordings, strict=True))
+    assert [name for name, path in recordings.items() if path is None] == ["labels/a"]
+    assert [*training.clip_events()] == ["labels/a"]
+
+
+def test_an_empty_text_beside_no_recording_of_its_name_is_no_track(tmp_path):
+    dataset = read(make(tmp_path, TRACKS | {"notes.txt": ""}))
+    assert [split.clip_ids for split in dataset.splits.values()] == [["a"]]
+
+
 def test_splits_may_be_the_folders_of_recordings_with_labels(tmp_path):
     files = {
         f"{top}/a.{end}": what
