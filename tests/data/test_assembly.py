@@ -56,6 +56,19 @@ def test_a_name_of_several_recordings_must_be_said_with_its_folder(tmp_path):
     assert findings == []
 
 
+def test_events_of_a_name_in_two_splits_must_say_whose_they_are(tmp_path):
+    write_recordings(tmp_path, train__a_wav=0.5, test__a_wav=0.6)
+    clips = [clip("a", has_events=True), clip("a", None, "test", has_events=True)]
+    _, findings = made(tmp_path, clips, [event("a", 0.1, 0.2, "Dog", 3)])
+    assert (findings[0].code, findings[0].line) == (Code.AMBIGUOUS, 3)
+    events = [event("test/a", 0.1, 0.2, "Dog"), event("train/a", 0.1, 0.3, "Cat")]
+    dataset, findings = made(tmp_path, clips, events)
+    assert [split.event_rows for split in dataset.splits.values()] == [
+        (("train/a", 0.1, 0.3, "Cat", 1),),
+        (("test/a", 0.1, 0.2, "Dog", 1),),
+    ]
+
+
 def test_ids_are_names_of_lists_and_paths_where_these_are_not_unique(tmp_path):
     write_recordings(tmp_path, x__a_wav=0.1, y__a_wav=0.2, audio__c_wav=0.1)
     clips = [clip("audio/x/a.wav"), clip("x/a.wav", ("Dog",)), clip("y/a"), clip("c")]
