@@ -103,7 +103,8 @@ def find_layout(root: Path, name: str) -> Layout | None:
         places = "; ".join(f"{layout.name}: {what}" for layout, what in found)
         raise DataError(
             f"{root}: expected the files of one layout, found those of {len(found)}: "
-            f"{places}. Say which counts, as --config.data.layout={found[0][0].name}"
+            f"{places}. Say which counts, as --config.data.layout={found[0][0].name}, "
+            f"or --layout={found[0][0].name} of prepare and check"
         )
     return found[0][0] if found else None
 

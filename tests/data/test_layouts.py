@@ -182,6 +182,51 @@ def test_label_tracks_are_strong_labels(tmp_path):
     assert dataset.findings[0].detail == "1 of 4, the first is c.wav"
 
 
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"a.txt": "1\t2\tDog\n4\t3\tCat\n", "b.txt": "0\t1\tDog\n"},
+        {
+            "a.selections.txt": (
+                f"{RAVEN_HEADER}1\tS\t1\t1\t2\tDog\n2\tS\t1\t4\t3\tCat\n"
+            ),
+            "b.selections.txt": f"{RAVEN_HEADER}1\tS\t1\t0\t1\tDog\n",
+        },
+    ],
+    ids=["track", "table"],
+)
+def test_nothing_is_known_of_a_recording_with_a_row_that_cannot_be_used(
+    tmp_path, files
+):
+    """Its other events would say that nothing else is heard in it."""
+    files = {"a.wav": 5, "b.wav": 5, **files}
+    dataset = read(make(tmp_path, files), split_fractions=(1.0, 0.0, 0.0))
+    assert labels_of(dataset) == {"training": {"a": None, "b": ("Dog",)}}
+    assert events_of(dataset) == {"b": ((0.0, 1.0, "Dog"),)}
+    assert [code for code, *_ in found(dataset)] == ["BAD_TIME", "INCOMPLETE"]
+    assert len(dataset.splits["training"].event_rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("labels/a.txt", "0\t1\tDog\n"),
+        ("labels/a.selections.txt", f"{RAVEN_HEADER}1\tS\t1\t0\t1\tDog\n"),
+    ],
+)
+def test_labels_of_one_of_several_recordings_are_not_given_to_any(tmp_path, name, text):
+    files = {"x/a.wav": 5, "y/a.wav": 5, name: text}
+    training = look(make(tmp_path, files))[0].splits["training"]
+    recordings = dict(zip(training.clip_ids, training.recordings, strict=True))
+    assert [name for name, path in recordings.items() if path is None] == ["labels/a"]
+    assert [*training.clip_events()] == ["labels/a"]
+
+
+def test_an_empty_text_beside_no_recording_of_its_name_is_no_track(tmp_path):
+    dataset = read(make(tmp_path, TRACKS | {"notes.txt": ""}))
+    assert [split.clip_ids for split in dataset.splits.values()] == [["a"]]
+
+
 def test_splits_may_be_the_folders_of_recordings_with_labels(tmp_path):
     files = {
         f"{top}/a.{end}": what
@@ -319,6 +364,66 @@ def test_recordings_of_one_name_are_those_of_their_list(tmp_path):
     assert [row.event_label for row in training.event_rows] == ["Dog", "Cat"]
 
 
+WEAK, VALID = "metadata/train/weak.tsv", "metadata/validation/validation.tsv"
+STRONG = "filename\tonset\toffset\tevent_label\n"
+DURATIONS = "filename\tduration\n"
+
+
+def test_lists_of_durations_add_only_what_their_strong_list_leaves_out(tmp_path):
+    files = DESED | {
+        "metadata/train/weak_durations.tsv": f"{DURATIONS}x.wav\t5\n",
+        "metadata/train/synthetic.tsv": f"{STRONG}1.wav\t0\t1\tDog\n",
+        "metadata/train/durations.tsv": f"{DURATIONS}1.wav\t5\na.wav\t5\n2.wav\t5\n",
+        "metadata/test/weak.tsv": "filename\tevent_labels\nt.wav\tDog\n",
+        "metadata/test/durations.tsv": f"{DURATIONS}t.wav\t5\nu.wav\t5\n",
+    }
+    dataset = look(make(tmp_path, files))[0]
+    assert labels_of(dataset) == {
+        "training": {"1": ("Dog",), "a": ("Cat", "Dog"), "2": ()},
+        "validation": {"b": ("Cat", "Dog")},
+        "testing": {"t": ("Dog",)},
+    }
+    assert [*dataset.splits["training"].clip_events()] == ["1", "2"]
+
+
+def test_a_recording_in_a_weak_and_a_strong_list_has_what_both_say(tmp_path):
+    files = DESED | {"metadata/train/strong.tsv": f"{STRONG}a.wav\t1\t2\tDog\n"}
+    dataset = read(make(tmp_path, files))
+    assert labels_of(dataset)["training"] == {"a": ("Cat", "Dog")}
+    assert events_of(dataset)["a"] == ((1.0, 2.0, "Dog"),)
+
+
+def test_an_event_that_a_list_has_twice_stays_twice(tmp_path):
+    files = DESED | {VALID: f"{STRONG}b.wav\t1\t2\tDog\nb.wav\t1\t2\tDog\n"}
+    dataset = read(make(tmp_path, files))
+    assert events_of(dataset)["b"] == ((1.0, 2.0, "Dog"),) * 2
+
+
+def test_lists_may_lie_in_no_folder_of_their_split(tmp_path):
+    files = {name.replace("/train/weak", "/weak"): text for name, text in DESED.items()}
+    files["metadata/validation.tsv"] = files.pop(VALID)
+    files["metadata/validation_durations.tsv"] = f"{DURATIONS}c.wav\t5\n"
+    dataset = look(make(tmp_path, files))[0]
+    assert {name: [*clips] for name, clips in labels_of(dataset).items()} == {
+        "training": ["a"],
+        "validation": ["b", "c"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("audio/validation/b.wav", "audio/validation/parts/b.wav"),
+        ("audio/validation_16k/b.wav", "audio/more/b.wav"),
+        ("audio/validation/b.wav", "audio/validation_16k/b.wav"),
+    ],
+)
+def test_the_folder_most_like_the_list_has_its_recordings(tmp_path, right, wrong):
+    files = {name: text for name, text in DESED.items() if not name.endswith("b.wav")}
+    root = make(tmp_path, files | {right: 5, wrong: 6})
+    assert read(root).splits["validation"].recordings == (root / right,)
+
+
 def test_synthetic_recordings_are_not_scored_with_real_ones(tmp_path):
     synthetic = "metadata/validation/synthetic21_validation/soundscapes.tsv"
     text = DESED["metadata/validation/validation.tsv"].replace("b.wav", "1.wav")
@@ -424,3 +529,22 @@ def test_clips_of_classes_that_the_class_list_leaves_out_are_negatives(tmp_path)
         finding.detail
         == f"2 labels of 1 classes, most often {DOG}; 1 rows have no other"
     )
+
+
+def test_two_segments_of_a_video_are_two_clips(tmp_path):
+    rows = "".join(f'abcdefghij9, {s}.000, {s + 10}.000, "{DOG}"\n' for s in (0, 50))
+    files = AUDIOSET | {
+        "unbalanced_train_segments.csv": SEGMENTS + rows,
+        "audio/more/abcdefghij9_0.wav": 10,
+        "audio/more/abcdefghij9_50000.wav": 10,
+    }
+    training = read(make(tmp_path, files)).splits["training"]
+    names = [path.stem for path in training.recordings]
+    assert names[2:] == ["abcdefghij9_0", "abcdefghij9_50000"]
+    assert training.clip_ids[2:] == [f"audio/more/{name}" for name in names[2:]]
+
+
+def test_a_segment_in_two_folders_is_not_guessed(tmp_path):
+    root = make(tmp_path, AUDIOSET | {"audio/more/abcdefghij1.wav": 10})
+    with pytest.raises(DataError, match="abcdefghij1 may be any of audio/bal_train/"):
+        read(root)
