@@ -1,7 +1,9 @@
 """Looks a folder of recordings and lists over: what is wrong with it, what it holds.
 
     python -m gcrnn_jax.check --root ~/dcase2017_task4
+    python -m gcrnn_jax.check --root ~/birds --negatives background --clip_s 5
 
+Any layout of a folder will do that training reads; the first line says which was found.
 It finds recordings that are missing, extra, broken, repeated, silent, clipped, too long
 or too short; rows that cannot be read, unknown labels, events that overlap, have no
 length or lie beyond their clip; clips, sources and recordings in two splits; classes
@@ -10,16 +12,25 @@ and changes nothing in the folder. A recording is decoded again only if it has c
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gcrnn_jax.errors import DataError, run_command
-from gcrnn_jax.fields import at_least_one, command_parser, user_path
+from gcrnn_jax.fields import (
+    add_layout_flags,
+    at_least_one,
+    command_parser,
+    construct,
+    layout_fields,
+    user_path,
+)
 
 if TYPE_CHECKING:
     from gcrnn_jax.checking.report import Report
+    from gcrnn_jax.data.dataset import Dataset
+    from gcrnn_jax.data.layouts import LayoutOptions
 
 CHECK, CARD = "check.json", "data_card.md"
 
@@ -27,6 +38,7 @@ EXAMPLES = """\
 examples:
   python -m gcrnn_jax.check --root ~/dcase2017_task4 --output ~/checked
   python -m gcrnn_jax.check --root ~/dcase2017_task4 --lists_only
+  python -m gcrnn_jax.check --root ~/birds --write_table ~/birds_table
 
 exit code: 0 if training and scoring will use all that is there as it says, 65 if
 something would be lost or go wrong; the summary says what
@@ -39,17 +51,22 @@ def check(
     lists_only: bool = False,
     num_workers: int = -1,
     cache: Path | None = None,
+    options: "LayoutOptions | None" = None,
+    on_dataset: "Callable[[Dataset], None]" = lambda dataset: None,
 ) -> "Report":
     """Looks for whatever training or scoring would stumble over.
 
     Args:
-        root: In the layout of DCASE 2017 Task 4; see `gcrnn_jax.data.folder`.
+        root: In any layout of `gcrnn_jax.data.layouts`.
         lists_only: No recording is decoded.
         num_workers: Processes; 0: this one alone, -1: one a core.
         cache: A file that keeps what was measured, for the next check. None: none.
+        options: How the folder is read; None: as `configs/sed.py` has it.
+        on_dataset: Called with what the folder holds, before a recording is decoded.
 
     Raises:
-        DataError: There is no such folder.
+        ConfigError: The options name no layout.
+        DataError: There is no such folder, or the files of several layouts are in it.
         StuckError: Workers cannot start.
     """
     from gcrnn_jax.audio.front_end import make_front_end
@@ -60,16 +77,19 @@ def check(
     from gcrnn_jax.checking.report import Report, group_findings
     from gcrnn_jax.configs import sed
     from gcrnn_jax.data.findings import Code
-    from gcrnn_jax.data.folder import read_folder
+    from gcrnn_jax.data.folder import default_options, read_folder
 
-    dataset, findings = read_folder(root)
+    options = options or default_options()
+    dataset, findings = read_folder(root, options)
+    on_dataset(dataset)
     findings += [*check_lists(dataset), *check_names(dataset)]
     probes = {}
     if not lists_only:
         splits = dataset.splits.values()
         paths = [path for split in splits for path in split.recordings if path]
         probes = probe_all(dataset.root, paths, num_workers=num_workers, cache=cache)
-    front_end = make_front_end(sed.get_config().to_dict()["front_end"])
+    fields = sed.get_config().to_dict()["front_end"]
+    front_end = make_front_end(fields | {"clip_s": options.clip_s})
     if probes:
         findings += check_recordings(dataset, probes, front_end)
     findings += check_ends(dataset, probes, front_end.clip_s)
@@ -106,6 +126,8 @@ def _run(flags: argparse.Namespace) -> None:
         lists_only=flags.lists_only,
         num_workers=flags.workers,
         cache=cache,
+        options=_layout_options(flags),
+        on_dataset=lambda dataset: _begin(dataset, flags.write_table),
     )
     print(summary(report))
     if flags.output is not None:
@@ -120,6 +142,33 @@ def _run(flags: argparse.Namespace) -> None:
         raise DataError(f"{flags.root}: something would be lost or wrong: {counts}")
 
 
+def _layout_options(flags: argparse.Namespace) -> "LayoutOptions":
+    """As the flags say; the other fields are those of `configs/sed.py`.
+
+    Raises:
+        ConfigError: A field cannot have this value.
+    """
+    from gcrnn_jax.audio.front_end import make_front_end
+    from gcrnn_jax.configs import sed
+    from gcrnn_jax.data.data_options import DataOptions
+
+    config = sed.get_config().to_dict()
+    if flags.clip_s is not None:
+        config["front_end"]["clip_s"] = flags.clip_s
+    data = construct(DataOptions, config["data"] | layout_fields(flags), "data")
+    return data.layout_options(make_front_end(config["front_end"]))
+
+
+def _begin(dataset: "Dataset", table: Path | None) -> None:
+    """Says what was found, and writes it as a table, hours before all is decoded."""
+    print(f"{dataset.summary()}\n", flush=True)
+    if table is not None:
+        from gcrnn_jax.data.write_table import write_table
+
+        write_table(dataset, table)
+        print(f"wrote {table}: the same as a table of clips\n", flush=True)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser("gcrnn_jax.check", __doc__, EXAMPLES)
     parser.add_argument(
@@ -129,6 +178,12 @@ def _parser() -> argparse.ArgumentParser:
         "--output",
         type=user_path,
         help=f"folder for {CHECK}, all findings and figures, and {CARD}, for people",
+    )
+    parser.add_argument(
+        "--write_table",
+        type=user_path,
+        metavar="FOLDER",
+        help="write clips, labels and events there as a plain table, clips.csv",
     )
     parser.add_argument(
         "--lists_only",
@@ -141,6 +196,12 @@ def _parser() -> argparse.ArgumentParser:
         default=-1,
         help="parallel processes (default: one per core)",
     )
+    parser.add_argument(
+        "--clip_s",
+        type=float,
+        help="seconds of a clip, as front_end.clip_s (default: 10)",
+    )
+    add_layout_flags(parser)
     return parser
 
 

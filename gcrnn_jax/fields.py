@@ -57,6 +57,41 @@ def user_path(text: str) -> Path:
     return path
 
 
+def add_layout_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags that say how a folder is read: fields of the section `data`."""
+    parser.add_argument(
+        "--layout",
+        help="of the folder, such as class_folders (default: the one that is found)",
+    )
+    parser.add_argument(
+        "--negatives",
+        nargs="+",
+        metavar="NAME",
+        help="folders or labels that mean none of the classes, such as background",
+    )
+    parser.add_argument(
+        "--clip_hop_s",
+        type=float,
+        help="seconds from clip to clip of a long recording (default: no overlap)",
+    )
+    parser.add_argument(
+        "--split_fractions",
+        type=float,
+        nargs=3,
+        metavar=("TRAINING", "VALIDATION", "TESTING"),
+        help="of recordings, where the folder states no splits (default: 0.7 0.15 "
+        "0.15)",
+    )
+    parser.add_argument("--split_seed", type=int, help="of that division (default: 0)")
+
+
+def layout_fields(flags: argparse.Namespace) -> dict[str, Any]:
+    """The fields of the section `data` that `add_layout_flags` were given for."""
+    names = "layout", "negatives", "clip_hop_s", "split_fractions", "split_seed"
+    values = {name: getattr(flags, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def at_least_one(text: str) -> int:
     """A flag's number of 1 or more; argparse.ArgumentTypeError for anything else."""
     if not text.isdecimal() or int(text) < 1:

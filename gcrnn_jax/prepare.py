@@ -15,7 +15,12 @@ import time
 from collections.abc import Sequence
 
 from gcrnn_jax.errors import run_command
-from gcrnn_jax.fields import at_least_one, user_path
+from gcrnn_jax.fields import (
+    add_layout_flags,
+    at_least_one,
+    layout_fields,
+    user_path,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -27,7 +32,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     from gcrnn_jax.data.preparation import prepare_folder, prepare_part, summary
 
     started = time.monotonic()
-    changes = {"front_end.kind": flags.features} if flags.features else {}
+    changes = {f"data.{name}": value for name, value in layout_fields(flags).items()}
+    if flags.features:
+        changes["front_end.kind"] = flags.features
     config = load_config(flags.config, **changes)
     options = {
         "num_workers": flags.workers or config.data.num_workers,
@@ -36,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             if flags.max_bad_fraction is None
             else flags.max_bad_fraction
         ),
+        "options": config.data.layout_options(config.front_end),
     }
     folders = flags.root, flags.output, config.front_end
     if flags.part:
@@ -51,9 +59,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m gcrnn_jax.prepare",
-        description="Computes the features of a folder of recordings in the layout of "
-        "DCASE 2017 Task 4 (class list, training_set.csv ..., audio/) once, into a "
-        "store that training reads. Rerunning it redoes nothing that is done.",
+        description="Computes the features of a folder of recordings and labels, in "
+        "any layout that is known, once, into a store that training reads. Rerunning "
+        "it redoes nothing that is done.",
         epilog="example: python -m gcrnn_jax.prepare --root ~/dcase2017_task4 "
         "--output ~/store --config few_clips --workers 8",
     )
@@ -76,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=("log_mel", "mfcc"),
         help="instead of the configuration's kind",
     )
+    add_layout_flags(parser)
     parser.add_argument(
         "--part",
         type=_part,

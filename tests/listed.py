@@ -1,6 +1,7 @@
 """Small folders of recordings, and what is compared of data sets read from them."""
 
 import dataclasses
+import zlib
 
 import numpy as np
 import soundfile
@@ -21,7 +22,7 @@ def write_recordings(root, **seconds):
         folder, _, file = name.rpartition("__")
         path = root / folder / file.replace("_", ".")
         path.parent.mkdir(parents=True, exist_ok=True)
-        seed = sum(map(ord, name))
+        seed = zlib.crc32(name.encode())
         noise = np.random.default_rng(seed).normal(0, 0.1, round(length * RATE_HZ))
         soundfile.write(path, noise, RATE_HZ)
     return root
@@ -45,4 +46,45 @@ def content(dataset):
         ]
         for name, split in dataset.splits.items()
         for events in [split.clip_events()]
+    }
+
+
+CLIPS = """recording,start,end,split,labels
+dog/a.wav,,,training,Dog
+b.flac,0,1.5,training,Dog;Cat
+b.flac,1.5,2,training,
+c.wav,,,training,?
+e.wav,,,test,Cat
+"""
+EVENTS = """recording,onset,offset,event_label
+b.flac,0.25,1,Dog
+b.flac,0.5,1.75,Cat
+c.wav
+"""
+
+
+def five_recordings(root):
+    """Those of the tables."""
+    return write_recordings(
+        root, dog__a_wav=0.5, b_flac=2.0, c_wav=0.5, d_wav=3.0, e_wav=0.5
+    )
+
+
+def put(root, clips=CLIPS, events=None, **others):
+    """Writes tables; `classes_csv` is classes.csv."""
+    files = {"clips_csv": clips, "events_csv": events, **others}
+    for name, text in files.items():
+        path = root / name.replace("_csv", ".csv").replace("_tsv", ".tsv")
+        if text is not None:
+            path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return root
+
+
+def labels(dataset):
+    """Id -> names of classes, of all splits."""
+    names = dataset.classes.names
+    return {
+        row.clip_id: None if row.labels is None else [names[k] for k in row.labels]
+        for split in dataset.splits.values()
+        for row in split.rows
     }

@@ -100,7 +100,11 @@ def _divide(stretches: Stretches, options: LayoutOptions) -> list[str]:
     said = "only training is stated" if stated else "no splits are stated"
     result = ", ".join(f"{counts[name]} {name}" for name in SPLITS if counts[name])
     how = f"divided by a hash of their names (split_seed {options.split_seed})"
-    return [f"{said}: {len(recordings)} recordings are {how}: {result}"]
+    return [f"{said}: {_are(len(recordings), 'recording')} {how}: {result}"]
+
+
+def _are(number: int, what: str) -> str:
+    return f"1 {what} is" if number == 1 else f"{number} {what}s are"
 
 
 def _split(
@@ -114,8 +118,8 @@ def _split(
         what = f"{len(strong)} of its {len(clips)} clips have strong labels"
         notes = [f"{name}: only {what}, so it is scored by its tags alone"]
         strong = []
-    rows = [row for clip in strong for row in clip.events]
-    event_paths = [path for clip in strong for path in clip.event_paths]
+    rows = [row for clip in strong for row, _ in clip.events]
+    event_paths = [path for clip in strong for _, path in clip.events]
     spans = tuple(clip.span for clip in clips)
     split = FolderSplit(
         name=name,
@@ -162,7 +166,8 @@ def _notes_on_cutting(
     recordings = len({clip.stretch.recording for clip in cut})
     hop_s = options.clip_hop_s or options.clip_s
     apart = f"of {options.clip_s:g} s, {hop_s:g} s apart"
-    yield f"{recordings} longer recordings are cut into {len(cut)} clips {apart}"
+    longer = _are(recordings, "longer recording")
+    yield f"{longer} cut into {len(cut)} clips {apart}"
     weak = [clip for clip in cut if clip.labels and not clip.stretch.has_events]
     if weak:
         what = "have the weak labels of all of their recording"
@@ -187,9 +192,9 @@ def _whole_folder(
     if not splits:
         if not any(finding.code in _FATAL for finding in known):
             first = next(iter(dataset.findings), None)
-            detail = "no usable row: "
-            detail += f"{first.path}:{first.line}: {first.detail}" if first else "none"
-            yield Finding(root, 0, Code.NO_ROW, detail)
+            path, line = (first.path, first.line) if first else (root, 0)
+            what = first.detail if first else "no clip is listed"
+            yield Finding(path, line, Code.NO_ROW, f"no usable row: {what}")
         return
     for split in splits.values():
         if not any(row.labels for row in split.rows):

@@ -127,7 +127,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
     def summary(self) -> str:
-        """What was found, in a line.
+        """What was found, in a line, and the notes, in one each.
 
         Example:
             >>> classes = ClassList(("a", "b"), ("dog", "cat"))
@@ -136,4 +136,4 @@ class Dataset:
         """
         found = {path for split in self.splits.values() for path in split.recordings}
         counts = f"{len(self.classes)} classes, {len(found - {None})} recordings"
-        return f"layout: {self.layout}, {counts}"
+        return "\n".join([f"layout: {self.layout}, {counts}", *self.notes])

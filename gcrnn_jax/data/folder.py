@@ -9,7 +9,7 @@ from gcrnn_jax.data.assembly import assemble
 from gcrnn_jax.data.dataset import Dataset
 from gcrnn_jax.data.findings import Code, Finding, strict
 from gcrnn_jax.data.labels import ClassList
-from gcrnn_jax.data.layouts import LAYOUTS, Layout, LayoutOptions
+from gcrnn_jax.data.layouts import LAYOUTS, Layout, LayoutOptions, table
 from gcrnn_jax.data.listing import Listing
 from gcrnn_jax.errors import ConfigError, DataError, RecordingsMissingError
 
@@ -76,7 +76,7 @@ def read_folder(
     options = options or default_options()
     layout = find_layout(root, options.layout)
     if layout is None:
-        nothing = Dataset(root, ClassList((), ()), {}, ())
+        nothing = Dataset(root, ClassList((), ()), {}, (), "none that is known")
         return nothing, [Finding(str(root), 0, Code.NO_SPLIT, _nothing_found())]
     read = layout.read(root, options)
     return assemble(root, read, options) if isinstance(read, Listing) else read
@@ -95,12 +95,16 @@ def find_layout(root: Path, name: str) -> Layout | None:
                 return layout
         names = ", ".join(layout.name for layout in LAYOUTS)
         raise ConfigError(f"data.layout: expected one of {names}, got {name!r}")
-    found = [(layout, what) for layout in LAYOUTS if (what := layout.finds(root))]
+    layouts: tuple[Layout, ...] = LAYOUTS
+    if table.links_elsewhere(root):
+        layouts = (table,)
+    found = [(layout, what) for layout in layouts if (what := layout.finds(root))]
     if len(found) > 1:
         places = "; ".join(f"{layout.name}: {what}" for layout, what in found)
         raise DataError(
             f"{root}: expected the files of one layout, found those of {len(found)}: "
-            f"{places}. Say which counts, as --config.data.layout={found[0][0].name}"
+            f"{places}. Say which counts, as --config.data.layout={found[0][0].name}, "
+            f"or --layout={found[0][0].name} of prepare and check"
         )
     return found[0][0] if found else None
 
@@ -110,13 +114,17 @@ def _nothing_found() -> str:
     return f"expected a data set in one of these layouts, found none: {expected}"
 
 
-def default_options() -> LayoutOptions:
-    """What `configs/sed.py` says of how a folder is read."""
+def default_options(clip_s: float | None = None) -> LayoutOptions:
+    """What `configs/sed.py` says of how a folder is read.
+
+    Args:
+        clip_s: Of the network's input; None: what it says of that, too.
+    """
     config: Any = sed.get_config()
     return LayoutOptions(
         layout=config.data.layout,
         negatives=config.data.negatives or None,
-        clip_s=config.front_end.clip_s,
+        clip_s=config.front_end.clip_s if clip_s is None else clip_s,
         clip_hop_s=config.data.clip_hop_s,
         split_fractions=config.data.split_fractions,
         split_seed=config.data.split_seed,

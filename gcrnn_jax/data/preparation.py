@@ -1,5 +1,6 @@
 """Recordings and lists, or built-in soundscapes -> a feature store, computed once."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -58,7 +59,9 @@ def plan_folder(
     options: LayoutOptions | None = None,
 ) -> StorePlan | FeatureStore:
     """Plans what `prepare_folder` does; returns the store if nothing is to be done."""
+    options = options or default_options(front_end.clip_s)
     dataset = find_splits(root, options)
+    print(dataset.summary(), file=sys.stderr)
     sources, findings = recording_sources(dataset, front_end)
     return plan_store(
         folder_in_cache(root, front_end, options) if output is None else output,
@@ -117,7 +120,7 @@ def prepare_part(
                 print(part)
             store = prepare_folder(*data, num_workers=0, max_bad_fraction=0.01)
     """
-    dataset = find_splits(root, options)
+    dataset = find_splits(root, options or default_options(front_end.clip_s))
     sources, findings = recording_sources(dataset, front_end)
     return build_part(
         output,
@@ -132,18 +135,16 @@ def prepare_part(
 
 
 def folder_in_cache(
-    root: str | Path, front_end: FrontEnd, options: LayoutOptions | None
+    root: str | Path, front_end: FrontEnd, options: LayoutOptions
 ) -> Path:
     """The folder in the cache for the features of a folder, as it is read.
 
     Raises:
         ConfigError: The user has no home.
     """
-    resolved, key = Path(root).resolve(), [front_end.as_dict()]
-    if options is not None:
-        usual = default_options().__dict__ | {"clip_s": options.clip_s}
-        changes = {k: v for k, v in options.__dict__.items() if v != usual[k]}
-        key += [changes] if changes else []
+    resolved, usual = Path(root).resolve(), vars(default_options(options.clip_s))
+    changes = {k: value for k, value in vars(options).items() if value != usual[k]}
+    key = [front_end.as_dict(), *([changes] if changes else [])]
     return cache_path(resolved.name, str(resolved), *key)
 
 

@@ -183,7 +183,8 @@ class _Lookup:
         """The recording of a row, and whether it is there."""
         name, source = clip.recording, clip.source
         path = self._found(name, source, split)
-        inside = clip_id_of_file(self._names.inside(name) or nfc(name))
+        inside = path if path == name else self._names.inside(name) or nfc(name)
+        inside = clip_id_of_file(inside)
         recording = path or inside
         self._meant.setdefault(name, recording)
         self.called.setdefault(recording, inside)

@@ -20,6 +20,7 @@ import numpy as np
 
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.audio.rejected import Rejected
+from gcrnn_jax.data.data_options import DataOptions
 from gcrnn_jax.data.folder import find_splits
 from gcrnn_jax.data.recording_source import RecordingSource
 from gcrnn_jax.data.soundscape_source import SoundscapeSource
@@ -147,9 +148,10 @@ def run_onnx(program: Path, inputs: Sequence[np.ndarray]) -> list[Outputs]:
 def real_clips(model: TrainedModel) -> tuple[str, list[np.ndarray]]:
     """Where waveforms come from, and a few: of the model's data, or soundscapes."""
     waveforms, front_end = [], model.front_end
-    if (root := Path(model.card.config.data.root or os.devnull)).is_dir():
+    data = model.card.config.data
+    if Path(data.root or os.devnull).is_dir():
         with contextlib.suppress(DataError):  # the data of training are gone
-            waveforms += itertools.islice(_recordings(root, front_end), NUM_CLIPS)
+            waveforms += itertools.islice(_recordings(data, front_end), NUM_CLIPS)
     if waveforms:
         return f"{len(waveforms)} recordings of the model's data", waveforms
     options: dict[str, Any] = {"balanced": True, "has_events": False}
@@ -159,9 +161,9 @@ def real_clips(model: TrainedModel) -> tuple[str, list[np.ndarray]]:
     return f"{NUM_CLIPS} built-in soundscapes", waveforms
 
 
-def _recordings(root: Path, front_end: FrontEnd) -> Iterator[np.ndarray]:
-    """Recordings that can be read, of splits that are scored before others."""
-    dataset = find_splits(root)
+def _recordings(data: DataOptions, front_end: FrontEnd) -> Iterator[np.ndarray]:
+    """Clips that can be read, of splits that are scored before others."""
+    dataset = find_splits(data.root, data.layout_options(front_end))
     for split in reversed(dataset.splits.values()):
         source = RecordingSource.of_split(dataset, split, front_end, None)
         for index in range(min(len(source), _MAX_TRIES)):

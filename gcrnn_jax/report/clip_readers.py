@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from gcrnn_jax.audio.decode import read_waveform
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.audio.rejected import Rejected
 from gcrnn_jax.data.data_options import DataOptions
 from gcrnn_jax.data.dataset import SPLITS
-from gcrnn_jax.data.folder import find_splits
+from gcrnn_jax.data.folder import default_options, find_splits
+from gcrnn_jax.data.layouts import LayoutOptions
+from gcrnn_jax.data.recording_source import RecordingSource
 from gcrnn_jax.data.soundscape_source import soundscape_split
 from gcrnn_jax.errors import DataError
 
@@ -24,23 +25,40 @@ def clip_reader(data: DataOptions, seed: int, front_end: FrontEnd) -> ClipReader
     the data set is no longer there. Waveforms have the front end's rate and length.
     """
     if data.root:
-        return folder_reader(Path(data.root), front_end)
+        options = data.layout_options(front_end)
+        return folder_reader(Path(data.root), front_end, options)
     return lambda clip_id: _soundscape(clip_id, seed, front_end)
 
 
-def folder_reader(root: Path, front_end: FrontEnd) -> ClipReader:
-    """As `clip_reader`, for the folder of a data set."""
+def folder_reader(
+    root: Path, front_end: FrontEnd, options: LayoutOptions | None = None
+) -> ClipReader:
+    """As `clip_reader`, for the folder of a data set.
+
+    Args:
+        root: The folder.
+        front_end: Of the waveforms.
+        options: How the folder is read; None: as `configs/sed.py` has it.
+    """
     try:
-        splits = find_splits(root).splits.values()
+        dataset = find_splits(root, options or default_options(front_end.clip_s))
     except DataError as error:
         return empty_reader(str(error))
-    pairs = (zip(split.rows, split.recordings, strict=True) for split in splits)
-    paths = {row.clip_id: path for of_split in pairs for row, path in of_split}
+    places = {
+        row.clip_id: (name, index)
+        for name, split in dataset.splits.items()
+        for index, row in enumerate(split.rows)
+    }
+    sources = {
+        name: RecordingSource.of_split(dataset, split, front_end, None)
+        for name, split in dataset.splits.items()
+    }
 
     def read(clip_id: str) -> np.ndarray:
-        if (path := paths.get(clip_id)) is None:
+        if (place := places.get(clip_id)) is None:
             raise Rejected("MISSING", f"no recording of this clip in {root}")
-        return read_waveform(path, front_end.sample_rate_hz, max_s=front_end.clip_s)
+        name, index = place
+        return sources[name].load(index).waveform
 
     return read
 

@@ -56,7 +56,8 @@ def collect_evaluation(
     selection = examples.select_examples(main_row, split)
     read_clip = clip_readers.empty_reader("--root says where the recordings are")
     if root:
-        read_clip = clip_readers.folder_reader(root, front_end)
+        options = scored.config and scored.config.data.layout_options(front_end)
+        read_clip = clip_readers.folder_reader(root, front_end, options)
     elif scored.config and is_own_data:
         data, seed = scored.config.data, scored.config.seed
         read_clip = clip_readers.clip_reader(data, seed, front_end)

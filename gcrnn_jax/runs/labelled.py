@@ -58,6 +58,7 @@ def predict_splits(
     config = model.card.config
     if root is not None:
         changes = {"root": str(root), "store": "", "held_out_fraction": 0.0}
+        changes["layout"] = ""  # the one of that folder
         data = dataclasses.replace(config.data, **changes)
         config = dataclasses.replace(config, data=data)
     features = open_store(config) if store is None else FeatureStore.open(store)

@@ -188,7 +188,7 @@ ERRORS = {
             if isinstance(text, str)
         },
         f"/{BALANCED}:4",
-        'no usable row: .* expected `YTID, start, end, "ids"`',
+        'no usable row: expected `YTID, start, end, "ids"`',
     ),
 }
 

@@ -2,6 +2,7 @@
 
 from gcrnn_jax.data.layouts import (
     audacity,
+    audiofolder,
     audioset,
     class_folders,
     dcase2017,
@@ -16,6 +17,7 @@ LAYOUTS: tuple[Layout, ...] = (
     desed,
     audioset,
     table,
+    audiofolder,
     audacity,
     raven,
     class_folders,

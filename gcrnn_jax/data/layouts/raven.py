@@ -23,6 +23,7 @@ from gcrnn_jax.data.layouts.files import (
 from gcrnn_jax.data.layouts.labelled_files import LabelFile, listing_of
 from gcrnn_jax.data.layouts.layout import LayoutOptions
 from gcrnn_jax.data.layouts.negatives import without_negatives
+from gcrnn_jax.data.layouts.table import files_of_table
 from gcrnn_jax.data.listing import Listing
 from gcrnn_jax.data.selection_tables import is_selection_header, read_selection_table
 from gcrnn_jax.data.timed_labels import TimedLabel
@@ -34,8 +35,9 @@ description = "selection tables of Raven or BirdNET (.txt, .csv) beside recordin
 
 def finds(root: Path) -> str | None:
     """The first selection table."""
+    others = files_of_table(root)
     for text in some_files(root).texts:
-        if is_selection_header(first_line(root / text) or ""):
+        if text not in others and is_selection_header(first_line(root / text) or ""):
             return f"selection tables, as {text}"
     return None
 

@@ -11,15 +11,15 @@
 
 Or .tsv. The recordings lie below ROOT. All columns of clips.csv but the first may lack:
 
-    recording  its path below ROOT or the end of it, or its name, with or without ending
-    start, end    in seconds; empty: the start and the end of the recording
-    split      training, validation, testing or evaluation
-    labels     all weak labels of the clip, separated by `;`; empty: it has none of the
-               classes, a negative; `?`: nobody knows, it is unlabelled
-    strong     1: events.csv has all events of the clip, 0: it has not; without this
-               column, it has all of the recordings that it names, and all of all where
-               there are no labels
-    clip_id    what posteriors and events name the clip by
+    recording    its path below ROOT, the end of it or its name, without ending or with
+    start, end   in seconds; empty: the start and the end of the recording
+    split        training, validation, testing or evaluation
+    labels       all weak labels of the clip, separated by `;`; empty: it has none of
+                 the classes, a negative; `?`: nobody knows, it is unlabelled
+    strong       1: events.csv has all events of the clip, 0: it has not; without this
+                 column it has all of the recordings that it names, or, where there are
+                 no labels, of all
+    clip_id      what posteriors and events name the clip by
 
 In the place of `labels` there may be a column for every class, with 1 where the clip
 has it and 0 where not, or `?` in all. Times in events.csv are those of the recording; a
@@ -42,14 +42,17 @@ from gcrnn_jax.data.event_lists import (
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.labels import read_class_list
 from gcrnn_jax.data.layouts.layout import LayoutOptions
+from gcrnn_jax.data.layouts.negatives import without_negatives
 from gcrnn_jax.data.list_text import OFFSET_NAMES, ONSET_NAMES, BadRow, BadTime, nfc
 from gcrnn_jax.data.listing import ListedClip, ListedEvent, Listing, Source
+from gcrnn_jax.data.recording_names import RecordingNames
 from gcrnn_jax.data.table_text import UNKNOWN, Table, labels_of_cell
 from gcrnn_jax.errors import DataError
 
 name = "table"
 description = "one table of clips, clips.csv or clips.tsv"
 CLIPS, EVENTS, CLASSES = "clips", "events", "classes"
+LINK = "recordings"  # to those of a table that was written to another folder
 _COLUMNS = {
     "recording": FILE_NAMES,
     "start": ONSET_NAMES,
@@ -67,13 +70,24 @@ def finds(root: Path) -> str | None:
     return " and ".join(path.name for path in _files(root, CLIPS)) or None
 
 
+def links_elsewhere(root: Path) -> bool:
+    """Whether it is a table beside a link, which may lead to another layout's files."""
+    return bool(_files(root, CLIPS)) and (root / LINK).is_symlink()
+
+
+def files_of_table(root: Path) -> set[str]:
+    """Names of the files that a table consists of; none where there is no table."""
+    paths = [path for stem in (CLIPS, EVENTS, CLASSES) for path in _files(root, stem)]
+    return {path.name for path in paths} if _files(root, CLIPS) else set()
+
+
 def read(root: Path, options: LayoutOptions) -> Listing:
     """Reads the table, and those of events and classes where they are.
 
     Raises:
-        DataError: One of them cannot be read, has no header, or is there twice.
+        DataError: One of them cannot be read, has no header, or is there twice; or
+            `data.negatives` names a label that does not occur.
     """
-    del options
     path = _file(root, CLIPS)
     if path is None:
         raise DataError(f"{root}: expected clips.csv or clips.tsv, found neither")
@@ -83,22 +97,25 @@ def read(root: Path, options: LayoutOptions) -> Listing:
     if events_path is not None:
         events = list(stream_event_rows(events_path, findings))
     classes = None if classes_path is None else read_class_list(classes_path)
-    clips = list(_clips(Table(path, FILE_NAMES), events, findings))
+    table = Table(path, FILE_NAMES)
+    rows = list(table.rows(findings))
+    places = _find_places(table, [columns for _, columns in rows[:1]])
+    clips = list(_clips(table, rows, places, findings))
+    if events is not None and places.strong is None:
+        has_labels = places.labels is not None or bool(places.classes)
+        clips = _with_strong(root, clips, events if has_labels else None)
     if classes is None:
         clips, joined = _without_joined(clips)
         findings += joined
-    timed = [
-        ListedEvent(
-            row.file,
-            row.onset,
-            row.offset or 0.0,
-            row.event_label,
-            Source(str(events_path), row.line),
-        )
-        for row in events or ()
-        if row.onset is not None and row.event_label
-    ]
-    return Listing("a table of clips", clips, timed, classes, findings)
+    timed = list(_timed(str(events_path), events or ()))
+    listing = Listing("a table of clips", clips, timed, classes, findings)
+    return without_negatives(str(path), listing, options.negatives)
+
+
+def _timed(path: str, events: Iterable[EventRow]) -> Iterator[ListedEvent]:
+    for file, onset, offset, label, line in events:
+        if onset is not None and offset is not None and label:
+            yield ListedEvent(file, onset, offset, label, Source(path, line))
 
 
 def _files(root: Path, stem: str) -> list[Path]:
@@ -129,20 +146,15 @@ class _Places(NamedTuple):
 
 
 def _clips(
-    table: Table, events: Sequence[EventRow] | None, findings: list[Finding]
+    table: Table,
+    rows: Iterable[tuple[int, list[str]]],
+    places: _Places,
+    findings: list[Finding],
 ) -> Iterator[ListedClip]:
-    rows = table.rows(findings)
-    first = list(itertools.islice(rows, 1))
-    places = _find_places(table, [columns for _, columns in first])
-    has_labels = places.labels is not None or bool(places.classes)
-    named = None if events is None or not has_labels else _tails(events)
-    for line, columns in itertools.chain(first, rows):
+    for line, columns in rows:
+        source = Source(table.path, line)
         try:
-            clip = _clip(columns, places, Source(table.path, line), table.separator)
-            if places.strong is None and events is not None:
-                is_strong = named is None or _is_named(clip.recording, named)
-                clip = clip._replace(has_events=is_strong)
-            yield clip
+            yield _clip(columns, places, source, table.separator)
         except BadRow as bad:
             findings.append(Finding(table.path, line, bad.code, str(bad)))
 
@@ -215,20 +227,22 @@ def _bit(cell: str, column: str) -> bool:
     return bit
 
 
-def _tails(events: Iterable[EventRow]) -> set[str]:
-    """The recordings that events are of, with all, some or none of their folders."""
-    stems = {clip_id_of_file(nfc(row.file)).replace("\\", "/") for row in events}
-    return {tail for stem in stems for tail in _ends(stem)} | {"/" + s for s in stems}
+def _with_strong(
+    root: Path, clips: Sequence[ListedClip], events: Iterable[EventRow] | None
+) -> list[ListedClip]:
+    """The clips, of which those are strong whose recordings events name; None: all."""
+    if events is None:
+        return [clip._replace(has_events=True) for clip in clips]
+    names, _ = RecordingNames.of_folder(root)
 
+    def meant(name: str) -> str:
+        return names.find(name).path or clip_id_of_file(nfc(name))
 
-def _is_named(recording: str, named: set[str]) -> bool:
-    stem = clip_id_of_file(nfc(recording)).replace("\\", "/")
-    return stem in named or any("/" + tail in named for tail in _ends(stem))
-
-
-def _ends(stem: str) -> Iterator[str]:
-    parts = stem.split("/")
-    return ("/".join(parts[first:]) for first in range(len(parts)))
+    named = {meant(name) for name in dict.fromkeys(row.file for row in events)}
+    return [
+        clip._replace(has_events=True) if meant(clip.recording) in named else clip
+        for clip in clips
+    ]
 
 
 def _without_joined(
