@@ -269,10 +269,8 @@ def _read_names(
         return
     for line, (file, _) in _rows(one.path, _FILE, findings):
         recording = recordings.find(file, one)
-        if one.kind == "unlabelled" or (one.split, recording) not in found:
-            source = Source(str(one.path), line)
-            is_strong = one.kind == "durations"
-            _add(found, recording, _Found(source, one.split, None, is_strong))
+        source, is_strong = Source(str(one.path), line), one.kind == "durations"
+        _add(found, recording, _Found(source, one.split, None, is_strong))
 
 
 def _has_strong(durations: _List, lists: Sequence[_List]) -> bool:
