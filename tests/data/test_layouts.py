@@ -227,6 +227,23 @@ def test_an_empty_text_beside_no_recording_of_its_name_is_no_track(tmp_path):
     assert [split.clip_ids for split in dataset.splits.values()] == [["a"]]
 
 
+def test_a_point_says_what_is_heard_but_not_how_long(tmp_path):
+    """In training, frames would learn that nothing is there; scores leave it out."""
+    files = {f"{top}/{name}.wav": 5 for top in ("train", "test") for name in "ab"}
+    for top in ("train", "test"):
+        files[f"{top}/a.txt"] = "1\t1\tCat\n2\t3\tDog\n"
+        files[f"{top}/b.txt"] = "1\t2\tDog\n"
+    dataset = read(make(tmp_path, files))
+    assert labels_of(dataset)["training"]["train/a"] == ("Cat", "Dog")
+    assert dataset.splits["training"].strong_clips == {"train/b"}
+    assert events_of(dataset)["train/b"] == ((1.0, 2.0, "Dog"),)
+    assert dataset.splits["testing"].strong_clips is None
+    assert dataset.notes == (
+        "training: 1 clip is trained on by weak labels alone, "
+        "as some events have no length",
+    )
+
+
 def test_splits_may_be_the_folders_of_recordings_with_labels(tmp_path):
     files = {
         f"{top}/a.{end}": what
