@@ -63,13 +63,20 @@ def test_stretches_that_are_listed_are_kept_and_long_ones_cut(tmp_path):
     ]
 
 
+def test_what_is_listed_beyond_the_end_of_a_recording_is_no_clip(tmp_path):
+    write_recordings(tmp_path, a_wav=2.5)
+    found = rows(tmp_path, [clip("a", ("Dog",), end_s=50.0)], clip_s=1.0)["training"]
+    assert [span for _, _, span in found] == [(0, 1), (1, 2), (2, 2.5)]
+
+
 def test_headers_are_read_only_where_they_matter(tmp_path, monkeypatch):
     write_recordings(tmp_path, a_wav=0.5)
     asked = []
     monkeypatch.setattr(
         "gcrnn_jax.data.cut_clips.duration_s", lambda path: asked.append(path) or 3.0
     )
-    clips = [clip("a", start_s=0.0, end_s=1.0), clip("a", ("Dog",), start_s=2.0)]
+    write_recordings(tmp_path, b_wav=0.5)
+    clips = [clip("b", start_s=0.0, end_s=1.0), clip("a", ("Dog",), start_s=2.0)]
     assert len(rows(tmp_path, [*clips, clip("gone")], clip_s=1.0)["training"]) == 3
     assert asked == [str(tmp_path / "a.wav")]
 
