@@ -81,6 +81,19 @@ _STARTS = tuple(
 )
 
 
+_MOST_KNOWN = 64
+_known: dict[tuple[int, ...], Extent] = {}  # by `Region.stamp`
+
+
+def known_extent(region: Region) -> Extent:
+    """As `find_extent`, which may read all of a file, once for many stretches of it."""
+    if (extent := _known.get(stamp := region.stamp())) is None:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        extent = _known[stamp] = find_extent(region)
+    return extent
+
+
 def find_extent(region: Region) -> Extent:
     """Returns where the recording lies that begins a region."""
     magic = region.at(0, 4)

@@ -18,11 +18,12 @@ import numpy as np
 import soundfile
 import soxr
 
-from gcrnn_jax.audio.containers import begins_recording, find_extent
+from gcrnn_jax.audio.containers import begins_recording, find_extent, known_extent
 from gcrnn_jax.audio.levels import Levels
 from gcrnn_jax.audio.regions import Region, skip_tags
 from gcrnn_jax.audio.rejected import PARTIAL, Rejected
 from gcrnn_jax.audio.sndfile import SndfilePart
+from gcrnn_jax.audio.stretches import MARGIN_S, first_sample, num_samples_of
 
 if TYPE_CHECKING:
     from gcrnn_jax.audio.ffmpeg import FfmpegPart
@@ -31,7 +32,6 @@ MIN_RATE_HZ = 4000
 MAX_RATE_HZ = 384000
 MAX_CHANNELS = 32
 BLOCK_LENGTH = 65536  # samples of all channels together, read at a time
-MARGIN_S = 0.1  # read beyond the crop, so that the resampler sees no edge there
 
 # Without FFmpeg, what it could read: ADTS (bare AAC), ASF (WMA), Matroska (WebM), AMR;
 # MP4 has `ftyp` in bytes 4 to 7, AVI `AVI ` in bytes 8 to 11.
@@ -92,13 +92,13 @@ def stream_waveform(
     """
     fault: Rejected | None = None
     levels = Levels() if levels is None else levels
-    with open_recording(path) as recording:
+    with open_recording(path, is_amid=start_s > 0) as recording:
         rate_hz = recording.rate_hz
-        first, surplus = _first_sample(start_s, rate_hz, sample_rate_hz)
+        first, surplus = first_sample(start_s, rate_hz, sample_rate_hz)
         limit = left = None
         if max_s is not None:
             limit = math.ceil((start_s + max_s + MARGIN_S) * rate_hz) - first
-            left = _num_samples(start_s, max_s, sample_rate_hz)
+            left = num_samples_of(start_s, max_s, sample_rate_hz)
 
         def mono() -> Iterator[np.ndarray]:
             nonlocal fault
@@ -121,27 +121,6 @@ def stream_waveform(
     levels.is_cropped = levels.num_samples == limit
     if fault is not None:
         raise fault
-
-
-def _first_sample(start_s: float, rate_hz: int, sample_rate_hz: int) -> tuple[int, int]:
-    """Where to read from, so that the resampler sees what is before the start.
-
-    Returns:
-        The first sample to read, at a multiple of both rates' periods; and how many
-        samples of the new rate come before the start.
-    """
-    step = rate_hz // math.gcd(rate_hz, sample_rate_hz)
-    before = max(0, math.floor((start_s - MARGIN_S) * rate_hz))
-    first = before // step * step
-    return first, round(start_s * sample_rate_hz) - first * sample_rate_hz // rate_hz
-
-
-def _num_samples(start_s: float, length_s: float, sample_rate_hz: int) -> int:
-    """How many samples a stretch has; stretches side by side have no gap or overlap."""
-    if not start_s:
-        return math.ceil(length_s * sample_rate_hz)
-    end = round((start_s + length_s) * sample_rate_hz)
-    return end - round(start_s * sample_rate_hz)
 
 
 def resample(
@@ -202,9 +181,9 @@ class Recording:
         format: As libsndfile names it, "WAV", "OGG" ...; "FFMPEG" for all others.
     """
 
-    def __init__(self, file: Region):
-        self._file = file
-        self._part = _open_part(file)
+    def __init__(self, file: Region, *, is_amid: bool = False):
+        self._file, self._is_amid = file, is_amid
+        self._part = _open_part(file, is_amid=is_amid)
         self.rate_hz, self.channels = self._part.samplerate, self._part.channels
         self.format = self._part.format
 
@@ -262,7 +241,7 @@ class Recording:
         self._part.close()
         where = f"{rest} bytes behind sample {num_samples} are not decoded"
         try:
-            self._part = _open_part(self._file)
+            self._part = _open_part(self._file, is_amid=self._is_amid)
         except Rejected as rejected:
             raise Rejected("TRUNCATED", f"{where}: {rejected.detail}") from None
         if (self._part.samplerate, self._part.channels) != (
@@ -275,11 +254,19 @@ class Recording:
 
 
 @contextlib.contextmanager
-def open_recording(path: str | bytes | os.PathLike) -> Iterator[Recording]:
-    """Opens a recording; rejects what is none, unsupported rates and channel counts."""
+def open_recording(
+    path: str | bytes | os.PathLike, *, is_amid: bool = False
+) -> Iterator[Recording]:
+    """Opens a recording; rejects what is none, unsupported rates and channel counts.
+
+    Args:
+        path: Of the recording.
+        is_amid: It is read from amid it, and so maybe often.
+    """
     with os.fdopen(open_regular(path), "rb") as file:
         descriptor = file.fileno()
-        recording = Recording(Region(descriptor, 0, os.fstat(descriptor).st_size))
+        region = Region(descriptor, 0, os.fstat(descriptor).st_size)
+        recording = Recording(region, is_amid=is_amid)
         with contextlib.closing(recording):
             if not MIN_RATE_HZ <= recording.rate_hz <= MAX_RATE_HZ:
                 limits = f"[{MIN_RATE_HZ}, {MAX_RATE_HZ}] Hz"
@@ -290,9 +277,9 @@ def open_recording(path: str | bytes | os.PathLike) -> Iterator[Recording]:
             yield recording
 
 
-def _open_part(file: Region) -> "SndfilePart | FfmpegPart":
+def _open_part(file: Region, *, is_amid: bool) -> "SndfilePart | FfmpegPart":
     """Opens the recording that begins a region, by FFmpeg what libsndfile knows not."""
-    extent = find_extent(file)
+    extent = (known_extent if is_amid else find_extent)(file)
     try:
         return SndfilePart(file, extent)
     except soundfile.LibsndfileError as error:

@@ -24,6 +24,12 @@ class Region:
         """Returns a stretch of one without a header, after a header."""
         return Region(self._descriptor, self._begin + begin, self._begin + end, header)
 
+    def stamp(self) -> tuple[int, ...]:
+        """Returns what says which bytes these are, but for changes within a tick."""
+        status = os.fstat(self._descriptor)
+        file = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+        return *file, self._begin, self.size
+
     def whole_file(self) -> int | None:
         """Returns the file's descriptor if the region is all of it, as it is."""
         is_whole = self._begin == 0 and not self.header

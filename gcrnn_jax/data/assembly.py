@@ -100,7 +100,11 @@ def _divide(stretches: Stretches, options: LayoutOptions) -> list[str]:
     said = "only training is stated" if stated else "no splits are stated"
     result = ", ".join(f"{counts[name]} {name}" for name in SPLITS if counts[name])
     how = f"divided by a hash of their names (split_seed {options.split_seed})"
-    return [f"{said}: {len(recordings)} recordings are {how}: {result}"]
+    return [f"{said}: {_are(len(recordings), 'recording')} {how}: {result}"]
+
+
+def _are(number: int, what: str) -> str:
+    return f"1 {what} is" if number == 1 else f"{number} {what}s are"
 
 
 def _split(
@@ -108,14 +112,20 @@ def _split(
 ) -> tuple[FolderSplit, list[str]]:
     """The clips of a split, and what is to be said of it."""
     paths = [clip.stretch.source.path for clip in clips]
-    strong = [clip for clip in clips if clip.stretch.has_events]
-    notes, is_mixed = [], 0 < len(strong) < len(clips)
+    has_events = [clip for clip in clips if clip.stretch.has_events]
+    strong, notes = has_events, []
+    if name == SPLITS[0]:  # else frames would learn that nothing is heard
+        strong = [clip for clip in has_events if not _has_point(clip)]
+    if points := len(has_events) - len(strong):
+        what = f"{_are(points, 'clip')} trained on by weak labels alone"
+        notes = [f"{name}: {what}, as some events have no length"]
+    is_mixed = 0 < len(strong) < len(clips)
     if is_mixed and name != SPLITS[0]:
         what = f"{len(strong)} of its {len(clips)} clips have strong labels"
         notes = [f"{name}: only {what}, so it is scored by its tags alone"]
         strong = []
-    rows = [row for clip in strong for row in clip.events]
-    event_paths = [path for clip in strong for path in clip.event_paths]
+    rows = [row for clip in strong for row, _ in clip.events]
+    event_paths = [path for clip in strong for _, path in clip.events]
     spans = tuple(clip.span for clip in clips)
     split = FolderSplit(
         name=name,
@@ -132,6 +142,10 @@ def _split(
         else None,
     )
     return split, notes
+
+
+def _has_point(clip: CutClip) -> bool:
+    return any(row.onset == row.offset for row, _ in clip.events)
 
 
 def _row(clip: CutClip) -> ClipRow:
@@ -162,7 +176,8 @@ def _notes_on_cutting(
     recordings = len({clip.stretch.recording for clip in cut})
     hop_s = options.clip_hop_s or options.clip_s
     apart = f"of {options.clip_s:g} s, {hop_s:g} s apart"
-    yield f"{recordings} longer recordings are cut into {len(cut)} clips {apart}"
+    longer = _are(recordings, "longer recording")
+    yield f"{longer} cut into {len(cut)} clips {apart}"
     weak = [clip for clip in cut if clip.labels and not clip.stretch.has_events]
     if weak:
         what = "have the weak labels of all of their recording"

@@ -28,8 +28,7 @@ class CutClip:
         span: In the recording; None: all of it.
         is_cut: Whether it is only a part of its stretch.
         labels: Weak labels; None: they are not known.
-        events: In seconds of the clip; in the order of their list.
-        event_paths: The file of each.
+        events: In seconds of the clip, in the order of their list; and their files.
     """
 
     clip_id: str
@@ -37,8 +36,7 @@ class CutClip:
     span: Span | None
     is_cut: bool
     labels: set[int] | None
-    events: list[EventRow] = dataclasses.field(default_factory=list)
-    event_paths: list[str] = dataclasses.field(default_factory=list)
+    events: list[tuple[EventRow, str]] = dataclasses.field(default_factory=list)
 
 
 def cut_clips(
@@ -145,8 +143,7 @@ class _Cutter:
             for index, onset, offset in parts:
                 clip = clips[index]
                 row = EventRow(clip.clip_id, onset, offset, label, source.line)
-                clip.events.append(row)
-                clip.event_paths.append(source.path)
+                clip.events.append((row, source.path))
             if finding := self._misplaced(recording, event, is_lost=not parts):
                 self._note(source, *finding)
 
@@ -204,4 +201,4 @@ def _label_strong(
 
 
 def _heard(clip: CutClip, index: dict[str, int]) -> Iterator[int]:
-    return (index[row.event_label] for row in clip.events if row.event_label)
+    return (index[row.event_label] for row, _ in clip.events if row.event_label)

@@ -11,7 +11,7 @@ import filecmp
 import os
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,13 +25,6 @@ from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.list_text import nfc
 
 _YOUTUBE_ID = re.compile(r"Y[\w-]{11}(_.*)?")
-
-
-class _File(NamedTuple):
-    """A recording of the folder."""
-
-    path: str  # as the system has it, below the folder, with /
-    name: str  # the same in form NFC
 
 
 class Found(NamedTuple):
@@ -58,15 +51,17 @@ class RecordingNames:
     def __init__(self, root: Path, paths: Sequence[str]):
         """Of recordings below a folder, with `/`; in any order."""
         self._root = root
-        self._files: dict[str, _File] = {}
-        self._by_stem: dict[str, list[_File]] = {}
-        self._endings = {ending: i for i, ending in enumerate(readable_endings())}
-        self._found: dict[tuple[str, str], Found] = {}
-        for path in sorted(paths, key=self._preference):
-            file = _File(path, nfc(path))
-            stem, _ = posixpath.splitext(posixpath.basename(file.name))
-            self._files[file.name] = file
-            self._by_stem.setdefault(stem, []).append(file)
+        self._paths: dict[str, str] = {}  # in form NFC -> as the system has them
+        self._by_stem: dict[str, list[str]] = {}  # file name without ending -> keys
+        endings = {ending: i for i, ending in enumerate(readable_endings())}
+        for path in paths:
+            name = nfc(path)
+            stem, _ = posixpath.splitext(posixpath.basename(name))
+            self._paths[name] = path
+            self._by_stem.setdefault(stem, []).append(name)
+        for names in self._by_stem.values():
+            if len(names) > 1:
+                names.sort(key=lambda name: _preference(name, endings))
 
     @classmethod
     def of_folder(cls, root: Path) -> "tuple[RecordingNames, list[Finding]]":
@@ -89,7 +84,7 @@ class RecordingNames:
         return cls(root, paths), findings
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self._paths)
 
     def find(self, name: str, split: str = "") -> Found:
         """Returns what a name means, in a split of which its folder may have the name.
@@ -97,69 +92,66 @@ class RecordingNames:
         Of one recording in several formats the one that loses least is taken, of copies
         of it in several folders any.
         """
-        if (found := self._found.get((name, split))) is None:
-            found = self._find(self.inside(name), split)
-            self._found[name, split] = found
-        return found
+        if (path := self._paths.get(name)) is not None:
+            return Found(path)
+        return self._find(self.inside(name), split)
 
     def inside(self, name: str) -> str:
         """A name as a path below the folder; "" if it is of another place."""
         path = nfc(name.strip())
         if os.path.isabs(path):
             path = os.path.relpath(path, os.path.abspath(self._root))
-        elif "\\" in path and path not in self._files:  # of Windows
+        elif "\\" in path and path not in self._paths:  # of Windows
             path = path.replace("\\", "/")
         path = posixpath.normpath(path)
         return "" if path in (".", "..") or path.startswith(("../", "/")) else path
 
     def _find(self, name: str, split: str) -> Found:
-        if not name:
-            return Found(None)
-        if (file := self._files.get(name)) is not None:
-            return Found(file.path)
+        if not name or name in self._paths:
+            return Found(self._paths.get(name))
         folder, _, base = name.rpartition("/")
         stem = clip_id_of_file(name)
-        files = self._of_stem(base)
-        whole = [file for file in files if posixpath.splitext(file.name)[0] == stem]
+        names = self._of_stem(base)
+        whole = [one for one in names if posixpath.splitext(one)[0] == stem]
         if whole:
             return self._first_of(whole)
         if folder:
-            files = [file for file in files if _is_in(file.name, folder)]
-        exact = [file for file in files if posixpath.basename(file.name) == base]
-        files = exact or files
-        of_split = [file for file in files if _is_of_split(file.name, split)]
-        return self._first_of(of_split or files)
+            names = [one for one in names if _is_in(one, folder)]
+        exact = [one for one in names if posixpath.basename(one) == base]
+        names = exact or names
+        of_split = [one for one in names if _is_of_split(one, split)]
+        return self._first_of(of_split or names)
 
-    def _of_stem(self, base: str) -> Sequence[_File]:
+    def _of_stem(self, base: str) -> Sequence[str]:
         """The recordings of a name without folder, as it is or but for Y and ending."""
         stem = clip_id_of_file(base)
         for one in dict.fromkeys((base, stem)):
-            if files := self._by_stem.get(one) or self._by_stem.get("Y" + one):
-                return files
+            if names := self._by_stem.get(one) or self._by_stem.get("Y" + one):
+                return names
         if _YOUTUBE_ID.fullmatch(stem):
             return self._by_stem.get(stem[1:], ())
         return ()
 
-    def _first_of(self, files: Sequence[_File]) -> Found:
+    def _first_of(self, names: Sequence[str]) -> Found:
         """The first of several; the others that are not the same recording."""
-        if not files:
+        if not names:
             return Found(None)
         of_folders = {}
-        for file in files:  # the most preferred first
-            of_folders.setdefault(posixpath.dirname(file.name), file)
+        for name in names:  # the most preferred first
+            of_folders.setdefault(posixpath.dirname(name), self._paths[name])
         first, *others = of_folders.values()
-        differ = (file.path for file in others if not self._are_copies(first, file))
-        return Found(first.path, tuple(differ))
+        return Found(first, tuple(o for o in others if not self._are_copies(first, o)))
 
-    def _are_copies(self, first: _File, other: _File) -> bool:
+    def _are_copies(self, *paths: str) -> bool:
         with contextlib.suppress(OSError):
-            paths = (self._root / file.path for file in (first, other))
-            return filecmp.cmp(*paths, shallow=False)
+            first, other = (self._root / path for path in paths)
+            return filecmp.cmp(first, other, shallow=False)
         return False
 
-    def _preference(self, path: str) -> tuple[int, str]:
-        ending = posixpath.splitext(path)[1].lower()
-        return self._endings.get(ending, len(self._endings)), path
+
+def _preference(path: str, endings: Mapping[str, int]) -> tuple[int, str]:
+    ending = posixpath.splitext(path)[1].lower()
+    return endings.get(ending, len(endings)), path
 
 
 def _is_in(path: str, folder: str) -> bool:

@@ -10,17 +10,17 @@ from gcrnn_jax.data.atomic_files import write_atomically
 from gcrnn_jax.data.findings import Code, Finding
 
 REJECTS = "rejects.csv"
-# noted, but no clip is lost by them
-_HARMLESS = (
-    *(Code.DUPLICATE, Code.UNKNOWN_CLIP, Code.NOT_SCORED),
-    *(Code.SHORT_RECORDING, Code.BEYOND_END),
-    *(Code.LEVEL, Code.CANCELLED, Code.CROPPED),
-)
+# no clip is lost by them, nor by what is only noted
+_HARMLESS = (Code.UNKNOWN_CLIP, Code.LEVEL, Code.CANCELLED, Code.CROPPED)
 
 
 def num_lost(findings: Sequence[Finding]) -> int:
     """How many clips or rows of lists are lost by what was found."""
-    return sum(finding.code not in _HARMLESS for finding in findings)
+    return sum(map(_loses, findings))
+
+
+def _loses(finding: Finding) -> bool:
+    return finding.code.severity != "note" and finding.code not in _HARMLESS
 
 
 def write_rejects(folder: Path, findings: Sequence[Finding]) -> None:
@@ -90,5 +90,5 @@ class LossLimit(NamedTuple):
         """The first three that cost a clip or a row, or nothing."""
         return "; ".join(
             f"{finding.path}:{finding.line}: {finding.code.name}: {finding.detail}"
-            for finding in [f for f in findings if f.code not in _HARMLESS][:3]
+            for finding in [*filter(_loses, findings)][:3]
         )

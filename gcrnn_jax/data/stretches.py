@@ -123,7 +123,8 @@ class _Lookup:
         self._names = names
         self.classes = classes
         self._index = {**classes.index_by_id, **classes.index_by_name}
-        self._meant: dict[str, str] = {}  # name in lists -> recording
+        # name in lists -> recording; "": several, of different splits
+        self._meant: dict[str, str] = {}
         self._lost: set[str] = set()  # names in rows that are not used
         self._is_ambiguous: set[tuple[str, str]] = set()  # names and splits
         self.called: dict[str, str] = {}  # recording -> what lists call it
@@ -165,7 +166,15 @@ class _Lookup:
     def add_event(self, event: ListedEvent) -> None:
         """Takes an event in, or says why not."""
         name, onset, offset, label, source = event
-        recording = self._meant.get(name) or self._found(name, source)
+        recording = self._meant.get(name)
+        if recording is None:
+            recording = self._found(name, source)
+        elif not recording:
+            places = "recordings of several splits"
+            detail = f"{name} may be any of {places}: name it with its folder"
+            finding = Finding(source.path, source.line, Code.AMBIGUOUS, detail)
+            self.ambiguous.append(finding)
+            return
         if recording not in self.called:
             if name not in self._lost:
                 detail = f"{name!r} is not a recording of the listed clips"
@@ -183,9 +192,11 @@ class _Lookup:
         """The recording of a row, and whether it is there."""
         name, source = clip.recording, clip.source
         path = self._found(name, source, split)
-        inside = clip_id_of_file(self._names.inside(name) or nfc(name))
+        inside = path if path == name else self._names.inside(name) or nfc(name)
+        inside = clip_id_of_file(inside)
         recording = path or inside
-        self._meant.setdefault(name, recording)
+        if self._meant.setdefault(name, recording) != recording:
+            self._meant[name] = ""
         self.called.setdefault(recording, inside)
         return recording, bool(path)
 

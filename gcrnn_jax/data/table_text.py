@@ -28,6 +28,7 @@ class Table:
         header: The names of the columns, in lower case.
         names: The same as they are written.
         separator: Between columns.
+        line: Of the header.
 
     Raises:
         DataError: It cannot be read, is not UTF-8 or UTF-16, or its first row names no
@@ -41,7 +42,7 @@ class Table:
         filled = (
             (i, text) for i, text in enumerate(self._lines, 1) if not is_blank(text)
         )
-        self._first, first = next(filled, (1, ""))
+        self.line, first = next(filled, (1, ""))
         self.separator = max(_SEPARATORS, key=lambda by: _named(first, by, needed))
         self.names = tuple(_columns(first, self.separator))
         while self.names and not self.names[-1]:  # as spreadsheets pad
@@ -51,17 +52,17 @@ class Table:
             expected = f"expected a first row with a column {min(needed, key=len)!r}"
             if "recording" in needed:
                 expected = "expected a first row with a column 'recording'"
-            raise DataError(f"{path}:{self._first}: {expected}, got {first[:80]!r}")
+            raise DataError(f"{path}:{self.line}: {expected}, got {first[:80]!r}")
         twice = [name for name in self.header if self.header.count(name) > 1]
         if twice:
             what = f"expected each column once, got {twice[0]!r} twice"
-            raise DataError(f"{path}:{self._first}: {what}")
+            raise DataError(f"{path}:{self.line}: {what}")
 
     def rows(self, findings: list[Finding]) -> Iterator[tuple[int, list[str]]]:
         """Yields line and columns of every row; notes those of another form."""
         number = len(self.header)
         for line, text in enumerate(self._lines, 1):
-            if line <= self._first or is_blank(text):
+            if line <= self.line or is_blank(text):
                 continue
             try:
                 columns = without_empty_end(split_columns(text, self.separator), number)

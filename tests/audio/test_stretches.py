@@ -1,12 +1,16 @@
 """A stretch of a recording is what is there of the whole one, without decoding it."""
 
+import os
+
 import numpy as np
 import pytest
 import soundfile
 
-from gcrnn_jax.audio.decode import MARGIN_S, read_waveform
+from gcrnn_jax.audio import containers
+from gcrnn_jax.audio.decode import read_waveform
 from gcrnn_jax.audio.rejected import Rejected
 from gcrnn_jax.audio.sndfile import SndfilePart
+from gcrnn_jax.audio.stretches import MARGIN_S
 
 ATOL = 1e-5  # a third of the last of 16 bits
 FORMATS = {
@@ -123,3 +127,21 @@ def test_damage_costs_the_stretches_that_it_is_in(tmp_path):
         np.testing.assert_array_equal(stretch, whole[first : first + 6400])
     with pytest.raises(Rejected, match="CORRUPT"):
         read_waveform(path, max_s=0.4, start_s=2.4)
+
+
+def test_where_a_recording_ends_is_looked_for_once(tmp_path, monkeypatch):
+    """Which in FLAC and Ogg reads all of a file: not for each clip of an hour."""
+    looked, find = [], containers.find_extent
+    monkeypatch.setattr(
+        containers, "find_extent", lambda region: looked.append(1) or find(region)
+    )
+    path = write(tmp_path / "a.flac", 3.0)
+    for start_s in (0.5, 1.0, 1.5):
+        read_waveform(path, max_s=0.5, start_s=start_s)
+    assert len(looked) == 1
+    write(path, 4.0)
+    assert len(read_waveform(path, max_s=0.5, start_s=3.5)) == 8000
+    assert len(looked) == 2
+    os.utime(path, ns=(1, 1))  # other bytes, perhaps as many
+    read_waveform(path, max_s=0.5, start_s=3.5)
+    assert len(looked) == 3

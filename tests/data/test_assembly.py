@@ -1,50 +1,13 @@
 """What a layout has read becomes a data set, and nothing of it is lost in silence."""
 
-import os
 import unicodedata
 
 import pytest
-import soundfile
 
-from gcrnn_jax.data.assembly import assemble
 from gcrnn_jax.data.findings import Code
 from gcrnn_jax.data.labels import ClassList
-from gcrnn_jax.data.listing import ListedClip, ListedEvent, Listing, Source
-from tests.listed import content, options, write_recordings
-
-AT = Source("list.csv", 7)
-
-
-def clip(recording, labels=(), split="training", **more):
-    return ListedClip(recording, labels, more.pop("at", AT), split, **more)
-
-
-def event(recording, onset, offset, label, line=1):
-    return ListedEvent(recording, onset, offset, label, Source("events.csv", line))
-
-
-def made(root, clips, events=(), classes=None, **changes):
-    """The data set, and what keeps the folder from being used."""
-    listing = Listing("a test", clips, events, classes)
-    all_train = {"split_fractions": (1.0, 0.0, 0.0)}
-    return assemble(root, listing, options(**{**all_train, **changes}))
-
-
-def rows(root, clips, events=(), **changes):
-    """(id, names of classes, span) of every clip of every split, and the data set."""
-    dataset, _ = made(root, clips, events, **changes)
-    names = dataset.classes.names
-    return {
-        split: [
-            (one[0], None if one[1] is None else [names[k] for k in one[1]], one[3])
-            for one in content(dataset)[split]
-        ]
-        for split in dataset.splits
-    }
-
-
-def codes(dataset):
-    return [(found.code.name, found.path, found.line) for found in dataset.findings]
+from gcrnn_jax.data.listing import Source
+from tests.listed import AT, clip, codes, content, event, made, rows, write_recordings
 
 
 def test_a_name_of_several_recordings_must_be_said_with_its_folder(tmp_path):
@@ -54,6 +17,19 @@ def test_a_name_of_several_recordings_must_be_said_with_its_folder(tmp_path):
     assert "a.wav may be any of x/a.wav, y/a.wav: name it" in found.detail
     _, findings = made(tmp_path, [clip("x/a.wav", ("Dog",)), clip("y/a.wav")])
     assert findings == []
+
+
+def test_events_of_a_name_in_two_splits_must_say_whose_they_are(tmp_path):
+    write_recordings(tmp_path, train__a_wav=0.5, test__a_wav=0.6)
+    clips = [clip("a", has_events=True), clip("a", None, "test", has_events=True)]
+    _, findings = made(tmp_path, clips, [event("a", 0.1, 0.2, "Dog", 3)])
+    assert (findings[0].code, findings[0].line) == (Code.AMBIGUOUS, 3)
+    events = [event("test/a", 0.1, 0.2, "Dog"), event("train/a", 0.1, 0.3, "Cat")]
+    dataset, findings = made(tmp_path, clips, events)
+    assert [split.event_rows for split in dataset.splits.values()] == [
+        (("train/a", 0.1, 0.3, "Cat", 1),),
+        (("test/a", 0.1, 0.2, "Dog", 1),),
+    ]
 
 
 def test_ids_are_names_of_lists_and_paths_where_these_are_not_unique(tmp_path):
@@ -113,6 +89,21 @@ def test_rows_of_a_recording_are_united(tmp_path):
     ]
 
 
+def test_a_recording_of_a_weak_and_of_a_strong_row_is_strong(tmp_path):
+    write_recordings(tmp_path, a_wav=0.5)
+    clips = [clip("a", ("Dog",)), clip("a.wav", None, has_events=True)]
+    dataset, _ = made(tmp_path, clips, [event("a", 0.1, 0.3, "Dog")])
+    split = dataset.splits["training"]
+    assert split.is_strong("a") and split.rows[0].labels == (0,)
+
+
+def test_events_of_a_row_that_is_not_used_are_no_fault_of_their_own(tmp_path):
+    write_recordings(tmp_path, a_wav=0.5, b_wav=0.5)
+    clips = [clip("a", ("Dog",)), clip("b", (), "trian", has_events=True)]
+    dataset, _ = made(tmp_path, clips, [event("b", 0.1, 0.3, "Dog")])
+    assert codes(dataset) == [("BAD_ROW", "list.csv", 7)]
+
+
 def test_what_is_known_of_a_clip_is_one_of_three(tmp_path):
     write_recordings(tmp_path, a_wav=0.5, b_wav=0.5, c_wav=0.5, d_wav=0.5)
     clips = [
@@ -156,108 +147,6 @@ def test_a_split_of_which_not_all_is_strong_is_scored_by_its_tags(tmp_path):
     assert [row.labels for row in validation.rows] == [(0,), (0,)]
     said = "validation: only 1 of its 2 clips have strong labels, so it is scored by"
     assert said in dataset.notes[0]
-
-
-# cutting
-
-
-def test_long_recordings_become_clips_with_their_labels(tmp_path):
-    write_recordings(tmp_path, a_wav=2.5, b_wav=1.05, c_flac=2.5)
-    clips = [
-        clip("a", ("Dog",)),
-        clip("b", ("Cat",)),
-        clip("c", ("Cat", "Dog"), has_events=True),
-    ]
-    events = [event("c", 0.5, 1.5, "Dog", 4), event("c", 2.4, 2.5, "Dog")]
-    dataset, findings = made(tmp_path, clips, events, clip_s=1.0)
-    split = dataset.splits["training"]
-    assert findings == [] == codes(dataset)
-    assert [(row.clip_id, row.labels) for row in split.rows] == [
-        ("a_0.000_1.000", (1,)),
-        ("a_1.000_2.000", (1,)),
-        ("a_2.000_2.500", (1,)),
-        ("b", (0,)),
-        ("c_0.000_1.000", (0, 1)),  # nobody knows where the cat is
-        ("c_1.000_2.000", (0, 1)),
-        ("c_2.000_2.500", (0, 1)),
-    ]
-    assert split.spans == ((0, 1), (1, 2), (2, 2.5), None, (0, 1), (1, 2), (2, 2.5))
-    assert split.clip_events() == {
-        "c_0.000_1.000": ((0.5, 1.0, "Dog"),),
-        "c_1.000_2.000": ((0.0, 0.5, "Dog"),),
-        "c_2.000_2.500": ((0.4, 0.5, "Dog"),),
-    }
-    assert dataset.notes == (
-        "2 longer recordings are cut into 6 clips of 1 s, 1 s apart",
-        "3 of these clips have the weak labels of all of their recording, which may be "
-        "heard elsewhere in it",
-    )
-
-
-def test_a_strong_clip_without_an_event_is_a_negative(tmp_path):
-    write_recordings(tmp_path, a_wav=3.0)
-    clips = [clip("a", None, has_events=True)]
-    split = rows(tmp_path, clips, [event("a", 2.2, 2.6, "Dog")], clip_s=1.0)
-    assert [labels for _, labels, _ in split["training"]] == [[], [], ["Dog"]]
-
-
-def test_stretches_that_are_listed_are_kept_and_long_ones_cut(tmp_path):
-    write_recordings(tmp_path, a_wav=5.0)
-    clips = [
-        clip("a", ("Dog",), start_s=0.5, end_s=1.25),
-        clip("a", ("Cat",), start_s=2.0),
-        clip("a", ("Cow",), end_s=0.5),
-    ]
-    found = rows(tmp_path, clips, clip_s=2.0, clip_hop_s=1.0)["training"]
-    assert found == [
-        ("a_0.500_1.250", ["Dog"], (0.5, 1.25)),
-        ("a_2.000_4.000", ["Cat"], (2.0, 4.0)),
-        ("a_3.000_5.000", ["Cat"], (3.0, 5.0)),
-        ("a_0.000_0.500", ["Cow"], (0.0, 0.5)),
-    ]
-
-
-def test_headers_are_read_only_where_they_matter(tmp_path, monkeypatch):
-    write_recordings(tmp_path, a_wav=0.5)
-    asked = []
-    monkeypatch.setattr(
-        "gcrnn_jax.data.cut_clips.duration_s", lambda path: asked.append(path) or 3.0
-    )
-    clips = [clip("a", start_s=0.0, end_s=1.0), clip("a", ("Dog",), start_s=2.0)]
-    assert len(rows(tmp_path, [*clips, clip("gone")], clip_s=1.0)["training"]) == 3
-    assert asked == [str(tmp_path / "a.wav")]
-
-
-def test_a_recording_that_cannot_be_read_is_one_clip(tmp_path):
-    (tmp_path / "a.wav").write_bytes(b"no recording")
-    os.mkfifo(tmp_path / "b.wav")
-    (tmp_path / "c.wav").touch()
-    clips = [clip("a", ("Dog",)), clip("b"), clip("c", start_s=1.0)]
-    found = rows(tmp_path, clips)["training"]
-    assert [span for _, _, span in found] == [None, None, (1.0, 11.0)]
-
-
-def test_a_recording_whose_header_says_nothing_is_decoded(tmp_path):
-    write_recordings(tmp_path, a_wav=2.5)
-    data, rate = soundfile.read(tmp_path / "a.wav")
-    soundfile.write(tmp_path / "b.flac", data, rate)
-    content = bytearray((tmp_path / "b.flac").read_bytes())
-    content[21] &= 0xF0  # STREAMINFO's number of samples, 36 bits: unknown
-    content[22:26] = bytes(4)
-    (tmp_path / "b.flac").write_bytes(content)
-    assert len(rows(tmp_path, [clip("b", ("Dog",))], clip_s=1.0)["training"]) == 3
-
-
-def test_labels_whose_times_nobody_knows_are_in_every_clip(tmp_path):
-    write_recordings(tmp_path, a_wav=2.0)
-    clips = [clip("a", None, has_events=True)]
-    dataset, _ = made(tmp_path, clips, [event("a", 0, 0, "Dog", 5)], clip_s=1.0)
-    split = dataset.splits["training"]
-    assert [row.labels for row in split.rows] == [(0,), (0,)]
-    assert split.event_rows == tuple(
-        (clip_id, 0.0, 0.0, "Dog", 5) for clip_id in ("a_0.000_1.000", "a_1.000_2.000")
-    )
-    assert set(split.clip_events().values()) == {()}
 
 
 # splits
@@ -402,4 +291,4 @@ def test_one_clip_of_one_class_is_a_data_set(tmp_path):
     write_recordings(tmp_path, a_wav=0.5)
     dataset, findings = made(tmp_path, [clip("a", ("Dog",), None)])
     assert findings == [] and list(dataset.splits) == ["training"]
-    assert "1 recordings are divided by" in dataset.notes[0]
+    assert "1 recording is divided by" in dataset.notes[0]

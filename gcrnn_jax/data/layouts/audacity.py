@@ -31,13 +31,10 @@ description = "label tracks of Audacity (.txt) beside recordings"
 
 
 def finds(root: Path) -> str | None:
-    """The first label track with anything in it."""
-    files = some_files(root)
-    recordings = LabelFiles(files.recordings)
-    for text in files.texts:
-        if text.lower().endswith(".txt") and recordings.recording_of(text):
-            if _is_track(root / text, empty=False):
-                return f"label tracks, as {text}"
+    """The first label track with anything in it, whatever recording it is of."""
+    for text in some_files(root).texts:
+        if text.lower().endswith(".txt") and _is_track(root / text, empty=False):
+            return f"label tracks, as {text}"
     return None
 
 

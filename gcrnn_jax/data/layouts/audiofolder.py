@@ -66,7 +66,7 @@ def _clips(root: Path, path: Path, findings: list[Finding]) -> Iterator[ListedCl
     file, labels, split = map(table.place, (_FILE, _LABELS, _SPLIT))
     if file is None or labels is None:
         what = f"expected a column 'label' or 'labels', got {', '.join(table.names)}"
-        raise DataError(f"{path}:1: {what}")
+        raise DataError(f"{path}:{table.line}: {what}")
     folder = path.parent.relative_to(root).as_posix()
     prefix = "" if folder == "." else f"{folder}/"
     for line, columns in table.rows(findings):

@@ -98,10 +98,10 @@ def read(root: Path, options: LayoutOptions) -> Listing:
     lists = [*_without_synthetic(lists, findings)]
     recordings = _Recordings(all_files(root).recordings)
     found: dict[tuple[str, str], _Found] = {}
-    events: dict[tuple[str, float, float, str], ListedEvent] = {}
+    events: list[ListedEvent] = []
     for one in (one for one in lists if one.kind == "strong"):
         _read_strong(one, recordings, found, events, findings)
-    names = {event.label for event in events.values()}
+    names = {event.label for event in events}
     for one in (one for one in lists if one.kind == "weak"):
         _read_weak(one, names, recordings, found, findings)
     for one in (one for one in lists if one.kind in ("durations", "unlabelled")):
@@ -118,9 +118,7 @@ def read(root: Path, options: LayoutOptions) -> Listing:
         )
         for (split, recording), known in found.items()
     ]
-    listing = Listing(
-        "the lists of DESED", clips, list(events.values()), None, findings
-    )
+    listing = Listing("the lists of DESED", clips, events, None, findings)
     return without_negatives(str(root), listing, options.negatives)
 
 
@@ -202,23 +200,24 @@ def _likeness(path: str, folders: Sequence[str]) -> tuple[int, int, int]:
 
 
 def _add(found: dict[tuple[str, str], _Found], recording: str, new: _Found) -> None:
-    """Adds what a list says of a recording to what others have said."""
+    """Adds what a list says of a recording to what others, strong ones first, said."""
     old = found.setdefault((new.split, recording), new)
     labels = old.labels
     if new.labels is not None:
         labels = tuple(dict.fromkeys((*(old.labels or ()), *new.labels)))
-    has_events = old.has_events or new.has_events
-    found[new.split, recording] = old._replace(labels=labels, has_events=has_events)
+    found[new.split, recording] = old._replace(labels=labels)
 
 
 def _read_strong(
     one: _List,
     recordings: _Recordings,
     found: dict[tuple[str, str], _Found],
-    events: dict[tuple[str, float, float, str], ListedEvent],
+    events: list[ListedEvent],
     findings: list[Finding],
 ) -> None:
-    earlier = {*events}  # validation.tsv is test_dcase2018.tsv and eval_dcase2018.tsv
+    earlier = {
+        event[:4] for event in events
+    }  # validation.tsv is test_dcase2018.tsv and eval_dcase2018.tsv
     for row in stream_event_rows(one.path, findings):
         source = Source(str(one.path), row.line)
         recording = recordings.find(row.file, one)
@@ -227,7 +226,7 @@ def _read_strong(
             continue
         key = recording, row.onset, row.offset, row.event_label
         if key not in earlier:
-            events[key] = ListedEvent(*key, source)
+            events.append(ListedEvent(*key, source))
 
 
 def _read_weak(
@@ -270,10 +269,8 @@ def _read_names(
         return
     for line, (file, _) in _rows(one.path, _FILE, findings):
         recording = recordings.find(file, one)
-        if one.kind == "unlabelled" or (one.split, recording) not in found:
-            source = Source(str(one.path), line)
-            is_strong = one.kind == "durations"
-            _add(found, recording, _Found(source, one.split, None, is_strong))
+        source, is_strong = Source(str(one.path), line), one.kind == "durations"
+        _add(found, recording, _Found(source, one.split, None, is_strong))
 
 
 def _has_strong(durations: _List, lists: Sequence[_List]) -> bool:

@@ -23,7 +23,8 @@ Or .tsv. The recordings lie below ROOT. All columns of clips.csv but the first m
 
 In the place of `labels` there may be a column for every class, with 1 where the clip
 has it and 0 where not, or `?` in all. Times in events.csv are those of the recording; a
-recording named alone, with nothing in the other columns, has no event.
+recording named alone, with nothing in the other columns, has no event. A label that
+`data.negatives` names means none of the classes.
 """
 
 import difflib
@@ -176,7 +177,7 @@ def _find_places(table: Table, first: Sequence[Sequence[str]]) -> _Places:
             classes[place] = table.names[place]
         elif near := difflib.get_close_matches(column, known, 1, cutoff=0.8):
             what = f"unknown column {table.names[place]!r}; the nearest is {near[0]!r}"
-            raise DataError(f"{table.path}: {what}")
+            raise DataError(f"{table.path}:{table.line}: {what}")
     return _Places(**{**found, "recording": found["recording"] or 0}, classes=classes)
 
 
