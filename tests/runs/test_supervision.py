@@ -3,18 +3,23 @@
 import dataclasses
 import json
 
+import jax
 import numpy as np
 import pytest
 
 from gcrnn_jax.config import Config
+from gcrnn_jax.data.build_store import build_store
 from gcrnn_jax.data.label_index import count_clips
+from gcrnn_jax.data.labels import ClassList
 from gcrnn_jax.data.split import STRONG, UNLABELLED, WEAK, Split
 from gcrnn_jax.errors import ConfigError, DataError
-from gcrnn_jax.runs import supervision
+from gcrnn_jax.runs import Run, supervision, train_run
 from gcrnn_jax.runs.training_clips import check_training_clips, describe_training_clips
+from gcrnn_jax.training import device_cache, parallel
 from gcrnn_jax.training.loss import Loss
 from tests import defaults
 from tests.defaults import build
+from tests.stores import LabelledSource
 
 NAMES = ("Dog", "Rooster", "Train")
 
@@ -183,3 +188,41 @@ def test_other_strong_labels_are_other_training_clips(tmp_path):
         check_training_clips(weak, now, tmp_path)
     del weak["strong_labels"]  # as a run of an earlier version has it
     check_training_clips(weak, now, tmp_path)
+
+
+def test_a_run_trains_on_clips_of_all_kinds(tmp_path, monkeypatch):
+    """Whether they are sent to the devices or lie there."""
+    small = {"front_end.clip_s": 1.0, "model.hidden": (4,), "sampling.batch_size": 4}
+    length = {"training.num_epochs": 1, "training.steps_per_epoch": 3}
+    terms = {"loss.clip_weight": 1.0, "loss.consistency_weight": 2.0}
+    config = defaults.config(
+        "mlp",
+        **small,
+        **length,
+        **terms,
+        **{"fusion.last_epoch": 1, "training.weight_average": 0.9},
+        **{"sampling.balanced": True},
+    )
+    labels = [((0,), [(0.1, 0.4, "Dog")]), ((1,), None), (None, None), ((), [])]
+    sources = {"training": LabelledSource(labels, True)}
+    classes = ClassList(("/m/1", "/m/2", "/m/3"), NAMES)
+    store = build_store(tmp_path / "store", sources, config.front_end, classes)
+    mesh, sent, logs = parallel.make_mesh(jax.devices()[:2]), [], []
+
+    def put_batch(rows, mesh):
+        sent.append(rows)
+        return parallel.put_batch(rows, mesh)
+
+    monkeypatch.setattr("gcrnn_jax.training.loop.put_batch", put_batch)
+    for fits in (False, True):
+        monkeypatch.setattr(device_cache, "fits_on_devices", lambda *_, f=fits: f)
+        run = Run(tmp_path / str(fits), config)
+        run.folder.mkdir()
+        assert train_run(run, store, mesh, lambda epoch, state: None)
+        logs.append(run.losses.read_text())
+    assert logs[0] == logs[1] and logs[0].count("\n") == 3
+    for batch, held in zip(sent[:3], sent[3:], strict=True):
+        # two unlabelled clips, a negative, whose events are known, and one with a class
+        assert np.count_nonzero(batch["known"] == UNLABELLED) == 2
+        assert np.count_nonzero(held["clips"] == 3) == 1
+        assert np.isin([0, 1], held["clips"]).any()
