@@ -87,7 +87,8 @@ def reference_events(split: Split) -> dict[str, list[Event]]:
 
 
 def _strong_labels(split: Split) -> Mapping[str, Sequence[EventTuple]]:
-    if split.known is not None:
+    # what is scored may be anything that has labels, and need not know of kinds
+    if getattr(split, "known", None) is not None:
         raise DataError(
             f"the labels of split {split.name} are of several kinds, expected of one: "
             "score split.scored()"

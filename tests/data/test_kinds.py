@@ -12,13 +12,12 @@ from gcrnn_jax.data.loader import gather
 from gcrnn_jax.data.preparation import summary
 from gcrnn_jax.data.split import STRONG, UNLABELLED, WEAK
 from gcrnn_jax.data.store import FeatureStore
-from gcrnn_jax.data.store_shards import Loaded
 from gcrnn_jax.detection.events import frame_roll
 from gcrnn_jax.detection.frame_labels import FrameLabels
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.metrics.decisions import reference_events, reference_times
 from tests import defaults
-from tests.stores import content
+from tests.stores import LabelledSource, content
 
 CLASSES = ClassList(("/m/1", "/m/2", "/m/3"), ("Car", "Bus", "Train"))
 FRONT_END = defaults.front_end(clip_s=1.0)
@@ -33,42 +32,6 @@ MIXED = [
     (None, None),
 ]
 KINDS = [STRONG, WEAK, UNLABELLED, STRONG, WEAK, UNLABELLED]
-
-
-@dataclasses.dataclass
-class LabelledSource:
-    """Noise with the given labels."""
-
-    labels: list
-    has_events: bool
-
-    @property
-    def clip_ids(self):
-        return [f"clip{index}" for index in range(len(self.labels))]
-
-    def __len__(self):
-        return len(self.labels)
-
-    def cache_key(self, index):
-        return repr(self.labels[index])
-
-    def missing(self):
-        return []
-
-    def location(self, index):
-        return f"clip{index}.wav", index + 1
-
-    def content_hash(self, index):
-        return f"{index:064}"
-
-    def load(self, index):
-        noise = np.random.default_rng(index).standard_normal(9000).astype(np.float32)
-        labels, events = self.labels[index]
-        if labels is None:
-            return Loaded(noise, None, events)
-        weak_label = np.zeros(len(CLASSES), bool)
-        weak_label[list(labels)] = True
-        return Loaded(noise, weak_label, events)
 
 
 def build(path, labels, has_events=True, **more):
