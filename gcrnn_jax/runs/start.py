@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gcrnn_jax.data.atomic_files import read_json
@@ -116,10 +117,12 @@ def start_state(
         for line in _describe(path, start, card, taken, frozen):
             print(line, flush=True)
         _write(run, start, variables, taken)
-    return state.replace(
-        **taken.variables,
-        average=None if state.average is None else taken.variables["params"],
-    )
+    # copies, as the step writes where its state was
+    variables = jax.tree.map(jnp.array, taken.variables)
+    average = state.average
+    if average is not None:
+        average = jax.tree.map(jnp.copy, variables["params"])
+    return state.replace(**variables, average=average)
 
 
 def _read_start(config: "Config") -> tuple[ModelCard, PyTree]:
