@@ -9,6 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 TYPES = {
     "float32": TensorProto.FLOAT,
     "float64": TensorProto.DOUBLE,
+    "float16": TensorProto.FLOAT16,
     "int16": TensorProto.INT16,
 }
 WIDTH, HOP = 400, 320  # samples of a frame and between two, of `framing`
