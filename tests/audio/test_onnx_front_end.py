@@ -120,6 +120,13 @@ def test_a_model_of_one_length_hears_a_clip_in_parts(tmp_path, pooled, count):
     assert len(one(noise(CLIP)[:7000])) == -(-7000 * count // 6400)
 
 
+def test_frames_that_come_unevenly_divide_a_clip_evenly(tmp_path):
+    """Two frames more for 320 samples more, from the first on: the hop is no 320."""
+    one = front_end(framing(tmp_path / "m.onnx", times=2))
+    assert one.num_frames == 2 * FRAMES
+    assert one.hop_samples == round(CLIP / (2 * FRAMES))
+
+
 def test_models_that_take_any_shape_are_asked_in_turn(tmp_path):
     """A graph with three free axes is first tried with log-mel frames."""
     path = of_mels(tmp_path / "m.onnx", 20, ["a", "b", "c"])
