@@ -9,6 +9,8 @@ Batch and time are free. Before anything is kept, each program is compared with 
 model on a CPU, on noise and recordings of three lengths: StableHLO in a process of its
 own, ONNX in onnxruntime. They may differ by at most 1e-5; by how much they do is in the
 card.
+Features that an ONNX model gives (`configs/embeddings.py`) have that model beside the
+programs, front_end.onnx, in place of waveform.stablehlo.
 """
 
 import argparse

@@ -9,6 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 TYPES = {
     "float32": TensorProto.FLOAT,
     "float64": TensorProto.DOUBLE,
+    "float16": TensorProto.FLOAT16,
     "int16": TensorProto.INT16,
 }
 WIDTH, HOP = 400, 320  # samples of a frame and between two, of `framing`
@@ -56,9 +57,9 @@ def framing(path: Path, size=5, rank=2, dtype="float32", samples="samples", **op
     """A model that filters a waveform [S], [1, S] or [1, 1, S] frame by frame.
 
     Its output is [1, T, size]; with transposed=True [1, size, T]; with pooled=True the
-    mean of the frames [1, size].
+    mean of the frames [1, size]; with times=2 it has all frames twice.
     """
-    options = {"transposed": False, "pooled": False, "scale": 1.0, **options}
+    options = {"transposed": False, "pooled": False, "scale": 1.0, "times": 1} | options
     shape = [*([1] * (rank - 1)), samples]
     constants = {
         "shape": np.array([1, 1, -1]),
@@ -68,7 +69,8 @@ def framing(path: Path, size=5, rank=2, dtype="float32", samples="samples", **op
     nodes = [
         node("Cast", "wave", "single", to=TensorProto.FLOAT),
         node("Reshape", "single shape", "row"),
-        node("Conv", "row kernel", "channels", strides=[HOP]),
+        node("Conv", "row kernel", "once", strides=[HOP]),
+        helper.make_node("Concat", ["once"] * options["times"], ["channels"], axis=2),
         node("Transpose", "channels", "frames", perm=[0, 2, 1]),
         node("ReduceMean", "channels time", "mean", keepdims=0),
     ]

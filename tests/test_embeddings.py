@@ -178,6 +178,7 @@ def test_prepare_computes_the_features_of_a_model(commands, tmp_path):
     places = (f"--root={root}", f"--output={tmp_path / 'store'}")
     done = commands.run(*flags, *places, module="gcrnn_jax.prepare")
     assert done.returncode == 0, done.stderr
+    assert "features: 499 frames of 5 values a clip, one every 0.02 s" in done.stdout
     store = FeatureStore.open(tmp_path / "store")
     assert (store.front_end.kind, store.front_end.num_bins) == ("onnx", 5)
     missing = ("--config=embeddings", f"--root={root}")

@@ -139,12 +139,6 @@ class OnnxFrontEnd(FrontEnd):
         return self.frame_hop * self.merged_frames
 
     @property
-    def min_length(self) -> int:
-        """Samples of the shortest waveform that has a frame."""
-        least = super().min_length
-        return least if self.takes_log_mel else max(least, self.shortest)
-
-    @property
     def takes_log_mel(self) -> bool:
         """Whether the model takes log-mel frames, and no waveform."""
         return "M" in self.input

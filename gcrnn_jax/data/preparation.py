@@ -224,6 +224,9 @@ def summary(store: FeatureStore) -> str:
             + (f"; {rejected} rejected" if rejected else "")
         )
     lines.append(f"data sha256 {store.content_hash}")
+    if (front_end := store.front_end).of_waveforms:  # read from a model, not set
+        size = f"{front_end.num_frames} frames of {front_end.num_bins} values"
+        lines.append(f"features: {size} a clip, one every {front_end.hop_s:g} s")
     codes = store.card["rejects_per_code"]
     if num_cropped := codes.get("CROPPED"):
         total = sum(entry["num_clips"] for entry in store.card["splits"].values())

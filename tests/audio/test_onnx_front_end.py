@@ -38,21 +38,23 @@ def noise(size, seed=0):
         {"rank": 3},
         {"transposed": True},
         {"dtype": "float64"},
+        {"dtype": "float16"},
         {"size": FRAMES},  # as many values as frames: time is what grows
     ],
 )
 def test_frames_of_a_waveform_are_those_of_the_model(tmp_path, options):
     one = front_end(framing(tmp_path / "m.onnx", **options))
     size = options.get("size", 5)
+    atol = 1e-2 if options.get("dtype") == "float16" else 1e-4
     assert (one.num_frames, one.num_bins) == (FRAMES, size)
     assert one.hop_samples == HOP and one.hop_s == 0.02
     waveform = noise(3 * CLIP)
     whole = one(waveform)
     assert whole.dtype == np.float32
-    np.testing.assert_allclose(whole, framed(waveform[:CLIP], size), atol=1e-4)
+    np.testing.assert_allclose(whole, framed(waveform[:CLIP], size), atol=atol)
     for length in (WIDTH + HOP, CLIP - 1):
         expected = framed(np.pad(waveform[:length], (0, max(0, 1024 - length))), size)
-        np.testing.assert_allclose(one(waveform[:length]), expected, atol=1e-4)
+        np.testing.assert_allclose(one(waveform[:length]), expected, atol=atol)
     assert one(waveform[:0]).shape == (0, size)
     assert len(one(waveform[:1])) == (1024 - WIDTH) // HOP + 1  # of a log-mel frame
 
@@ -115,6 +117,14 @@ def test_a_model_of_one_length_hears_a_clip_in_parts(tmp_path, pooled, count):
     np.testing.assert_allclose(one(noise(CLIP)), expected[:num_frames], atol=1e-4)
     assert one.hop_samples == round(6400 / count)
     assert len(one(noise(CLIP)[:6400])) == count
+    assert len(one(noise(CLIP)[:7000])) == -(-7000 * count // 6400)
+
+
+def test_frames_that_come_unevenly_divide_a_clip_evenly(tmp_path):
+    """Two frames more for 320 samples more, from the first on: the hop is no 320."""
+    one = front_end(framing(tmp_path / "m.onnx", times=2))
+    assert one.num_frames == 2 * FRAMES
+    assert one.hop_samples == round(CLIP / (2 * FRAMES))
 
 
 def test_models_that_take_any_shape_are_asked_in_turn(tmp_path):
