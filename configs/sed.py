@@ -108,6 +108,7 @@ def get_config() -> ConfigDict:
     config.training.clips_per_epoch = 0  # in place of steps; 0: steps_per_epoch counts
     config.training.evaluate_every = 1  # epochs; the fused ones and the last always
     config.training.weight_average = 0.0  # share a step keeps of a mean; 0: none
+    config.training.tensorboard = False  # curves for it; needs gcrnn_jax[tensorboard]
 
     config.parallel = ConfigDict()
     config.parallel.cpu_devices = 0  # without an accelerator; 0: one a core

@@ -28,6 +28,7 @@ _ADDED: dict[str, float] = {
     "optimizer.accumulate_steps": 1,
     "training.clips_per_epoch": 0,
     "training.evaluate_every": 1,
+    "training.tensorboard": False,
     "fusion.first_fraction": 1.0,  # of all their epochs they say which
 }
 _EPOCHS = "fusion.epochs"  # "first:last:every", in version 0.1

@@ -37,6 +37,7 @@ class TrainingLength:
             mean is the model then. 0: the weights are.
         evaluate_every: Epochs from one that is scored to the next; those that are
             fused and the last are scored always. Every epoch is saved.
+        tensorboard: Whether losses and scores are written for TensorBoard too.
     """
 
     num_epochs: int
@@ -44,6 +45,7 @@ class TrainingLength:
     weight_average: float
     clips_per_epoch: int
     evaluate_every: int
+    tensorboard: bool
 
     def __post_init__(self):
         check(self, "1 or more", "num_epochs", "steps_per_epoch", "evaluate_every")
@@ -60,7 +62,7 @@ class TrainingLength:
         """The same with the steps_per_epoch that count for batches of this size.
 
         Example:
-            >>> length = TrainingLength(80, 100, 0.0, 4400, evaluate_every=1)
+            >>> length = TrainingLength(80, 100, 0.0, 4400, 1, tensorboard=False)
             >>> [length.of_batches(n).steps_per_epoch for n in (44, 88, 352, 8800)]
             [100, 50, 12, 1]
         """
