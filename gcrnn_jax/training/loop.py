@@ -23,6 +23,8 @@ from gcrnn_jax.training.parallel import put_batch
 from gcrnn_jax.training.state import TrainState
 from gcrnn_jax.training.step_log import StepLog
 
+_AGAIN = "run the same command again to continue"
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingLength:
@@ -156,13 +158,10 @@ def train(
         for number in range(first, last):
             if preemption.is_asked(number):
                 _record(waiting, log, display)
-                if number:  # or a first start that learnt nothing would bind the next
+                if number:  # or a start that learnt nothing would bind the next one
                     is_epoch = number % length.steps_per_epoch == 0
                     checkpoints.save(state, is_epoch=is_epoch)
-                raise PreemptedError(
-                    f"preempted before step {number + 1} of {last}; saved in "
-                    f"{log_path.parent}: run the same command again to continue"
-                )
+                raise _preempted(number, last, log_path.parent)
             with phases.phase("waiting"):
                 rows = next(batches)
             with phases.phase("compiling" if number == first else "stepping"):
@@ -194,8 +193,7 @@ def train(
                 log.resume()
         if preemption.is_asked(last):
             raise PreemptedError(
-                f"preempted after the last step; saved in {log_path.parent}: run the "
-                "same command again to continue"
+                f"preempted after the last step; saved in {log_path.parent}: {_AGAIN}"
             )
     finally:
         with phases.phase("saving"):
@@ -204,6 +202,13 @@ def train(
         log.close()
         preemption.close()
     return state
+
+
+def _preempted(number: int, last: int, folder: Path) -> PreemptedError:
+    saved = f"; saved in {folder}" if number else ""
+    return PreemptedError(
+        f"preempted before step {number + 1} of {last}{saved}: {_AGAIN}"
+    )
 
 
 def _record(waiting, log: StepLog, display: Progress) -> None:

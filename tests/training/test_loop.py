@@ -342,7 +342,8 @@ def test_an_epoch_is_on_the_disk_before_the_next_begins(tmp_path):
 
 def test_sigterm_before_the_first_step_saves_nothing(tmp_path, monkeypatch):
     folder = tmp_path / "run"
-    with monkeypatch.context() as patch, pytest.raises(PreemptedError):
+    message = "before step 1 of 6: run the same"
+    with monkeypatch.context() as patch, pytest.raises(PreemptedError, match=message):
         patch.setattr(Preemption, "is_asked", lambda self, step: True)
         run(folder, 2)
     assert saved_steps(folder / "resume") == saved_steps(folder / "checkpoints") == []
