@@ -206,6 +206,7 @@ def report(folder: Path, flags: argparse.Namespace, clock: Clock) -> None:
         fit = make_split("validation", flags.fit, *sizes) if flags.fit else None
     last = 10 * (flags.epochs + 1)
     changes = {"training.num_epochs": last, "fusion.last_epoch": last}
+    changes |= {"fusion.first_epoch": 20, "fusion.every": 10}
     config = load_config("sed", **changes)
     run, card = GeneratedRun(folder, config), argparse.Namespace(config=config)
     model = Generator(card, clock, hop_s=CLIP_S / flags.frames)

@@ -131,6 +131,7 @@ def get_config() -> ConfigDict:
     # a run or a model whose weights, front end and scaler it begins with; "": none
     config.training.start_from = ""
     config.training.frozen = ()  # groups of them that stay, as ("block_0", "gru")
+    config.training.tensorboard = False  # curves for it; needs gcrnn_jax[tensorboard]
 
     config.parallel = ConfigDict()
     config.parallel.cpu_devices = 0  # without an accelerator; 0: one a core

@@ -156,6 +156,7 @@ def _illegal_value(
     if not found or found[1] not in types:
         return ConfigError(str(error))
     flag = f"--config.{found[1]}"
-    came = [one.partition("=")[2] for one in argv if re.match(rf"-?{flag}=", one)]
+    setting = rf"--?config\.{re.escape(found[1])}="
+    came = [one.partition("=")[2] for one in argv if re.match(setting, one)]
     expected = f"{flag}: expected {describe(types[found[1]])}"
     return ConfigError(f"{expected}, got {came[-1]!r}" if came else expected)

@@ -50,7 +50,7 @@ def run(config: "Config", workdir: Path) -> None:
     import jax
 
     from gcrnn_jax.data.atomic_files import locked, make_folder
-    from gcrnn_jax.runs import Run, configure_start
+    from gcrnn_jax.runs import Run, configure_start, tensorboard
     from gcrnn_jax.training import launchers, parallel, phases, processes
 
     size = -(-config.sampling.batch_size // launchers.num_processes())
@@ -64,6 +64,7 @@ def run(config: "Config", workdir: Path) -> None:
         make_folder(workdir)
         with locked(workdir) if is_first else contextlib.nullcontext():
             this_run.check_config()
+            tensorboard.check_installed(this_run)
             processes.barrier("every process has compared the configuration")
             if is_first:
                 this_run.write_config()

@@ -47,6 +47,7 @@ _ADDED: dict[str, Any] = {
     "postprocessing.box_merge": 0.5,
     "training.start_from": "",
     "training.frozen": (),
+    "training.tensorboard": False,
     "fusion.first_fraction": 1.0,  # of all their epochs they say which
 }
 _EPOCHS = "fusion.epochs"  # "first:last:every", in version 0.1

@@ -162,6 +162,7 @@ def test_flags_of_version_0_1_are_read(train):
         ("--xyz=x", "--xyz: unknown flag; known: --config, --config.SECTION.FIELD, "),
         ("--config.seed=x", "--config.seed: expected int, got 'x'"),
         ("--config.training.num_epochs=1.5", "num_epochs: expected int, got '1.5'"),
+        ("-config.training.num_epochs=x", "num_epochs: expected int, got 'x'"),
         ("--config.sampling.balanced=2", "balanced: expected bool, got '2'"),
         ("--config.optimizer.eps=x=y", "eps: expected a finite number, got 'x=y'"),
         ("--config.optimizer.kind=x", "optimizer.kind: expected 'adam' or 'sgd' or"),

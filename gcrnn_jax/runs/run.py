@@ -13,6 +13,7 @@ metrics.jsonl    loss, norm of the gradient, rate, speed and time, a line a step
 scores.jsonl     scores of the watched split, a line an epoch
 goodput.json     what the time of all starts went to
 diverged.json    why the last start ended, if training diverged
+tensorboard/     both for TensorBoard, a file a start, where the run is to write it
 results/         scores, decisions and report, a folder a split
 """
 
@@ -54,6 +55,7 @@ _RATE = "optimizer.learning_rate"  # which may change where training diverged
 _FREE = (
     "training.num_epochs",
     "training.evaluate_every",
+    "training.tensorboard",
     "fusion.",
     "postprocessing.",
     "thresholds.",

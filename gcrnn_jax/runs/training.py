@@ -15,7 +15,7 @@ from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.errors import DivergedError
 from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.inference.card import ModelCard
-from gcrnn_jax.runs import supervision
+from gcrnn_jax.runs import supervision, tensorboard
 from gcrnn_jax.runs.run import Run
 from gcrnn_jax.runs.start import start_state
 from gcrnn_jax.training import device_cache, parallel, phases, processes
@@ -81,18 +81,20 @@ def train_run(
         if done and jax.process_index() == 0:
             print(f"continuing {run.folder} after step {done} of {total}")
         step, batches = _step_and_batches(run, store, mesh, step, start_step=done)
-        train(
-            state,
-            step,
-            batches,
-            mesh=mesh,
-            checkpoints=checkpoints,
-            log_path=run.losses,
-            length=length,
-            batch_size=run.config.sampling.batch_size,
-            rate_at=_rates(run),
-            on_epoch=on_epoch,
-        )
+        with tensorboard.opened(run, done, on_epoch) as (on_step, on_end):
+            train(
+                state,
+                step,
+                batches,
+                mesh=mesh,
+                checkpoints=checkpoints,
+                log_path=run.losses,
+                length=length,
+                batch_size=run.config.sampling.batch_size,
+                rate_at=_rates(run),
+                on_step=on_step,
+                on_epoch=on_end,
+            )
     except DivergedError as error:
         checkpoints.wait()
         raise note_divergence(run, error) from None

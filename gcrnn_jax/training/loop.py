@@ -23,6 +23,8 @@ from gcrnn_jax.training.parallel import put_batch
 from gcrnn_jax.training.state import TrainState
 from gcrnn_jax.training.step_log import StepLog
 
+_AGAIN = "run the same command again to continue"
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingLength:
@@ -41,6 +43,7 @@ class TrainingLength:
             it begins with, as `runs.start` says; "": weights drawn by the seed.
         frozen: Names of groups of parameters that stay as they are in that model, as
             "block_0" or "gru", with their batch statistics.
+        tensorboard: Whether losses and scores are written for TensorBoard too.
     """
 
     num_epochs: int
@@ -50,6 +53,7 @@ class TrainingLength:
     evaluate_every: int
     start_from: str
     frozen: tuple[str, ...]
+    tensorboard: bool
 
     def __post_init__(self):
         check(self, "1 or more", "num_epochs", "steps_per_epoch", "evaluate_every")
@@ -73,7 +77,7 @@ class TrainingLength:
         """The same with the steps_per_epoch that count for batches of this size.
 
         Example:
-            >>> length = TrainingLength(80, 100, 0.0, 4400, 1, "", ())
+            >>> length = TrainingLength(80, 100, 0.0, 4400, 1, "", (), tensorboard=False)
             >>> [length.of_batches(n).steps_per_epoch for n in (44, 88, 352, 8800)]
             [100, 50, 12, 1]
         """
@@ -167,13 +171,10 @@ def train(
         for number in range(first, last):
             if preemption.is_asked(number):
                 _record(waiting, log, display)
-                if number:  # or a first start that learnt nothing would bind the next
+                if number:  # or a start that learnt nothing would bind the next one
                     is_epoch = number % length.steps_per_epoch == 0
                     checkpoints.save(state, is_epoch=is_epoch)
-                raise PreemptedError(
-                    f"preempted before step {number + 1} of {last}; saved in "
-                    f"{log_path.parent}: run the same command again to continue"
-                )
+                raise _preempted(number, last, log_path.parent)
             with phases.phase("waiting"):
                 rows = next(batches)
             with phases.phase("compiling" if number == first else "stepping"):
@@ -205,8 +206,7 @@ def train(
                 log.resume()
         if preemption.is_asked(last):
             raise PreemptedError(
-                f"preempted after the last step; saved in {log_path.parent}: run the "
-                "same command again to continue"
+                f"preempted after the last step; saved in {log_path.parent}: {_AGAIN}"
             )
     finally:
         with phases.phase("saving"):
@@ -215,6 +215,13 @@ def train(
         log.close()
         preemption.close()
     return state
+
+
+def _preempted(number: int, last: int, folder: Path) -> PreemptedError:
+    saved = f"; saved in {folder}" if number else ""
+    return PreemptedError(
+        f"preempted before step {number + 1} of {last}{saved}: {_AGAIN}"
+    )
 
 
 def _record(waiting, log: StepLog, display: Progress) -> None:

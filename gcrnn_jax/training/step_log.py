@@ -1,5 +1,6 @@
 """The log of a run's steps, a line each: loss, gradient, rate, speed and time."""
 
+import collections
 import os
 import time
 from collections.abc import Callable
@@ -11,13 +12,16 @@ from absl import logging
 
 from gcrnn_jax.data.atomic_files import json_line, read_json_lines, write_atomically
 
+_STEPS_OF_A_MEAN = 10  # steps are logged one late, which makes single ones uneven
+
 
 class StepLog:
     """Writes a line a step; in other processes than the first, none.
 
     A line has step and epoch, counted from 0 and from 1, loss and norm of the gradient,
-    the learning rate of the step, clips per second since the step before (null for the
-    first of a start, which compiles) and the time, in seconds since 1970.
+    the learning rate of the step, clips per second, a mean over up to ten steps that
+    followed each other (null for the first of a start, which compiles), and the time,
+    in seconds since 1970.
     """
 
     def __init__(
@@ -43,14 +47,16 @@ class StepLog:
         self._file = _open(path, first_step)
         self._steps_per_epoch, self._batch_size = steps_per_epoch, batch_size
         self._rate_at, self._on_line = rate_at, on_line
-        self._since: float | None = None  # the last step ended, on a steady clock
+        # when the last steps ended, on a steady clock
+        self._ends = collections.deque[float](maxlen=_STEPS_OF_A_MEAN)
 
     def write(self, step: int, loss: float, grad_norm: float) -> None:
         """Adds a step that has just ended."""
-        since, self._since = self._since, time.monotonic()
-        speed = None
-        if since is not None:
-            speed = round(self._batch_size / max(1e-9, self._since - since), 2)
+        now, speed = time.monotonic(), None
+        if self._ends:
+            num_clips = self._batch_size * len(self._ends)
+            speed = round(num_clips / max(1e-9, now - self._ends[0]), 2)
+        self._ends.append(now)
         line = {
             "step": step,
             "epoch": step // self._steps_per_epoch + 1,
@@ -66,7 +72,8 @@ class StepLog:
 
     def resume(self) -> None:
         """Says that steps go on now: what was done in between counts for none."""
-        self._since = time.monotonic()
+        self._ends.clear()
+        self._ends.append(time.monotonic())
 
     def flush(self) -> None:
         """Brings the lines to the system."""

@@ -22,6 +22,7 @@ from gcrnn_jax.training.loss import Loss
 from gcrnn_jax.training.model_files import read_model
 from gcrnn_jax.training.optimizer import Optimizer
 from gcrnn_jax.training.state import TrainStep, initial_state
+from gcrnn_jax.training.step_log import StepLog
 from tests.defaults import build, network
 
 T, F, K, BATCH, STEPS = 16, 16, 3, 8, 3
@@ -129,7 +130,7 @@ def run(
                 mesh=mesh,
                 checkpoints=checkpoints,
                 log_path=workdir / "metrics.jsonl",
-                length=TrainingLength(num_epochs, STEPS, 0.7, 0, 1, "", ()),
+                length=TrainingLength(num_epochs, STEPS, 0.7, 0, 1, "", (), False),
                 batch_size=BATCH,
                 rate_at=lambda step: 0.5 / (step + 1),
                 on_step=on_step,
@@ -271,13 +272,15 @@ def test_sigterm_saves_between_epochs_and_the_rest_is_the_same(tmp_path, whole):
     assert logged(folder) == logged(tmp_path / "parts")
 
 
-def test_a_line_of_the_log_has_epoch_rate_speed_and_time(tmp_path):
-    before, lines = time.time(), []
+def test_a_line_of_the_log_has_epoch_rate_speed_and_time(tmp_path, monkeypatch):
+    before, lines, resumed = time.time(), [], []
+    monkeypatch.setattr(StepLog, "resume", lambda self: resumed.append(len(lines)))
     run(tmp_path / "run", 2, on_step=lines.append)
     after = time.time()
     assert [line["step"] for line in lines] == list(range(2 * STEPS))
     assert [line["epoch"] for line in lines] == [1] * STEPS + [2] * STEPS
     assert [line["learning_rate"] for line in lines] == [0.5 / n for n in range(1, 7)]
+    assert resumed == [STEPS, 2 * STEPS]  # after what is no step
     times = [line["time_s"] for line in lines]
     assert times == sorted(times)
     assert before - 0.001 <= times[0] and times[-1] <= after + 0.001
@@ -339,7 +342,8 @@ def test_an_epoch_is_on_the_disk_before_the_next_begins(tmp_path):
 
 def test_sigterm_before_the_first_step_saves_nothing(tmp_path, monkeypatch):
     folder = tmp_path / "run"
-    with monkeypatch.context() as patch, pytest.raises(PreemptedError):
+    message = "before step 1 of 6: run the same"
+    with monkeypatch.context() as patch, pytest.raises(PreemptedError, match=message):
         patch.setattr(Preemption, "is_asked", lambda self, step: True)
         run(folder, 2)
     assert saved_steps(folder / "resume") == saved_steps(folder / "checkpoints") == []
@@ -371,4 +375,6 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_step(tmp_path):
 )
 def test_a_length_out_of_range_is_named(fields, message):
     with pytest.raises(ValueError, match=message):
-        TrainingLength(*fields, evaluate_every=1, start_from="", frozen=())
+        TrainingLength(
+            *fields, evaluate_every=1, start_from="", frozen=(), tensorboard=False
+        )

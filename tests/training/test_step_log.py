@@ -24,9 +24,7 @@ def open_log(path, first_step=0, **options):
     return StepLog(path, first_step, **fields)
 
 
-def test_the_speed_is_that_since_the_step_before_without_what_lies_between(
-    tmp_path, clock
-):
+def test_the_speed_leaves_out_what_lies_between_epochs(tmp_path, clock):
     log = open_log(tmp_path / "log")
     for step, (passed, between) in enumerate([(9, 0), (2, 0), (4, 50), (1, 0)]):
         clock.s += between
@@ -36,10 +34,23 @@ def test_the_speed_is_that_since_the_step_before_without_what_lies_between(
         log.write(step, 0.5, 1.0)
     log.close()
     lines = [json.loads(line) for line in open(tmp_path / "log")]
-    assert [line["clips_per_s"] for line in lines] == [None, 4.0, 2.0, 8.0]
+    assert [line["clips_per_s"] for line in lines] == [None, 4.0, 2.0, 3.2]
     assert [line["time_s"] for line in lines] == [1009.0, 1011.0, 1065.0, 1066.0]
     assert [line["epoch"] for line in lines] == [1, 1, 2, 2]
     assert [line["learning_rate"] for line in lines] == [0.0, 0.1, 0.2, 0.1 * 3]
+
+
+def test_the_speed_is_a_mean_over_ten_steps(tmp_path, clock):
+    lines = []
+    log = open_log(tmp_path / "log", on_line=lines.append)
+    for step in range(13):
+        clock.s += 1 if step < 3 else 4
+        log.write(step, 0.5, 1.0)
+    log.close()
+    speeds = [line["clips_per_s"] for line in lines]
+    assert speeds[:4] == [None, 8.0, 8.0, 4.0]
+    assert speeds[11] == 2.16  # ten steps in 37 s
+    assert speeds[12] == 2.0  # the last ten, in 40 s
 
 
 def test_lines_go_to_who_asks_for_them_and_steps_at_once_have_a_speed(tmp_path, clock):
