@@ -188,10 +188,12 @@ def test_posteriors_have_their_own_thresholds(reference):
     frame[0, 1:4, 0] = frame[0, 6:9, 1] = frame[1, 2:6, 0] = 0.4
     rules = Postprocessing(0.3, 0.3, 0, 0, True, False, 1.0, 0.0)
     path = reference.with_name("p.npz")
-    PosteriorSet(clip_ids, names, 0.5, frame.max(1), frame, rules).save(path)
+    clip = np.array([[0.8, 0.9], [0.7, 0.2], [0.0, 0.1]], np.float32)  # not the highest
+    PosteriorSet(clip_ids, names, 0.5, clip, frame, rules).save(path)
     assert events_of(path, reference) == EVENTS
     there = read_reference(reference)
     assert read_system(path, there).labels == there.labels
+    assert (read_system(path, there).clip_scores == clip).all()
     assert not any(read_system(path, there, 0.5).events.values())
     both = Files(reference, reference, scores=path, against=path)
     card = score_files(both, Choice(), num_draws=20)
