@@ -194,7 +194,9 @@ def test_posteriors_have_their_own_thresholds(reference):
     there = read_reference(reference)
     assert read_system(path, there).labels == there.labels
     assert (read_system(path, there).clip_scores == clip).all()
-    assert not any(read_system(path, there, 0.5).events.values())
+    at_half = read_system(path, there, 0.5)
+    assert not any(at_half.events.values())
+    assert at_half.labels["b.wav"] == {"Dog"} and not at_half.labels["c.wav"]
     both = Files(reference, reference, scores=path, against=path)
     card = score_files(both, Choice(), num_draws=20)
     values = [f.estimate.value for f in card.differences]
@@ -233,6 +235,13 @@ def test_a_name_that_may_be_any_of_several_is_refused():
     assert names.find("y/a.wav") == "y/a.wav" and names.find("z/Yb") == "b.wav"
     with pytest.raises(DataError, match="may be any of x/a.wav, y/a.wav"):
         names.find("a.wav")
+
+
+def test_names_may_have_points(reference):
+    reference.write_text("rec.v1\t0\t1\tDog\nrec.v2\t0\t1\tDog\n")
+    card = score_files(Files(reference, reference), DECIDED, num_draws=0)
+    assert card.num_recordings == 2
+    assert {f.estimate.value for f in card.results[0].figures} == {0.0, 1.0}
 
 
 def test_an_id_may_begin_with_y_itself():
