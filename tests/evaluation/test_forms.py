@@ -273,7 +273,7 @@ def test_tables_without_a_column_of_a_class_are_refused(reference):
 def test_what_was_dropped_and_shared_is_counted(reference):
     reference.write_text(
         "a.wav\t1\t3\tDog\na.wav\t2\t4\tDog\na.wav\t1\t3\tDog\nb.wav\t2\t2\tDog\n"
-        "c.wav\t0\t0\tDog\nd.wav\n"
+        "c.wav\t0\t0\tDog\nd.wav\na.wav\t4\t5\tDog\n"
     )
     there = read_reference(reference)
     said = "\n".join(there.notes)
