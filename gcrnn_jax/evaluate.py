@@ -132,8 +132,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     if flags.model or flags.posteriors:
         restart_tuned()
         _evaluate_system(flags)
-    elif flags.report:
-        raise ConfigError("--report needs --model or --posteriors")
     elif flags.reference and flags.estimated:
         _evaluate_lists(flags)
     else:
@@ -160,6 +158,11 @@ def _evaluate_lists(flags: argparse.Namespace) -> None:
     }
     _write(flags.output, json_text(content))
     _write(flags.csv, scorecard_csv(card))
+    if flags.report:
+        from gcrnn_jax.report.scorecard_page import write_scorecard_page
+
+        write_scorecard_page(flags.report, card)
+        print(f"\nwrote {flags.report}")
     if card.missing and (beside := flags.output or flags.csv):
         _write(beside.with_name("missing.csv"), missing_csv(card))
 
@@ -270,7 +273,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--fit", metavar="SPLIT|NPZ", help=what)
     what = "also write every score here; what is undefined is null"
     add("--output", metavar="JSON", help=what, **path)
-    what = "also write a page with curves and examples, of --model or --posteriors"
+    what = "also write a page with curves and, of a model or posteriors, examples"
     add("--report", metavar="HTML", help=what, **path)
     add_flags(parser)
     return parser

@@ -202,10 +202,12 @@ def test_two_systems_are_compared_on_the_same_draws(many, capsys):
     assert recall["classes"]["Cat"]["value"] == 0.75
     shown = capsys.readouterr().out
     assert "class that moved" in shown
-    main(
-        command((many / "reference.tsv",) * 2, "--against", str(many / "reference.tsv"))
-    )
+    flags = "--against", str(many / "good.tsv"), "--output", str(output)
+    main(command((many / "reference.tsv", many / "good.tsv"), *flags))
     assert "No class moved" in capsys.readouterr().out
+    for figure in json.loads(output.read_text())["against"]["differences"]:
+        assert figure["value"] in (0, None)
+        assert figure["low"] is None  # 0 in every draw
 
 
 def test_an_interval_of_nothing_but_ones_is_none(lists, capsys):
@@ -275,10 +277,10 @@ def test_bad_lists_end_with_65_and_bad_flags_with_2_without_a_traceback(lists):
     assert "Traceback" not in bad_row.stderr + bad_flag.stderr
 
 
-def test_lists_alone_have_no_page(lists, tmp_path):
+def test_a_report_without_anything_to_score_is_refused(tmp_path):
     page = tmp_path / "page.html"
-    with pytest.raises(ConfigError, match="--report needs --model or --posteriors"):
-        main(command(lists, "--report", str(page)))
+    with pytest.raises(ConfigError, match="expected --reference and --estimated"):
+        main(["--report", str(page)])
     assert not page.exists()
 
 

@@ -173,8 +173,12 @@ def intersections(
 ) -> Decided:
     """F1 of what detections and events share; arguments as `intersection_scores`."""
     ends = [math.inf if durations is None else durations[file] for file in reference]
-    estimated = {file: estimated.get(file, ()) for file in reference}
-    there, found = (disjoint_events(e, class_names) for e in (reference, estimated))
+    # By their places: names that differ in what looks like an ending are two.
+    numbered = (
+        {str(n): events for n, events in enumerate(lists)}
+        for lists in (reference.values(), [estimated.get(f, ()) for f in reference])
+    )
+    there, found = (disjoint_events(lists, class_names) for lists in numbered)
     num_classes = len(class_names)
 
     def entries() -> Entries:

@@ -11,7 +11,7 @@ from gcrnn_jax.evaluation.scorecard import Scorecard
 from gcrnn_jax.metrics.bootstrap import Estimate
 from gcrnn_jax.metrics.tables import text_table
 
-_OF_CLASSES = (  # on the screen; the first of each name
+MAIN_QUANTITIES = (  # of classes on the screen; the first of each name
     "segment_f1",
     "event_f1",
     "intersection_f1",
@@ -123,7 +123,7 @@ def _classes_table(card: Scorecard) -> str:
     figures: dict[str, Figure] = {}
     for figure in card.results[0].figures:
         name = figure.quantity.partition("[")[0]
-        if figure.classes and name in _OF_CLASSES:
+        if figure.classes and name in MAIN_QUANTITIES:
             figures.setdefault(name, figure)
     if not figures:
         return ""

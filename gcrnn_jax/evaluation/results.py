@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -141,6 +141,32 @@ def class_names_of(
         return list(reference.class_names)
     found = {label for labels in system.labels.values() for label in labels}
     return sorted({*reference.class_names, *found, *others})
+
+
+class RecordingErrors(NamedTuple):
+    """How often a system is wrong about each recording, int [N]; "": not known."""
+
+    quantity: str
+    errors: np.ndarray
+
+
+def errors_of_recordings(result: Result) -> RecordingErrors:
+    """Missed and false events of each recording, or segments, or tags."""
+    lists = [one for one in result.measures.values() if isinstance(one, Decided)]
+    by_quantity = {next(iter(one.scores(_ones(one)).averages))[0]: one for one in lists}
+    order = sorted(by_quantity, key=lambda name: not name.startswith("event"))
+    if not order:
+        return RecordingErrors("", np.zeros(0, int))
+    counts, size = by_quantity[order[0]].counts, len(lists[0].class_names)
+    hits, estimated, reference = (
+        counts[:, i * size : (i + 1) * size].sum(1) for i in range(3)
+    )
+    errors = np.asarray(estimated + reference - 2 * hits).ravel().astype(int)
+    return RecordingErrors(order[0], errors)
+
+
+def _ones(measure: Decided) -> np.ndarray:
+    return np.ones((1, measure.counts.shape[0]))
 
 
 def compare(own: Result, other: Result) -> list[Figure]:

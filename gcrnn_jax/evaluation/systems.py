@@ -259,24 +259,23 @@ def _of_posteriors(path: Path, reference: Reference, threshold: float | None) ->
             clip_scores[place[own[clip_id]]] = scores
     system = dataclasses.replace(system, clip_scores=clip_scores)
     if threshold is not None:
-        return system
-    decisions = decide(posteriors, posteriors.postprocessing)
-    rows, labels = [], {}
-    found = estimated_events(decisions, posteriors)
-    for (clip_id, events), tags in zip(found.items(), decisions.tags, strict=True):
-        rows += [EventRow(clip_id, *event, 0) for event in events]
-        rows += [] if events else [EventRow(clip_id, None, None, None, 0)]
-        tagged = (posteriors.class_names[k] for k in tags.nonzero()[0])
-        labels[clip_id] = frozenset(tagged)
-    decided = _of_rows(path, rows, [], reference)
-    named = {own[clip_id]: labels[clip_id] for clip_id in own}
-    names = ("rows", "events")
-    return dataclasses.replace(
-        system,
-        **{name: getattr(decided, name) for name in names},
-        labels={name: named.get(name, frozenset()) for name in reference.names.names},
-        notes=[f"{path}: events and tags are by its own thresholds", *decided.notes],
-    )
+        tags = posteriors.clip > np.float64(threshold)
+    else:
+        decisions = decide(posteriors, posteriors.postprocessing)
+        tags, rows = decisions.tags, []
+        for clip_id, events in estimated_events(decisions, posteriors).items():
+            rows += [EventRow(clip_id, *event, 0) for event in events]
+            rows += [] if events else [EventRow(clip_id, None, None, None, 0)]
+        decided = _of_rows(path, rows, [], reference)
+        notes = [f"{path}: events and tags are by its own thresholds", *decided.notes]
+        changes = {"rows": decided.rows, "events": decided.events, "notes": notes}
+        system = dataclasses.replace(system, **changes)
+    labels = dict.fromkeys(reference.names.names, frozenset[str]())
+    for clip_id, row in zip(posteriors.clip_ids, tags, strict=True):
+        if clip_id in own:
+            names = (posteriors.class_names[k] for k in row.nonzero()[0])
+            labels[own[clip_id]] = frozenset(names)
+    return dataclasses.replace(system, labels=labels)
 
 
 def _counts(event: Event, reference: Reference) -> bool:

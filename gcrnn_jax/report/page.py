@@ -45,15 +45,15 @@ def render_page(data: ReportData) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
-    environment.filters |= {"percent": percent, "fraction": _fraction}
+    environment.filters |= {"percent": percent, "fraction": fraction}
     row, split = data.main_row, data.split
     estimates = _estimates(data)
     tables = threshold_tables.threshold_tables(
         row.posteriors, split, row.fitted_postprocessing
     )
     class_header, class_rows, _ = systems.class_rows(row.scores)
-    style, script = _file("page.css"), _file("page.js")
-    return environment.from_string(_file("page.html")).render(
+    style, script = html_file("page.css"), html_file("page.js")
+    return environment.from_string(html_file("page.html")).render(
         data=data,
         split=split,
         main=row,
@@ -72,9 +72,9 @@ def render_page(data: ReportData) -> str:
         per_class=PER_CLASS,
         frequencies=charts.frequency_ticks(data.front_end),
         style=style,
-        style_hash=_hash(style),
+        style_hash=source_hash(style),
         script=script,
-        script_hash=_hash(script),
+        script_hash=source_hash(script),
         json=json.dumps(to_json(tables), allow_nan=False, separators=(",", ":")),
     )
 
@@ -116,7 +116,7 @@ def _interval_charts(
             for end in (estimate[column.key].value, *estimate[column.key].interval)
         ]
         title = f"{task.capitalize()}: {column.heading}"
-        scale, text = 1, _fraction
+        scale, text = 1, fraction
         if column.form == "percent":
             title, scale, text = f"{title} in %", 100, percent
         axis = charts.Axis(*charts.value_range(ends, 0.08), scale=scale)
@@ -173,16 +173,18 @@ def _estimates(data: ReportData) -> list[dict[str, Estimate]]:
     return [found.estimates(number) for number in range(len(data.rows))]
 
 
-def _fraction(value: float) -> str:
+def fraction(value: float) -> str:
+    """A score with three decimals; `-` for nan."""
     return f"{value:.3f}" if math.isfinite(value) else "-"
 
 
-def _file(name: str) -> str:
+def html_file(name: str) -> str:
+    """A file that pages are made of."""
     folder = importlib.resources.files("gcrnn_jax.report") / "html"
     return (folder / name).read_text(encoding="utf-8")
 
 
-def _hash(content: str) -> str:
+def source_hash(content: str) -> str:
     """The source expression of the page's policy for its own script or style."""
     sha256 = hashlib.sha256(content.encode()).digest()
     return f"sha256-{base64.b64encode(sha256).decode('ascii')}"

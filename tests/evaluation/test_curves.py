@@ -34,7 +34,7 @@ def random_case(seed, num_clips):
         for k, name in enumerate(NAMES):
             if rng.random() < 0.3 and n:
                 first = int(rng.integers(0, num_frames - 5))
-                scores[first : first + 5, k] += 0.5
+                scores[first : first + 5, k] += rng.uniform(0, 0.6)
                 onset, offset = times[[first, first + 5]].tolist()
                 events.append(Event(onset, offset, name))
         tables.append(ScoreTable(f"c{n}", NAMES, times, scores))

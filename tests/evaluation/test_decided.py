@@ -6,7 +6,12 @@ import pytest
 from gcrnn_jax.data.event_lists import Event
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.evaluation import decided
-from gcrnn_jax.evaluation.figures import Draws, permutation_test
+from gcrnn_jax.evaluation.figures import (
+    Draws,
+    draw,
+    figures_of,
+    permutation_test,
+)
 from gcrnn_jax.evaluation.ranked import Calibrated, Ranked
 from gcrnn_jax.metrics import (
     Collars,
@@ -222,3 +227,22 @@ def test_permutations_tell_systems_apart_and_alike_ones_not():
     assert permutation_test(right, right, draws)["tagging_f1", "micro"] == 1
     together = permutation_test(right, wrong, Draws(np.array([0, 0, 0, 1, 1, 1]), 4000))
     assert together["tagging_recall", "micro"] == pytest.approx(0.5, abs=0.03)
+
+
+def test_intervals_are_of_draws_moved_to_the_figure():
+    """Draws of a ranking of few are too high: a recording ranks with its copies."""
+    rng = np.random.default_rng(5)
+    label = np.zeros((60, 1), bool)
+    label[:6] = True
+    measure = Ranked(("A",), label, rng.random((60, 1)) + 0.2 * label)
+    found = draw(measure, Draws(np.arange(60), 500))
+    drawn = found.draws.averages["average_precision", "macro"]
+    [figure] = [f for f in figures_of(found) if f.average == "macro"][:1]
+    value, (low, high) = figure.estimate
+    assert drawn.mean() > value + 0.01
+    ends = np.percentile(drawn, [2.5, 97.5]) - drawn.mean() + value
+    assert [low, high] == pytest.approx([max(ends[0], 0), ends[1]])
+    assert low < value < high
+    nearly = decided.tags(label, label & (np.arange(60) != 3)[:, None], ["A"])
+    figures = figures_of(draw(nearly, Draws(np.arange(60), 500)))
+    assert not any(f.estimate.interval.high > 1 for f in figures)

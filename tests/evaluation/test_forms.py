@@ -188,11 +188,15 @@ def test_posteriors_have_their_own_thresholds(reference):
     frame[0, 1:4, 0] = frame[0, 6:9, 1] = frame[1, 2:6, 0] = 0.4
     rules = Postprocessing(0.3, 0.3, 0, 0, True, False, 1.0, 0.0)
     path = reference.with_name("p.npz")
-    PosteriorSet(clip_ids, names, 0.5, frame.max(1), frame, rules).save(path)
+    clip = np.array([[0.8, 0.9], [0.7, 0.2], [0.0, 0.1]], np.float32)  # not the highest
+    PosteriorSet(clip_ids, names, 0.5, clip, frame, rules).save(path)
     assert events_of(path, reference) == EVENTS
     there = read_reference(reference)
     assert read_system(path, there).labels == there.labels
-    assert not any(read_system(path, there, 0.5).events.values())
+    assert (read_system(path, there).clip_scores == clip).all()
+    at_half = read_system(path, there, 0.5)
+    assert not any(at_half.events.values())
+    assert at_half.labels["b.wav"] == {"Dog"} and not at_half.labels["c.wav"]
     both = Files(reference, reference, scores=path, against=path)
     card = score_files(both, Choice(), num_draws=20)
     values = [f.estimate.value for f in card.differences]
@@ -233,6 +237,13 @@ def test_a_name_that_may_be_any_of_several_is_refused():
         names.find("a.wav")
 
 
+def test_names_may_have_points(reference):
+    reference.write_text("rec.v1\t0\t1\tDog\nrec.v2\t0\t1\tDog\n")
+    card = score_files(Files(reference, reference), DECIDED, num_draws=0)
+    assert card.num_recordings == 2
+    assert {f.estimate.value for f in card.results[0].figures} == {0.0, 1.0}
+
+
 def test_an_id_may_begin_with_y_itself():
     names = Names(["YYid.wav", "Yother.wav"], "list")
     assert names.find("Yid.flac") == "YYid.wav" and names.find("other") == "Yother.wav"
@@ -262,7 +273,7 @@ def test_tables_without_a_column_of_a_class_are_refused(reference):
 def test_what_was_dropped_and_shared_is_counted(reference):
     reference.write_text(
         "a.wav\t1\t3\tDog\na.wav\t2\t4\tDog\na.wav\t1\t3\tDog\nb.wav\t2\t2\tDog\n"
-        "c.wav\t0\t0\tDog\nd.wav\n"
+        "c.wav\t0\t0\tDog\nd.wav\na.wav\t4\t5\tDog\n"
     )
     there = read_reference(reference)
     said = "\n".join(there.notes)
