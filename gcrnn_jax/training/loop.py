@@ -77,7 +77,7 @@ class TrainingLength:
         """The same with the steps_per_epoch that count for batches of this size.
 
         Example:
-            >>> length = TrainingLength(80, 100, 0.0, 4400, 1, "", (), tensorboard=False)
+            >>> length = TrainingLength(80, 100, 0.0, 4400, 1, "", (), False)
             >>> [length.of_batches(n).steps_per_epoch for n in (44, 88, 352, 8800)]
             [100, 50, 12, 1]
         """
