@@ -131,6 +131,7 @@ def test_the_layout_that_is_named_is_read_whatever_else_is_there(birds):
     usual = default_options()
     layouts = {"": "a table of clips", "class_folders": "one folder per class"}
     for name, description in layouts.items():
-        options = dataclasses.replace(usual, layout=name, negatives=("noise",))
+        negatives = ("noise",) if name else None
+        options = dataclasses.replace(usual, layout=name, negatives=negatives)
         dataset, _ = read_folder(birds, options)
         assert dataset.layout.startswith(description)

@@ -11,6 +11,7 @@ from gcrnn_jax.data.event_lists import (
 from gcrnn_jax.data.findings import Code, Finding, strict
 from gcrnn_jax.data.folder import find_splits, read_folder
 from gcrnn_jax.data.labels import DCASE2017_CLASSES, ClassList
+from gcrnn_jax.data.layouts import LayoutOptions
 from gcrnn_jax.data.recording_source import recording_sources
 from gcrnn_jax.data.sampling import Sampling
 from gcrnn_jax.data.store import FeatureStore, Split
@@ -23,6 +24,7 @@ __all__ = [
     "Event",
     "FeatureStore",
     "Finding",
+    "LayoutOptions",
     "Sampling",
     "Split",
     "build_store",

@@ -112,8 +112,14 @@ def _split(
 ) -> tuple[FolderSplit, list[str]]:
     """The clips of a split, and what is to be said of it."""
     paths = [clip.stretch.source.path for clip in clips]
-    strong = [clip for clip in clips if clip.stretch.has_events]
-    notes, is_mixed = [], 0 < len(strong) < len(clips)
+    has_events = [clip for clip in clips if clip.stretch.has_events]
+    strong, notes = has_events, []
+    if name == SPLITS[0]:  # else frames would learn that nothing is heard
+        strong = [clip for clip in has_events if not _has_point(clip)]
+    if points := len(has_events) - len(strong):
+        what = f"{_are(points, 'clip')} trained on by weak labels alone"
+        notes = [f"{name}: {what}, as some events have no length"]
+    is_mixed = 0 < len(strong) < len(clips)
     if is_mixed and name != SPLITS[0]:
         what = f"{len(strong)} of its {len(clips)} clips have strong labels"
         notes = [f"{name}: only {what}, so it is scored by its tags alone"]
@@ -136,6 +142,10 @@ def _split(
         else None,
     )
     return split, notes
+
+
+def _has_point(clip: CutClip) -> bool:
+    return any(row.onset == row.offset for row, _ in clip.events)
 
 
 def _row(clip: CutClip) -> ClipRow:

@@ -33,7 +33,8 @@ class DataOptions:
     Attributes:
         root: Folder of recordings and lists; "": built-in soundscapes.
         layout: Of that folder; "": the one that is found there.
-        negatives: Names of folders or labels that mean none of the classes.
+        negatives: Names of folders or labels that mean none of the classes; "" alone
+            says that there are none of these.
         clip_hop_s: From the start of one clip of a long recording to that of the
             next; 0: clips that do not overlap.
         split_fractions: Of the recordings to train, validate and test on, where the

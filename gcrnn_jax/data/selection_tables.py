@@ -196,9 +196,11 @@ def _labels(
     times = (row.cells.get(name, "") for row in rows for name in names)
     has_comma = has_decimal_comma(times)
     has_scores = all(_is_score(row.first(_SCORE), has_comma) for row in rows)
-    labels = []
+    labels, named = [], {_selection(row) for row in rows if row.cells[column]}
     views: dict[tuple, set[str]] = {}  # of a selection, those that have had its row
     for row in rows:
+        if not row.cells[column] and (_selection(row) or ()) in named:
+            continue  # the row of another view has the label
         try:
             label = _timed_label(row, column, has_comma)
         except BadRow as bad:
@@ -217,6 +219,13 @@ def _labels(
         if detail := _goes_on(row):
             findings.append(Finding(str(path), row.line, Code.GOES_ON, detail))
     return labels
+
+
+def _selection(row: _Row) -> tuple[str | None, ...] | None:
+    """What the rows of a selection's views have in common; None without views."""
+    if not row.cells.get("view"):
+        return None
+    return row.cells.get("selection"), row.first(_ONSET), row.first(_OFFSET)
 
 
 def _is_score(text: str, has_comma: bool) -> bool:

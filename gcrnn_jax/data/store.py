@@ -18,6 +18,7 @@ clips of them are read. What was written is what is read: labels, and shards up 
 `_HASHED_AT_OPENING`, are hashed at opening, other shards when they are mapped.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ VERSION = 2
 CARD = "card.json"
 NEXT = ".next"  # folder in a finished store, where the one to replace it is built
 
+_TIMES = re.compile(r"_\d+\.\d{3}_\d+\.\d{3}$")  # of a clip that was cut from another
 _HASHED_AT_OPENING = 1 << 30  # bytes: a second or two
 
 # The splits that scores are reported on, the first that a data set has.
@@ -135,6 +137,8 @@ class FeatureStore:
     def hold_out(self, fraction: float, seed: int) -> None:
         """Moves a random part of the training clips to a split "held_out".
 
+        Clips that were cut from one recording stay together.
+
         Raises:
             DataError: It leaves one of the two without a clip.
         """
@@ -146,6 +150,9 @@ class FeatureStore:
                 "held out: that is none, or all"
             )
         order = np.random.default_rng(seed).permutation(len(split))
+        order, count = _by_source(order, count, split.clip_ids)
+        if count == len(split):
+            raise DataError(f"{self.path}: all training clips are of one recording")
         self.splits["training"] = split.part("training", np.sort(order[count:]))
         self.splits["held_out"] = split.part("held_out", np.sort(order[:count]))
 
@@ -200,6 +207,27 @@ def _verified_first(
         if total <= _HASHED_AT_OPENING or name in damaged:
             others.add(name)
     return [name for name in files if name in others]
+
+
+def _by_source(
+    order: np.ndarray, count: int, clip_ids: Sequence[str]
+) -> tuple[np.ndarray, int]:
+    """Clips in an order in which those of a source follow each other.
+
+    Returns:
+        The order, that which was given if each clip has a source of its own; and how
+        many clips come first, `count` or as many more as the last source has.
+    """
+    sources = [_TIMES.sub("", clip_id) for clip_id in clip_ids]
+    if len(set(sources)) == len(sources):
+        return order, count
+    rank: dict[str, int] = {}
+    for place in order.tolist():
+        rank.setdefault(sources[place], len(rank))
+    ranks = np.array([rank[sources[place]] for place in order.tolist()])
+    grouped = np.argsort(ranks, kind="stable")
+    last = ranks[grouped[count - 1]]
+    return order[grouped], int((ranks <= last).sum())
 
 
 def _read_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:

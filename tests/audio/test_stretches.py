@@ -1,5 +1,7 @@
 """A stretch of a recording is what is there of the whole one, without decoding it."""
 
+import os
+
 import numpy as np
 import pytest
 import soundfile
@@ -140,3 +142,6 @@ def test_where_a_recording_ends_is_looked_for_once(tmp_path, monkeypatch):
     write(path, 4.0)
     assert len(read_waveform(path, max_s=0.5, start_s=3.5)) == 8000
     assert len(looked) == 2
+    os.utime(path, ns=(1, 1))  # other bytes, perhaps as many
+    read_waveform(path, max_s=0.5, start_s=3.5)
+    assert len(looked) == 3

@@ -69,3 +69,43 @@ def read(root, **changes):
 def look(root, **changes):
     """Reads a folder whatever is wrong with it."""
     return read_folder(root, options(**changes))
+
+
+SPLIT_FOLDERS = {"train/dog/a.wav": 1, "train/cat/a.wav": 1, "test/dog/b.wav": 1}
+CLASS_FOLDERS = {"dog/a.wav": 1, "dog/b.wav": 1, "cat/a.wav": 1, "cat/b.wav": 1}
+TRACKS = {"a.wav": 5, "a.txt": "1\t2\tDog\n3.5\t4\tCat\n"}
+RAVEN_HEADER = "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tSpecies\n"
+TABLES = {
+    "a.wav": 5,
+    "a.Table.1.selections.txt": f"{RAVEN_HEADER}1\tSpectrogram 1\t1\t1\t2\tDog\n",
+}
+DESED = {
+    "metadata/train/weak.tsv": "filename\tevent_labels\na.wav\tDog,Cat\n",
+    "metadata/validation/validation.tsv": (
+        "filename\tonset\toffset\tevent_label\nb.wav\t1\t2\tDog\nb.wav\t3\t4\tCat\n"
+    ),
+    "audio/train/weak/a.wav": 5,
+    "audio/validation/b.wav": 5,
+}
+SEGMENTS = "# Segments csv created\n# num_ytids=2\n# YTID, start_seconds, end_seconds, "
+SEGMENTS += "positive_labels\n"
+DOG, CAT, HORN = "/m/0bt9lr", "/m/01yrx", "/t/dd00134"
+CLASS_LIST = f'index,mid,display_name\n0,{DOG},"Dog"\n1,{HORN},"Air horn, truck horn"\n'
+ROW = 'abcdefghij{}, 30.000, 40.000, "{}"\n'
+AUDIOSET = {
+    "balanced_train_segments.csv": (
+        SEGMENTS + ROW.format(1, f"{DOG},{HORN}") + ROW.format(2, DOG)
+    ),
+    "eval_segments.csv": SEGMENTS + ROW.format(3, HORN),
+    "class_labels_indices.csv": CLASS_LIST,
+    "audio/bal_train/abcdefghij1.wav": 10,
+    "audio/bal_train/Yabcdefghij2.wav": 10,
+    "audio/eval/abcdefghij3_30.000_40.000.flac": 10,
+}
+EXAMPLES = {
+    "class_folders": CLASS_FOLDERS,
+    "audacity": TRACKS,
+    "raven": TABLES,
+    "desed": DESED,
+    "audioset": AUDIOSET,
+}

@@ -110,9 +110,9 @@ def test_a_recording_whose_header_says_nothing_is_decoded(tmp_path):
 
 def test_labels_whose_times_nobody_knows_are_in_every_clip(tmp_path):
     write_recordings(tmp_path, a_wav=2.0)
-    clips = [clip("a", None, has_events=True)]
+    clips = [clip("a", None, split="test", has_events=True)]
     dataset, _ = made(tmp_path, clips, [event("a", 0, 0, "Dog", 5)], clip_s=1.0)
-    split = dataset.splits["training"]
+    split = dataset.splits["testing"]
     assert [row.labels for row in split.rows] == [(0,), (0,)]
     assert split.event_rows == tuple(
         (clip_id, 0.0, 0.0, "Dog", 5) for clip_id in ("a_0.000_1.000", "a_1.000_2.000")

@@ -1,5 +1,7 @@
 """Training clips held out: a split of their own, and none of them trained on."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -58,3 +60,20 @@ def test_strong_labels_go_with_their_clips(store):
 def test_nothing_or_all_cannot_be_held_out(store, fraction):
     with pytest.raises(DataError, match="20 training clips cannot be held out"):
         store.hold_out(fraction, seed=0)
+
+
+def test_clips_of_one_recording_are_held_out_together(store):
+    ids = [f"r{n % 4}_{n}.000_{n + 1}.000" for n in range(20)]
+    whole = store.splits["training"]
+    store.splits["training"] = dataclasses.replace(whole, clip_ids=tuple(ids))
+    store.hold_out(0.3, seed=3)
+    sources = [
+        {clip_id.split("_")[0] for clip_id in store.splits[name].clip_ids}
+        for name in ("training", "held_out")
+    ]
+    assert not sources[0] & sources[1] and len(sources[1]) == 2  # 10 clips for 6
+    store.splits["training"] = dataclasses.replace(
+        whole, clip_ids=tuple(f"r_{n}.000_{n + 1}.000" for n in range(20))
+    )
+    with pytest.raises(DataError, match="all training clips are of one recording"):
+        store.hold_out(0.3, seed=3)

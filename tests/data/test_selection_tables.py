@@ -55,6 +55,16 @@ def test_a_selection_with_a_row_for_each_view_is_one_label(tmp_path):
     assert (labels, findings) == ([label(2), label(4)], [])  # of two that overlap both
 
 
+def test_a_view_without_the_label_that_another_has_is_no_bad_row(tmp_path):
+    waveform = SELECTION.replace("Spectrogram", "Waveform")
+    table = tmp_path / "a.txt"
+    header = f"{RAVEN}\tAnnotation"
+    assert read(table, header, f"{waveform}\t", f"{SELECTION}\tDog") == ([label(3)], [])
+    other = waveform.replace("1\t", "2\t", 1)
+    _, findings = read(table, header, f"{other}\t", f"{SELECTION}\tDog")
+    assert [(one.code.name, one.line) for one in findings] == [("BAD_ROW", 2)]
+
+
 def test_rows_of_one_view_that_occur_again_are_all_kept(tmp_path):
     labels, _ = read(tmp_path / "a.txt", f"{RAVEN}\tTag", *[f"{SELECTION}\tDog"] * 2)
     assert labels == [label(2), label(3)]

@@ -4,8 +4,7 @@ import pytest
 
 from gcrnn_jax.data.findings import Code
 from gcrnn_jax.errors import DataError
-from tests.data.folders import look, make, read
-from tests.data.test_layouts import (
+from tests.data.folders import (
     AUDIOSET,
     CAT,
     CLASS_FOLDERS,
@@ -17,6 +16,9 @@ from tests.data.test_layouts import (
     SEGMENTS,
     TABLES,
     TRACKS,
+    look,
+    make,
+    read,
 )
 
 TABLE = "a.Table.1.selections.txt"

@@ -130,7 +130,8 @@ def _ask(root: Path, places: Sequence[_Place]) -> None:
         if place.class_name.lower() in ASKED:
             raise DataError(
                 f"{root / place.folder}: expected to be told whether what is in a "
-                f"folder {place.class_name!r} is of a class or of none. "
-                f"Of none: --config.data.negatives='(\"{place.class_name}\",)'; "
-                "of a class, as all folders: --config.data.negatives='(\"\",)'"
+                f"folder {place.class_name!r} is of a class or of none. Of none: "
+                f"--config.data.negatives='(\"{place.class_name}\",)' or --negatives "
+                f"{place.class_name}; of a class, as all folders: "
+                "--config.data.negatives='(\"\",)' or --negatives ''"
             )
