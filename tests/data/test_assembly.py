@@ -225,7 +225,7 @@ def test_clips_of_one_recording_or_source_are_in_one_split(tmp_path):
 
 def test_unlabelled_recordings_train_when_recordings_are_divided(tmp_path, twenty):
     clips = [*twenty[:4], *(one._replace(labels=None) for one in twenty[4:])]
-    dataset, _ = made(tmp_path, clips)
+    dataset, _ = made(tmp_path, clips, split_fractions=(0.4, 0.3, 0.3))
     unlabelled = [row for row in dataset.splits["training"].rows if row.labels is None]
     assert len(unlabelled) == 16 and codes(dataset) == []
 

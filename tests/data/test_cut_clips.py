@@ -40,6 +40,13 @@ def test_long_recordings_become_clips_with_their_labels(tmp_path):
     )
 
 
+def test_weak_labels_with_events_go_only_where_these_are(tmp_path):
+    write_recordings(tmp_path, a_wav=3.0)
+    clips = [clip("a", ("Dog",), has_events=True)]
+    split = rows(tmp_path, clips, [event("a", 1.2, 1.6, "Dog")], clip_s=1.0)
+    assert [labels for _, labels, _ in split["training"]] == [[], ["Dog"], []]
+
+
 def test_a_strong_clip_without_an_event_is_a_negative(tmp_path):
     write_recordings(tmp_path, a_wav=3.0)
     clips = [clip("a", None, has_events=True)]
