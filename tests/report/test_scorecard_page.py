@@ -17,18 +17,19 @@ NAMES = ("Dog", HOSTILE)
 
 @pytest.fixture
 def files(tmp_path):
-    """Six recordings of 4 s; the other system misses both events of r3."""
-    reference, other = "", ""
+    """Six recordings of 4 s; lists that miss both events of r1, the other of r3 too."""
+    reference, mine, other = "", "", ""
     (scores := tmp_path / "scores").mkdir()
     for n in range(6):
         rows = f"r{n}.wav\t1\t2\tDog\nr{n}.wav\t2\t4\t{HOSTILE}\n"
         reference += rows
-        other += f"r{n}.wav\n" if n == 3 else rows
+        mine += f"r{n}.wav\n" if n == 1 else rows
+        other += f"r{n}.wav\n" if n in (1, 3) else rows
         frames = np.full((4, 2), 0.1 + n / 20)
         frames[1, 0] = frames[2:, 1] = 0.9
         table = ScoreTable(f"r{n}", NAMES, np.arange(5.0), frames)
         (scores / f"r{n}.tsv").write_text(table_text(table))
-    for name, text in {"reference": reference, "other": other}.items():
+    for name, text in {"reference": reference, "mine": mine, "other": other}.items():
         (tmp_path / f"{name}.tsv").write_text(text)
     return Files(tmp_path / "reference.tsv", scores)
 
@@ -64,7 +65,7 @@ def test_names_are_text_and_no_script_runs(files):
 
 def test_two_systems_are_side_by_side_where_they_disagree(files, tmp_path, capsys):
     page = tmp_path / "pages" / "page.html"
-    flags = ["--reference", files.reference, "--estimated", files.estimated]
+    flags = ["--reference", files.reference, "--estimated", tmp_path / "mine.tsv"]
     flags += ["--against", tmp_path / "other.tsv", "--report", page, "--draws", 20]
     main([*map(str, flags)])
     assert f"wrote {page}" in capsys.readouterr().out
@@ -72,6 +73,6 @@ def test_two_systems_are_side_by_side_where_they_disagree(files, tmp_path, capsy
     assert "Where the systems disagree" in shown
     recordings = shown.partition("errors of 1 errors of 2 events")[2]
     assert recordings.split()[:5] == ["r3.wav", "0", "2", "there:", "Dog"]
-    assert "2: nothing" in recordings and "r2.wav" not in recordings
+    assert "2: nothing" in recordings and "r1.wav" not in recordings
     row = shown.partition("tagging_recall micro ")[2].split()
-    assert row[0] == "1.000" and row[1] == "0.833" and "0.167" in row[:6]
+    assert row[0] == "0.833" and "0.667" in row[:5] and "0.167" in row[:10]
