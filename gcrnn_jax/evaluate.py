@@ -206,7 +206,7 @@ def _evaluate_system(flags: argparse.Namespace) -> None:
 def _write_report(flags: argparse.Namespace, scored, rows) -> None:
     from gcrnn_jax.report.page import write_page
     from gcrnn_jax.report.report_data import collect_evaluation
-    from gcrnn_jax.runs.run import find_run
+    from gcrnn_jax.runs.labelled import find_run
 
     data = collect_evaluation(
         flags.model or flags.posteriors,

@@ -284,8 +284,7 @@ class Mfcc(FrontEnd):
 # behind the class that it extends
 from gcrnn_jax.audio.onnx_front_end import OnnxFrontEnd  # noqa: E402
 
-_KINDS = (LogMel, Mfcc, OnnxFrontEnd)
-KINDS: dict[str, type[FrontEnd]] = {cls.kind: cls for cls in _KINDS}
+KINDS: dict[str, type[FrontEnd]] = {c.kind: c for c in (LogMel, Mfcc, OnnxFrontEnd)}
 _CEPSTRAL = {"num_coefficients": 40, "delta_width": 9}  # on disk, of other kinds too
 *_FIELDS, _LAST = (field.name for field in dataclasses.fields(FrontEnd))
 _ON_DISK = ("kind", *_FIELDS, *_CEPSTRAL, _LAST)

@@ -13,7 +13,7 @@ from gcrnn_jax.errors import DataError
 from gcrnn_jax.inference import TrainedModel
 from gcrnn_jax.runs.features import open_store
 from gcrnn_jax.runs.loading import load_model
-from gcrnn_jax.runs.run import find_run
+from gcrnn_jax.runs.run import Run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,3 +90,11 @@ def load_labelled(path: Path, store: FeatureStore) -> LabelledPosteriors:
         f"first, are those of no split of {store.path}, which has "
         + ", ".join(f"{name} ({len(one)})" for name, one in store.splits.items())
     )
+
+
+def find_run(model: Path) -> Run | None:
+    """The run of a model: a folder's, a checkpoint's or an averaged one's, if any."""
+    for folder in [model, *model.resolve().parents[:2]]:
+        if (folder / "config.json").is_file() and (folder / "metrics.jsonl").exists():
+            return Run.open(folder)
+    return None

@@ -315,13 +315,5 @@ class Run:
         return predict_epochs(self, epochs, split, model)
 
 
-def find_run(model: Path) -> Run | None:
-    """The run of a model: a folder's, a checkpoint's or an averaged one's, if any."""
-    for folder in [model, *model.resolve().parents[:2]]:
-        if (folder / "config.json").is_file() and (folder / "metrics.jsonl").exists():
-            return Run.open(folder)
-    return None
-
-
 def _without_hash(content: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in content.items() if name != OWN_HASH}
