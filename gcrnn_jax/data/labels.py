@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from gcrnn_jax.data.list_text import (
+from gcrnn_jax.data.lists.text import (
     SEPARATORS,
     BadRow,
     check_utf8,
@@ -111,7 +111,7 @@ def _nearest(text: str, values: tuple[str, ...]) -> str:
 def read_class_list(path: str | os.PathLike) -> ClassList:
     r"""Reads `id<TAB>name` a line; columns between the two and a header are skipped.
 
-    Other separators are recognised, as `list_text` says; with commas every row must
+    Other separators are recognised, as `lists.text` says; with commas every row must
     have as many columns as the first, or a name that holds one would be cut.
 
     Args:

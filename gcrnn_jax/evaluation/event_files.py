@@ -13,10 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gcrnn_jax.audio.recording_files import walk_files
-from gcrnn_jax.data.event_lists import EventRow, stream_event_rows
 from gcrnn_jax.data.findings import Finding
-from gcrnn_jax.data.label_tracks import looks_like_label_track, read_label_track
-from gcrnn_jax.data.list_text import (
+from gcrnn_jax.data.lists.event_lists import EventRow, stream_event_rows
+from gcrnn_jax.data.lists.label_tracks import looks_like_label_track, read_label_track
+from gcrnn_jax.data.lists.selection_tables import (
+    is_selection_header,
+    read_selection_table,
+)
+from gcrnn_jax.data.lists.text import (
     FILE_NAMES,
     SEPARATORS,
     BadRow,
@@ -27,8 +31,7 @@ from gcrnn_jax.data.list_text import (
     read_lines,
     split_columns,
 )
-from gcrnn_jax.data.selection_tables import is_selection_header, read_selection_table
-from gcrnn_jax.data.timed_labels import TimedLabel, has_decimal_comma, time_span
+from gcrnn_jax.data.lists.timed_labels import TimedLabel, has_decimal_comma, time_span
 from gcrnn_jax.errors import DataError
 
 _LISTS = (".txt", ".csv", ".tsv", ".ann", ".lab")

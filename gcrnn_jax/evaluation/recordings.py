@@ -9,8 +9,8 @@ from pathlib import Path
 from gcrnn_jax.audio.measure import measure
 from gcrnn_jax.audio.recording_files import AUDIO_ENDINGS, walk_files
 from gcrnn_jax.audio.rejected import Rejected
-from gcrnn_jax.data.clip_lists import clip_id_of_file
-from gcrnn_jax.data.list_text import (
+from gcrnn_jax.data.lists.clip_lists import clip_id_of_file
+from gcrnn_jax.data.lists.text import (
     FILE_NAMES,
     check_utf8,
     find_separator,

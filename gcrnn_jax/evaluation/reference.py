@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gcrnn_jax.data.event_lists import Event, EventRow
-from gcrnn_jax.data.list_text import check_utf8, read_lines
+from gcrnn_jax.data.lists.event_lists import Event, EventRow
+from gcrnn_jax.data.lists.text import check_utf8, read_lines
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.evaluation.event_files import read_events
 from gcrnn_jax.evaluation.names import Names, first_of, unknown_labels

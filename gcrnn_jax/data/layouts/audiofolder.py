@@ -16,13 +16,13 @@ Source: huggingface.co/docs/datasets/audio_load, "AudioFolder with metadata".
 from collections.abc import Iterator
 from pathlib import Path
 
+from gcrnn_jax.data.clips.listing import ListedClip, Listing, Source
+from gcrnn_jax.data.clips.stretches import split_of_name
 from gcrnn_jax.data.findings import Finding
 from gcrnn_jax.data.layouts.layout import LayoutOptions
 from gcrnn_jax.data.layouts.negatives import without_negatives
-from gcrnn_jax.data.list_text import BadRow
-from gcrnn_jax.data.listing import ListedClip, Listing, Source
-from gcrnn_jax.data.stretches import split_of_name
-from gcrnn_jax.data.table_text import Table, labels_of_cell
+from gcrnn_jax.data.lists.tables import Table, labels_of_cell
+from gcrnn_jax.data.lists.text import BadRow
 from gcrnn_jax.errors import DataError
 
 name = "audiofolder"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.labels import ClassList
-from gcrnn_jax.data.list_text import (
+from gcrnn_jax.data.lists.text import (
     BadRow,
     check_utf8,
     is_blank,

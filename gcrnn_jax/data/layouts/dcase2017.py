@@ -25,19 +25,19 @@ from gcrnn_jax.audio.recording_files import (
     readable_endings,
     walk_files,
 )
-from gcrnn_jax.data.clip_lists import (
+from gcrnn_jax.data.dataset import AUDIO, SPLITS, ClipRow, Dataset, FolderSplit
+from gcrnn_jax.data.findings import Code, Finding
+from gcrnn_jax.data.labels import ClassList, read_class_list
+from gcrnn_jax.data.layouts.layout import LayoutOptions
+from gcrnn_jax.data.lists.clip_lists import (
     clip_id_of_file,
     outside_largest,
     read_clip_list,
     read_id_rows,
     read_weak_list,
 )
-from gcrnn_jax.data.dataset import AUDIO, SPLITS, ClipRow, Dataset, FolderSplit
-from gcrnn_jax.data.event_lists import EventRow, read_event_rows
-from gcrnn_jax.data.findings import Code, Finding
-from gcrnn_jax.data.labels import ClassList, read_class_list
-from gcrnn_jax.data.layouts.layout import LayoutOptions
-from gcrnn_jax.data.list_text import nfc
+from gcrnn_jax.data.lists.event_lists import EventRow, read_event_rows
+from gcrnn_jax.data.lists.text import nfc
 from gcrnn_jax.errors import DataError
 
 CLASS_LIST = "sound_event_list_*_classes.txt"

@@ -24,14 +24,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gcrnn_jax.data.clip_lists import clip_id_of_file
-from gcrnn_jax.data.event_lists import stream_event_rows
+from gcrnn_jax.data.clips.listing import ListedClip, ListedEvent, Listing, Source
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.layouts.files import all_files, first_line
 from gcrnn_jax.data.layouts.joined_labels import may_be_ambiguous, split_labels
 from gcrnn_jax.data.layouts.layout import LayoutOptions
 from gcrnn_jax.data.layouts.negatives import without_negatives
-from gcrnn_jax.data.list_text import (
+from gcrnn_jax.data.lists.clip_lists import clip_id_of_file
+from gcrnn_jax.data.lists.event_lists import stream_event_rows
+from gcrnn_jax.data.lists.text import (
     BadRow,
     check_utf8,
     is_blank,
@@ -41,7 +42,6 @@ from gcrnn_jax.data.list_text import (
     split_columns,
     without_empty_end,
 )
-from gcrnn_jax.data.listing import ListedClip, ListedEvent, Listing, Source
 from gcrnn_jax.errors import DataError
 
 name = "desed"

@@ -20,9 +20,9 @@ from gcrnn_jax.audio.recording_files import (
     readable_endings,
     walk_files,
 )
-from gcrnn_jax.data.clip_lists import clip_id_of_file
 from gcrnn_jax.data.findings import Code, Finding
-from gcrnn_jax.data.list_text import nfc
+from gcrnn_jax.data.lists.clip_lists import clip_id_of_file
+from gcrnn_jax.data.lists.text import nfc
 
 _YOUTUBE_ID = re.compile(r"Y[\w-]{11}(_.*)?")
 

@@ -16,7 +16,7 @@ import re
 from collections.abc import Sequence
 
 from gcrnn_jax.data.findings import Finding
-from gcrnn_jax.data.list_text import (
+from gcrnn_jax.data.lists.text import (
     BadRow,
     check_utf8,
     is_blank,
@@ -24,7 +24,7 @@ from gcrnn_jax.data.list_text import (
     split_columns,
     without_empty_end,
 )
-from gcrnn_jax.data.timed_labels import (
+from gcrnn_jax.data.lists.timed_labels import (
     TimedLabel,
     has_decimal_comma,
     score_of,

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 from gcrnn_jax.data.findings import Finding
-from gcrnn_jax.data.list_text import (
+from gcrnn_jax.data.lists.text import (
     SEPARATORS,
     BadRow,
     check_utf8,

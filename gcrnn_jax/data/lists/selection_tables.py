@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from gcrnn_jax.data.findings import Code, Finding
-from gcrnn_jax.data.list_text import (
+from gcrnn_jax.data.lists.text import (
     BadRow,
     check_utf8,
     is_blank,
@@ -25,7 +25,7 @@ from gcrnn_jax.data.list_text import (
     split_columns,
     without_empty_end,
 )
-from gcrnn_jax.data.timed_labels import (
+from gcrnn_jax.data.lists.timed_labels import (
     TimedLabel,
     has_decimal_comma,
     score_of,
