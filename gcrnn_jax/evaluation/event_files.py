@@ -25,7 +25,6 @@ from gcrnn_jax.data.lists.text import (
     SEPARATORS,
     BadRow,
     find_separator,
-    is_blank,
     is_time_header,
     is_timed,
     read_lines,
@@ -97,8 +96,7 @@ def _rows(
 ) -> Iterator[EventRow]:
     """The rows of one file, by what its first lines look like."""
     lines = read_lines(path)
-    filled = (line for line in lines if not is_blank(line))
-    head = list(itertools.islice(filled, 1000))
+    head = [text for _, text in itertools.islice(lines.rows(), 1000)]
     first = head[0] if head else ""
     header = _time_header(head)
     if header is None and is_selection_header(first):
@@ -164,9 +162,7 @@ def _read_bare(
     )
     label = next((i for i, c in enumerate(header) if _is_label(c)), 2)
     labels = []
-    for line, text in enumerate(lines, start=1):
-        if is_blank(text):
-            continue
+    for line, text in lines.rows():
         try:
             columns = split_columns(text, separator)
             if is_time_header(columns):

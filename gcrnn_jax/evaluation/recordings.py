@@ -12,10 +12,8 @@ from gcrnn_jax.audio.rejected import Rejected
 from gcrnn_jax.data.lists.clip_lists import clip_id_of_file
 from gcrnn_jax.data.lists.text import (
     FILE_NAMES,
-    check_utf8,
     find_separator,
-    is_blank,
-    read_lines,
+    read_utf8_lines,
     split_columns,
 )
 from gcrnn_jax.errors import DataError
@@ -153,14 +151,11 @@ def check_all(found: Mapping[str, object], names: Names, where: object) -> None:
 
 def _read_table(path: Path) -> list[tuple[int, list[str]]]:
     """Lines and columns of a list that is not blank."""
-    lines = read_lines(path)
-    check_utf8(path, lines)
+    lines = read_utf8_lines(path)
     by = find_separator(lines, lambda columns: len(columns) > 1, default="\t")
     rows = []
-    for line, text in enumerate(lines, start=1):
-        if not is_blank(text):
-            has_any = by in text
-            rows.append((line, split_columns(text, by) if has_any else [text.strip()]))
+    for line, text in lines.rows():
+        rows.append((line, split_columns(text, by) if by in text else [text.strip()]))
     return rows
 
 

@@ -25,7 +25,6 @@ from gcrnn_jax.data.lists.text import (
     BadRow,
     BadTime,
     find_separator,
-    is_blank,
     is_time_header,
     is_timed,
     read_lines,
@@ -68,8 +67,8 @@ def stream_id_rows(path: str | os.PathLike, findings: list[Finding]) -> Iterator
     lines = read_lines(path)
     separator = find_separator(lines, is_timed, default=",")
     is_first = True
-    for line, text in enumerate(lines, 1):
-        if is_blank(text) or text.startswith("#"):
+    for line, text in lines.rows():
+        if text.startswith("#"):
             continue
         try:
             columns = _split(text, separator)

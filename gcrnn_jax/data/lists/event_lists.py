@@ -27,12 +27,10 @@ from gcrnn_jax.data.lists.text import (
     SEPARATORS,
     BadRow,
     BadTime,
-    check_utf8,
     find_separator,
-    is_blank,
     is_time_header,
     is_timed,
-    read_lines,
+    read_utf8_lines,
     split_columns,
     without_empty_end,
 )
@@ -94,13 +92,10 @@ def stream_event_rows(
     Raises:
         DataError: The list cannot be read.
     """
-    lines = read_lines(path)
-    check_utf8(path, lines)
+    lines = read_utf8_lines(path)
     separator = find_separator(lines, is_timed, default="\t")
     header: list[str] | None = None
-    for line, text in enumerate(lines, start=1):
-        if is_blank(text):
-            continue
+    for line, text in lines.rows():
         try:
             columns = split_columns(text, separator)
             if header is None:
