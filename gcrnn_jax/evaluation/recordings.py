@@ -2,14 +2,12 @@
 
 import math
 import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from gcrnn_jax.audio.measure import measure
 from gcrnn_jax.audio.recording_files import AUDIO_ENDINGS, walk_files
 from gcrnn_jax.audio.rejected import Rejected
-from gcrnn_jax.data.lists.clip_lists import clip_id_of_file
 from gcrnn_jax.data.lists.text import (
     FILE_NAMES,
     find_separator,
@@ -20,17 +18,6 @@ from gcrnn_jax.errors import DataError
 from gcrnn_jax.evaluation.names import Names, first_of
 
 _DURATION_NAMES = frozenset("duration duration_s length length_s seconds".split())
-_WINDOW = re.compile(r"_\d+(\.\d+)?_\d+(\.\d+)?$")
-
-
-def sources_of(names: Sequence[str]) -> list[str]:
-    """The recording that each clip was cut from, where the name says from when to when.
-
-    Example:
-        >>> sources_of(["a_0.000_10.000.wav", "a_10.000_20.000.wav", "b.wav"])
-        ['a', 'a', 'b']
-    """
-    return [_WINDOW.sub("", clip_id_of_file(name)) for name in names]
 
 
 def read_names(path: Path) -> list[str]:

@@ -380,3 +380,10 @@ def test_windows_of_one_recording_are_drawn_together(reference):
     reference.write_text("".join(f"{name}.wav\t0\t1\tDog\n" for name in names))
     card = score_files(Files(reference, reference), DECIDED, num_draws=10)
     assert card.results[0].draws.groups.tolist() == [0, 0, 1]
+
+
+def test_recordings_of_one_site_are_drawn_each_for_itself(reference):
+    names = ["SITE_20260304_101500", "SITE_20260304_111500", "SITE_20260305_101500"]
+    reference.write_text("".join(f"{name}.wav\t0\t1\tDog\n" for name in names))
+    card = score_files(Files(reference, reference), DECIDED, num_draws=10)
+    assert card.results[0].draws.groups.tolist() == [0, 1, 2]

@@ -142,11 +142,15 @@ class RecordingNames:
         first, *others = of_folders.values()
         return Found(first, tuple(o for o in others if not self._are_copies(first, o)))
 
-    def _are_copies(self, *paths: str) -> bool:
-        with contextlib.suppress(OSError):
-            first, other = (self._root / path for path in paths)
-            return filecmp.cmp(first, other, shallow=False)
-        return False
+    def _are_copies(self, first: str, other: str) -> bool:
+        return have_same_bytes(self._root / first, self._root / other)
+
+
+def have_same_bytes(first: Path, other: Path) -> bool:
+    """Whether two files can be read and are the same."""
+    with contextlib.suppress(OSError):
+        return filecmp.cmp(first, other, shallow=False)
+    return False
 
 
 def _preference(path: str, endings: Mapping[str, int]) -> tuple[int, str]:

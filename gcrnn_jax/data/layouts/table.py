@@ -46,7 +46,13 @@ from gcrnn_jax.data.lists.event_lists import (
     seconds,
     stream_event_rows,
 )
-from gcrnn_jax.data.lists.tables import UNKNOWN, Table, labels_of_cell
+from gcrnn_jax.data.lists.tables import (
+    LABEL_NAMES,
+    SPLIT_NAMES,
+    UNKNOWN,
+    Table,
+    labels_of_cell,
+)
 from gcrnn_jax.data.lists.text import OFFSET_NAMES, ONSET_NAMES, BadRow, BadTime, nfc
 from gcrnn_jax.errors import DataError
 
@@ -58,8 +64,8 @@ _COLUMNS = {
     "recording": FILE_NAMES,
     "start": ONSET_NAMES,
     "end": OFFSET_NAMES,
-    "split": frozenset(("split", "subset", "partition")),
-    "labels": frozenset(("labels", "label", "classes", "class", "event_labels")),
+    "split": SPLIT_NAMES,
+    "labels": LABEL_NAMES,
     "strong": frozenset(("strong",)),
     "clip_id": frozenset(("clip_id",)),
 }

@@ -14,6 +14,10 @@ from gcrnn_jax.data.lists.text import (
 )
 from gcrnn_jax.errors import DataError
 
+LABEL_NAMES = frozenset(
+    "labels label classes class category event_labels event_label".split()
+)
+SPLIT_NAMES = frozenset("split subset partition".split())
 UNKNOWN = "?"  # in the place of labels
 _SEPARATORS = ("\t", ";", ",")  # names of files may hold spaces
 
