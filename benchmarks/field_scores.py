@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from gcrnn_jax import metrics
-from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.data.lists.event_lists import Event
 from gcrnn_jax.fields import at_least_one, command_parser
 from gcrnn_jax.metrics import ScoreTable
 

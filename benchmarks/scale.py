@@ -105,9 +105,9 @@ def _draw(sampler, what: str) -> None:
 
 def measure_lists(flags) -> None:
     """Reads a training list."""
-    from gcrnn_jax.data.clip_lists import read_clip_list
     from gcrnn_jax.data.folder import read_folder
     from gcrnn_jax.data.labels import ClassList
+    from gcrnn_jax.data.lists.clip_lists import read_clip_list
 
     root, classes = flags.folder / "lists", ClassList(*class_names(flags.classes))
     with figure("training list read"):

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.systems import PAIRS, TASKS, Paper, System
 from benchmarks.timing import code_version
-from gcrnn_jax.data.event_lists import write_text
+from gcrnn_jax.data.lists.event_lists import write_text
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.metrics import scoring

@@ -6,9 +6,9 @@ import zlib
 import numpy as np
 import soundfile
 
-from gcrnn_jax.data.assembly import assemble
+from gcrnn_jax.data.clips.assembly import assemble
+from gcrnn_jax.data.clips.listing import ListedClip, ListedEvent, Listing, Source
 from gcrnn_jax.data.folder import default_options
-from gcrnn_jax.data.listing import ListedClip, ListedEvent, Listing, Source
 
 RATE_HZ = 4000
 

@@ -46,6 +46,12 @@ def test_it_can_be_built_and_has_the_parameters_that_it_says(name, load):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_it_fuses_its_last_epochs_whatever_their_number(name, load):
+    for num_epochs in (1, 3, 50):
+        assert load(name).fusion.epochs(num_epochs)[-1] == num_epochs
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_it_can_be_trained_on_16_devices(name, load):
     """By shapes alone; most of their batches do not divide so, that of sed by 8."""
     config = load(name)

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gcrnn_jax.checking.files import check_files
-from gcrnn_jax.data.clip_lists import read_weak_list, stream_id_rows
 from gcrnn_jax.data.dataset import SPLITS, Dataset, FolderSplit
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.labels import ClassList
 from gcrnn_jax.data.layouts.dcase2017 import CLIP_LIST, STRONG_LIST, WEAK_LIST
+from gcrnn_jax.data.lists.clip_lists import read_weak_list, stream_id_rows
 from gcrnn_jax.errors import DataError
 
 

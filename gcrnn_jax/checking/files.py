@@ -14,7 +14,7 @@ from gcrnn_jax.data.layouts.dcase2017 import (
     STRONG_LIST,
     WEAK_LIST,
 )
-from gcrnn_jax.data.list_text import (
+from gcrnn_jax.data.lists.text import (
     SEPARATORS,
     find_separator,
     is_timed,

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from gcrnn_jax.checking.dcase_lists import check_dcase_lists
-from gcrnn_jax.data.clip_lists import outside_largest
 from gcrnn_jax.data.dataset import SPLITS, ClipRow, Dataset, FolderSplit
 from gcrnn_jax.data.findings import MIN_CLIPS, Code, Finding
 from gcrnn_jax.data.labels import ClassList
 from gcrnn_jax.data.layouts import dcase2017
+from gcrnn_jax.data.lists.clip_lists import outside_largest
 
 _TIMED_ID = re.compile(r"(.+)_(\d+\.\d{3})_(\d+\.\d{3})")
 

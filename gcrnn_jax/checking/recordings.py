@@ -16,7 +16,7 @@ from gcrnn_jax.checking.probe import Probe
 from gcrnn_jax.data.dataset import AUDIO, ClipRow, Dataset, FolderSplit
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.layouts import dcase2017
-from gcrnn_jax.data.list_text import nfc
+from gcrnn_jax.data.lists.text import nfc
 
 SILENT_AMPLITUDE = 1e-3  # -60 dB of full scale
 CLIPPED_SHARE = 1e-3  # of samples

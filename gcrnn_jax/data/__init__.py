@@ -2,16 +2,16 @@
 
 from gcrnn_jax.data.build_store import build_store
 from gcrnn_jax.data.dataset import Dataset
-from gcrnn_jax.data.event_lists import (
+from gcrnn_jax.data.findings import Code, Finding, strict
+from gcrnn_jax.data.folder import find_splits, read_folder
+from gcrnn_jax.data.labels import DCASE2017_CLASSES, ClassList
+from gcrnn_jax.data.layouts import LayoutOptions
+from gcrnn_jax.data.lists.event_lists import (
     Event,
     events_by_file,
     read_event_rows,
     write_event_list,
 )
-from gcrnn_jax.data.findings import Code, Finding, strict
-from gcrnn_jax.data.folder import find_splits, read_folder
-from gcrnn_jax.data.labels import DCASE2017_CLASSES, ClassList
-from gcrnn_jax.data.layouts import LayoutOptions
 from gcrnn_jax.data.recording_source import recording_sources
 from gcrnn_jax.data.sampling import Sampling
 from gcrnn_jax.data.store import FeatureStore, Split

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gcrnn_jax.data.event_lists import EventRow, events_by_file
 from gcrnn_jax.data.findings import Finding
 from gcrnn_jax.data.labels import ClassList
+from gcrnn_jax.data.lists.event_lists import EventRow, events_by_file
 from gcrnn_jax.data.split import EventTuple
 
 SPLITS = ("training", "validation", "testing", "evaluation")

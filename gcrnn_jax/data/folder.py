@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from gcrnn_jax.configs import sed
-from gcrnn_jax.data.assembly import assemble
+from gcrnn_jax.data.clips.assembly import assemble
+from gcrnn_jax.data.clips.listing import Listing
 from gcrnn_jax.data.dataset import Dataset
 from gcrnn_jax.data.findings import Code, Finding, strict
 from gcrnn_jax.data.labels import ClassList
 from gcrnn_jax.data.layouts import LAYOUTS, Layout, LayoutOptions, table
-from gcrnn_jax.data.listing import Listing
 from gcrnn_jax.errors import ConfigError, DataError, RecordingsMissingError
 
 _NOT_FOUND = (Code.NO_SPLIT, Code.NO_RECORDINGS)

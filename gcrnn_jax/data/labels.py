@@ -9,13 +9,11 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from gcrnn_jax.data.list_text import (
+from gcrnn_jax.data.lists.text import (
     SEPARATORS,
     BadRow,
-    check_utf8,
     find_separator,
-    is_blank,
-    read_lines,
+    read_utf8_lines,
     split_columns,
 )
 from gcrnn_jax.errors import DataError
@@ -111,7 +109,7 @@ def _nearest(text: str, values: tuple[str, ...]) -> str:
 def read_class_list(path: str | os.PathLike) -> ClassList:
     r"""Reads `id<TAB>name` a line; columns between the two and a header are skipped.
 
-    Other separators are recognised, as `list_text` says; with commas every row must
+    Other separators are recognised, as `lists.text` says; with commas every row must
     have as many columns as the first, or a name that holds one would be cut.
 
     Args:
@@ -120,13 +118,12 @@ def read_class_list(path: str | os.PathLike) -> ClassList:
     Raises:
         DataError: The file cannot be read, or a line is not such a row; names both.
     """
-    lines = read_lines(path)
-    check_utf8(path, lines)
+    lines = read_utf8_lines(path)
     no_header = [line for line in lines if not _HEADER.match(line)]
     separator = find_separator(no_header, _is_class_row, default="\t")
     rows: list[list[str]] = []
-    for number, line in enumerate(lines, start=1):
-        if is_blank(line) or (not rows and _HEADER.match(line)):
+    for number, line in lines.rows():
+        if not rows and _HEADER.match(line):
             continue
         columns = _class_columns(path, number, line, separator)
         if separator != "\t" and rows and len(columns) != len(rows[0]):

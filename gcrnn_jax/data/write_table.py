@@ -17,7 +17,7 @@ from typing import NamedTuple
 from gcrnn_jax.data.atomic_files import storage_errors, write_text
 from gcrnn_jax.data.dataset import Dataset, FolderSplit
 from gcrnn_jax.data.layouts.table import LINK
-from gcrnn_jax.data.table_text import cell_of_labels
+from gcrnn_jax.data.lists.tables import cell_of_labels
 from gcrnn_jax.errors import WorkdirError
 
 _HEADER = "clip_id recording start end split labels strong".split()

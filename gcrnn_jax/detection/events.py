@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.data.lists.event_lists import Event
 from gcrnn_jax.errors import DataError
 
 LIST_ROUNDING_S = 0.0006  # event lists have three decimals; a little over half of one

@@ -15,8 +15,8 @@ from dataclasses import InitVar, dataclass, field
 
 import numpy as np
 
-from gcrnn_jax.data.clip_lists import clip_id_of_file
-from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.data.lists.clip_lists import clip_id_of_file
+from gcrnn_jax.data.lists.event_lists import Event
 from gcrnn_jax.evaluation.clip_ledger import Changes, ClipLedger
 from gcrnn_jax.evaluation.measure import Scored
 from gcrnn_jax.metrics.intersection import Intersection

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.data.lists.event_lists import Event
 from gcrnn_jax.detection.events import segment_roll
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.evaluation.measure import Scored, mean_of_defined

@@ -13,22 +13,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gcrnn_jax.audio.recording_files import walk_files
-from gcrnn_jax.data.event_lists import EventRow, stream_event_rows
 from gcrnn_jax.data.findings import Finding
-from gcrnn_jax.data.label_tracks import looks_like_label_track, read_label_track
-from gcrnn_jax.data.list_text import (
+from gcrnn_jax.data.lists.event_lists import EventRow, stream_event_rows
+from gcrnn_jax.data.lists.label_tracks import looks_like_label_track, read_label_track
+from gcrnn_jax.data.lists.selection_tables import (
+    is_selection_header,
+    read_selection_table,
+)
+from gcrnn_jax.data.lists.text import (
     FILE_NAMES,
     SEPARATORS,
     BadRow,
     find_separator,
-    is_blank,
     is_time_header,
     is_timed,
     read_lines,
     split_columns,
 )
-from gcrnn_jax.data.selection_tables import is_selection_header, read_selection_table
-from gcrnn_jax.data.timed_labels import TimedLabel, has_decimal_comma, time_span
+from gcrnn_jax.data.lists.timed_labels import TimedLabel, has_decimal_comma, time_span
 from gcrnn_jax.errors import DataError
 
 _LISTS = (".txt", ".csv", ".tsv", ".ann", ".lab")
@@ -94,8 +96,7 @@ def _rows(
 ) -> Iterator[EventRow]:
     """The rows of one file, by what its first lines look like."""
     lines = read_lines(path)
-    filled = (line for line in lines if not is_blank(line))
-    head = list(itertools.islice(filled, 1000))
+    head = [text for _, text in itertools.islice(lines.rows(), 1000)]
     first = head[0] if head else ""
     header = _time_header(head)
     if header is None and is_selection_header(first):
@@ -161,9 +162,7 @@ def _read_bare(
     )
     label = next((i for i, c in enumerate(header) if _is_label(c)), 2)
     labels = []
-    for line, text in enumerate(lines, start=1):
-        if is_blank(text):
-            continue
+    for line, text in lines.rows():
         try:
             columns = split_columns(text, separator)
             if is_time_header(columns):

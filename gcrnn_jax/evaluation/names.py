@@ -4,8 +4,8 @@ import difflib
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-from gcrnn_jax.data.clip_lists import clip_id_of_file
-from gcrnn_jax.data.list_text import nfc
+from gcrnn_jax.data.lists.clip_lists import clip_id_of_file
+from gcrnn_jax.data.lists.text import nfc
 from gcrnn_jax.errors import DataError
 
 NUM_NAMED = 3  # how many names a message has

@@ -2,37 +2,22 @@
 
 import math
 import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from gcrnn_jax.audio.measure import measure
 from gcrnn_jax.audio.recording_files import AUDIO_ENDINGS, walk_files
 from gcrnn_jax.audio.rejected import Rejected
-from gcrnn_jax.data.clip_lists import clip_id_of_file
-from gcrnn_jax.data.list_text import (
+from gcrnn_jax.data.lists.text import (
     FILE_NAMES,
-    check_utf8,
     find_separator,
-    is_blank,
-    read_lines,
+    read_utf8_lines,
     split_columns,
 )
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.evaluation.names import Names, first_of
 
 _DURATION_NAMES = frozenset("duration duration_s length length_s seconds".split())
-_WINDOW = re.compile(r"_\d+(\.\d+)?_\d+(\.\d+)?$")
-
-
-def sources_of(names: Sequence[str]) -> list[str]:
-    """The recording that each clip was cut from, where the name says from when to when.
-
-    Example:
-        >>> sources_of(["a_0.000_10.000.wav", "a_10.000_20.000.wav", "b.wav"])
-        ['a', 'a', 'b']
-    """
-    return [_WINDOW.sub("", clip_id_of_file(name)) for name in names]
 
 
 def read_names(path: Path) -> list[str]:
@@ -153,14 +138,11 @@ def check_all(found: Mapping[str, object], names: Names, where: object) -> None:
 
 def _read_table(path: Path) -> list[tuple[int, list[str]]]:
     """Lines and columns of a list that is not blank."""
-    lines = read_lines(path)
-    check_utf8(path, lines)
+    lines = read_utf8_lines(path)
     by = find_separator(lines, lambda columns: len(columns) > 1, default="\t")
     rows = []
-    for line, text in enumerate(lines, start=1):
-        if not is_blank(text):
-            has_any = by in text
-            rows.append((line, split_columns(text, by) if has_any else [text.strip()]))
+    for line, text in lines.rows():
+        rows.append((line, split_columns(text, by) if by in text else [text.strip()]))
     return rows
 
 

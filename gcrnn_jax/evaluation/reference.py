@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gcrnn_jax.data.event_lists import Event, EventRow
-from gcrnn_jax.data.list_text import check_utf8, read_lines
+from gcrnn_jax.data.lists.event_lists import Event, EventRow
+from gcrnn_jax.data.lists.text import (
+    read_utf8_lines,
+)
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.evaluation.event_files import read_events
 from gcrnn_jax.evaluation.names import Names, first_of, unknown_labels
@@ -176,8 +178,7 @@ def _with_classes(
     labels = Counter(row.event_label for row in rows if row.event_label)
     if classes is None:
         return tuple(sorted(labels)), rows, []
-    lines = read_lines(classes)
-    check_utf8(classes, lines)
+    lines = read_utf8_lines(classes)
     names = tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if not names:
         raise DataError(f"{classes}: expected a class a line, got none")

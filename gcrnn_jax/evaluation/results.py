@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.data.lists.event_lists import Event
 from gcrnn_jax.evaluation import decided
 from gcrnn_jax.evaluation.curves import PsdsMeasure
 from gcrnn_jax.evaluation.decided import Decided

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gcrnn_jax.data.clips.division import source_of
+from gcrnn_jax.data.lists.clip_lists import clip_id_of_file
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.evaluation.figures import FEW, Draws, Figure, groups_of
-from gcrnn_jax.evaluation.recordings import read_groups, sources_of
+from gcrnn_jax.evaluation.recordings import read_groups
 from gcrnn_jax.evaluation.reference import Reference, read_reference, subset
 from gcrnn_jax.evaluation.results import (
     Choice,
@@ -144,7 +146,7 @@ def score_files(
             raise DataError("no recording has estimates of both systems")
         reference = subset(reference, kept)
         systems = _read(files, reference)
-    groups = sources_of(list(reference.events))
+    groups = [source_of(clip_id_of_file(name)) for name in reference.events]
     if files.groups is not None:
         names = reference.names
         groups = read_groups(files.groups, files.reference, names)

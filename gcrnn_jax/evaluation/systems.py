@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gcrnn_jax.data.event_lists import Event, EventRow
+from gcrnn_jax.data.lists.event_lists import Event, EventRow
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.evaluation.event_files import read_events

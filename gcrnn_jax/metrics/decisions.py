@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.data.lists.event_lists import Event
 from gcrnn_jax.data.store import EventTuple, Split
 from gcrnn_jax.detection.events import (
     class_numbers,

@@ -22,7 +22,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.data.lists.event_lists import Event
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.metrics.matching import greedy_matching, optimal_matching
 from gcrnn_jax.metrics.metric import ratio, sed_eval_error_rate

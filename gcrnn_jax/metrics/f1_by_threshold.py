@@ -15,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
-from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.data.lists.event_lists import Event
 from gcrnn_jax.metrics.event_based import Collars, names_in
 from gcrnn_jax.metrics.intersection import Intersection, disjoint_events
 from gcrnn_jax.metrics.ledger import ThresholdCounts

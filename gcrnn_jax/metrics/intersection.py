@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.data.lists.event_lists import Event
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.metrics.event_based import names_in
 from gcrnn_jax.metrics.score_tables import by_clip_id

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from gcrnn_jax.data.event_lists import EventRow
+from gcrnn_jax.data.lists.event_lists import EventRow
 
 NUM_NAMED = 3  # how many files a warning names
 

@@ -23,8 +23,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gcrnn_jax.data.clip_lists import clip_id_of_file
-from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.data.lists.clip_lists import clip_id_of_file
+from gcrnn_jax.data.lists.event_lists import Event
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.metrics.event_based import names_in
 from gcrnn_jax.metrics.intersection import (

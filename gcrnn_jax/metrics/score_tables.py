@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gcrnn_jax.data.clip_lists import clip_id_of_file
-from gcrnn_jax.data.event_lists import Event
-from gcrnn_jax.data.list_text import check_utf8, read_lines
+from gcrnn_jax.data.lists.clip_lists import clip_id_of_file
+from gcrnn_jax.data.lists.event_lists import Event
+from gcrnn_jax.data.lists.text import check_utf8, read_lines
 from gcrnn_jax.errors import DataError
 
 _LABELS = {"event_label", "label"}  # columns of a list of events, not of scores

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gcrnn_jax.data.event_lists import EventRow
+from gcrnn_jax.data.lists.event_lists import EventRow
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.metrics.decisions import Decisions, check_same_clips

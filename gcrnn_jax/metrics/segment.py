@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from gcrnn_jax.data.event_lists import Event, EventRow, events_by_file
+from gcrnn_jax.data.lists.event_lists import Event, EventRow, events_by_file
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.events import segment_roll
 from gcrnn_jax.detection.posteriors import PosteriorSet, as_bool

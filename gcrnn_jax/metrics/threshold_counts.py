@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.data.lists.event_lists import Event
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.metrics.clip_changes import ClipChanges, add_collars, add_shares
 from gcrnn_jax.metrics.detections import changes_in_number

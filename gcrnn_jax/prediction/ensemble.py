@@ -12,7 +12,7 @@ import numpy as np
 
 from gcrnn_jax.audio.decode import resample
 from gcrnn_jax.audio.rejected import Rejected
-from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.data.lists.event_lists import Event
 from gcrnn_jax.detection.events import decode_events
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError, DataError

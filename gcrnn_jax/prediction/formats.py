@@ -26,7 +26,7 @@ import numpy as np
 
 from gcrnn_jax.audio.decode import stream_waveform
 from gcrnn_jax.audio.frames import stream_log_mel
-from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.data.lists.event_lists import Event
 from gcrnn_jax.prediction.ensemble import Ensemble
 from gcrnn_jax.prediction.posteriors import ATTENTION, FRAME, RecordingPosteriors
 from gcrnn_jax.prediction.recordings import Recording

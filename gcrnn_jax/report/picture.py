@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.data.lists.event_lists import Event
 from gcrnn_jax.report.charts import COLOUR_MAP, levels
 
 if TYPE_CHECKING:

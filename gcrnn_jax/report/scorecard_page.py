@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gcrnn_jax.data.atomic_files import make_folder, write_atomically
-from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.data.lists.event_lists import Event
 from gcrnn_jax.evaluation import Figure, Result, Scorecard
 from gcrnn_jax.evaluation.output import MAIN_QUANTITIES
 from gcrnn_jax.evaluation.results import errors_of_recordings

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gcrnn_jax.data.atomic_files import make_folder, write_text
-from gcrnn_jax.data.event_lists import Event, write_event_list
+from gcrnn_jax.data.lists.event_lists import Event, write_event_list
 from gcrnn_jax.metrics import scoring
 from gcrnn_jax.metrics.decisions import clip_seconds, estimated_events
 from gcrnn_jax.metrics.evaluator import Row

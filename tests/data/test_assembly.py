@@ -4,9 +4,9 @@ import unicodedata
 
 import pytest
 
+from gcrnn_jax.data.clips.listing import Source
 from gcrnn_jax.data.findings import Code
 from gcrnn_jax.data.labels import ClassList
-from gcrnn_jax.data.listing import Source
 from tests.listed import AT, clip, codes, content, event, made, rows, write_recordings
 
 

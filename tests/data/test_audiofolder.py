@@ -43,6 +43,17 @@ def test_an_audiofolder_without_splits_is_divided(root):
     assert len(find_splits(root).splits) == 3
 
 
+def test_an_audiofolder_in_audio_has_the_splits_of_its_folders(tmp_path):
+    root = tmp_path / "data"
+    write_recordings(root / "audio", **{"train/a.wav": 1.0, "test/b.wav": 1.0})
+    text = "file_name,split,label\naudio/train/a.wav,,Dog\naudio/test/b.wav,,Dog\n"
+    splits = find_splits(put(root, None, metadata_csv=text)).splits
+    assert {name: [*split.clip_ids] for name, split in splits.items()} == {
+        "training": ["audio/train/a"],
+        "testing": ["audio/test/b"],
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

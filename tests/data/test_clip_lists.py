@@ -6,14 +6,14 @@ from collections import Counter
 
 import pytest
 
-from gcrnn_jax.data.clip_lists import (
+from gcrnn_jax.data.findings import Code
+from gcrnn_jax.data.labels import DCASE2017_CLASSES
+from gcrnn_jax.data.lists.clip_lists import (
     ClipRow,
     outside_largest,
     read_clip_list,
     read_weak_list,
 )
-from gcrnn_jax.data.findings import Code
-from gcrnn_jax.data.labels import DCASE2017_CLASSES
 from gcrnn_jax.errors import DataError
 
 GOLDEN = [

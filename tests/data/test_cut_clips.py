@@ -80,7 +80,8 @@ def test_headers_are_read_only_where_they_matter(tmp_path, monkeypatch):
     write_recordings(tmp_path, a_wav=0.5)
     asked = []
     monkeypatch.setattr(
-        "gcrnn_jax.data.cut_clips.duration_s", lambda path: asked.append(path) or 3.0
+        "gcrnn_jax.data.clips.cut_clips.duration_s",
+        lambda path: asked.append(path) or 3.0,
     )
     write_recordings(tmp_path, b_wav=0.5)
     clips = [clip("b", start_s=0.0, end_s=1.0), clip("a", ("Dog",), start_s=2.0)]

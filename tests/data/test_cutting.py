@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from gcrnn_jax.data.cutting import MIN_PART_S, TOLERANCE_S, Borders, spans
+from gcrnn_jax.data.clips.cutting import MIN_PART_S, TOLERANCE_S, Borders, spans
 
 STEP_S = 0.1
 

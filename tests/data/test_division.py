@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from gcrnn_jax.data.division import divide, source_of
+from gcrnn_jax.data.clips.division import divide, source_of
 
 FRACTIONS = (0.7, 0.15, 0.15)
 

@@ -5,14 +5,14 @@ import os
 import numpy as np
 import pytest
 
-from gcrnn_jax.data.event_lists import (
+from gcrnn_jax.data.findings import strict
+from gcrnn_jax.data.lists.event_lists import (
     Event,
     EventRow,
     events_by_file,
     read_event_rows,
     write_event_list,
 )
-from gcrnn_jax.data.findings import strict
 from gcrnn_jax.errors import DataError, StorageError
 
 TWO_ROWS = [

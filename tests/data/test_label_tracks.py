@@ -3,8 +3,8 @@
 import pytest
 
 from gcrnn_jax.data.findings import strict
-from gcrnn_jax.data.label_tracks import read_label_track
-from gcrnn_jax.data.timed_labels import TimedLabel
+from gcrnn_jax.data.lists.label_tracks import read_label_track
+from gcrnn_jax.data.lists.timed_labels import TimedLabel
 from gcrnn_jax.errors import DataError
 
 

@@ -4,11 +4,11 @@ import unicodedata
 
 import pytest
 
-from gcrnn_jax.data.clip_lists import read_clip_list, read_weak_list
-from gcrnn_jax.data.event_lists import EventRow, read_event_rows
 from gcrnn_jax.data.findings import strict
 from gcrnn_jax.data.labels import ClassList, read_class_list
-from gcrnn_jax.data.list_text import read_lines
+from gcrnn_jax.data.lists.clip_lists import read_clip_list, read_weak_list
+from gcrnn_jax.data.lists.event_lists import EventRow, read_event_rows
+from gcrnn_jax.data.lists.text import read_lines
 from gcrnn_jax.errors import DataError
 
 CLASSES = ClassList(("c0", "c1"), ("Dog", "Air horn, truck horn"))

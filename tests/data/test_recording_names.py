@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from gcrnn_jax.data.recording_names import RecordingNames
+from gcrnn_jax.data.clips.recording_names import RecordingNames
 from tests.listed import write_recordings
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from gcrnn_jax.data import label_index, samplers
-from gcrnn_jax.data.clip_lists import read_clip_list
 from gcrnn_jax.data.label_index import clips_of_classes, count_clips
 from gcrnn_jax.data.labels import DCASE2017_CLASSES
+from gcrnn_jax.data.lists.clip_lists import read_clip_list
 from gcrnn_jax.data.sampling import (
     BalancedSampler,
     Sampling,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gcrnn_jax.data.selection_tables import read_selection_table
-from gcrnn_jax.data.timed_labels import TimedLabel
+from gcrnn_jax.data.lists.selection_tables import read_selection_table
+from gcrnn_jax.data.lists.timed_labels import TimedLabel
 from gcrnn_jax.errors import DataError
 
 RAVEN = (

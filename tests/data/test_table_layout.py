@@ -5,7 +5,7 @@ import re
 import pytest
 
 from gcrnn_jax.data.folder import find_splits, read_folder
-from gcrnn_jax.data.table_text import cell_of_labels, labels_of_cell
+from gcrnn_jax.data.lists.tables import cell_of_labels, labels_of_cell
 from gcrnn_jax.errors import DataError
 from tests.listed import (
     CLIPS,

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from gcrnn_jax.data.event_lists import (
+from gcrnn_jax.data.findings import strict
+from gcrnn_jax.data.lists.event_lists import (
     Event,
     events_by_file,
     read_event_rows,
     write_event_list,
 )
-from gcrnn_jax.data.findings import strict
 from gcrnn_jax.detection.events import (
     decode_events,
     frame_roll,

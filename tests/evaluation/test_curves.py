@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.data.lists.event_lists import Event
 from gcrnn_jax.evaluation import curves
 from gcrnn_jax.evaluation.curves import PsdsMeasure
 from gcrnn_jax.metrics import (

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.data.lists.event_lists import Event
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.evaluation import decided
 from gcrnn_jax.evaluation.figures import (

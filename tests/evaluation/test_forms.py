@@ -186,7 +186,7 @@ def test_posteriors_have_their_own_thresholds(reference):
     clip_ids, names = ("a", "Yb", "c"), ("Dog", "Air horn, truck horn")
     frame = np.full((3, 10, 2), 0.1, np.float32)
     frame[0, 1:4, 0] = frame[0, 6:9, 1] = frame[1, 2:6, 0] = 0.4
-    rules = Postprocessing(0.3, 0.3, 0, 0, True, False, 1.0, 0.0)
+    rules = Postprocessing(0.3, 0.3, 0, 0, True, False, 1.0, 0.0, 0.0, 0.5)
     path = reference.with_name("p.npz")
     clip = np.array([[0.8, 0.9], [0.7, 0.2], [0.0, 0.1]], np.float32)  # not the highest
     PosteriorSet(clip_ids, names, 0.5, clip, frame, rules).save(path)
@@ -216,7 +216,7 @@ REFUSED = {
     "no class": ("a.wav\t0\t1\tdog\n", "none of 1 labels is a class .* is 'Dog'"),
     "columns": ("a.wav\t0\t1\tDog\na.wav\t0\n", ":2: expected `file onset"),
     "a fifth column": ("a.wav\t0\t1\tDog\tloud\n", ":1: expected `file onset"),
-    "UTF-16": ("a.wav\t0\t1\tDog\n".encode("utf-16"), "UTF-16"),
+    "a damaged UTF-16": ("a.wav\t0\t1\tDog".encode("utf-16")[:-1], "expected UTF-8"),
     "no label": ("0\t1\t\n", "no label|a label"),
 }
 
@@ -380,3 +380,10 @@ def test_windows_of_one_recording_are_drawn_together(reference):
     reference.write_text("".join(f"{name}.wav\t0\t1\tDog\n" for name in names))
     card = score_files(Files(reference, reference), DECIDED, num_draws=10)
     assert card.results[0].draws.groups.tolist() == [0, 0, 1]
+
+
+def test_recordings_of_one_site_are_drawn_each_for_itself(reference):
+    names = ["SITE_20260304_101500", "SITE_20260304_111500", "SITE_20260305_101500"]
+    reference.write_text("".join(f"{name}.wav\t0\t1\tDog\n" for name in names))
+    card = score_files(Files(reference, reference), DECIDED, num_draws=10)
+    assert card.results[0].draws.groups.tolist() == [0, 1, 2]

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.data.lists.event_lists import Event
 from gcrnn_jax.metrics import Collars, ScoreTable
 
 NAMES = ("Bus", "Car", "Tram")

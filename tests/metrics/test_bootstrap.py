@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.data.lists.event_lists import Event
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import DataError

@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from gcrnn_jax.data.event_lists import Event, events_by_file, read_event_rows
 from gcrnn_jax.data.findings import strict
+from gcrnn_jax.data.lists.event_lists import Event, events_by_file, read_event_rows
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.metrics.event_based import Collars, event_scores
 from gcrnn_jax.metrics.matching import greedy_matching, num_pairs, optimal_matching

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gcrnn_jax.data.clip_lists import clip_id_of_file
-from gcrnn_jax.data.event_lists import events_by_file, read_event_rows
 from gcrnn_jax.data.findings import strict
+from gcrnn_jax.data.lists.clip_lists import clip_id_of_file
+from gcrnn_jax.data.lists.event_lists import events_by_file, read_event_rows
 from gcrnn_jax.metrics import (
     PSDS1,
     PSDS2,

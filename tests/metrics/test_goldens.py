@@ -7,8 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gcrnn_jax.data.event_lists import Event, EventRow, events_by_file, read_event_rows
 from gcrnn_jax.data.findings import strict
+from gcrnn_jax.data.lists.event_lists import (
+    Event,
+    EventRow,
+    events_by_file,
+    read_event_rows,
+)
 from gcrnn_jax.detection.events import decode_events
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.metrics.official_tagging import official_tagging

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.data.lists.event_lists import Event
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.metrics import Intersection, intersection_scores
 from gcrnn_jax.metrics.intersection import disjoint_events

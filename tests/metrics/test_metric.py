@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.scored_tables import markdown, tables_content
 from benchmarks.systems import TASKS, System
-from gcrnn_jax.data.event_lists import EventRow
+from gcrnn_jax.data.lists.event_lists import EventRow
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.metrics import scoring

@@ -5,8 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from gcrnn_jax.data.event_lists import Event, EventRow, events_by_file, read_event_rows
 from gcrnn_jax.data.findings import strict
+from gcrnn_jax.data.lists.event_lists import (
+    Event,
+    EventRow,
+    events_by_file,
+    read_event_rows,
+)
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.metrics.segment import SegmentMetric, count_segments, segment_scores
 

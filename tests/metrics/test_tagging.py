@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from gcrnn_jax.data.event_lists import EventRow
+from gcrnn_jax.data.lists.event_lists import EventRow
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.metrics.official_tagging import official_tagging
 from gcrnn_jax.metrics.tagging import (

@@ -10,7 +10,7 @@ import soundfile
 
 from gcrnn_jax.audio.decode import stream_waveform
 from gcrnn_jax.audio.rejected import Rejected
-from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.data.lists.event_lists import Event
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.exporting import export_model

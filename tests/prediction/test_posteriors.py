@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gcrnn_jax.data.event_lists import Event
+from gcrnn_jax.data.lists.event_lists import Event
 from gcrnn_jax.detection.events import decode_events
 from gcrnn_jax.detection.posteriors import PosteriorSet, fuse_posteriors
 from gcrnn_jax.detection.postprocess import Postprocessing

@@ -11,8 +11,8 @@ Where the uppermost folders are named as splits are, as `train` and `test`, they
 
 from pathlib import Path
 
+from gcrnn_jax.data.clips.listing import Listing
 from gcrnn_jax.data.findings import Code, Finding
-from gcrnn_jax.data.label_tracks import looks_like_label_track, read_label_track
 from gcrnn_jax.data.layouts.files import (
     LabelFiles,
     all_files,
@@ -23,7 +23,7 @@ from gcrnn_jax.data.layouts.files import (
 from gcrnn_jax.data.layouts.labelled_files import LabelFile, listing_of
 from gcrnn_jax.data.layouts.layout import LayoutOptions
 from gcrnn_jax.data.layouts.negatives import without_negatives
-from gcrnn_jax.data.listing import Listing
+from gcrnn_jax.data.lists.label_tracks import looks_like_label_track, read_label_track
 from gcrnn_jax.errors import DataError
 
 name = "audacity"

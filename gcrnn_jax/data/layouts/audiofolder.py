@@ -16,21 +16,19 @@ Source: huggingface.co/docs/datasets/audio_load, "AudioFolder with metadata".
 from collections.abc import Iterator
 from pathlib import Path
 
+from gcrnn_jax.data.clips.listing import ListedClip, Listing, Source
 from gcrnn_jax.data.findings import Finding
+from gcrnn_jax.data.layouts.files import splits_of
 from gcrnn_jax.data.layouts.layout import LayoutOptions
 from gcrnn_jax.data.layouts.negatives import without_negatives
-from gcrnn_jax.data.list_text import BadRow
-from gcrnn_jax.data.listing import ListedClip, Listing, Source
-from gcrnn_jax.data.stretches import split_of_name
-from gcrnn_jax.data.table_text import Table, labels_of_cell
+from gcrnn_jax.data.lists.tables import LABEL_NAMES, SPLIT_NAMES, Table, labels_of_cell
+from gcrnn_jax.data.lists.text import BadRow
 from gcrnn_jax.errors import DataError
 
 name = "audiofolder"
 description = "metadata.csv with a column file_name beside recordings, of Hugging Face"
 METADATA = "metadata.csv"
 _FILE = frozenset(("file_name", "audio_file_name"))
-_LABELS = frozenset("label labels class classes category event_label".split())
-_SPLIT = frozenset(("split",))
 
 
 def finds(root: Path) -> str | None:
@@ -49,10 +47,9 @@ def read(root: Path, options: LayoutOptions) -> Listing:
     findings: list[Finding] = []
     clips = [clip for path in _tables(root) for clip in _clips(root, path, findings)]
     if not any(clip.split for clip in clips):
-        tops = [clip.recording.split("/")[0] for clip in clips]
-        if all(split_of_name(top) for top in tops):
-            pairs = zip(clips, tops, strict=True)
-            clips = [clip._replace(split=top) for clip, top in pairs]
+        splits = splits_of([clip.recording for clip in clips])
+        pairs = zip(clips, splits, strict=True)
+        clips = [clip._replace(split=split) for clip, split in pairs]
     listing = Listing("an audiofolder with metadata.csv", clips, findings=findings)
     return without_negatives(str(root), listing, options.negatives)
 
@@ -63,7 +60,7 @@ def _tables(root: Path) -> list[Path]:
 
 def _clips(root: Path, path: Path, findings: list[Finding]) -> Iterator[ListedClip]:
     table = Table(path, _FILE)
-    file, labels, split = map(table.place, (_FILE, _LABELS, _SPLIT))
+    file, labels, split = map(table.place, (_FILE, LABEL_NAMES, SPLIT_NAMES))
     if file is None or labels is None:
         what = f"expected a column 'label' or 'labels', got {', '.join(table.names)}"
         raise DataError(f"{path}:{table.line}: {what}")

@@ -26,14 +26,14 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from gcrnn_jax.data.event_lists import seconds
+from gcrnn_jax.data.clips.listing import ListedClip, ListedEvent, Listing, Source
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.layouts.audioset_classes import Labels, list_lines, list_paths
 from gcrnn_jax.data.layouts.files import all_files
 from gcrnn_jax.data.layouts.layout import LayoutOptions
 from gcrnn_jax.data.layouts.negatives import without_negatives
-from gcrnn_jax.data.list_text import BadRow, BadTime, split_columns
-from gcrnn_jax.data.listing import ListedClip, ListedEvent, Listing, Source
+from gcrnn_jax.data.lists.event_lists import seconds
+from gcrnn_jax.data.lists.text import BadRow, BadTime, split_columns
 from gcrnn_jax.errors import DataError
 
 name = "audioset"

@@ -7,11 +7,9 @@ from pathlib import Path
 
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.labels import ClassList
-from gcrnn_jax.data.list_text import (
+from gcrnn_jax.data.lists.text import (
     BadRow,
-    check_utf8,
-    is_blank,
-    read_lines,
+    read_utf8_lines,
     split_columns,
 )
 from gcrnn_jax.errors import DataError
@@ -36,10 +34,8 @@ def list_lines(path: Path, header: str) -> Iterator[tuple[int, str]]:
     Raises:
         DataError: The list cannot be read.
     """
-    lines = read_lines(path)
-    check_utf8(path, lines)
-    for line, text in enumerate(lines, start=1):
-        if not (text.startswith(("#", header)) or is_blank(text)):
+    for line, text in read_utf8_lines(path).rows():
+        if not text.startswith(("#", header)):
             yield line, text
 
 

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gcrnn_jax.data import layouts
+from gcrnn_jax.data.clips.listing import ListedClip, Listing, Source
+from gcrnn_jax.data.clips.stretches import split_of_name
 from gcrnn_jax.data.layouts.files import (
     all_files,
     in_one_format,
@@ -24,9 +26,7 @@ from gcrnn_jax.data.layouts.files import (
 )
 from gcrnn_jax.data.layouts.layout import LayoutOptions
 from gcrnn_jax.data.layouts.negatives import without_negatives
-from gcrnn_jax.data.list_text import nfc
-from gcrnn_jax.data.listing import ListedClip, Listing, Source
-from gcrnn_jax.data.stretches import split_of_name
+from gcrnn_jax.data.lists.text import nfc
 from gcrnn_jax.errors import DataError
 
 name = "class_folders"

@@ -15,7 +15,6 @@ Source: the lists and file names of DCASE 2017 Task 4.
 
 import contextlib
 import dataclasses
-import filecmp
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -25,26 +24,26 @@ from gcrnn_jax.audio.recording_files import (
     readable_endings,
     walk_files,
 )
-from gcrnn_jax.data.clip_lists import (
+from gcrnn_jax.data.clips.recording_names import have_same_bytes
+from gcrnn_jax.data.dataset import AUDIO, SPLITS, ClipRow, Dataset, FolderSplit
+from gcrnn_jax.data.findings import Code, Finding
+from gcrnn_jax.data.labels import ClassList, read_class_list
+from gcrnn_jax.data.layouts.layout import LayoutOptions
+from gcrnn_jax.data.lists.clip_lists import (
     clip_id_of_file,
     outside_largest,
     read_clip_list,
     read_id_rows,
     read_weak_list,
 )
-from gcrnn_jax.data.dataset import AUDIO, SPLITS, ClipRow, Dataset, FolderSplit
-from gcrnn_jax.data.event_lists import EventRow, read_event_rows
-from gcrnn_jax.data.findings import Code, Finding
-from gcrnn_jax.data.labels import ClassList, read_class_list
-from gcrnn_jax.data.layouts.layout import LayoutOptions
-from gcrnn_jax.data.list_text import nfc
+from gcrnn_jax.data.lists.event_lists import EventRow, read_event_rows
+from gcrnn_jax.data.lists.text import nfc
 from gcrnn_jax.errors import DataError
 
 CLASS_LIST = "sound_event_list_*_classes.txt"
 CLIP_LIST = "{}_set.csv"
 WEAK_LIST = "groundtruth_weak_label_{}_set.csv"
 STRONG_LIST = "groundtruth_strong_label_{}_set.csv"
-
 
 name = "dcase2017"
 description = "the lists of DCASE 2017 task 4"
@@ -275,16 +274,10 @@ def _ambiguous(
     """Clips of which several folders have a recording, and not the same one."""
     for row, paths in zip(rows, found, strict=True):
         of_folders = list({path.parent: path for path in reversed(paths)}.values())
-        if not all(_have_same_bytes(of_folders[0], one) for one in of_folders[1:]):
+        if not all(have_same_bytes(of_folders[0], one) for one in of_folders[1:]):
             names = ", ".join(os.path.relpath(path, root) for path in of_folders)
             detail = f"{row.clip_id} may be any of {names}: name it with its folder"
             yield Finding(str(list_path), row.line, Code.AMBIGUOUS, detail)
-
-
-def _have_same_bytes(first: Path, other: Path) -> bool:
-    with contextlib.suppress(OSError):
-        return filecmp.cmp(first, other, shallow=False)
-    return False
 
 
 def _find_shared(splits: dict[str, FolderSplit]) -> Iterator[Finding]:

@@ -24,24 +24,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gcrnn_jax.data.clip_lists import clip_id_of_file
-from gcrnn_jax.data.event_lists import stream_event_rows
+from gcrnn_jax.data.clips.listing import ListedClip, ListedEvent, Listing, Source
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.layouts.files import all_files, first_line
 from gcrnn_jax.data.layouts.joined_labels import may_be_ambiguous, split_labels
 from gcrnn_jax.data.layouts.layout import LayoutOptions
 from gcrnn_jax.data.layouts.negatives import without_negatives
-from gcrnn_jax.data.list_text import (
+from gcrnn_jax.data.lists.clip_lists import clip_id_of_file
+from gcrnn_jax.data.lists.event_lists import stream_event_rows
+from gcrnn_jax.data.lists.text import (
     BadRow,
-    check_utf8,
-    is_blank,
     is_time_header,
     nfc,
-    read_lines,
+    read_utf8_lines,
     split_columns,
     without_empty_end,
 )
-from gcrnn_jax.data.listing import ListedClip, ListedEvent, Listing, Source
 from gcrnn_jax.errors import DataError
 
 name = "desed"
@@ -215,9 +213,8 @@ def _read_strong(
     events: list[ListedEvent],
     findings: list[Finding],
 ) -> None:
-    earlier = {
-        event[:4] for event in events
-    }  # validation.tsv is test_dcase2018.tsv and eval_dcase2018.tsv
+    # validation.tsv of DESED is test_dcase2018.tsv and eval_dcase2018.tsv
+    earlier = {event[:4] for event in events}
     for row in stream_event_rows(one.path, findings):
         source = Source(str(one.path), row.line)
         recording = recordings.find(row.file, one)
@@ -289,12 +286,8 @@ def _rows(
     path: Path, columns: frozenset[str], findings: list[Finding]
 ) -> Iterator[tuple[int, tuple[str, str]]]:
     """Yields line, file name and one more column of every row."""
-    lines = read_lines(path)
-    check_utf8(path, lines)
     header: list[str] = []
-    for line, text in enumerate(lines, start=1):
-        if is_blank(text):
-            continue
+    for line, text in read_utf8_lines(path).rows():
         cells = split_columns(text, "\t")
         if not header:
             header = [name.lower() for name in cells]

@@ -15,9 +15,9 @@ from gcrnn_jax.audio.recording_files import (
     readable_endings,
     walk_files,
 )
+from gcrnn_jax.data.clips.stretches import split_of_name
 from gcrnn_jax.data.findings import Code, Finding
-from gcrnn_jax.data.list_text import is_blank, nfc
-from gcrnn_jax.data.stretches import split_of_name
+from gcrnn_jax.data.lists.text import is_blank, nfc
 
 _MAX_LOOKED_AT = 100_000  # files, to recognise a layout; reading it takes all
 _HEAD_BYTES = 4096

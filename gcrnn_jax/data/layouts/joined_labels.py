@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence, Set
 
-from gcrnn_jax.data.list_text import BadRow, split_columns
+from gcrnn_jax.data.lists.text import BadRow, split_columns
 
 
 def may_be_ambiguous(texts: Sequence[str]) -> bool:

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from gcrnn_jax.data.clips.listing import ListedClip, ListedEvent, Listing, Source
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.layouts.files import splits_of
-from gcrnn_jax.data.listing import ListedClip, ListedEvent, Listing, Source
-from gcrnn_jax.data.timed_labels import TimedLabel
+from gcrnn_jax.data.lists.timed_labels import TimedLabel
 
 
 class LabelFile(NamedTuple):

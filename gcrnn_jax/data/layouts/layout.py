@@ -4,9 +4,9 @@ import dataclasses
 from pathlib import Path
 from typing import Protocol
 
+from gcrnn_jax.data.clips.listing import Listing
 from gcrnn_jax.data.dataset import Dataset
 from gcrnn_jax.data.findings import Finding
-from gcrnn_jax.data.listing import Listing
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

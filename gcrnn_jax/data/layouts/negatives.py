@@ -3,8 +3,8 @@
 import dataclasses
 import difflib
 
+from gcrnn_jax.data.clips.listing import Listing
 from gcrnn_jax.data.labels import ClassList
-from gcrnn_jax.data.listing import Listing
 from gcrnn_jax.errors import DataError
 
 

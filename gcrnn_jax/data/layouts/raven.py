@@ -12,6 +12,7 @@ are named as splits are, as `train` and `test`, they are.
 
 from pathlib import Path
 
+from gcrnn_jax.data.clips.listing import Listing
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.layouts.files import (
     LabelFiles,
@@ -24,9 +25,11 @@ from gcrnn_jax.data.layouts.labelled_files import LabelFile, listing_of
 from gcrnn_jax.data.layouts.layout import LayoutOptions
 from gcrnn_jax.data.layouts.negatives import without_negatives
 from gcrnn_jax.data.layouts.table import files_of_table
-from gcrnn_jax.data.listing import Listing
-from gcrnn_jax.data.selection_tables import is_selection_header, read_selection_table
-from gcrnn_jax.data.timed_labels import TimedLabel
+from gcrnn_jax.data.lists.selection_tables import (
+    is_selection_header,
+    read_selection_table,
+)
+from gcrnn_jax.data.lists.timed_labels import TimedLabel
 from gcrnn_jax.errors import DataError
 
 name = "raven"

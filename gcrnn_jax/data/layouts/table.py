@@ -33,21 +33,27 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gcrnn_jax.data.clip_lists import clip_id_of_file
-from gcrnn_jax.data.event_lists import (
+from gcrnn_jax.data.clips.listing import ListedClip, ListedEvent, Listing, Source
+from gcrnn_jax.data.clips.recording_names import RecordingNames
+from gcrnn_jax.data.findings import Code, Finding
+from gcrnn_jax.data.labels import read_class_list
+from gcrnn_jax.data.layouts.layout import LayoutOptions
+from gcrnn_jax.data.layouts.negatives import without_negatives
+from gcrnn_jax.data.lists.clip_lists import clip_id_of_file
+from gcrnn_jax.data.lists.event_lists import (
     FILE_NAMES,
     EventRow,
     seconds,
     stream_event_rows,
 )
-from gcrnn_jax.data.findings import Code, Finding
-from gcrnn_jax.data.labels import read_class_list
-from gcrnn_jax.data.layouts.layout import LayoutOptions
-from gcrnn_jax.data.layouts.negatives import without_negatives
-from gcrnn_jax.data.list_text import OFFSET_NAMES, ONSET_NAMES, BadRow, BadTime, nfc
-from gcrnn_jax.data.listing import ListedClip, ListedEvent, Listing, Source
-from gcrnn_jax.data.recording_names import RecordingNames
-from gcrnn_jax.data.table_text import UNKNOWN, Table, labels_of_cell
+from gcrnn_jax.data.lists.tables import (
+    LABEL_NAMES,
+    SPLIT_NAMES,
+    UNKNOWN,
+    Table,
+    labels_of_cell,
+)
+from gcrnn_jax.data.lists.text import OFFSET_NAMES, ONSET_NAMES, BadRow, BadTime, nfc
 from gcrnn_jax.errors import DataError
 
 name = "table"
@@ -58,8 +64,8 @@ _COLUMNS = {
     "recording": FILE_NAMES,
     "start": ONSET_NAMES,
     "end": OFFSET_NAMES,
-    "split": frozenset(("split", "subset", "partition")),
-    "labels": frozenset(("labels", "label", "classes", "class", "event_labels")),
+    "split": SPLIT_NAMES,
+    "labels": LABEL_NAMES,
     "strong": frozenset(("strong",)),
     "clip_id": frozenset(("clip_id",)),
 }

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from gcrnn_jax.audio.durations import duration_s
-from gcrnn_jax.data.cutting import TOLERANCE_S, Borders, spans
+from gcrnn_jax.data.clips.cutting import TOLERANCE_S, Borders, spans
+from gcrnn_jax.data.clips.listing import Source
+from gcrnn_jax.data.clips.stretches import Stretch, Stretches, TimedEvent
 from gcrnn_jax.data.dataset import Span
-from gcrnn_jax.data.event_lists import EventRow
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.labels import ClassList
 from gcrnn_jax.data.layouts.layout import LayoutOptions
-from gcrnn_jax.data.listing import Source
-from gcrnn_jax.data.stretches import Stretch, Stretches, TimedEvent
+from gcrnn_jax.data.lists.event_lists import EventRow
 
 
 @dataclasses.dataclass(slots=True, eq=False)

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from gcrnn_jax.data.event_lists import seconds
-from gcrnn_jax.data.list_text import BadRow, BadTime
+from gcrnn_jax.data.lists.event_lists import seconds
+from gcrnn_jax.data.lists.text import BadRow, BadTime
 
 
 class TimedLabel(NamedTuple):

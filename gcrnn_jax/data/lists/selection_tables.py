@@ -17,15 +17,13 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from gcrnn_jax.data.findings import Code, Finding
-from gcrnn_jax.data.list_text import (
+from gcrnn_jax.data.lists.text import (
     BadRow,
-    check_utf8,
-    is_blank,
-    read_lines,
+    read_utf8_lines,
     split_columns,
     without_empty_end,
 )
-from gcrnn_jax.data.timed_labels import (
+from gcrnn_jax.data.lists.timed_labels import (
     TimedLabel,
     has_decimal_comma,
     score_of,
@@ -92,9 +90,7 @@ def read_selection_table(
         DataError: It cannot be read, has no header, no times, no labels, or the times
             of several recordings without `File Offset (s)`.
     """
-    lines = read_lines(path)
-    check_utf8(path, lines)
-    filled = ((n, line) for n, line in enumerate(lines, 1) if not is_blank(line))
+    filled = read_utf8_lines(path).rows()
     number, first = next(filled, (1, ""))
     header = _header(first)
     if not header:

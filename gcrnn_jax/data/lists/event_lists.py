@@ -2,7 +2,7 @@
 
 One row an event, tab-separated, no header: `file onset offset label`, times in
 seconds. A file name alone is a clip without events, so is a DESED row whose other
-columns are empty. Other separators are recognised, as `list_text` says, and a header,
+columns are empty. Other separators are recognised, as `text` says, and a header,
 as DESED and `predict` write one: it says which columns count. The weak lists have the
 same columns, but their times are those of the clip in its YouTube video.
 
@@ -20,19 +20,17 @@ from typing import NamedTuple
 from gcrnn_jax.audio.recording_files import AUDIO_ENDINGS
 from gcrnn_jax.data.atomic_files import write_text
 from gcrnn_jax.data.findings import Finding
-from gcrnn_jax.data.list_text import (
+from gcrnn_jax.data.lists.text import (
     FILE_NAMES,
     OFFSET_NAMES,
     ONSET_NAMES,
     SEPARATORS,
     BadRow,
     BadTime,
-    check_utf8,
     find_separator,
-    is_blank,
     is_time_header,
     is_timed,
-    read_lines,
+    read_utf8_lines,
     split_columns,
     without_empty_end,
 )
@@ -67,7 +65,7 @@ def read_event_rows(path: str | Path) -> tuple[list[EventRow], list[Finding]]:
     line end are all accepted.
 
     Args:
-        path: A list; see the head of this file and `list_text`.
+        path: A list; see the head of this file and of `text`.
 
     Returns:
         The rows in the order of the list, and what is wrong with those left out:
@@ -94,13 +92,10 @@ def stream_event_rows(
     Raises:
         DataError: The list cannot be read.
     """
-    lines = read_lines(path)
-    check_utf8(path, lines)
+    lines = read_utf8_lines(path)
     separator = find_separator(lines, is_timed, default="\t")
     header: list[str] | None = None
-    for line, text in enumerate(lines, start=1):
-        if is_blank(text):
-            continue
+    for line, text in lines.rows():
         try:
             columns = split_columns(text, separator)
             if header is None:

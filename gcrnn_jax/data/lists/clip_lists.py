@@ -5,7 +5,7 @@ DCASE 2017 Task 4 writes them in two ways, both read here:
     training_set.csv                     ytid,start,end,"Label A,Label B","id a,id b"
     groundtruth_weak_label_*_set.csv     file<TAB>start<TAB>end<TAB>label
 
-with these or other separators, as `list_text` says.
+with these or other separators, as `text` says.
 
 Two of its class names hold a comma, so the names of the first are never split: its
 ids say the same without ambiguity.
@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gcrnn_jax.data.dataset import ClipRow
-from gcrnn_jax.data.event_lists import seconds, stream_event_rows
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.labels import ClassList
-from gcrnn_jax.data.list_text import (
+from gcrnn_jax.data.lists.event_lists import seconds, stream_event_rows
+from gcrnn_jax.data.lists.text import (
     BadRow,
     BadTime,
     find_separator,
-    is_blank,
     is_time_header,
     is_timed,
     read_lines,
@@ -68,8 +67,8 @@ def stream_id_rows(path: str | os.PathLike, findings: list[Finding]) -> Iterator
     lines = read_lines(path)
     separator = find_separator(lines, is_timed, default=",")
     is_first = True
-    for line, text in enumerate(lines, 1):
-        if is_blank(text) or text.startswith("#"):
+    for line, text in lines.rows():
+        if text.startswith("#"):
             continue
         try:
             columns = _split(text, separator)

@@ -5,13 +5,13 @@ import difflib
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 
-from gcrnn_jax.data.clip_lists import clip_id_of_file
+from gcrnn_jax.data.clips.listing import ListedClip, ListedEvent, Listing, Source
+from gcrnn_jax.data.clips.recording_names import RecordingNames
 from gcrnn_jax.data.dataset import SPLITS
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.labels import ClassList
-from gcrnn_jax.data.list_text import nfc
-from gcrnn_jax.data.listing import ListedClip, ListedEvent, Listing, Source
-from gcrnn_jax.data.recording_names import RecordingNames
+from gcrnn_jax.data.lists.clip_lists import clip_id_of_file
+from gcrnn_jax.data.lists.text import nfc
 from gcrnn_jax.errors import DataError
 
 _SPLIT_NAMES = {

@@ -68,6 +68,10 @@ class Lines:
         for line in io.TextIOWrapper(file, "utf-8", "surrogateescape"):
             yield nfc(line.removesuffix("\n"))
 
+    def rows(self) -> Iterator[tuple[int, str]]:
+        """Yields number, from 1 on, and text of each line that is not blank."""
+        return ((n, text) for n, text in enumerate(self, 1) if not is_blank(text))
+
 
 def read_lines(path: str | os.PathLike) -> Lines:
     """Reads the lines of a list, with any line ends and with or without a mark.
@@ -89,6 +93,17 @@ def read_lines(path: str | os.PathLike) -> Lines:
             raise DataError(f"{path}: expected UTF-8 text, got {error}") from None
     content = content.removeprefix(codecs.BOM_UTF8)
     return Lines(_SEP_LINE.sub(b"", content, count=1))
+
+
+def read_utf8_lines(path: str | os.PathLike) -> Lines:
+    """As `read_lines`, of a list that is all UTF-8 or UTF-16.
+
+    Raises:
+        DataError: It cannot be read, or has a byte that is not UTF-8; names its line.
+    """
+    lines = read_lines(path)
+    check_utf8(path, lines)
+    return lines
 
 
 def utf_16(content: bytes) -> str | None:

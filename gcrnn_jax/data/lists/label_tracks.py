@@ -16,15 +16,14 @@ import re
 from collections.abc import Sequence
 
 from gcrnn_jax.data.findings import Finding
-from gcrnn_jax.data.list_text import (
+from gcrnn_jax.data.lists.text import (
     BadRow,
-    check_utf8,
     is_blank,
-    read_lines,
+    read_utf8_lines,
     split_columns,
     without_empty_end,
 )
-from gcrnn_jax.data.timed_labels import (
+from gcrnn_jax.data.lists.timed_labels import (
     TimedLabel,
     has_decimal_comma,
     score_of,
@@ -54,13 +53,8 @@ def read_label_track(
     Raises:
         DataError: It cannot be read.
     """
-    lines = read_lines(path)
-    check_utf8(path, lines)
-    rows = [
-        (line, split_columns(text, "\t"))
-        for line, text in enumerate(lines, start=1)
-        if not is_blank(text)
-    ]
+    lines = read_utf8_lines(path).rows()
+    rows = [(line, split_columns(text, "\t")) for line, text in lines]
     times = (time for _, columns in rows for time in columns[:2])
     has_comma = has_decimal_comma(time for time in times if time[:1].isdigit())
     labels: list[TimedLabel] = []

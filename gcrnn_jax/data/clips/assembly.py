@@ -10,15 +10,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gcrnn_jax.data.clip_lists import clip_id_of_file, outside_largest
-from gcrnn_jax.data.cut_clips import CutClip, cut_clips
+from gcrnn_jax.data.clips.cut_clips import CutClip, cut_clips
+from gcrnn_jax.data.clips.division import divide, source_of
+from gcrnn_jax.data.clips.listing import Listing
+from gcrnn_jax.data.clips.recording_names import RecordingNames
+from gcrnn_jax.data.clips.stretches import Stretches, look_up
 from gcrnn_jax.data.dataset import SPLITS, ClipRow, Dataset, FolderSplit
-from gcrnn_jax.data.division import divide, source_of
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.layouts.layout import LayoutOptions
-from gcrnn_jax.data.listing import Listing
-from gcrnn_jax.data.recording_names import RecordingNames
-from gcrnn_jax.data.stretches import Stretches, look_up
+from gcrnn_jax.data.lists.clip_lists import clip_id_of_file, outside_largest
 
 _FATAL = (Code.CLASS_LIST, Code.UNREADABLE, Code.NO_ROW, Code.NO_LABEL, Code.NO_SPLIT)
 

@@ -5,17 +5,19 @@ import os
 from collections.abc import Iterator, Sequence
 
 from gcrnn_jax.data.findings import Finding
-from gcrnn_jax.data.list_text import (
+from gcrnn_jax.data.lists.text import (
     SEPARATORS,
     BadRow,
-    check_utf8,
-    is_blank,
-    read_lines,
+    read_utf8_lines,
     split_columns,
     without_empty_end,
 )
 from gcrnn_jax.errors import DataError
 
+LABEL_NAMES = frozenset(
+    "labels label classes class category event_labels event_label".split()
+)
+SPLIT_NAMES = frozenset("split subset partition".split())
 UNKNOWN = "?"  # in the place of labels
 _SEPARATORS = ("\t", ";", ",")  # names of files may hold spaces
 
@@ -37,12 +39,8 @@ class Table:
 
     def __init__(self, path: str | os.PathLike, needed: frozenset[str]):
         """Of a file with one of the needed columns."""
-        self.path, self._lines = str(path), read_lines(path)
-        check_utf8(path, self._lines)
-        filled = (
-            (i, text) for i, text in enumerate(self._lines, 1) if not is_blank(text)
-        )
-        self.line, first = next(filled, (1, ""))
+        self.path, self._lines = str(path), read_utf8_lines(path)
+        self.line, first = next(self._lines.rows(), (1, ""))
         self.separator = max(_SEPARATORS, key=lambda by: _named(first, by, needed))
         self.names = tuple(_columns(first, self.separator))
         while self.names and not self.names[-1]:  # as spreadsheets pad
@@ -61,8 +59,8 @@ class Table:
     def rows(self, findings: list[Finding]) -> Iterator[tuple[int, list[str]]]:
         """Yields line and columns of every row; notes those of another form."""
         number = len(self.header)
-        for line, text in enumerate(self._lines, 1):
-            if line <= self.line or is_blank(text):
+        for line, text in self._lines.rows():
+            if line <= self.line:
                 continue
             try:
                 columns = without_empty_end(split_columns(text, self.separator), number)

@@ -20,9 +20,9 @@ from gcrnn_jax.audio.recording_files import (
     readable_endings,
     walk_files,
 )
-from gcrnn_jax.data.clip_lists import clip_id_of_file
 from gcrnn_jax.data.findings import Code, Finding
-from gcrnn_jax.data.list_text import nfc
+from gcrnn_jax.data.lists.clip_lists import clip_id_of_file
+from gcrnn_jax.data.lists.text import nfc
 
 _YOUTUBE_ID = re.compile(r"Y[\w-]{11}(_.*)?")
 
@@ -142,11 +142,15 @@ class RecordingNames:
         first, *others = of_folders.values()
         return Found(first, tuple(o for o in others if not self._are_copies(first, o)))
 
-    def _are_copies(self, *paths: str) -> bool:
-        with contextlib.suppress(OSError):
-            first, other = (self._root / path for path in paths)
-            return filecmp.cmp(first, other, shallow=False)
-        return False
+    def _are_copies(self, first: str, other: str) -> bool:
+        return have_same_bytes(self._root / first, self._root / other)
+
+
+def have_same_bytes(first: Path, other: Path) -> bool:
+    """Whether two files can be read and are the same."""
+    with contextlib.suppress(OSError):
+        return filecmp.cmp(first, other, shallow=False)
+    return False
 
 
 def _preference(path: str, endings: Mapping[str, int]) -> tuple[int, str]:
