@@ -140,7 +140,8 @@ class _Use(NamedTuple):
     @property
     def place(self) -> str:
         """Where the first clip is listed, as list:line."""
-        return f"{os.path.basename(self.split.row_path(self.index))}:{self.row.line}"
+        name = os.path.basename(self.split.row_path(self.index))
+        return f"{name}:{self.row.line}" if self.row.line else name
 
 
 def _uses(split: FolderSplit) -> Iterator[_Use]:

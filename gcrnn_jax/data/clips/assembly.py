@@ -129,7 +129,7 @@ def _split(
     spans = tuple(clip.span for clip in clips)
     split = FolderSplit(
         name=name,
-        list_path=Path(_most_common(paths)),
+        list_path=Path(paths[0]) if len({*paths}) == 1 else root,
         rows=tuple(map(_row, clips)),
         recordings=tuple(_recording(root, clip) for clip in clips),
         strong_list=Path(_most_common(event_paths or paths)) if strong else None,
