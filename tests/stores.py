@@ -1,6 +1,7 @@
-"""What lies in a store's folder, for comparing stores."""
+"""What lies in the folders of stores and runs, for comparing them."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,13 @@ def content(path: Path) -> dict[str, bytes]:
         file for file in path.rglob("*") if file.is_file() and file.name != ".lock"
     )
     return {str(file.relative_to(path)): file.read_bytes() for file in files}
+
+
+def step_log(folder: Path) -> list[dict]:
+    """The lines of a run's metrics.jsonl, without what differs from start to start."""
+    varying = {"clips_per_s", "time_s", "crc32"}
+    lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    return [{name: line[name] for name in line.keys() - varying} for line in lines]
 
 
 @dataclasses.dataclass

@@ -95,7 +95,8 @@ def test_every_verb_has_help(installed, tmp_path):
 
 
 def test_every_configuration_is_found_by_name_and_path(installed, tmp_path):
-    names = sorted(path.stem for path in Path("configs").glob("[a-z]*.py"))
+    names = {path.stem for path in Path("configs").glob("[a-z]*.py")}
+    names = sorted(names - {"embeddings"})  # which needs a file of one's own
     program = f"""if True:
         from gcrnn_jax.config import load_config
         for name in {names}:

@@ -29,6 +29,7 @@ from gcrnn_jax.training.loss import Loss
 from gcrnn_jax.training.model_files import read_model, write_model
 from gcrnn_jax.training.state import TrainStep, initial_state
 from tests.conftest import GOLDENS
+from tests.stores import step_log
 
 
 def make_run(folder, module=sed, **changes):
@@ -266,15 +267,6 @@ def one_device():
     return parallel.make_mesh(jax.devices()[:1])
 
 
-def logged(folder):
-    lines = (folder / "metrics.jsonl").read_text().splitlines()
-    varying = ("clips_per_s", "time_s", "crc32")
-    return [
-        {name: value for name, value in json.loads(line).items() if name not in varying}
-        for line in lines
-    ]
-
-
 def assert_equal_posteriors(one, other):
     assert one.clip_ids == other.clip_ids and one.class_names == other.class_names
     np.testing.assert_allclose(one.clip, other.clip, rtol=1e-5, atol=1e-6)
@@ -339,8 +331,12 @@ def test_thresholds_fitted_by_version_0_1_are_fitted_again(old_folder):
         "averaged", model.predict(testing), model.predict(validation)
     )
     fitted = row.fitted_postprocessing
-    assert fitted.tag_threshold == model.postprocessing.tag_threshold
-    assert fitted.event_threshold == model.postprocessing.event_threshold
+    before = model.postprocessing
+    np.testing.assert_allclose(fitted.tag_threshold, before.tag_threshold, atol=0.01)
+    # the middle of what does equally well, which begins below 0.02 now
+    np.testing.assert_allclose(
+        fitted.event_threshold, before.event_threshold, atol=0.02
+    )
     assert row.scores.tagging.micro.f1 == pytest.approx(4 / 15)
     assert row.scores.detection.micro.f1 == pytest.approx(0.17886178861788618)
     assert row.scores.detection.error_rate == pytest.approx(2.2)
@@ -368,7 +364,9 @@ def test_a_run_of_version_0_1_goes_on_as_it_would_have_then(old_folder):
     states = []
     assert train_run(run, features, one_device(), lambda *args: states.append(args))
     expected = (old_folder / "continued.jsonl").read_text().splitlines()
-    for line, other in zip(logged(old_folder), map(json.loads, expected), strict=True):
+    for line, other in zip(
+        step_log(old_folder), map(json.loads, expected), strict=True
+    ):
         assert line["step"] == other["step"]
         for name in ("loss", "grad_norm"):
             np.testing.assert_allclose(line[name], other[name], rtol=1e-5)
@@ -380,7 +378,7 @@ def test_a_run_of_version_0_1_goes_on_as_it_would_have_then(old_folder):
     assert epoch == 2 and state.average is None
     # nothing is left to do
     assert not train_run(run, features, one_device(), lambda *args: states.append(args))
-    assert len(states) == 1 and len(logged(old_folder)) == 4
+    assert len(states) == 1 and len(step_log(old_folder)) == 4
 
 
 def test_the_models_of_a_run_are_averaged_and_the_average_stands_for_it(old_folder):
@@ -490,7 +488,7 @@ def test_a_run_whose_clips_the_devices_hold_is_the_same(
         folder.mkdir()
         one = Run(folder, run.config)
         assert train_run(one, features, parallel.make_mesh(), lambda epoch, state: None)
-        logs.append(logged(folder))
+        logs.append(step_log(folder))
         assert len(caches) == fits
     assert logs[0] == logs[1] and len(logs[0]) == 2
 
