@@ -13,6 +13,7 @@ from gcrnn_jax.metrics.tables import text_table
 
 NUM_EXAMPLES = 3  # of a kind of finding in the summary; as_dict() has all
 _RECORDED = {"rate in Hz": "rates_hz", "channels": "channels", "format": "formats"}
+MAX_ABSENT = 20  # classes in no clip, in the table on the screen
 _TITLES: tuple[tuple[Severity, str], ...] = (
     ("error", "errors: training or scoring would lose something or go wrong"),
     ("note", "notes: good to know"),
@@ -27,7 +28,12 @@ def summary(report: Report) -> str:
     if splits := card["splits"]:
         parts.append(text_table(*_split_table(splits)))
         if card["classes"]:
-            parts.append(text_table(*_class_table(splits)))
+            header, rows = _class_table(splits)
+            there = [row for row in rows if any(row[1:])]
+            if (num_absent := len(rows) - len(there)) > MAX_ABSENT:
+                rows = [*there, [f"({num_absent} classes in no clip)"]]
+            rows = [[*row, *[""] * (len(header) - len(row))] for row in rows]
+            parts.append(text_table(header, rows))
         pairs = [
             f"{name}: " + "; ".join(f"{a} + {b} {n}" for a, b, n in most)
             for name, split in splits.items()

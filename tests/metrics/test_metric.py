@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -102,6 +103,24 @@ def test_a_metric_is_a_column_of_the_systems_and_a_part_of_the_scores(row, tmp_p
     assert classes == ["class", *NAMES, "overall (micro)", "mean of classes"]
 
 
+def test_many_classes_that_no_clip_has_are_counted_in_a_line(row, monkeypatch):
+    labels = Labels(True)
+    labels.class_names = (*NAMES, "Tram", "Boat")
+    arrays = {name: getattr(row.posteriors, name) for name in ("clip", "frame")}
+    wider = {
+        name: np.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, 2)])
+        for name, array in arrays.items()
+    }
+    wide = replace(row.posteriors, class_names=labels.class_names, **wider)
+    labels.weak_label = np.pad(labels.weak_label, [(0, 0), (0, 2)])
+    scores = Evaluator(labels, None).with_own_thresholds("mine", wide).scores
+    assert "Boat" in systems.classes_table(scores)
+    monkeypatch.setattr(systems, "MAX_ABSENT", 1)
+    *lines, last = systems.classes_table(scores).splitlines()
+    assert [line.split("  ")[0] for line in lines[1:-2]] == [*NAMES]
+    assert last.startswith("2 classes that no clip has are left out")
+
+
 def test_a_metric_has_intervals_of_the_same_draws(row):
     estimates = bootstrap(
         [scoring.clip_counts(row.decisions, row.posteriors, Labels(True))]
@@ -156,6 +175,7 @@ def test_detection_metrics_are_left_out_without_strong_labels(added, posteriors)
 def test_detection_and_metrics_import_no_jax():
     code = """
 import sys
+from dataclasses import replace
 import gcrnn_jax.detection, gcrnn_jax.metrics, gcrnn_jax.metrics.scoring
 import gcrnn_jax.metrics.bootstrap, gcrnn_jax.report.systems
 print({"jax", "jaxlib", "flax", "orbax", "grain"} & set(sys.modules))
