@@ -26,6 +26,4 @@ def get_config() -> ConfigDict:
     config.model.dropout = 0.2
     config.training.num_epochs = 20
     config.training.steps_per_epoch = 50
-    config.fusion.every = 5
-    config.fusion.first_fraction = 0.5  # 10, 15, 20
     return config
