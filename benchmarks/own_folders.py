@@ -33,8 +33,10 @@ from gcrnn_jax.fields import command_parser
 RATE_HZ, CLIP_S = 16000, 10.0
 SMALL = (
     "--config=few_clips",
-    "--config.training.num_epochs=20",
+    "--config.training.num_epochs=16",
     "--config.model.filters=16",
+    "--config.front_end.hop_length=1328",
+    "--config.model.time_pooling=(2,1,1,1)",
 )
 
 
@@ -233,39 +235,20 @@ def _write(path: Path, rows: Iterable[tuple], separator: str) -> None:
 
 def commands(folder: Path) -> dict[str, list[list[str]]]:
     """The commands of each folder, as they are typed in an empty one."""
-
-    def train(name: str, *fields: str) -> list[str]:
-        return ["main", *SMALL, f"--config.data.root={folder / name}", *fields]
-
-    def workdir(name: str) -> str:
-        return f"--workdir=runs/{name}"
-
-    negatives = "--config.data.negatives=('background',)"
-    return {
-        "class_folders": [
-            ["check", f"--root={folder}/class_folders", "--negatives=background"],
-            [*train("class_folders", negatives), workdir("class_folders")],
-            [
-                "predict",
-                "runs/class_folders",
-                f"{folder}/street.flac",
-                "--output=found",
-            ],
-            [
-                "evaluate",
-                f"--reference={folder}/street.tsv",
-                "--estimated=found/events.csv",
-            ],
-        ],
-        **{
-            name: [
-                ["check", f"--root={folder / name}"],
-                [*train(name), workdir(name)],
-                ["predict", f"runs/{name}", f"{folder}/street.flac", "--output=found"],
-            ]
-            for name in ("desed", "raven", "audioset")
-        },
+    plan = {
+        name: [
+            ["check", f"--root={folder / name}"],
+            ["main", *SMALL, f"--config.data.root={folder / name}", "--workdir=run"],
+            ["predict", "run", f"{folder}/street.flac", "--output=found"],
+        ]
+        for name in ("class_folders", "desed", "raven", "audioset")
     }
+    plan["class_folders"][0].append("--negatives=background")
+    plan["class_folders"][1].append("--config.data.negatives=('background',)")
+    score = ["evaluate", f"--reference={folder}/street.tsv", "--task=detection"]
+    for name in ("class_folders", "raven"):  # whose classes are named as the street's
+        plan[name].append([*score, "--estimated=found/events.csv"])
+    return plan
 
 
 def run(folder: Path) -> None:

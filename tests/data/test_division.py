@@ -94,5 +94,12 @@ def test_few_names_leave_no_part_empty_that_can_have_one(num):
 def test_clips_of_one_source_have_one_name():
     assert source_of("audio/abc_0.000_10.000") == source_of("audio/abc_10.000_20.000")
     assert source_of("x/Ys9d-2nhuJCQ_30_40") == source_of("x/Ys9d-2nhuJCQ_50_60")
-    for name in ("2026-03-04_05", "SITE_20260304_101500", "kitchen_7"):
+    for name in (
+        "recording01_17",
+        "recording01_3_2",
+        "recording01_3_20",
+        "2026-03-04_05",
+        "SITE_20260304_101500",
+        "kitchen_7",
+    ):
         assert source_of(name) == name

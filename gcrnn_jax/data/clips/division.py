@@ -15,9 +15,9 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
-_TIMED = re.compile(
-    r"(.+)_\d+\.\d{3}_\d+\.\d{3}|((?:.*/)?Y?[\w-]{11})_\d{1,7}(?:_\d{1,7})?"
-)
+_TIMED = re.compile(r"(.+)_\d+\.\d{3}_\d+\.\d{3}")
+# of a video, by its eleven letters: milliseconds, or seconds of start and end
+_SEGMENT = re.compile(r"((?:.*/)?Y?[\w-]{11})_(?:0|\d{1,4}000|(\d{1,5})_(\d{1,5}))")
 
 
 def source_of(name: str) -> str:
@@ -26,11 +26,15 @@ def source_of(name: str) -> str:
     Example:
         >>> source_of("audio/abc_10.000_20.000"), source_of("s9d-2nhuJCQ_30000")
         ('audio/abc', 's9d-2nhuJCQ')
-        >>> source_of("SITE_20260304_101500")
-        'SITE_20260304_101500'
+        >>> source_of("SITE_20260304_101500"), source_of("recording01_17")
+        ('SITE_20260304_101500', 'recording01_17')
     """
-    match = _TIMED.fullmatch(name)
-    return match[1] or match[2] if match else name
+    if match := _TIMED.fullmatch(name):
+        return match[1]
+    match = _SEGMENT.fullmatch(name)
+    if match is None or (match[2] and not 0 < int(match[3]) - int(match[2]) <= 10):
+        return name
+    return match[1]
 
 
 def divide(
