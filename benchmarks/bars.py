@@ -13,7 +13,7 @@ from benchmarks.variants import (
     step_rates,
 )
 
-# of the issue that asked for them; ratios to the peer's --amp --compile
+# the least that is expected; ratios to the peer's --amp --compile
 PEER_RATIO, MATRIX_SHARE, LOADING, GRU_SHARE = 1.3, 0.30, 0.03, 0.30
 STEPS = 8000 * 44  # clips of a run of configs/sed.py
 

@@ -9,7 +9,7 @@ Data flows down this list, and a file imports only from its own room or rooms ab
     fields      sections of a configuration, and flags, -> typed objects
     progress    bars on terminals, plain lines elsewhere
     audio       files -> waveforms -> log-mel, MFCC, embeddings; built-in soundscapes
-    data        class and clip lists, feature stores, sampling, batches
+    data        folders in any layout -> clips; feature stores, sampling, batches
     detection   posteriors of clips and frames; their fusion, thresholds and events
     metrics     the official scores and plain ones, how sure they are, tables
     evaluation  any system's events and scores -> all figures, intervals, comparisons

@@ -81,8 +81,8 @@ def _train_and_report(run: "Run") -> None:
     from gcrnn_jax.data.preparation import summary
     from gcrnn_jax.inference import TrainedModel
     from gcrnn_jax.runs import open_store, train_run
+    from gcrnn_jax.runs.provenance import record_start
     from gcrnn_jax.runs.scores import score_epoch
-    from gcrnn_jax.runs.starts import record_start
     from gcrnn_jax.training import parallel, phases
 
     length, is_first = run.config.training, jax.process_index() == 0

@@ -98,9 +98,10 @@ def test_every_configuration_is_found_by_name_and_path(installed, tmp_path):
     names = {path.stem for path in Path("configs").glob("[a-z]*.py")}
     names = sorted(names - {"embeddings"})  # which needs a file of one's own
     program = f"""if True:
-        from gcrnn_jax.config import load_config
+        from gcrnn_jax.config import find_config, read_config_file
         for name in {names}:
-            assert load_config(name) == load_config(f"configs/{{name}}.py")
+            by_name, by_path = map(find_config, (name, f"configs/{{name}}.py"))
+            assert read_config_file(by_name) == read_config_file(by_path)
             print(name)
     """
     assert run(installed / "python", "-c", program, cwd=tmp_path).split() == names

@@ -36,7 +36,7 @@ class OnnxFrontEnd(FrontEnd):
     alike, whose time axis is the one that grows with the input, or one vector of a
     whole clip, [F] or [1, F]. A model that takes one length only is run on one stretch
     of a clip after the other, the last filled up with silence; its frames come before
-    their values. Frame t covers [t, t + 1) * hop_s; a model whose frames hear more than
+    their values. Frame t covers [t, t + 1) * hop_s; a model whose frames see more than
     that is not moved in time.
 
     Pictures are of log-mel frames of the other fields, whatever the model takes.

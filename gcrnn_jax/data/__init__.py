@@ -1,4 +1,14 @@
-"""Class and clip lists, feature stores, sampling, batches (`loader`, with grain)."""
+"""Folders of recordings and labels -> clips -> feature stores -> batches.
+
+In the order of the data:
+
+    lists     readers of the files in which labels are written
+    layouts   what the files of a folder say, for each layout that is known
+    clips     that, looked up, cut and divided -> a data set
+    dataset, folder, findings                what a folder holds, and what is wrong
+    preparation, build_store, store, split   features, computed once, and their labels
+    sampling, samplers, loader               clips of a batch (`loader`, with grain)
+"""
 
 from gcrnn_jax.data.build_store import build_store
 from gcrnn_jax.data.dataset import Dataset

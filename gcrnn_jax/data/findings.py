@@ -63,8 +63,8 @@ class Code(enum.Enum):
         "class, in a balanced batch as sampling.negative_fraction of it"
     )
     NOT_SCORED = (
-        "note: unlabelled clips of splits that are scored; left out, as nobody knows "
-        "what is right"
+        "note: unlabelled clips of splits that are scored; left out, as their "
+        "labels are not known"
     )
 
     # events

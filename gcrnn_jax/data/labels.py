@@ -78,7 +78,7 @@ class ClassList:
         what = f"unknown class id {text!r}"
         if (k := self.index_by_name.get(text)) is not None:
             return f"{what}: that is a name, its id is {self.ids[k]!r}"
-        return what + _nearest(text, self.ids)
+        return what + nearest(text, self.ids)
 
     def unknown_name(self, text: str) -> str:
         """Says that a text is no name, and which was meant.
@@ -90,11 +90,14 @@ class ClassList:
         what = f"unknown class name {text!r}"
         if (k := self.index_by_id.get(text)) is not None:
             return f"{what}: that is an id, its name is {self.names[k]!r}"
-        return what + _nearest(text, self.names)
+        return what + nearest(text, self.names)
 
 
 @functools.lru_cache(1024)  # a list with a class too many has it in many rows
-def _nearest(text: str, values: tuple[str, ...]) -> str:
+def nearest(text: str, values: tuple[str, ...]) -> str:
+    """Says which of several names is nearest to a text; "" without names."""
+    if not values:
+        return ""
     # "truck horn" is nearer to "Air horn, truck horn" than to "Train horn".
     folded = {
         part.strip(" )"): value
@@ -103,7 +106,7 @@ def _nearest(text: str, values: tuple[str, ...]) -> str:
     }
     text = text.strip().casefold()
     matches = difflib.get_close_matches(text, folded, n=1, cutoff=0.0)
-    return f"; the nearest is {folded[matches[0]] if matches else ''!r}"
+    return f"; the nearest is {folded[matches[0]]!r}" if matches else ""
 
 
 def read_class_list(path: str | os.PathLike) -> ClassList:

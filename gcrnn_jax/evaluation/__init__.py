@@ -1,4 +1,15 @@
-"""Any system's events and scores -> the field's figures, how sure, and comparisons."""
+"""Any system's events and scores -> the field's figures, how sure, and comparisons.
+
+In the order of the data:
+
+    event_files, recordings, names   lists of any form, and the recordings they mean
+    reference, systems               what is there, and what a system found
+    decided, ranked, curves          measures: of decisions, of rankings, PSDS
+    figures                          a measure's figures with intervals, and differences
+    results, scorecard               all figures of a system; of two side by side
+    flags, output                    of `evaluate`: its flags, and what it writes
+    fused_scores                     scores of several systems -> their mean
+"""
 
 from gcrnn_jax.evaluation.event_files import read_events
 from gcrnn_jax.evaluation.figures import (

@@ -31,7 +31,7 @@ class Names:
 
     def __init__(self, names: Iterable[str], where: object):
         """The names as the reference has them, and which file it is, for messages."""
-        self.names, self._where = tuple(dict.fromkeys(names)), where
+        self.names, self.where = tuple(dict.fromkeys(names)), where
         self._known: list[dict[str, list[str]]] = []
         for way in _WAYS:
             known: dict[str, list[str]] = {}
@@ -57,7 +57,7 @@ class Names:
     def _only(self, name: str, found: list[str]) -> str:
         if len(found) > 1:
             raise DataError(
-                f"{name!r} may be any of {first_of(found)} of {self._where}: name it "
+                f"{name!r} may be any of {first_of(found)} of {self.where}: name it "
                 "with its folder, or without Y"
             )
         return found[0]
@@ -79,13 +79,13 @@ class Names:
             if own in meant:
                 raise DataError(
                     f"{where}: {meant[own]!r} and {name!r} are both {own!r} of "
-                    f"{self._where}: expected one name for each recording"
+                    f"{self.where}: expected one name for each recording"
                 )
             meant[own] = name
             found[name] = own
         if names and self.names and not found:
             raise DataError(
-                f"{where}: none of {len(names)} recordings is in {self._where}: "
+                f"{where}: none of {len(names)} recordings is in {self.where}: "
                 f"{first_of(names)}{nearest(names[0], self.names)}"
             )
         return found

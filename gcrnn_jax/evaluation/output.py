@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from gcrnn_jax.evaluation.figures import Figure
@@ -20,6 +20,16 @@ MAIN_QUANTITIES = (  # of classes on the screen; the first of each name
     "psds2",
     "average_precision",
 )
+
+
+def main_figures(figures: Iterable[Figure]) -> list[Figure]:
+    """The first figure of each main quantity."""
+    found: dict[str, Figure] = {}
+    for figure in figures:
+        name = figure.quantity.partition("[")[0]
+        if name in MAIN_QUANTITIES:
+            found.setdefault(name, figure)
+    return list(found.values())
 
 
 def scorecard_text(card: Scorecard) -> str:
@@ -120,11 +130,8 @@ def _averages_table(card: Scorecard) -> str:
 
 def _classes_table(card: Scorecard) -> str:
     """The main quantities of every class; the files have all."""
-    figures: dict[str, Figure] = {}
-    for figure in card.results[0].figures:
-        name = figure.quantity.partition("[")[0]
-        if figure.classes and name in MAIN_QUANTITIES:
-            figures.setdefault(name, figure)
+    main = main_figures(f for f in card.results[0].figures if f.classes)
+    figures = {figure.quantity.partition("[")[0]: figure for figure in main}
     if not figures:
         return ""
     names = sorted({name for figure in figures.values() for name in figure.classes})

@@ -71,23 +71,12 @@ def read_reference(
     if not rows:
         raise DataError(f"{path}: expected rows `file onset offset label`, got 0")
     seconds = read_durations(durations) if durations and durations.is_file() else None
-    wanted = seconds and list(seconds)
-    listed_in = durations
     if recordings is not None:
-        wanted, listed_in = read_names(recordings), recordings
-    files = list(dict.fromkeys(row.file for row in rows))
-    if wanted:
-        names = Names(wanted, listed_in)
-        own = names.find_all(files, path)
-        if left := [file for file in files if file not in own]:
-            notes.append(
-                f"{path}: {len(left)} of {len(files)} recordings are not in "
-                f"{listed_in} and are not scored: {first_of(left)}"
-            )
-        rows = [r._replace(file=own[r.file]) for r in rows if r.file in own]
+        names = Names(read_names(recordings), recordings)
     else:
-        Names(files, path).find_all(files, path)  # each a recording of its own
-        names = Names(files, path)
+        names = Names(seconds, durations) if seconds else None
+    names, rows, left_out = _scored(path, rows, names)
+    notes += left_out
     known = {row.file for row in rows}
     bare = [EventRow(n, None, None, None, 0) for n in names.names if n not in known]
     class_names, rows, remarks = _with_classes([*rows, *bare], path, classes)
@@ -110,6 +99,27 @@ def read_reference(
         names,
         [*notes, *remarks, *cleaning],
     )
+
+
+def _scored(
+    path: Path, rows: list[EventRow], names: Names | None
+) -> tuple[Names, list[EventRow], list[str]]:
+    """The recordings that are scored, their rows, and a remark on others.
+
+    Without names those of the rows, each of which must be a recording of its own.
+    """
+    files = list(dict.fromkeys(row.file for row in rows))
+    if names is None:
+        names = Names(files, path)
+        names.find_all(files, path)
+        return names, rows, []
+    own, remarks = names.find_all(files, path), []
+    if left := [file for file in files if file not in own]:
+        remarks.append(
+            f"{path}: {len(left)} of {len(files)} recordings are not in "
+            f"{names.where} and are not scored: {first_of(left)}"
+        )
+    return names, [r._replace(file=own[r.file]) for r in rows if r.file in own], remarks
 
 
 def subset(reference: Reference, names: Sequence[str]) -> Reference:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -178,30 +179,8 @@ def _of_tables(
     place = {name: n for n, name in enumerate(names.names)}
     places = {clip_id: place[name] for clip_id, name in own.items()}
     missing = sorted({*place.values()} - {*places.values()})
-    shape, class_names = len(place), ()
-    ends, size = np.full(shape, np.nan), 0
-    clip_scores: np.ndarray = np.zeros((shape, 0))
-    rows: list[EventRow] = []
-    for table in tables:
-        if table.clip_id not in places:
-            continue
-        if not class_names:
-            class_names = table.class_names
-            _check_classes(path, class_names, reference)
-            clip_scores = np.full((shape, len(class_names)), -np.inf)
-        if table.class_names != class_names:
-            raise DataError(
-                f"{path}: {table.clip_id}: expected the classes of the tables before, "
-                f"{', '.join(class_names[:5])} ..., got {', '.join(table.class_names)}"
-            )
-        n = places[table.clip_id]
-        clip_scores[n], ends[n] = table.scores.max(0), table.times[-1]
-        size += table.scores.nbytes
-        events = [e for e in table.events(at) if _counts(e, reference)]
-        file = names.names[n]
-        rows += [EventRow(file, *event, 0) for event in events]
-        rows += [] if events else [EventRow(file, None, None, None, 0)]
-    system = _of_rows(path, rows, [], reference)
+    scores = _scores(path, tables, places, reference, at)
+    system = _of_rows(path, scores.rows, [], reference)
     notes = [f"{path}: events and tags are scores above {at:g}"]
     if ignored := len(clip_ids) - len(own):
         notes.append(f"{path}: {ignored} score tables are of no recording here")
@@ -209,17 +188,65 @@ def _of_tables(
         tables,
         places,
         missing,
-        class_names,
-        float(np.nanmax(ends)) if len(own) else 1.0,
+        scores.class_names,
+        float(np.nanmax(scores.ends)) if len(own) else 1.0,
     )
     return dataclasses.replace(
         system,
-        tables=list(placed) if size <= IN_MEMORY_BYTES else placed,
-        clip_scores=clip_scores,
-        score_names=class_names,
-        ends=ends,
+        tables=list(placed) if scores.num_bytes <= IN_MEMORY_BYTES else placed,
+        clip_scores=scores.of_clips,
+        score_names=scores.class_names,
+        ends=scores.ends,
         notes=[*notes, *system.notes],
     )
+
+
+class _Scores(NamedTuple):
+    """What score tables say of the N recordings of a reference."""
+
+    class_names: tuple[str, ...]
+    of_clips: np.ndarray  # [N, K], the highest scores; -inf without a table
+    ends: np.ndarray  # [N], in seconds
+    rows: list[EventRow]
+    num_bytes: int  # of all scores
+
+
+def _scores(
+    path: Path,
+    tables: Iterable[ScoreTable],
+    places: Mapping[str, int],
+    reference: Reference,
+    threshold: float,
+) -> _Scores:
+    """Goes through the tables once; events are of scores above the threshold."""
+    names, class_names = reference.names.names, ()
+    ends, num_bytes = np.full(len(names), np.nan), 0
+    of_clips: np.ndarray = np.zeros((len(names), 0))
+    rows: list[EventRow] = []
+    for table in tables:
+        if table.clip_id not in places:
+            continue
+        if not class_names:
+            class_names = table.class_names
+            _check_classes(path, class_names, reference)
+            of_clips = np.full((len(names), len(class_names)), -np.inf)
+        if table.class_names != class_names:
+            raise DataError(
+                f"{path}: {table.clip_id}: expected the classes of the tables before, "
+                f"{', '.join(class_names[:5])} ..., got {', '.join(table.class_names)}"
+            )
+        n = places[table.clip_id]
+        of_clips[n], ends[n] = table.scores.max(0), table.times[-1]
+        num_bytes += table.scores.nbytes
+        events = [e for e in table.events(threshold) if _counts(e, reference)]
+        rows += _rows_of(names[n], events)
+    return _Scores(class_names, of_clips, ends, rows, num_bytes)
+
+
+def _rows_of(file: str, events: Sequence[Event]) -> list[EventRow]:
+    """The events of a recording as rows; without any, a row of its name alone."""
+    rows = [EventRow(file, *event, 0) for event in events]
+    return rows or [EventRow(file, None, None, None, 0)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,8 +291,7 @@ def _of_posteriors(path: Path, reference: Reference, threshold: float | None) ->
         decisions = decide(posteriors, posteriors.postprocessing)
         tags, rows = decisions.tags, []
         for clip_id, events in estimated_events(decisions, posteriors).items():
-            rows += [EventRow(clip_id, *event, 0) for event in events]
-            rows += [] if events else [EventRow(clip_id, None, None, None, 0)]
+            rows += _rows_of(clip_id, events)
         decided = _of_rows(path, rows, [], reference)
         notes = [f"{path}: events and tags are by its own thresholds", *decided.notes]
         changes = {"rows": decided.rows, "events": decided.events, "notes": notes}

@@ -14,8 +14,8 @@ import numpy as np
 
 from gcrnn_jax.data.atomic_files import make_folder, write_atomically
 from gcrnn_jax.data.lists.event_lists import Event
-from gcrnn_jax.evaluation import Figure, Result, Scorecard
-from gcrnn_jax.evaluation.output import MAIN_QUANTITIES
+from gcrnn_jax.evaluation import Result, Scorecard
+from gcrnn_jax.evaluation.output import main_figures
 from gcrnn_jax.evaluation.results import errors_of_recordings
 from gcrnn_jax.metrics.bootstrap import Estimate
 from gcrnn_jax.report.charts import Axis, LineChart
@@ -72,7 +72,7 @@ def scorecard_page(card: Scorecard) -> str:
         title=own.system.path.name,
         coverage=card.coverage()[:1].upper() + card.coverage()[1:],
         names=[str(result.system.path) for result in card.results],
-        headline=_headline(own.figures),
+        headline=main_figures(own.figures),
         figures=[
             (f, others.get(key := (f.quantity, f.average)), differences.get(key))
             for f in own.figures
@@ -87,19 +87,9 @@ def scorecard_page(card: Scorecard) -> str:
     )
 
 
-def _headline(figures: Sequence[Figure]) -> list[Figure]:
-    """The first figure of each main quantity."""
-    found: dict[str, Figure] = {}
-    for figure in figures:
-        name = figure.quantity.partition("[")[0]
-        if name in MAIN_QUANTITIES:
-            found.setdefault(name, figure)
-    return list(found.values())
-
-
 def _class_charts(results: Sequence[Result]) -> list[ClassChart]:
     charts = []
-    for figure in _headline(results[0].figures):
+    for figure in main_figures(results[0].figures):
         if not figure.classes:
             continue
         systems = [figure.classes]

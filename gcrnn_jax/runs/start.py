@@ -3,7 +3,7 @@
 An array is taken where the model has one of its name and shape. In an array that has a
 row or a column a class, a class that both have, by its id or else its name, keeps its
 own, and the others are drawn as for any start. All but `clip_s` of the front end is the
-model's, whatever is configured, or its weights would hear something else.
+model's, whatever is configured, or its weights would not fit their input.
 
 A run reads the model once, before its first step; `start.json` in its folder keeps what
 it took, with the model's card, and later starts need no more.

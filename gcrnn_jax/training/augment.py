@@ -46,7 +46,7 @@ class Inputs(NamedTuple):
     weak_weight: jax.Array | None = None  # whose weak labels are known
     held_weight: jax.Array | None = None  # of which nothing else is
     strong_weight: jax.Array | None = None  # whose strong labels are known
-    # [B, T, F], as a teacher hears the clips, where there is one
+    # [B, T, F], the teacher's view of the clips, where there is one
     teacher_features: jax.Array | None = None
 
 

@@ -13,7 +13,7 @@ class Consistency:
     """The squared difference of the posteriors of a network and of its teacher.
 
     The teacher is the same network with the running mean of the weights
-    (`TrainState.average`). Both hear the same clips, shifted in time, added and mixed
+    (`TrainState.average`). Both get the same clips, shifted in time, added and mixed
     alike; random filters, shifts in frequency, masks and dropout are each one's own.
 
     Source: Tarvainen, Valpola, "Mean teachers are better role models", NeurIPS 2017,

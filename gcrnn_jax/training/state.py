@@ -166,17 +166,17 @@ class TrainStep:
         return kept.replace(diverged=diverged), metrics
 
     def _augmented(self, key, inputs: Inputs, rows: ReplicaRows) -> Inputs:
-        """Augmented inputs, also as the teacher hears them; which terms clips count in.
+        """Augmented inputs, also the teacher's view; which terms clips count in.
 
         The sum over the clips of all replicas is divided by their number on all.
         """
-        heard = None
+        teacher = None
         if self.consistency:
             view = jax.random.fold_in(key, _TEACHER)
-            heard = self.augmentation(key, inputs, self.scaler, rows, view_key=view)
+            teacher = self.augmentation(key, inputs, self.scaler, rows, view_key=view)
         inputs = self.augmentation(key, inputs, self.scaler, rows)
-        if heard is not None:
-            inputs = inputs._replace(teacher_features=heard.features)
+        if teacher is not None:
+            inputs = inputs._replace(teacher_features=teacher.features)
         if (known := inputs.known) is None:
             return inputs
         weights = (known != UNLABELLED, known == WEAK, known == STRONG)
@@ -284,9 +284,9 @@ class TrainStep:
         Its batch statistics are not kept.
         """
         own = jax.vmap(jax.random.fold_in, (0, None))(clip_keys, _TEACHER)
-        heard = inputs._replace(features=inputs.teacher_features)
+        teacher = inputs._replace(features=inputs.teacher_features)
         replica_key = jax.random.fold_in(replica_key, _TEACHER)
-        return self._posteriors(state.average, state, heard, own, replica_key)[0]
+        return self._posteriors(state.average, state, teacher, own, replica_key)[0]
 
     def update(self, state: TrainState, grads: PyTree) -> TrainState:
         """The state after a step with these gradients, batch statistics apart."""

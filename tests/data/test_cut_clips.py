@@ -23,7 +23,7 @@ def test_long_recordings_become_clips_with_their_labels(tmp_path):
         ("a_1.000_2.000", (1,)),
         ("a_2.000_2.500", (1,)),
         ("b", (0,)),
-        ("c_0.000_1.000", (0, 1)),  # nobody knows where the cat is
+        ("c_0.000_1.000", (0, 1)),  # where the cat is, is not known
         ("c_1.000_2.000", (0, 1)),
         ("c_2.000_2.500", (0, 1)),
     ]
@@ -36,7 +36,7 @@ def test_long_recordings_become_clips_with_their_labels(tmp_path):
     assert dataset.notes == (
         "2 longer recordings are cut into 6 clips of 1 s, 1 s apart",
         "3 of these clips have the weak labels of all of their recording, which may be "
-        "heard elsewhere in it",
+        "active elsewhere in it",
     )
 
 

@@ -120,7 +120,7 @@ def test_a_clip_in_two_splits_is_an_error(data_folder):
     with open(root / "testing_set.csv", "a") as file:
         file.write("training1,0.000,10.000,Car,/m/1\r\n")
     with pytest.raises(
-        DataError, match=r"training1_0.000_10.000 \(training, testing; "
+        DataError, match=r"training1_0.000_10.000 \(training; training_set.csv:"
     ):
         find_splits(root)
 

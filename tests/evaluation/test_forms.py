@@ -216,7 +216,7 @@ REFUSED = {
     "no class": ("a.wav\t0\t1\tdog\n", "none of 1 labels is a class .* is 'Dog'"),
     "columns": ("a.wav\t0\t1\tDog\na.wav\t0\n", ":2: expected `file onset"),
     "a fifth column": ("a.wav\t0\t1\tDog\tloud\n", ":1: expected `file onset"),
-    "a damaged UTF-16": ("a.wav\t0\t1\tDog".encode("utf-16")[:-1], "expected UTF-8"),
+    "damaged UTF-16": ("a.wav\t0\n".encode("utf-16") + b"x", "expected UTF-8 text"),
     "no label": ("0\t1\t\n", "no label|a label"),
 }
 

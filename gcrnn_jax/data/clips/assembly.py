@@ -1,8 +1,8 @@
 """What the files of a layout say, and the recordings of a folder -> splits of clips.
 
 Names find their files, labels their classes; recordings longer than a clip are cut,
-their events with them, and weak labels go to every clip of theirs; where nobody has
-said what trains and what is scored, recordings are divided.
+their events with them, and weak labels go to every clip of theirs; where the
+folder states no splits, recordings are divided.
 """
 
 import os
@@ -14,11 +14,12 @@ from gcrnn_jax.data.clips.cut_clips import CutClip, cut_clips
 from gcrnn_jax.data.clips.division import divide, source_of
 from gcrnn_jax.data.clips.listing import Listing
 from gcrnn_jax.data.clips.recording_names import RecordingNames
+from gcrnn_jax.data.clips.shared_clips import shared_clips
 from gcrnn_jax.data.clips.stretches import Stretches, look_up
 from gcrnn_jax.data.dataset import SPLITS, ClipRow, Dataset, FolderSplit
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.layouts.layout import LayoutOptions
-from gcrnn_jax.data.lists.clip_lists import clip_id_of_file, outside_largest
+from gcrnn_jax.data.lists.clip_lists import clip_id_of_file
 
 _FATAL = (Code.CLASS_LIST, Code.UNREADABLE, Code.NO_ROW, Code.NO_LABEL, Code.NO_SPLIT)
 
@@ -114,7 +115,7 @@ def _split(
     paths = [clip.stretch.source.path for clip in clips]
     has_events = [clip for clip in clips if clip.stretch.has_events]
     strong, notes = has_events, []
-    if name == SPLITS[0]:  # else frames would learn that nothing is heard
+    if name == SPLITS[0]:  # else frames would learn that no class is active
         strong = [clip for clip in has_events if not _has_point(clip)]
     if points := len(has_events) - len(strong):
         what = f"{_are(points, 'clip')} trained on by weak labels alone"
@@ -181,7 +182,7 @@ def _notes_on_cutting(
     weak = [clip for clip in cut if clip.labels and not clip.stretch.has_events]
     if weak:
         what = "have the weak labels of all of their recording"
-        yield f"{len(weak)} of these clips {what}, which may be heard elsewhere in it"
+        yield f"{len(weak)} of these clips {what}, which may be active elsewhere in it"
 
 
 def _notes_on_labels(splits: dict[str, FolderSplit]) -> Iterator[str]:
@@ -210,7 +211,7 @@ def _whole_folder(
         if not any(row.labels for row in split.rows):
             detail = f"none of the {len(split.rows)} clips of {split.name} has a label"
             yield Finding(str(split.list_path), 0, Code.NO_LABEL, detail)
-    yield from _shared(splits)
+    yield from shared_clips(splits)
     lost = [split for split in splits.values() if not any(split.recordings)]
     for split in lost[: 1 if len(lost) == len(splits) else None]:
         is_all = len(lost) == len(splits)
@@ -219,20 +220,3 @@ def _whole_folder(
         detail += f"{split.rows[0].clip_id}.wav, found {num_recordings} of other names"
         path = root if is_all else str(split.list_path)
         yield Finding(path, 0, Code.NO_RECORDINGS, detail)
-
-
-def _shared(splits: dict[str, FolderSplit]) -> Iterator[Finding]:
-    """Clips of two splits."""
-    lists = [split.rows for split in splits.values()]
-    maybe = outside_largest(lists, lambda row: row.clip_id)
-    first: dict[str, str] = {}
-    for name, split in splits.items():
-        paths = split.row_paths or [str(split.list_path)] * len(split.rows)
-        for row, path in zip(split.rows, paths, strict=True):
-            if row.clip_id not in maybe:
-                continue
-            place = f"{name}; {os.path.basename(path)}:{row.line}"
-            other = first.setdefault(row.clip_id, place)
-            if other != place and not other.startswith(f"{name};"):
-                detail = f"{row.clip_id} ({other}, {place})"
-                yield Finding(path, row.line, Code.SHARED_CLIP, detail)

@@ -190,15 +190,15 @@ def _label_strong(
     """
     index = classes.index_by_name
     for clips in of_recordings:
-        heard: dict[int, set[int]] = defaultdict(set)  # of stretches
+        active: dict[int, set[int]] = defaultdict(set)  # of stretches
         for clip in clips:
-            heard[id(clip.stretch)].update(_heard(clip, index))
+            active[id(clip.stretch)].update(_event_labels(clip, index))
         for clip in clips:
             labels = clip.stretch.labels
             if labels is None or clip.is_cut:
-                everywhere = (labels or set()) - heard[id(clip.stretch)]
-                clip.labels = {*_heard(clip, index), *everywhere}
+                everywhere = (labels or set()) - active[id(clip.stretch)]
+                clip.labels = {*_event_labels(clip, index), *everywhere}
 
 
-def _heard(clip: CutClip, index: dict[str, int]) -> Iterator[int]:
+def _event_labels(clip: CutClip, index: dict[str, int]) -> Iterator[int]:
     return (index[row.event_label] for row, _ in clip.events if row.event_label)

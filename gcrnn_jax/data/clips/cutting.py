@@ -6,7 +6,7 @@
     in clips            [8, 10)  [0, 2)                     in both, in their own time
 
 Every second of a recording is in a clip. The last clip is as long as what is left; if
-that is less than a tenth of a clip, in which hardly a label can be heard, it begins so
+that is less than a tenth of a clip, too short to recognise a class in, it begins so
 much earlier that it is a tenth. What is left by `TOLERANCE_S` or less is no clip: a
 recording of ten seconds is often some milliseconds longer after another codec.
 """

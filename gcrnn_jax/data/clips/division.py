@@ -1,4 +1,4 @@
-"""Recordings -> splits, where nobody has said which is which.
+"""Recordings -> splits, where a folder states none.
 
 By a hash of their names, in every class by itself: the same names are always divided
 alike, on every machine, and a recording more moves hardly any other.

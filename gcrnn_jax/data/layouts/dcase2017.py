@@ -25,13 +25,13 @@ from gcrnn_jax.audio.recording_files import (
     walk_files,
 )
 from gcrnn_jax.data.clips.recording_names import have_same_bytes
+from gcrnn_jax.data.clips.shared_clips import shared_clips
 from gcrnn_jax.data.dataset import AUDIO, SPLITS, ClipRow, Dataset, FolderSplit
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.labels import ClassList, read_class_list
 from gcrnn_jax.data.layouts.layout import LayoutOptions
 from gcrnn_jax.data.lists.clip_lists import (
     clip_id_of_file,
-    outside_largest,
     read_clip_list,
     read_id_rows,
     read_weak_list,
@@ -162,7 +162,7 @@ def _whole_folder(dataset: Dataset, num_recordings: int) -> Iterator[Finding]:
         expected = f"expected {first} or another of {', '.join(others)}"
         detail = f"{expected}; found {_listing(root)}"
         yield Finding(str(root), 0, Code.NO_SPLIT, detail)
-    yield from _find_shared(splits)
+    yield from shared_clips(splits)
     listed = [split for split in splits.values() if split.rows]
     lost = [split for split in listed if not any(split.recordings)]
     for split in lost if len(lost) < len(listed) else lost[:1]:
@@ -278,22 +278,6 @@ def _ambiguous(
             names = ", ".join(os.path.relpath(path, root) for path in of_folders)
             detail = f"{row.clip_id} may be any of {names}: name it with its folder"
             yield Finding(str(list_path), row.line, Code.AMBIGUOUS, detail)
-
-
-def _find_shared(splits: dict[str, FolderSplit]) -> Iterator[Finding]:
-    lists = [split.rows for split in splits.values()]
-    maybe = outside_largest(lists, lambda row: row.clip_id)
-    first: dict[str, tuple[FolderSplit, ClipRow]] = {}
-    for split in splits.values():
-        for row in split.rows:
-            if row.clip_id not in maybe:
-                continue
-            other, other_row = first.setdefault(row.clip_id, (split, row))
-            if other is not split:
-                place = f"{other.list_path.name}:{other_row.line}"
-                detail = f"{row.clip_id} ({other.name}, {split.name}; {place})"
-                path = str(split.list_path)
-                yield Finding(path, row.line, Code.SHARED_CLIP, detail)
 
 
 def _listing(folder: Path, limit: int = 5) -> str:

@@ -16,7 +16,7 @@ class LayoutOptions:
     Attributes:
         layout: Name of the layout; "": the one that is found.
         negatives: Names of folders or labels that mean none of the classes; None:
-            nobody said so.
+            not stated.
         clip_s: Recordings that are longer become clips of this length.
         clip_hop_s: From the start of one clip to that of the next; 0: clip_s.
         split_fractions: Of the recordings that train, validate and test, where a

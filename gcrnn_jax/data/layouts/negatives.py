@@ -1,10 +1,9 @@
 """Labels that mean none of the classes."""
 
 import dataclasses
-import difflib
 
 from gcrnn_jax.data.clips.listing import Listing
-from gcrnn_jax.data.labels import ClassList
+from gcrnn_jax.data.labels import ClassList, nearest
 from gcrnn_jax.errors import DataError
 
 
@@ -27,8 +26,7 @@ def without_negatives(
     labels = {label for clip in listing.clips for label in clip.labels or ()}
     labels |= {event.label for event in listing.events}
     for name in sorted(names - labels):
-        nearest = difflib.get_close_matches(name, sorted(labels), n=1, cutoff=0.0)
-        hint = f"; the nearest is {nearest[0]!r}" if nearest else ""
+        hint = nearest(name, tuple(sorted(labels)))
         raise DataError(
             f"{where}: data.negatives: expected labels that occur, got {name!r}{hint}"
         )

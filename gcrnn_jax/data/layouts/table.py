@@ -1,4 +1,4 @@
-"""One table of clips, for whoever has labels of another kind; in CSV or TSV.
+"""One plain table of clips, in CSV or TSV, for labels of any other kind.
 
     ROOT/clips.csv     recording,start,end,split,labels
                        dog/a.wav,,,training,Dog
@@ -15,7 +15,7 @@ Or .tsv. The recordings lie below ROOT. All columns of clips.csv but the first m
     start, end   in seconds; empty: the start and the end of the recording
     split        training, validation, testing or evaluation
     labels       all weak labels of the clip, separated by `;`; empty: it has none of
-                 the classes, a negative; `?`: nobody knows, it is unlabelled
+                 the classes, a negative; `?`: not known, it is unlabelled
     strong       1: events.csv has all events of the clip, 0: it has not; without this
                  column it has all of the recordings that it names, or, where there are
                  no labels, of all

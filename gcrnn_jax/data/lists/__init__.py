@@ -1,10 +1,12 @@
-"""Readers of the files in which labels are written, each of one kind.
+"""Readers of the files in which labels are written.
 
-text              encodings and separators, for all readers
-tables            tables whose first row names their columns
-event_lists       recording, onset, offset, label: strong labels
-clip_lists        which classes occur in which clip: weak labels
-timed_labels      what the two below read
-label_tracks      Audacity
-selection_tables  Raven, and tables of detections as BirdNET writes them
+Each reads one kind:
+
+    text              encodings and separators, for all readers
+    tables            tables whose first row names their columns
+    event_lists       recording, onset, offset, label: strong labels
+    clip_lists        which classes occur in which clip: weak labels
+    timed_labels      what the two below read
+    label_tracks      Audacity
+    selection_tables  Raven, and tables of detections as BirdNET writes them
 """

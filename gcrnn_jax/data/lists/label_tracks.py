@@ -1,4 +1,4 @@
-r"""Label tracks of Audacity: what is heard when in one recording, or one project.
+r"""Label tracks of Audacity: labels and their times in one recording, or project.
 
     2.150000<TAB>2.150000<TAB>a point
     3.400000<TAB>6.100000<TAB>a region

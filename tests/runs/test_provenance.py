@@ -12,7 +12,7 @@ import pytest
 import gcrnn_jax
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.runs import Run
-from gcrnn_jax.runs.starts import read_starts, record_start
+from gcrnn_jax.runs.provenance import read_starts, record_start
 from tests.defaults import config
 
 STORE = SimpleNamespace(content_hash="abc")
