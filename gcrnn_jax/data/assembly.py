@@ -99,7 +99,8 @@ def _divide(stretches: Stretches, options: LayoutOptions) -> list[str]:
     counts = Counter(recordings.values())
     said = "only training is stated" if stated else "no splits are stated"
     result = ", ".join(f"{counts[name]} {name}" for name in SPLITS if counts[name])
-    how = f"divided by a hash of their names (split_seed {options.split_seed})"
+    whose = "its name" if len(recordings) == 1 else "their names"
+    how = f"divided by a hash of {whose} (split_seed {options.split_seed})"
     return [f"{said}: {_are(len(recordings), 'recording')} {how}: {result}"]
 
 
@@ -129,10 +130,10 @@ def _split(
     spans = tuple(clip.span for clip in clips)
     split = FolderSplit(
         name=name,
-        list_path=Path(_most_common(paths)),
+        list_path=Path(_common(paths)),
         rows=tuple(map(_row, clips)),
         recordings=tuple(_recording(root, clip) for clip in clips),
-        strong_list=Path(_most_common(event_paths or paths)) if strong else None,
+        strong_list=Path(_common(event_paths or paths)) if strong else None,
         spans=spans if any(spans) else None,
         row_paths=paths if len(set(paths)) > 1 else None,
         event_rows=tuple(rows) if strong else None,
@@ -157,8 +158,10 @@ def _recording(root: Path, clip: CutClip) -> Path | None:
     return root / clip.stretch.recording if clip.stretch.is_there else None
 
 
-def _most_common(paths: Sequence[str]) -> str:
-    return Counter(paths).most_common(1)[0][0]
+def _common(paths: Sequence[str]) -> str:
+    """The file that all are, or the folder that has them."""
+    first, *others = dict.fromkeys(paths)
+    return os.path.commonpath([first, *others]) if others else first
 
 
 def _not_scored(clip: CutClip) -> Finding:

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 
-from gcrnn_jax.data.findings import Finding
+from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.list_text import (
     SEPARATORS,
     BadRow,
@@ -59,11 +59,15 @@ class Table:
             raise DataError(f"{path}:{self.line}: {what}")
 
     def rows(self, findings: list[Finding]) -> Iterator[tuple[int, list[str]]]:
-        """Yields line and columns of every row; notes those of another form."""
-        number = len(self.header)
+        """Yields line and columns of every row; notes those of another form.
+
+        And NO_ROW, if there is no row at all.
+        """
+        number, is_bare = len(self.header), True
         for line, text in enumerate(self._lines, 1):
             if line <= self.line or is_blank(text):
                 continue
+            is_bare = False
             try:
                 columns = without_empty_end(split_columns(text, self.separator), number)
                 if len(columns) != number:
@@ -74,6 +78,9 @@ class Table:
                 yield line, columns
             except BadRow as bad:
                 findings.append(Finding(self.path, line, bad.code, str(bad)))
+        if is_bare:
+            detail = "expected rows below the header, got none"
+            findings.append(Finding(self.path, self.line, Code.NO_ROW, detail))
 
     def place(self, names: frozenset[str]) -> int | None:
         """Which column has one of the names; None: none has."""

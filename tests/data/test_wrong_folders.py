@@ -241,7 +241,7 @@ FINDINGS = {
         "a.txt",
         1,
         Code.UNKNOWN_LIST,
-        "expected the label track of a.wav, got 'A dog barks.'",
+        "seconds, separated by tabs; got 'A dog barks.'",
     ),
     "a track without its recording": (
         TRACKS | {"b.txt": "0\t1\tDog\n"},
