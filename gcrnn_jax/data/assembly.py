@@ -31,8 +31,8 @@ def assemble(
     How long recordings are is looked up, in their headers, where the listing does not
     say that clips are at most `clip_s` long. A strong clip of a recording that is cut
     has the classes of its events as weak labels. Unlabelled clips only train. A split
-    that is scored and in which not all clips have strong labels is scored by its tags
-    alone.
+    other than training in which not all clips have strong labels has weak ones alone,
+    so that it is scored by its tags, on all clips; see `gcrnn_jax.data.split`, too.
 
     Args:
         root: The folder.
@@ -123,7 +123,7 @@ def _split(
     is_mixed = 0 < len(strong) < len(clips)
     if is_mixed and name != SPLITS[0]:
         what = f"{len(strong)} of its {len(clips)} clips have strong labels"
-        notes = [f"{name}: only {what}, so it is scored by its tags alone"]
+        notes = [f"{name}: only {what}, so it is scored for tagging only"]
         strong = []
     rows = [row for clip in strong for row, _ in clip.events]
     event_paths = [path for clip in strong for _, path in clip.events]
