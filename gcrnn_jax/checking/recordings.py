@@ -145,8 +145,9 @@ class _Use(NamedTuple):
 
     @property
     def place(self) -> str:
-        """Where the first clip is listed, as list:line."""
-        return f"{os.path.basename(self.split.row_path(self.index))}:{self.row.line}"
+        """Where the first clip is listed, as list:line, or the folder."""
+        name, line = os.path.basename(self.split.row_path(self.index)), self.row.line
+        return f"{name}:{line}" if line else name
 
 
 def _uses(split: FolderSplit) -> Iterator[_Use]:

@@ -94,7 +94,7 @@ def find_layout(root: Path, name: str) -> Layout | None:
             if layout.name == name:
                 return layout
         names = ", ".join(layout.name for layout in LAYOUTS)
-        raise ConfigError(f"data.layout: expected one of {names}, got {name!r}")
+        raise ConfigError(f"layout: expected one of {names}, got {name!r}")
     layouts: tuple[Layout, ...] = LAYOUTS
     if table.links_elsewhere(root):
         layouts = (table,)
@@ -103,8 +103,8 @@ def find_layout(root: Path, name: str) -> Layout | None:
         places = "; ".join(f"{layout.name}: {what}" for layout, what in found)
         raise DataError(
             f"{root}: expected the files of one layout, found those of {len(found)}: "
-            f"{places}. Say which counts, as --config.data.layout={found[0][0].name}, "
-            f"or --layout={found[0][0].name} of prepare and check"
+            f"{places}. Say which counts, as --layout={found[0][0].name}, or in "
+            f"training --config.data.layout={found[0][0].name}"
         )
     return found[0][0] if found else None
 

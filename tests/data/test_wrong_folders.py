@@ -98,6 +98,7 @@ ERRORS = {
         "/a.txt",
         "none of the 1 clips of training has a label",
     ),
+    "no metadata": ("audiofolder", {"a.wav": 1}, "", "expected metadata.csv, found no"),
     "no table": ("raven", {"a.wav": 1}, "", "expected selection tables, found none"),
     "a table without a header": (
         "raven",

@@ -30,7 +30,7 @@ def without_negatives(
         nearest = difflib.get_close_matches(name, sorted(labels), n=1, cutoff=0.0)
         hint = f"; the nearest is {nearest[0]!r}" if nearest else ""
         raise DataError(
-            f"{where}: data.negatives: expected labels that occur, got {name!r}{hint}"
+            f"{where}: negatives: expected labels that occur, got {name!r}{hint}"
         )
     clips = [
         clip._replace(labels=tuple(one for one in clip.labels if one not in names))
