@@ -194,7 +194,7 @@ def _evaluate_system(flags: argparse.Namespace) -> None:
     if fit is not None:
         fitted = (name, scored.posteriors, fit.posteriors)
         rows.insert(0, evaluator.with_fitted_thresholds(*fitted))
-    print(f"{_clips_of(scored)}\n\n{systems_table(rows)}\n")
+    print(f"{scored.clips}\n\n{systems_table(rows)}\n")
     print(classes_table(rows[0].scores))
     if CHOSEN_HERE in (row.thresholds for row in rows):
         print("\nits thresholds were chosen on these clips: others would score lower")
@@ -209,16 +209,6 @@ def _evaluate_system(flags: argparse.Namespace) -> None:
         **rows[0].scores.details,
     }
     _write(flags.output, json_text(content))
-
-
-def _clips_of(scored) -> str:
-    """Of which clips scores are."""
-    split = scored.split
-    number, total = len(split), len(scored.store.splits[split.name])
-    if number == total:
-        return f"{split.name}: {number} clips"
-    which = "without strong labels" if split.events is None else "with strong labels"
-    return f"{split.name}: {number} of its {total} clips, those {which}"
 
 
 def _write_report(flags: argparse.Namespace, scored, rows) -> None:

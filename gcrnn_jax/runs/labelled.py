@@ -40,6 +40,16 @@ class LabelledPosteriors:
     model: TrainedModel | None = None
     config: Config | None = None
 
+    @property
+    def clips(self) -> str:
+        """Of which clips scores are, for the user."""
+        split = self.split
+        number, total = len(split), len(self.store.splits[split.name])
+        if number == total:
+            return f"{split.name}: {number} clips"
+        which = "weak labels" if split.events is None else "strong labels"
+        return f"{split.name}: {number} of its {total} clips, those with {which}"
+
 
 def predict_splits(
     path: Path,

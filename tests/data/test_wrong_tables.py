@@ -92,6 +92,13 @@ FINDINGS = {
         Code.BAD_ROW,
         r"seconds, separated by tabs; got '0:01\t0:02\tDog'",
     ),
+    "a recording of another folder": (
+        table(ROWS, **{"y/a.wav": second(9)}),
+        "y/a.wav",
+        0,
+        Code.EXTRA,
+        "in no list",
+    ),
     "a recording of another class's name": (
         {**CLASS_FOLDERS, "dog/a.flac": 1},
         "dog/a.flac",
