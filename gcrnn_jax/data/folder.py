@@ -1,5 +1,6 @@
 """A folder of recordings and lists, in any layout -> its splits, clips, recordings."""
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from gcrnn_jax.data.assembly import assemble
 from gcrnn_jax.data.dataset import Dataset
 from gcrnn_jax.data.findings import Code, Finding, strict
 from gcrnn_jax.data.labels import ClassList
-from gcrnn_jax.data.layouts import LAYOUTS, Layout, LayoutOptions, table
+from gcrnn_jax.data.layouts import LAYOUTS, Layout, LayoutOptions, audacity, table
 from gcrnn_jax.data.listing import Listing
 from gcrnn_jax.errors import ConfigError, DataError, RecordingsMissingError
 
@@ -77,7 +78,10 @@ def read_folder(
     layout = find_layout(root, options.layout)
     if layout is None:
         nothing = Dataset(root, ClassList((), ()), {}, (), "none that is known")
-        return nothing, [Finding(str(root), 0, Code.NO_SPLIT, _nothing_found())]
+        finding = Finding(str(root), 0, Code.NO_SPLIT, _nothing_found())
+        if track := audacity.nearly(root):
+            finding = dataclasses.replace(track, code=Code.NO_SPLIT)
+        return nothing, [finding]
     read = layout.read(root, options)
     return assemble(root, read, options) if isinstance(read, Listing) else read
 

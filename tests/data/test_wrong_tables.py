@@ -141,8 +141,9 @@ def test_events_without_a_row_are_refused(tmp_path, text):
 
 def test_label_tracks_of_which_none_is_one_are_told_why(tmp_path):
     root = make(tmp_path, {"a.wav": 1, "a.txt": "0:01\t0:02\tDog\n"})
-    with pytest.raises(DataError, match=r"a.txt:1: expected the label track of a.wav"):
-        read(root, layout="audacity")
+    for layout in ("audacity", ""):
+        with pytest.raises(DataError, match=r"a.txt:1: expected the label track of a"):
+            read(root, layout=layout)
 
 
 def test_a_clip_without_a_recording_is_named_with_its_list(tmp_path):

@@ -38,6 +38,17 @@ def finds(root: Path) -> str | None:
     return None
 
 
+def nearly(root: Path) -> Finding | None:
+    """The first text that has the name of a recording, and yet is no label track."""
+    files = some_files(root)
+    by_name = LabelFiles(files.recordings)
+    for text in files.texts:
+        recording = by_name.recording_of(text)
+        if recording and text.lower().endswith(".txt"):
+            return _no_track(root / text, recording)
+    return None
+
+
 def read(root: Path, options: LayoutOptions) -> Listing:
     """Takes the label tracks for the strong labels of their recordings.
 
