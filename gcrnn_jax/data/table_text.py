@@ -105,7 +105,7 @@ def labels_of_cell(text: str) -> tuple[str, ...] | None:
     A label that holds a `;` is in quotes; a list of JSON is read as well.
 
     Raises:
-        BadRow: A list that is no JSON, or quotes that do not end.
+        BadRow: A list that is no JSON, quotes that do not end, or `?` beside labels.
 
     Example:
         >>> labels_of_cell("Dog; Cat"), labels_of_cell(""), labels_of_cell("?")
@@ -119,8 +119,12 @@ def labels_of_cell(text: str) -> tuple[str, ...] | None:
         return None
     if text.startswith("["):
         return _labels_of_json(text)
-    labels = split_columns(text, ";") if '"' in text else text.split(";")
-    return tuple(filter(None, map(str.strip, labels)))
+    is_quoted = '"' in text
+    labels = split_columns(text, ";") if is_quoted else text.split(";")
+    labels = tuple(filter(None, map(str.strip, labels)))
+    if UNKNOWN in labels and not is_quoted:
+        raise BadRow(f"expected labels, or {UNKNOWN} alone, got {text!r}")
+    return labels
 
 
 def _labels_of_json(text: str) -> tuple[str, ...]:

@@ -57,6 +57,13 @@ FINDINGS = {
         Code.DUPLICATE,
         "a.wav is in line 2 too, with labels in one of them",
     ),
+    "labels that are known and not": (
+        table(f"{ROWS}a.wav,0,0.5,training,Dog;?\n"),
+        "clips.csv",
+        5,
+        Code.BAD_ROW,
+        "expected labels, or ? alone, got 'Dog;?'",
+    ),
     "a label in another case": (
         table(f"{ROWS}a.wav,0,0.5,training,dog\n"),
         "clips.csv",
@@ -156,3 +163,10 @@ def test_a_clip_without_a_recording_is_named_with_its_list(tmp_path):
             num_workers=0,
             max_bad_fraction=0.01,
         )
+
+
+def test_clips_with_strong_labels_need_a_list_of_events(tmp_path):
+    rows = "a.wav,,,training,Dog,0\nb.wav,,,training,Dog,1\n"
+    root = make(tmp_path, table(rows, f"{HEAD[:-1]},strong\n"))
+    with pytest.raises(DataError, match=r"clips.csv:3: expected events.csv .* neither"):
+        read(root)

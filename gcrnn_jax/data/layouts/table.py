@@ -109,6 +109,10 @@ def read(root: Path, options: LayoutOptions) -> Listing:
             raise DataError(f"{events_path}: {expected}: without events, leave it out")
         has_labels = places.labels is not None or bool(places.classes)
         clips = _with_strong(root, clips, events if has_labels else None)
+    strong = next((clip for clip in clips if clip.has_events), None)
+    if strong and events is None:
+        what = "expected events.csv or events.tsv, as clips have 1 in `strong`"
+        raise DataError(f"{path}:{strong.source.line}: {what}; found neither")
     if classes is None:
         clips, joined = _without_joined(clips)
         findings += joined
