@@ -42,7 +42,12 @@ from gcrnn_jax.evaluation.output import (
     scorecard_csv,
     scorecard_text,
 )
-from gcrnn_jax.fields import command_parser, user_path
+from gcrnn_jax.fields import (
+    add_layout_flags,
+    command_parser,
+    layout_fields,
+    user_path,
+)
 from gcrnn_jax.metrics.list_checks import (
     label_warnings,
     name_warnings,
@@ -127,6 +132,9 @@ def _score_lists(reference: Reference, system: System, task: str) -> ListScores:
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
     flags = _parser().parse_args(argv)
+    if (how := layout_fields(flags)) and not (flags.model and flags.root):
+        names = ", ".join(f"--{name}" for name in how)
+        raise ConfigError(f"{names}: of the folder that --model is scored on, --root")
     if flags.model and flags.posteriors:
         raise ConfigError("--model and --posteriors exclude each other")
     if flags.model or flags.posteriors:
@@ -186,7 +194,7 @@ def _evaluate_system(flags: argparse.Namespace) -> None:
     if fit is not None:
         fitted = (name, scored.posteriors, fit.posteriors)
         rows.insert(0, evaluator.with_fitted_thresholds(*fitted))
-    print(f"{split.name}: {len(split)} clips\n\n{systems_table(rows)}\n")
+    print(f"{scored.clips}\n\n{systems_table(rows)}\n")
     print(classes_table(rows[0].scores))
     if CHOSEN_HERE in (row.thresholds for row in rows):
         print("\nits thresholds were chosen on these clips: others would score lower")
@@ -227,7 +235,13 @@ def _predict_or_load(flags: argparse.Namespace):
 
     if flags.model:
         names = [flags.split, flags.fit] if flags.fit else [flags.split]
-        parts = predict_splits(flags.model, names, store=flags.store, root=flags.root)
+        parts = predict_splits(
+            flags.model,
+            names,
+            store=flags.store,
+            root=flags.root,
+            layout=layout_fields(flags),
+        )
     else:
         has_useless_root = flags.root and not flags.report
         if not flags.store or has_useless_root or flags.split:
@@ -275,6 +289,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--output", metavar="JSON", help=what, **path)
     what = "also write a page with curves and, of a model or posteriors, examples"
     add("--report", metavar="HTML", help=what, **path)
+    add_layout_flags(parser)
     add_flags(parser)
     return parser
 

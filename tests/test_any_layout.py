@@ -10,6 +10,7 @@ from gcrnn_jax.config import load_config
 from gcrnn_jax.data.folder import default_options, find_splits, read_folder
 from gcrnn_jax.data.preparation import folder_in_cache
 from gcrnn_jax.errors import ConfigError, DataError
+from gcrnn_jax.runs.labelled import predict_splits
 from tests import defaults
 from tests.listed import content, write_recordings
 
@@ -75,6 +76,16 @@ def test_a_run_takes_a_folder_per_class(commands, birds, tmp_path):
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["data"]["negatives"] == ["noise"]
     assert config["data"]["split_fractions"] == [0.5, 0.5, 0.0]
+    # Scored on a folder without any noise, and with noise of another name.
+    (birds / "noise").rename(tmp_path / "hiss")
+    [scored] = predict_splits(tmp_path / "run", [None], root=birds)
+    assert scored.config and scored.config.data.negatives == ()
+    (tmp_path / "hiss").rename(birds / "other")
+    with pytest.raises(DataError, match="expected to be told"):
+        predict_splits(tmp_path / "run", [None], root=birds)
+    how = {"negatives": ["other"]}
+    [scored] = predict_splits(tmp_path / "run", ["training"], root=birds, layout=how)
+    assert not scored.split.weak_label.any(axis=1).all()
 
 
 @pytest.mark.parametrize(

@@ -251,6 +251,7 @@ def test_figures_can_be_chosen(lists, capsys):
         "--intersection 2 0": "expected dtc in",
         "--psds 0.5 0.5 0.3 2 1 100": "expected alpha_ct in",
         "--threshold 0.5": "--threshold is of scores",
+        "--layout table": "--layout: of the folder that --model is scored on, --root",
     }.items(),
 )
 def test_flags_that_cannot_be_are_refused(lists, flags, message):

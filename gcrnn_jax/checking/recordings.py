@@ -13,7 +13,7 @@ from gcrnn_jax.audio.measure import Measures
 from gcrnn_jax.audio.recording_files import is_no_audio, readable_endings, walk_files
 from gcrnn_jax.checking.lists import source_and_length
 from gcrnn_jax.checking.probe import Probe
-from gcrnn_jax.data.dataset import AUDIO, ClipRow, Dataset, FolderSplit
+from gcrnn_jax.data.dataset import AUDIO, ClipRow, Dataset, FolderSplit, Span
 from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.layouts import dcase2017
 from gcrnn_jax.data.lists.text import nfc
@@ -31,7 +31,7 @@ def check_names(dataset: Dataset) -> list[Finding]:
     is_dcase = dataset.layout == dcase2017.description
     root = dataset.root
     files = dcase2017.index_recordings(root)[0] if is_dcase else _all_recordings(root)
-    findings = list(_extra(dataset, files))
+    findings = list(_extra(dataset, files, is_dcase=is_dcase))
     elsewhere: dict[str, str] = {}
     for split in dataset.splits.values():
         lost = [i for i, path in enumerate(split.recordings) if path is None]
@@ -73,15 +73,21 @@ def _nearest_names(
     return nearest
 
 
-def _extra(dataset: Dataset, files: dict[str, list[Path]]) -> Iterator[Finding]:
+def _extra(
+    dataset: Dataset, files: dict[str, list[Path]], *, is_dcase: bool
+) -> Iterator[Finding]:
     """Files of recordings that no clip uses."""
     used = {path for split in dataset.splits.values() for path in split.recordings}
     in_audio = (dataset.root / AUDIO).is_dir()
+    said = {one.path for one in dataset.findings if one.code is Code.SEVERAL}
     for paths in files.values():
-        first = next((path for path in paths if path in used), None)
+        of_name = [path for path in paths if path in used]
         for path in paths:
-            if path in used:
+            if path in used or str(path) in said:
                 continue
+            first = next((one for one in of_name if one.parent == path.parent), None)
+            if is_dcase and first is None:
+                first = next(iter(of_name), None)
             if first is not None:
                 detail = f"{os.path.relpath(first, dataset.root)} is used"
                 yield Finding(str(path), 0, Code.SEVERAL, detail)
@@ -139,9 +145,9 @@ class _Use(NamedTuple):
 
     @property
     def place(self) -> str:
-        """Where the first clip is listed, as list:line."""
-        name = os.path.basename(self.split.row_path(self.index))
-        return f"{name}:{self.row.line}" if self.row.line else name
+        """Where the first clip is listed, as list:line, or the folder."""
+        name, line = os.path.basename(self.split.row_path(self.index)), self.row.line
+        return f"{name}:{line}" if line else name
 
 
 def _uses(split: FolderSplit) -> Iterator[_Use]:
@@ -164,9 +170,10 @@ def check_ends(
     probes: Mapping[Path, Probe],
     clip_s: float,
 ) -> Iterator[Finding]:
-    """Finds events beyond the end of their clip, as decoded or else as listed.
+    """Finds clips and events beyond the end of their recording or clip.
 
-    And events that begin after the part of a recording that is read, clip_s seconds.
+    The end is that which was decoded, or else the listed one. And events that begin
+    after the part of a recording that is read, clip_s seconds.
     """
     for split in dataset.splits.values():
         lengths: dict[str, float] = {}
@@ -174,6 +181,7 @@ def check_ends(
             measures = probes[path].measures if path and path in probes else None
             length = measures and measures.duration_s
             if (span := split.span(index)) is not None:
+                yield from _beyond_end(split, index, span, length)
                 length = min(span[1], length or math.inf) - span[0]
             elif length is None:
                 length = source_and_length(row.clip_id)[1]
@@ -194,6 +202,24 @@ def check_ends(
             times = f"{event.onset:g}-{event.offset:g} s"
             detail = f"{event.file}: {event.event_label} {times}, {detail}"
             yield Finding(path, event.line, code, detail)
+
+
+def _beyond_end(
+    split: FolderSplit, index: int, span: Span, length: float | None
+) -> Iterator[Finding]:
+    """What a clip lacks of a recording of so many seconds; None: nobody knows."""
+    (start, end), row = span, split.rows[index]
+    if length is None:
+        return
+    if start >= length:
+        code = Code.BAD_TIME
+        detail = f"{row.clip_id}: its recording ends at {length:.3f} s, before it"
+    elif end > length + LENGTH_TOLERANCE_S:
+        code = Code.SHORT_RECORDING
+        detail = f"{row.clip_id}: its recording has {length:.3f} s, listed to {end:g}"
+    else:
+        return
+    yield Finding(split.row_path(index), row.line, code, detail)
 
 
 def _levels(

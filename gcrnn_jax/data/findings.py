@@ -59,8 +59,8 @@ class Code(enum.Enum):
         "training takes the clip list's, official scores the weak list's"
     )
     UNLABELLED = (
-        "note: clips without a label; they are scored and trained on as having no "
-        "class, in a balanced batch as sampling.negative_fraction of it"
+        "note: clips whose labels are known to be none; negatives, scored as having no "
+        "class, and trained on as sampling.negative_fraction of a balanced batch"
     )
     NOT_SCORED = (
         "note: unlabelled clips of splits that are scored; left out, as their "
@@ -95,6 +95,7 @@ class Code(enum.Enum):
         "note: pairs of clip and class whose events overlap; "
         "counted once a second here; other tools refuse such lists"
     )
+    UNUSED_COLUMN = "note: columns of a table that have no meaning here; not used"
     LABEL_COLUMN = "note: tables with several columns of labels; the one named is used"
     GOES_ON = (
         "error: events that go on in the next recording; what is there is not used"
@@ -120,6 +121,10 @@ class Code(enum.Enum):
     CLASS_SMALL = (
         f"note: classes in fewer than {MIN_CLIPS} training clips; "
         "hardly anything is learnt from so few"
+    )
+    CLASSES_ALIKE = (
+        "note: labels that differ from another in case or in signs alone; "
+        "each is a class of its own"
     )
     CLASS_EMPTY = "note: classes in no clip of a split; they have no score"
     SHORT_CLIP = (

@@ -1,5 +1,6 @@
 """A folder of recordings and lists, in any layout -> its splits, clips, recordings."""
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from gcrnn_jax.data.clips.listing import Listing
 from gcrnn_jax.data.dataset import Dataset
 from gcrnn_jax.data.findings import Code, Finding, strict
 from gcrnn_jax.data.labels import ClassList
-from gcrnn_jax.data.layouts import LAYOUTS, Layout, LayoutOptions, table
+from gcrnn_jax.data.layouts import LAYOUTS, Layout, LayoutOptions, audacity, table
 from gcrnn_jax.errors import ConfigError, DataError, RecordingsMissingError
 
 _NOT_FOUND = (Code.NO_SPLIT, Code.NO_RECORDINGS)
@@ -77,7 +78,10 @@ def read_folder(
     layout = find_layout(root, options.layout)
     if layout is None:
         nothing = Dataset(root, ClassList((), ()), {}, (), "none that is known")
-        return nothing, [Finding(str(root), 0, Code.NO_SPLIT, _nothing_found())]
+        finding = Finding(str(root), 0, Code.NO_SPLIT, _nothing_found())
+        if track := audacity.nearly(root):
+            finding = dataclasses.replace(track, code=Code.NO_SPLIT)
+        return nothing, [finding]
     read = layout.read(root, options)
     return assemble(root, read, options) if isinstance(read, Listing) else read
 
@@ -94,7 +98,7 @@ def find_layout(root: Path, name: str) -> Layout | None:
             if layout.name == name:
                 return layout
         names = ", ".join(layout.name for layout in LAYOUTS)
-        raise ConfigError(f"data.layout: expected one of {names}, got {name!r}")
+        raise ConfigError(f"layout: expected one of {names}, got {name!r}")
     layouts: tuple[Layout, ...] = LAYOUTS
     if table.links_elsewhere(root):
         layouts = (table,)
@@ -103,8 +107,8 @@ def find_layout(root: Path, name: str) -> Layout | None:
         places = "; ".join(f"{layout.name}: {what}" for layout, what in found)
         raise DataError(
             f"{root}: expected the files of one layout, found those of {len(found)}: "
-            f"{places}. Say which counts, as --config.data.layout={found[0][0].name}, "
-            f"or --layout={found[0][0].name} of prepare and check"
+            f"{places}. Say which counts, as --layout={found[0][0].name}, or in "
+            f"training --config.data.layout={found[0][0].name}"
         )
     return found[0][0] if found else None
 

@@ -27,6 +27,7 @@ from gcrnn_jax.data.dataset import (
     Span,
 )
 from gcrnn_jax.data.findings import Code, Finding
+from gcrnn_jax.data.layouts import dcase2017
 from gcrnn_jax.data.split import EventTuple
 from gcrnn_jax.data.store_shards import NO_RECORDING, Loaded
 
@@ -49,6 +50,8 @@ class RecordingSource:
             strong labels.
         spans: Seconds of its recording that a clip is, by the same index, of clips
             that are not all of one.
+        lists: The file that lists a clip, by the same index, of clips without a
+            recording, where the layout does not say how that would be named.
     """
 
     root: str
@@ -59,6 +62,7 @@ class RecordingSource:
     paths: Sequence[str | None] | Mapping[int, str | None]
     events: ClipEvents | None
     spans: Mapping[int, Span] = dataclasses.field(default_factory=dict)
+    lists: Mapping[int, str] = dataclasses.field(default_factory=dict)
     clip_ids: Sequence[str] = dataclasses.field(init=False)  # in the order of `rows`
 
     def __post_init__(self) -> None:
@@ -80,7 +84,10 @@ class RecordingSource:
         def name_of(path: Path) -> str:
             return os.path.relpath(path, root)
 
-        spans = enumerate(split.spans or ())
+        spans, lists = enumerate(split.spans or ()), {}
+        if dataset.layout != dcase2017.description:
+            lost = (i for i, path in enumerate(split.recordings) if path is None)
+            lists = {i: os.path.relpath(split.row_path(i), root) for i in lost}
         return cls(
             root=root,
             num_classes=len(dataset.classes),
@@ -90,6 +97,7 @@ class RecordingSource:
             paths=[path and name_of(path) for path in split.recordings],
             events=events,
             spans={index: span for index, span in spans if span is not None},
+            lists=lists,
         )
 
     @classmethod
@@ -115,13 +123,16 @@ class RecordingSource:
             paths=paths,
             events=events if share["has_events"] else None,
             spans=spans,
+            lists=dict(share["lists"]),
         )
 
     def share(self, clips: Iterable[int]) -> dict[str, Any]:
         """Returns some clips as JSON, which another process loads without the lists."""
+        clips = [*clips]
         return {
             "num_classes": self.num_classes,
             "has_events": self.has_events,
+            "lists": [(i, self.lists[i]) for i in clips if i in self.lists],
             "clips": [
                 (index, *self.rows[index], self.paths[index], self._events(index))
                 + self.spans.get(index, ())
@@ -160,8 +171,13 @@ class RecordingSource:
         ]
 
     def location(self, index: int) -> tuple[str, int]:
-        """Returns the recording's path in the folder, and the line of its list."""
+        """Returns the recording's path in the folder, and the line of its list.
+
+        Where there is none, the clip and its list.
+        """
         row, path = self.rows[index], self.paths[index]
+        if path is None and index in self.lists:
+            return f"{row.clip_id} of {self.lists[index]}", row.line
         path = path or os.path.join(AUDIO, f"Y{row.clip_id}.wav")
         if span := self.spans.get(index):
             path += " {:.3f}-{:.3f} s".format(*span)

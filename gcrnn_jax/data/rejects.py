@@ -89,6 +89,7 @@ class LossLimit(NamedTuple):
     def examples(findings: Sequence[Finding]) -> str:
         """The first three that cost a clip or a row, or nothing."""
         return "; ".join(
-            f"{finding.path}:{finding.line}: {finding.code.name}: {finding.detail}"
+            f"{finding.path}:{finding.line or ''}".removesuffix(":")
+            + f": {finding.code.name}: {finding.detail}"
             for finding in [*filter(_loses, findings)][:3]
         )

@@ -148,7 +148,9 @@ class Split:
     def scored(self) -> "Split":
         """The clips that a mixed split is scored on: the strong ones, or the weak ones.
 
-        Of a split whose clips are alike: all.
+        Of a split whose clips are alike: all. Of a folder only training clips are
+        mixed, and those held out of them: in other splits of which only some clips
+        have strong labels, all are weak; see `gcrnn_jax.data.assembly`.
 
         Raises:
             DataError: No clip of it has labels.

@@ -10,13 +10,13 @@ import csv
 import io
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from gcrnn_jax.data.atomic_files import storage_errors, write_text
 from gcrnn_jax.data.dataset import Dataset, FolderSplit
-from gcrnn_jax.data.layouts.table import LINK
+from gcrnn_jax.data.layouts.table import CLASSES, CLIPS, EVENTS, LINK
 from gcrnn_jax.data.lists.tables import cell_of_labels
 from gcrnn_jax.errors import WorkdirError
 
@@ -38,7 +38,8 @@ def write_table(dataset: Dataset, folder: str | os.PathLike) -> Path:
 
     Raises:
         StorageError: The disk is full or fails.
-        WorkdirError: It cannot be written there, or has a file `recordings` already.
+        WorkdirError: It cannot be written there, or there is another table, or a file
+            `recordings`, already: what somebody wrote is not replaced.
     """
     folder, root = Path(folder), dataset.root.resolve()
     prefix = "" if folder.resolve() == root else f"{LINK}/"
@@ -50,12 +51,17 @@ def write_table(dataset: Dataset, folder: str | os.PathLike) -> Path:
         ]
         clips += _clip_rows(split, names, dataset.classes.names)
         events += _event_rows(split, names)
-    _write(folder / "clips.csv", [_HEADER, *clips])
     classes = zip(dataset.classes.ids, dataset.classes.names, strict=True)
-    _write(folder / "classes.csv", [("id", "name"), *classes])
+    tables = {
+        "clips.csv": _text([_HEADER, *clips]),
+        "classes.csv": _text([("id", "name"), *classes]),
+    }
     if any(split.event_rows is not None for split in dataset.splits.values()):
         header = ("recording", "onset", "offset", "event_label")
-        _write(folder / "events.csv", [header, *events])
+        tables["events.csv"] = _text([header, *events])
+    _refuse_others(folder, tables)
+    for name, text in tables.items():
+        write_text(folder / name, text)
     if prefix:
         _link(folder / LINK, root)
     return folder / "clips.csv"
@@ -137,10 +143,27 @@ def _seconds(value: float) -> str:
     return repr(round(value, 6))
 
 
-def _write(path: Path, rows: Iterable[Sequence[str]]) -> None:
+def _text(rows: Iterable[Sequence[str]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
-    write_text(path, text.getvalue())
+    return text.getvalue()
+
+
+def _refuse_others(folder: Path, tables: Mapping[str, str]) -> None:
+    """Raises WorkdirError for files of a table that are not those to be written."""
+    stems = CLIPS, EVENTS, CLASSES
+    for name in (f"{stem}{ending}" for stem in stems for ending in (".csv", ".tsv")):
+        path, text = folder / name, tables.get(name)
+        is_this = (
+            text is not None
+            and path.is_file()
+            and path.read_bytes() == (text.encode("utf-8", "surrogateescape"))
+        )
+        if os.path.lexists(path) and not is_this:
+            raise WorkdirError(
+                f"{path}: expected a folder without a table, or with this one, found "
+                "another: name another folder, or remove it first"
+            )
 
 
 def _link(link: Path, root: Path) -> None:

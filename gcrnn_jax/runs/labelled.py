@@ -1,15 +1,21 @@
 """Posteriors beside the split that holds the labels of their clips."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from absl import logging
 
+from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.config import Config
+from gcrnn_jax.data.data_options import DataOptions
+from gcrnn_jax.data.folder import read_folder
 from gcrnn_jax.data.store import FeatureStore, Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.errors import DataError
+from gcrnn_jax.fields import construct
 from gcrnn_jax.inference import TrainedModel
 from gcrnn_jax.runs.features import open_store
 from gcrnn_jax.runs.loading import load_model
@@ -34,6 +40,16 @@ class LabelledPosteriors:
     model: TrainedModel | None = None
     config: Config | None = None
 
+    @property
+    def clips(self) -> str:
+        """Of which clips scores are, for the user."""
+        split = self.split
+        number, total = len(split), len(self.store.splits[split.name])
+        if number == total:
+            return f"{split.name}: {number} clips"
+        which = "weak labels" if split.events is None else "strong labels"
+        return f"{split.name}: {number} of its {total} clips, those with {which}"
+
 
 def predict_splits(
     path: Path,
@@ -41,6 +57,7 @@ def predict_splits(
     *,
     store: Path | None = None,
     root: Path | None = None,
+    layout: Mapping[str, Any] = MappingProxyType({}),
 ) -> list[LabelledPosteriors]:
     """Posteriors of a model on splits of its own data, or of others.
 
@@ -49,6 +66,8 @@ def predict_splits(
         names: Of the splits; None: the one that is reported.
         store: Features of other data, made by the model's front end.
         root: Recordings of other data; None: the data that the model was trained on.
+        layout: How these are read, fields of `data`; else as the model's data were,
+            in the layout that is found, with those of its negatives that occur.
 
     Raises:
         ConfigError: A split is not there.
@@ -58,8 +77,11 @@ def predict_splits(
     config = model.card.config
     if root is not None:
         changes = {"root": str(root), "store": "", "held_out_fraction": 0.0}
-        changes["layout"] = ""  # the one of that folder
-        data = dataclasses.replace(config.data, **changes)
+        changes |= {"layout": "", **layout}
+        data = construct(DataOptions, dataclasses.asdict(config.data) | changes, "data")
+        if data.negatives and "negatives" not in layout:
+            negatives = _negatives_in(root, data, config.front_end)
+            data = dataclasses.replace(data, negatives=negatives)
         config = dataclasses.replace(config, data=data)
     features = open_store(config) if store is None else FeatureStore.open(store)
     model.check_features(features)
@@ -73,6 +95,15 @@ def predict_splits(
         LabelledPosteriors(model.predict(split), split, features, model, config)
         for split in splits
     ]
+
+
+def _negatives_in(
+    root: Path, data: DataOptions, front_end: FrontEnd
+) -> tuple[str, ...]:
+    """The negatives of a model's data that are labels or folders of other data, too."""
+    options = dataclasses.replace(data.layout_options(front_end), negatives=("",))
+    dataset, _ = read_folder(root, options)
+    return tuple(name for name in data.negatives if name in dataset.classes.names)
 
 
 def load_labelled(path: Path, store: FeatureStore) -> LabelledPosteriors:

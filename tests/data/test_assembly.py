@@ -85,6 +85,7 @@ def test_rows_of_a_recording_are_united(tmp_path):
     ]
     assert codes(dataset) == [
         ("DUPLICATE", "list.csv", 3),
+        ("DUPLICATE", "list.csv", 2),
         ("DUPLICATE", "list.csv", 4),
     ]
 

@@ -1,12 +1,13 @@
 """A folder is found as it lies there, or the message says what is missing."""
 
+import dataclasses
 import shutil
 import unicodedata
 
 import pytest
 
 from gcrnn_jax.data.findings import Code
-from gcrnn_jax.data.folder import find_splits, read_folder
+from gcrnn_jax.data.folder import default_options, find_splits, read_folder
 from gcrnn_jax.errors import DataError, RecordingsMissingError
 
 
@@ -244,3 +245,9 @@ def test_a_list_without_a_recording_is_an_error_whatever_others_have(data_folder
         RecordingsMissingError, match=r"testing_set\.csv: none of its 1 "
     ):
         find_splits(root)
+
+
+def test_negatives_of_lists_that_say_which_labels_are_classes_are_refused(data_folder):
+    how = dataclasses.replace(default_options(), negatives=("Car",))
+    with pytest.raises(DataError, match="negatives: expected none, .* got Car"):
+        find_splits(data_folder(training=2, testing=1), how)

@@ -16,6 +16,7 @@ from gcrnn_jax.detection.events import frame_roll
 from gcrnn_jax.detection.frame_labels import FrameLabels
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.metrics.decisions import reference_events, reference_times
+from gcrnn_jax.runs.labelled import LabelledPosteriors
 from tests import defaults
 from tests.stores import LabelledSource, content
 
@@ -88,6 +89,20 @@ def test_a_mixed_split_is_scored_on_the_clips_of_which_most_is_known(store):
     weak = store.splits["training"].part("weak", np.array([1, 2])).scored()
     assert weak.clip_ids == ("clip1",) and weak.events is None and weak.known is None
     assert [len(one) for one in store.scored_splits()] == [2, 2, 1]
+
+
+def test_it_is_said_of_which_clips_of_a_split_scores_are(store):
+    """Posteriors do not matter here."""
+    weak = store.splits["training"].part("training", np.array([1, 2])).scored()
+    said = {
+        LabelledPosteriors(None, split, store).clips  # pyright: ignore
+        for split in (store.find_split("validation"), store.find_split("testing"), weak)
+    }
+    assert said == {
+        "validation: 2 of its 6 clips, those with strong labels",
+        "testing: 1 clips",
+        "training: 1 of its 6 clips, those with weak labels",
+    }
 
 
 def test_what_cannot_be_scored_is_refused(store):

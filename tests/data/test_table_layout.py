@@ -167,7 +167,7 @@ CLASSES = "id,name\nd,Dog\nc,Cat\n"
         ("recording,lables\na,Dog\n", 1, "'lables'; the nearest is 'labels'"),
         ("\nrecording,strat,labels\na,3,Dog\n", 2, "'strat'; the nearest is 'start'"),
         (b"recording,labels\na,Dog\nb,H\xfcndin\n", 3, "got the byte fc"),
-        (HEAD, 0, "no usable row: no clip is listed"),
+        (HEAD, 1, "expected rows below the header, got none"),
         (HEAD + "a,b,c\n", 2, "no usable row: expected 5 columns as in the head"),
         (HEAD + "x,,,training,Dog\n", 0, "none of the clips has a recording"),
         (

@@ -26,7 +26,8 @@ def test_a_data_set_is_written_and_read_as_the_same(root, tmp_path, hop_s, place
     how = options(clip_s=1.0, clip_hop_s=hop_s)
     dataset = find_splits(everything(root), how)
     assert len(dataset.splits["training"].rows) > 9
-    (root / "events.csv").rename(tmp_path / "events.csv")
+    for name in ("clips.csv", "events.csv"):
+        (root / name).rename(tmp_path / name)
     path = write_table(dataset, tmp_path / place)
     assert path == tmp_path / place / "clips.csv"
     again = find_splits(path.parent, how)
@@ -67,3 +68,16 @@ def test_a_link_to_the_recordings_replaces_nothing(root, tmp_path):
     with pytest.raises(WorkdirError, match="recordings: expected a link to "):
         write_table(dataset, tmp_path / "table")
     assert (tmp_path / "table/recordings").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["clips.csv", "events.csv", "classes.tsv"])
+def test_what_somebody_wrote_is_not_replaced(root, tmp_path, name):
+    dataset = find_splits(put(root))
+    folder = tmp_path / "table"
+    folder.mkdir()
+    (folder / name).write_text("mine")
+    with pytest.raises(WorkdirError, match=f"{name}: expected a folder without a tab"):
+        write_table(dataset, folder)
+    assert [(path.name, path.read_text()) for path in folder.iterdir()] == [
+        (name, "mine")
+    ]

@@ -98,6 +98,7 @@ ERRORS = {
         "/a.txt",
         "none of the 1 clips of training has a label",
     ),
+    "no metadata": ("audiofolder", {"a.wav": 1}, "", "expected metadata.csv, found no"),
     "no table": ("raven", {"a.wav": 1}, "", "expected selection tables, found none"),
     "a table without a header": (
         "raven",
@@ -241,7 +242,7 @@ FINDINGS = {
         "a.txt",
         1,
         Code.UNKNOWN_LIST,
-        "expected the label track of a.wav, got 'A dog barks.'",
+        "seconds, separated by tabs; got 'A dog barks.'",
     ),
     "a track without its recording": (
         TRACKS | {"b.txt": "0\t1\tDog\n"},

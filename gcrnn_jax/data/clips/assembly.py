@@ -32,8 +32,8 @@ def assemble(
     How long recordings are is looked up, in their headers, where the listing does not
     say that clips are at most `clip_s` long. A strong clip of a recording that is cut
     has the classes of its events as weak labels. Unlabelled clips only train. A split
-    that is scored and in which not all clips have strong labels is scored by its tags
-    alone.
+    other than training in which not all clips have strong labels has weak ones alone,
+    so that it is scored by its tags, on all clips; see `gcrnn_jax.data.split`, too.
 
     Args:
         root: The folder.
@@ -100,7 +100,8 @@ def _divide(stretches: Stretches, options: LayoutOptions) -> list[str]:
     counts = Counter(recordings.values())
     said = "only training is stated" if stated else "no splits are stated"
     result = ", ".join(f"{counts[name]} {name}" for name in SPLITS if counts[name])
-    how = f"divided by a hash of their names (split_seed {options.split_seed})"
+    whose = "its name" if len(recordings) == 1 else "their names"
+    how = f"divided by a hash of {whose} (split_seed {options.split_seed})"
     return [f"{said}: {_are(len(recordings), 'recording')} {how}: {result}"]
 
 
@@ -123,17 +124,17 @@ def _split(
     is_mixed = 0 < len(strong) < len(clips)
     if is_mixed and name != SPLITS[0]:
         what = f"{len(strong)} of its {len(clips)} clips have strong labels"
-        notes = [f"{name}: only {what}, so it is scored by its tags alone"]
+        notes = [f"{name}: only {what}, so it is scored for tagging only"]
         strong = []
     rows = [row for clip in strong for row, _ in clip.events]
     event_paths = [path for clip in strong for _, path in clip.events]
     spans = tuple(clip.span for clip in clips)
     split = FolderSplit(
         name=name,
-        list_path=Path(paths[0]) if len({*paths}) == 1 else root,
+        list_path=Path(_common(paths)),
         rows=tuple(map(_row, clips)),
         recordings=tuple(_recording(root, clip) for clip in clips),
-        strong_list=Path(_most_common(event_paths or paths)) if strong else None,
+        strong_list=Path(_common(event_paths or paths)) if strong else None,
         spans=spans if any(spans) else None,
         row_paths=paths if len(set(paths)) > 1 else None,
         event_rows=tuple(rows) if strong else None,
@@ -158,8 +159,10 @@ def _recording(root: Path, clip: CutClip) -> Path | None:
     return root / clip.stretch.recording if clip.stretch.is_there else None
 
 
-def _most_common(paths: Sequence[str]) -> str:
-    return Counter(paths).most_common(1)[0][0]
+def _common(paths: Sequence[str]) -> str:
+    """The file that all are, or the folder that has them."""
+    first, *others = dict.fromkeys(paths)
+    return os.path.commonpath([first, *others]) if others else first
 
 
 def _not_scored(clip: CutClip) -> Finding:

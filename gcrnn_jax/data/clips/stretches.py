@@ -2,8 +2,9 @@
 
 import dataclasses
 import difflib
+import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from gcrnn_jax.data.clips.listing import ListedClip, ListedEvent, Listing, Source
 from gcrnn_jax.data.clips.recording_names import RecordingNames
@@ -100,10 +101,13 @@ def look_up(listing: Listing, names: RecordingNames) -> tuple[Stretches, list[Fi
         Every stretch once, with the labels of all its rows. Rows are left out and noted
         that are of an unknown class (UNKNOWN_LABEL) or of a split of an unknown name
         (BAD_ROW), events whose times are none (BAD_TIME), and events of recordings that
-        are not listed (UNKNOWN_CLIP). DUPLICATE notes labels that come again. And what
+        are not listed (UNKNOWN_CLIP). DUPLICATE notes labels that come again,
+        CLASSES_ALIKE labels that are hardly others, where no class list is. And what
         keeps the folder from being used: AMBIGUOUS.
     """
     found = _Lookup(listing.classes or _labels_as_classes(listing), names)
+    if listing.classes is None:
+        found.findings += _alike(listing, found.classes)
     states_splits = any(clip.split is not None for clip in listing.clips)
     for clip in listing.clips:
         found.add_clip(clip, states_splits=states_splits)
@@ -221,10 +225,15 @@ class _Lookup:
 
     def _unite(self, first: Stretch, again: Stretch, name: str) -> None:
         if first.labels is None or again.labels is None:
+            if first.labels != again.labels and not (
+                first.has_events or again.has_events
+            ):
+                where = _where(first.source, again.source)
+                detail = f"{name} is in {where} too, with labels in one of them"
+                self._note(again.source, Code.DUPLICATE, detail)
             first.labels = again.labels if first.labels is None else first.labels
         elif first.labels >= again.labels or not first.labels:
-            path, line = first.source
-            where = f"line {line}" if path == again.source.path else f"{path}:{line}"
+            where = _where(first.source, again.source)
             detail = f"{name} is in {where} too; labels united"
             self._note(again.source, Code.DUPLICATE, detail)
         if first.labels is not None:
@@ -233,6 +242,32 @@ class _Lookup:
 
     def _note(self, source: Source, code: Code, detail: str) -> None:
         self.findings.append(Finding(source.path, source.line, code, detail))
+
+
+def _where(place: Source, other: Source) -> str:
+    """A place, to be named beside another."""
+    is_same = place.path == other.path
+    return f"line {place.line}" if is_same else f"{place.path}:{place.line}"
+
+
+def _alike(listing: Listing, classes: ClassList) -> Iterator[Finding]:
+    """Labels that are classes of their own, yet hardly differ from others."""
+    first: dict[str, str] = {}
+    alike = {}
+    for name in classes.names:
+        folded = re.sub(r"[\W_]+", " ", name.casefold()).strip()
+        if (other := first.setdefault(folded or name, name)) != name:
+            alike[name] = other
+    for label, source in _labels(listing) if alike else ():
+        if (other := alike.pop(label, None)) is not None:
+            detail = f"{label!r} is a class beside {other!r}"
+            yield Finding(source.path, source.line, Code.CLASSES_ALIKE, detail)
+
+
+def _labels(listing: Listing) -> Iterator[tuple[str, Source]]:
+    for clip in listing.clips:
+        yield from ((nfc(label), clip.source) for label in clip.labels or ())
+    yield from ((nfc(event.label), event.source) for event in listing.events)
 
 
 def _labels_as_classes(listing: Listing) -> ClassList:

@@ -38,6 +38,17 @@ def finds(root: Path) -> str | None:
     return None
 
 
+def nearly(root: Path) -> Finding | None:
+    """The first text that has the name of a recording, and yet is no label track."""
+    files = some_files(root)
+    by_name = LabelFiles(files.recordings)
+    for text in files.texts:
+        recording = by_name.recording_of(text)
+        if recording and text.lower().endswith(".txt"):
+            return _no_track(root / text, recording)
+    return None
+
+
 def read(root: Path, options: LayoutOptions) -> Listing:
     """Takes the label tracks for the strong labels of their recordings.
 
@@ -55,10 +66,7 @@ def read(root: Path, options: LayoutOptions) -> Listing:
             continue
         if not _is_track(path, empty=recording is not None):
             if recording is not None:
-                detail = (
-                    f"expected the label track of {recording}, got {first_line(path)!r}"
-                )
-                findings.append(Finding(str(path), 1, Code.UNKNOWN_LIST, detail))
+                findings.append(_no_track(path, recording))
             continue
         recording = recording or LabelFiles.name_of(text)
         if recording in tracks:
@@ -70,12 +78,23 @@ def read(root: Path, options: LayoutOptions) -> Listing:
         labels = read_label_track(path, bad)
         tracks[recording] = LabelFile(str(path), {recording: labels}, is_whole=not bad)
         findings += bad
+    if not tracks and (wrong := [one for one in findings if one.line]):
+        raise DataError(f"{wrong[0].path}:{wrong[0].line}: {wrong[0].detail}")
     if not tracks:
         raise DataError(f"{root}: expected label tracks beside recordings, found none")
     listing = listing_of(
         root, "label tracks of Audacity", recordings, [*tracks.values()], findings
     )
     return without_negatives(str(root), listing, options.negatives)
+
+
+def _no_track(path: Path, recording: str) -> Finding:
+    """What is wrong with a text that should be a label track; a row of one, perhaps."""
+    line = first_line(path)
+    code = Code.BAD_ROW if "\t" in (line or "") else Code.UNKNOWN_LIST
+    expected = f"expected the label track of {recording}, `onset offset label` in "
+    detail = f"{expected}seconds, separated by tabs; got {line!r}"
+    return Finding(str(path), 1, code, detail)
 
 
 def _is_track(path: Path, empty: bool) -> bool:

@@ -41,11 +41,13 @@ def read(root: Path, options: LayoutOptions) -> Listing:
     """Reads all tables.
 
     Raises:
-        DataError: One cannot be read, or has no column of files or of labels; or
-            `data.negatives` names a label that does not occur.
+        DataError: There is none, or one that cannot be read or has no column of files
+            or of labels; or `data.negatives` names a label that does not occur.
     """
+    if not (tables := _tables(root)):
+        raise DataError(f"{root}: expected metadata.csv, found none")
     findings: list[Finding] = []
-    clips = [clip for path in _tables(root) for clip in _clips(root, path, findings)]
+    clips = [clip for path in tables for clip in _clips(root, path, findings)]
     if not any(clip.split for clip in clips):
         splits = splits_of([clip.recording for clip in clips])
         pairs = zip(clips, splits, strict=True)

@@ -10,6 +10,7 @@ folder of a class are not used. All these may lie in ROOT/audio.
 """
 
 import posixpath
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -76,7 +77,8 @@ def read(root: Path, options: LayoutOptions) -> Listing:
         found = [f"{one!r} with {n} recordings" for one, n in counts.items()]
         raise DataError(
             f"{root}: expected the folders of two classes or more, or of one and of "
-            f"negatives (data.negatives), found {found[0] if found else 'none'}"
+            "negatives (--negatives, or in training --config.data.negatives), found "
+            + (found[0] if found else "none")
         )
     if options.negatives is None:
         _ask(root, places)
@@ -131,7 +133,7 @@ def _ask(root: Path, places: Sequence[_Place]) -> None:
             raise DataError(
                 f"{root / place.folder}: expected to be told whether what is in a "
                 f"folder {place.class_name!r} is of a class or of none. Of none: "
-                f"--config.data.negatives='(\"{place.class_name}\",)' or --negatives "
-                f"{place.class_name}; of a class, as all folders: "
-                "--config.data.negatives='(\"\",)' or --negatives ''"
+                f"--negatives {shlex.quote(place.class_name)}; of a class, as all "
+                "folders: --negatives ''. In training, "
+                f"--config.data.negatives='(\"{place.class_name}\",)' or '(\"\",)'"
             )

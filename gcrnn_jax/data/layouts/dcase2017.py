@@ -64,11 +64,20 @@ def read(root: Path, options: LayoutOptions) -> tuple[Dataset, list[Finding]]:
 
     Args:
         root: The folder; see the head of this file.
-        options: Of which nothing counts here.
+        options: Of which nothing counts here; what is not among the classes of the
+            class list is none of them.
 
     Returns:
         As `gcrnn_jax.data.folder.read_folder`.
+
+    Raises:
+        DataError: `data.negatives` names a label.
     """
+    if names := [name for name in options.negatives or () if name]:
+        raise DataError(
+            f"{root}: negatives: expected none, as the class list of {description} "
+            f"says which labels are classes; got {', '.join(names)}"
+        )
     classes, findings = _find_classes(root)
     recordings, unreadable = index_recordings(root)
     findings += unreadable

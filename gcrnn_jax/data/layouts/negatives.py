@@ -28,7 +28,7 @@ def without_negatives(
     for name in sorted(names - labels):
         hint = nearest(name, tuple(sorted(labels)))
         raise DataError(
-            f"{where}: data.negatives: expected labels that occur, got {name!r}{hint}"
+            f"{where}: negatives: expected labels that occur, got {name!r}{hint}"
         )
     clips = [
         clip._replace(labels=tuple(one for one in clip.labels if one not in names))

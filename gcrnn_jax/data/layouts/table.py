@@ -100,17 +100,25 @@ def read(root: Path, options: LayoutOptions) -> Listing:
         raise DataError(f"{root}: expected clips.csv or clips.tsv, found neither")
     findings: list[Finding] = []
     events_path, classes_path = _file(root, EVENTS), _file(root, CLASSES)
-    events = None
+    events, is_bare = None, False
     if events_path is not None:
         events = list(stream_event_rows(events_path, findings))
+        is_bare = not events and not findings
     classes = None if classes_path is None else read_class_list(classes_path)
     table = Table(path, FILE_NAMES)
     rows = list(table.rows(findings))
-    places = _find_places(table, [columns for _, columns in rows[:1]])
+    places = _find_places(table, [columns for _, columns in rows], findings)
     clips = list(_clips(table, rows, places, findings))
     if events is not None and places.strong is None:
+        if is_bare:
+            expected = "expected rows `recording,onset,offset,event_label`, got none"
+            raise DataError(f"{events_path}: {expected}: without events, leave it out")
         has_labels = places.labels is not None or bool(places.classes)
         clips = _with_strong(root, clips, events if has_labels else None)
+    strong = next((clip for clip in clips if clip.has_events), None)
+    if strong and events is None:
+        what = "expected events.csv or events.tsv, as clips have 1 in `strong`"
+        raise DataError(f"{path}:{strong.source.line}: {what}; found neither")
     if classes is None:
         clips, joined = _without_joined(clips)
         findings += joined
@@ -166,8 +174,10 @@ def _clips(
             findings.append(Finding(table.path, line, bad.code, str(bad)))
 
 
-def _find_places(table: Table, first: Sequence[Sequence[str]]) -> _Places:
-    """Finds the columns; without labels, those with 0 or 1 in row one are classes.
+def _find_places(
+    table: Table, rows: Sequence[Sequence[str]], findings: list[Finding]
+) -> _Places:
+    """Finds the columns; without labels, those with 0 or 1 in most rows are classes.
 
     Raises:
         DataError: A column that is of no use has nearly the name of one that is.
@@ -178,13 +188,22 @@ def _find_places(table: Table, first: Sequence[Sequence[str]]) -> _Places:
     for place, column in enumerate(table.header):
         if place in found.values() or column in ("", *known):
             continue
-        cell = first[0][place] if first else ""
-        if found["labels"] is None and cell and (cell in _BITS or cell == UNKNOWN):
+        if found["labels"] is None and _has_bits([row[place] for row in rows]):
             classes[place] = table.names[place]
         elif near := difflib.get_close_matches(column, known, 1, cutoff=0.8):
             what = f"unknown column {table.names[place]!r}; the nearest is {near[0]!r}"
             raise DataError(f"{table.path}:{table.line}: {what}")
+        else:
+            detail = repr(table.names[place])
+            found_here = Finding(table.path, table.line, Code.UNUSED_COLUMN, detail)
+            findings.append(found_here)
     return _Places(**{**found, "recording": found["recording"] or 0}, classes=classes)
+
+
+def _has_bits(cells: Sequence[str]) -> bool:
+    """Whether most that is in a column says of clips whether they have a class."""
+    filled = [*filter(None, cells)]
+    return 2 * sum(cell in _BITS or cell == UNKNOWN for cell in filled) > len(filled)
 
 
 def _clip(

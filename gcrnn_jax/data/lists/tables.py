@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 
-from gcrnn_jax.data.findings import Finding
+from gcrnn_jax.data.findings import Code, Finding
 from gcrnn_jax.data.lists.text import (
     SEPARATORS,
     BadRow,
@@ -57,11 +57,15 @@ class Table:
             raise DataError(f"{path}:{self.line}: {what}")
 
     def rows(self, findings: list[Finding]) -> Iterator[tuple[int, list[str]]]:
-        """Yields line and columns of every row; notes those of another form."""
-        number = len(self.header)
+        """Yields line and columns of every row; notes those of another form.
+
+        And NO_ROW, if there is no row at all.
+        """
+        number, is_bare = len(self.header), True
         for line, text in self._lines.rows():
             if line <= self.line:
                 continue
+            is_bare = False
             try:
                 columns = without_empty_end(split_columns(text, self.separator), number)
                 if len(columns) != number:
@@ -72,6 +76,9 @@ class Table:
                 yield line, columns
             except BadRow as bad:
                 findings.append(Finding(self.path, line, bad.code, str(bad)))
+        if is_bare:
+            detail = "expected rows below the header, got none"
+            findings.append(Finding(self.path, self.line, Code.NO_ROW, detail))
 
     def place(self, names: frozenset[str]) -> int | None:
         """Which column has one of the names; None: none has."""
@@ -96,7 +103,7 @@ def labels_of_cell(text: str) -> tuple[str, ...] | None:
     A label that holds a `;` is in quotes; a list of JSON is read as well.
 
     Raises:
-        BadRow: A list that is no JSON, or quotes that do not end.
+        BadRow: A list that is no JSON, quotes that do not end, or `?` beside labels.
 
     Example:
         >>> labels_of_cell("Dog; Cat"), labels_of_cell(""), labels_of_cell("?")
@@ -110,8 +117,12 @@ def labels_of_cell(text: str) -> tuple[str, ...] | None:
         return None
     if text.startswith("["):
         return _labels_of_json(text)
-    labels = split_columns(text, ";") if '"' in text else text.split(";")
-    return tuple(filter(None, map(str.strip, labels)))
+    is_quoted = '"' in text
+    labels = split_columns(text, ";") if is_quoted else text.split(";")
+    labels = tuple(filter(None, map(str.strip, labels)))
+    if UNKNOWN in labels and not is_quoted:
+        raise BadRow(f"expected labels, or {UNKNOWN} alone, got {text!r}")
+    return labels
 
 
 def _labels_of_json(text: str) -> tuple[str, ...]:
