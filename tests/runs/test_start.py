@@ -60,6 +60,12 @@ def train(run, features):
     return states
 
 
+def losses(run):
+    lines = map(json.loads, run.losses.read_text().splitlines())
+    varying = ("clips_per_s", "time_s", "crc32")
+    return [{n: x for n, x in line.items() if n not in varying} for line in lines]
+
+
 def by_name(tree):
     return {path_text(p): x for p, x in jax.tree_util.tree_leaves_with_path(tree)}
 
@@ -117,7 +123,7 @@ def test_a_run_goes_on_without_the_model_and_never_starts_anew(
     longer, _ = configure_start(longer)
     [state] = train(longer, features)
     assert "starting from" not in capsys.readouterr().out
-    assert part.losses.read_text() == whole.losses.read_text()
+    assert losses(part) == losses(whole)
     for one, other in zip(
         jax.tree.leaves(state), jax.tree.leaves(expected), strict=True
     ):
@@ -164,8 +170,9 @@ def test_another_kind_of_network_is_refused(model, features, tmp_path):
     run = make_run(tmp_path / "run", model)
     config = dataclasses.replace(run.config, model=network(1, "mlp"))
     run = Run(run.folder, config)
-    with pytest.raises(ConfigError, match="holds a gated_crnn, expected a mlp as in"):
-        train(run, features)
+    for attempt in (configure_start, lambda run: train(run, features)):
+        with pytest.raises(ConfigError, match="a gated_crnn, expected a mlp as in"):
+            attempt(run)
 
 
 def test_a_network_that_nothing_fits_is_refused(model, features, tmp_path):
