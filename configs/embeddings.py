@@ -26,7 +26,4 @@ def get_config() -> ConfigDict:
     config.model.dropout = 0.2
     config.training.num_epochs = 20
     config.training.steps_per_epoch = 50
-    config.fusion.first_epoch = 10
-    config.fusion.last_epoch = 20
-    config.fusion.every = 5
     return config
