@@ -11,7 +11,7 @@ from gcrnn_jax.evaluation.fused_scores import found_weights, open_members, table
 from gcrnn_jax.metrics import ScoreTable, read_score_table
 
 NAMES = ("Car", "Air horn, truck horn")
-RULES = Postprocessing(0.5, 0.5, 0, 0, True, False, 1.0, 0.0)
+RULES = Postprocessing(0.5, 0.5, 0, 0, True, False, 1.0, 0.0, 0.0, 0.5)
 
 
 def write(folder, hop_s, scores, names=NAMES, clips=("a", "b"), seconds=2.0):
