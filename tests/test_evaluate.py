@@ -232,6 +232,32 @@ def test_missing_recordings_are_listed_beside_the_scores(lists, tmp_path, capsys
     assert "Scores on 2 of 3 recordings" in capsys.readouterr().out
 
 
+def test_what_each_of_two_systems_lacks_is_said_of_it(lists, tmp_path, capsys):
+    lists[1].write_text(ESTIMATED.replace("c.wav\n", ""))
+    other = tmp_path / "other.tsv"
+    other.write_text("b.wav\t0\t1\tBuss\nb.wav\t1\t2\tBus\n")
+    paths = {name: tmp_path / name for name in ("o.json", "o.csv")}
+    flags = "--output", str(paths["o.json"]), "--csv", str(paths["o.csv"])
+    main(command(lists, "--against", str(other), *flags))
+    shown = capsys.readouterr()
+    both = f"2 of {lists[1]}, 1 of {other}"
+    assert f"1 of them with estimates of both systems ({both})" in shown.out
+    assert f"warning: {other}: 1 of 2 estimated labels are not in" in shown.err
+    assert "the nearest to 'Buss' is 'Bus'" in shown.err
+    missing = list(csv.reader((tmp_path / "missing.csv").read_text().splitlines()))
+    assert missing[0] == ["filename", "system"] and len(missing) == 4
+    assert missing[1] == ["c.wav", str(lists[1])] and missing[2][1] == str(other)
+    systems = json.loads(paths["o.json"].read_text())["coverage"]["systems"]
+    assert [one["with_estimates"] for one in systems] == [2, 1]
+    assert systems[0]["missing"] == ["c.wav"]
+    rows = csv.DictReader(paths["o.csv"].read_text().splitlines())
+    assert {(row["system"], row["with_estimates"]) for row in rows} == {
+        (str(lists[1]), "2"),
+        (str(other), "1"),
+        (f"{lists[1]} - {other}", "1"),
+    }
+
+
 def test_figures_can_be_chosen(lists, capsys):
     flags = "--metrics event intersection --collars 0.5 --intersection 0.1 0.1".split()
     main(command(lists, *flags, "--draws", "0"))
