@@ -26,4 +26,5 @@ def get_config() -> ConfigDict:
     config.model.dropout = 0.2
     config.training.num_epochs = 20
     config.training.steps_per_epoch = 50
+    config.fusion.first_fraction = 0.5  # 10, 12 ... 20
     return config

@@ -46,6 +46,12 @@ def test_it_can_be_built_and_has_the_parameters_that_it_says(name, load):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_run_of_any_length_fuses_its_last_epochs(name, load):
+    fusion = load(name).fusion
+    assert [fusion.epochs(count)[-1] for count in (1, 3, 200)] == [1, 3, 200]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_it_can_be_trained_on_16_devices(name, load):
     """By shapes alone; most of their batches do not divide so, that of sed by 8."""
     config = load(name)
