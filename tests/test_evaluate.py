@@ -229,7 +229,9 @@ def test_missing_recordings_are_listed_beside_the_scores(lists, tmp_path, capsys
     coverage = json.loads(output.read_text())["coverage"]
     assert coverage["with_estimates"] == 2 and coverage["missing"] == ["c.wav"]
     main(command(lists, "--missing", "leave_out"))
-    assert "Scores on 2 of 3 recordings" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "Scores on 2 of 3 recordings" in shown
+    assert "has events alone: no psds, best, ranking, calibration, which" in shown
 
 
 def test_what_each_of_two_systems_lacks_is_said_of_it(lists, tmp_path, capsys):
@@ -263,6 +265,7 @@ def test_figures_can_be_chosen(lists, capsys):
     main(command(lists, *flags, "--draws", "0"))
     shown = capsys.readouterr().out
     assert "event_f1[onset 0.5 s]" in shown and "segment_f1" not in shown
+    assert "events alone" not in shown
     assert "intersection_f1[dtc 0.1, gtc 0.1]" in shown and "draws of" not in shown
 
 
@@ -272,10 +275,12 @@ def test_figures_can_be_chosen(lists, capsys):
         "--metrics psds --task tagging": "--task=tagging has tagging, ranking",
         "--draws -1": "--draws: expected 0 or more, got -1",
         "--collars 1 2": "--collars: expected an onset, or an onset, an offset",
-        "--collars -1": "expected onset_s of 0 or more",
+        "--collars -1": "--collars: Collars: expected onset_s of 0 or more",
         "--segment_s 0": "--segment_s: expected more than 0 s, got 0",
-        "--intersection 2 0": "expected dtc in",
-        "--psds 0.5 0.5 0.3 2 1 100": "expected alpha_ct in",
+        "--intersection 2 0": "--intersection: .* expected dtc in",
+        "--psds 0.5 0.5 0.3 2 1 100": "--psds: .* expected alpha_ct in",
+        "--metrics psds best": "--metrics: psds, best need scores of .* events alone",
+        "--threshold nan": "--threshold: expected a number, got nan",
         "--threshold 0.5": "--threshold is of scores",
     }.items(),
 )

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gcrnn_jax.errors import DataError
+from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.evaluation.figures import FEW, Draws, Figure, groups_of
 from gcrnn_jax.evaluation.recordings import read_groups, sources_of
 from gcrnn_jax.evaluation.reference import Reference, read_reference, subset
 from gcrnn_jax.evaluation.results import (
+    DECISIONS,
     Choice,
     Result,
     class_names_of,
@@ -140,6 +141,7 @@ def score_files(
 
     Raises:
         DataError: A file cannot be read, or files do not belong together.
+        ConfigError: All figures are of scores, and the system has none.
     """
     reference = read_reference(
         files.reference,
@@ -148,6 +150,7 @@ def score_files(
         classes=files.classes,
     )
     systems = _read(files, reference)
+    _check_kinds(choice, systems[0])
     number = len(reference.events)
     missing_of = [system.missing for system in systems]
     lacking = {name for missing in missing_of for name in missing}
@@ -168,6 +171,15 @@ def score_files(
     found = compare(*results) if len(results) > 1 else []
     lacks = missing, missing_of
     return Scorecard(reference, results, found, number, *lacks, files.leaves_out)
+
+
+def _check_kinds(choice: Choice, system: System) -> None:
+    if system.tables is None and not {*choice.kinds} & {*DECISIONS}:
+        raise ConfigError(
+            f"--metrics: {', '.join(choice.kinds)} need scores of frames, and "
+            f"{system.path} has events alone: score tables or posteriors may be given "
+            "as --scores"
+        )
 
 
 def _read(files: Files, reference: Reference) -> list[System]:
