@@ -22,6 +22,10 @@ from gcrnn_jax.fields import describe, flatten, nearest, user_path
 from gcrnn_jax.old_names import flags_with_todays_names, with_todays_names
 
 _OWN = ("config", "workdir")
+# in a file: remarks in lines above, the name, the remark behind the value
+_SETTING = re.compile(
+    r"((?:^ *# .*\n)*)^ *config\.([\w.]+) = [^#\n]*?(?:  # (.*))?$", re.M
+)
 _FIELD = re.compile(r"--?(?:no)?config\.([^=\[]+)")  # of a flag that sets one
 
 
@@ -71,8 +75,9 @@ def list_fields(argv: Sequence[str]) -> list[str]:
     remarks: dict[str, str] = {}
     for file in (find_config("sed"), path):
         text = file.read_text(encoding="utf-8", errors="replace")
-        found = re.findall(r"^ *config\.([\w.]+) = .*?  # (.*)$", text, re.M)
-        remarks |= dict(found)
+        for above, name, beside in _SETTING.findall(text):
+            if remark := beside or " ".join(re.findall("# (.*)", above)):
+                remarks[name] = remark
     fields = flatten(read_config_file(path)).items()
     flags = {f"--config.{name}={_as_flag(value)}": name for name, value in fields}
     return [

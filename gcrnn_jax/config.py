@@ -100,7 +100,7 @@ class Config:
             raise ConfigError(f"training.clips_per_epoch: {error}") from error
         config = cls(
             seed=_check_seed(values["seed"]),
-            front_end=make_front_end(values["front_end"]),
+            front_end=_front_end(values["front_end"], built["training"].start_from),
             model=make_network(values["model"]),
             **built,
         )
@@ -172,6 +172,17 @@ _SECTIONS: dict[str, type] = {
 def field_names(values: Mapping[str, Any]) -> FieldNames:
     """The names and types of the fields of a configuration with these sections."""
     return FieldNames.of(values, _SECTIONS)
+
+
+def _front_end(values: Mapping[str, Any], start_from: str) -> FrontEnd:
+    """The front end; log-mel where it is of the model that training starts from.
+
+    That model's takes its place: `runs.start.configure_start`.
+    """
+    if start_from and values.get("kind") == "onnx" and not values.get("path"):
+        if "sha256" not in values:  # as that of a run, which knows what it is
+            values = {**values, "kind": "log_mel"}
+    return make_front_end(values)
 
 
 def _check_seed(seed: Any) -> int:

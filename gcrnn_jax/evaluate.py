@@ -152,7 +152,11 @@ def _evaluate_lists(flags: argparse.Namespace) -> None:
     card = score_files(
         files_of(flags), choice_of(flags), num_draws=flags.draws, seed=flags.seed
     )
-    scores = _score_lists(card.reference, card.results[0].system, flags.task)
+    own, *others = (result.system for result in card.results)
+    scores = _score_lists(card.reference, own, flags.task)
+    for system in others:
+        found = label_warnings(card.reference.rows, system.rows)
+        scores.warnings.extend(f"{system.path}: {warning}" for warning in found)
     for warning in scores.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     print(scorecard_text(card))

@@ -194,6 +194,11 @@ def test_help_lists_the_fields_of_a_configuration(capsys):
         "--config.model.blocks=(1,1,1,1)",
         "gated units a block",
     ]
+    above = (
+        "from clip to clip of a recording longer than front_end.clip_s; 0: no overlap"
+    )
+    [line] = [line for line in lines if "data.clip_hop_s" in line]
+    assert line.split(maxsplit=1) == ["--config.data.clip_hop_s=0.0", above]
     assert run("train", "--help", "--config=nowhere") == 2
 
 

@@ -10,11 +10,12 @@ import pytest
 import soundfile
 
 from gcrnn_jax.config import Config, load_config
+from gcrnn_jax.data.manifest import write_sealed
 from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.exporting.stablehlo import features_function
 from gcrnn_jax.prediction import formats
 from gcrnn_jax.prediction.loading import load_model
-from gcrnn_jax.runs import Run
+from gcrnn_jax.runs import Run, configure_start
 from gcrnn_jax.runs import load_model as load_trained
 from tests.conftest import make_folder
 from tests.onnx_models import framing
@@ -68,6 +69,28 @@ def run(commands, trunk, root, tmp_path_factory):
     (folder / "trunk.onnx").unlink()
     moved = shutil.move(folder / "before", folder / "moved")
     return Run.open(moved), done.stdout
+
+
+def test_a_start_from_it_needs_no_path_counts_frames_anew_and_goes_on(run, tmp_path):
+    start, folder = run[0], tmp_path / "run"
+    flags = {"training.start_from": str(start.folder), "front_end.clip_s": 0.6}
+    config = load_config("embeddings", **flags)
+    begun, line = configure_start(Run(folder, config))
+    assert line == "front end of the model, of kind onnx"
+    theirs, own = start.config.front_end, begun.config.front_end
+    waveform = np.zeros(own.clip_length, np.float32)
+    assert own.clip_s == 0.6 and len(own(waveform)) == own.num_frames
+    assert 0 < own.num_frames < theirs.num_frames
+    assert own.of_clips(theirs.clip_s) == theirs
+    # once something is saved, start.json and the copy beside it are what it goes on by
+    folder.mkdir()
+    begun.write_config()
+    card = load_trained(start.folder).card
+    write_sealed(begun.start, {"card": card.to_dict()})
+    begun.scores.touch()
+    again, _ = configure_start(Run(folder, config))
+    assert again.config.front_end == own and again.config.front_end.files()
+    again.check_config()
 
 
 def test_features_are_the_posteriors_of_the_trunk(run, finished_run, root):

@@ -229,7 +229,35 @@ def test_missing_recordings_are_listed_beside_the_scores(lists, tmp_path, capsys
     coverage = json.loads(output.read_text())["coverage"]
     assert coverage["with_estimates"] == 2 and coverage["missing"] == ["c.wav"]
     main(command(lists, "--missing", "leave_out"))
-    assert "Scores on 2 of 3 recordings" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "Scores on 2 of 3 recordings" in shown
+    assert "has events alone: no psds, best, ranking, calibration, which" in shown
+
+
+def test_what_each_of_two_systems_lacks_is_said_of_it(lists, tmp_path, capsys):
+    lists[1].write_text(ESTIMATED.replace("c.wav\n", ""))
+    other = tmp_path / "other.tsv"
+    other.write_text("b.wav\t0\t1\tBuss\nb.wav\t1\t2\tBus\n")
+    paths = {name: tmp_path / name for name in ("o.json", "o.csv")}
+    flags = "--output", str(paths["o.json"]), "--csv", str(paths["o.csv"])
+    main(command(lists, "--against", str(other), *flags))
+    shown = capsys.readouterr()
+    both = f"2 of {lists[1]}, 1 of {other}"
+    assert f"1 of them with estimates of both systems ({both})" in shown.out
+    assert f"warning: {other}: 1 of 2 estimated labels are not in" in shown.err
+    assert "the nearest to 'Buss' is 'Bus'" in shown.err
+    missing = list(csv.reader((tmp_path / "missing.csv").read_text().splitlines()))
+    assert missing[0] == ["filename", "system"] and len(missing) == 4
+    assert missing[1] == ["c.wav", str(lists[1])] and missing[2][1] == str(other)
+    systems = json.loads(paths["o.json"].read_text())["coverage"]["systems"]
+    assert [one["with_estimates"] for one in systems] == [2, 1]
+    assert systems[0]["missing"] == ["c.wav"]
+    rows = csv.DictReader(paths["o.csv"].read_text().splitlines())
+    assert {(row["system"], row["with_estimates"]) for row in rows} == {
+        (str(lists[1]), "2"),
+        (str(other), "1"),
+        (f"{lists[1]} - {other}", "1"),
+    }
 
 
 def test_figures_can_be_chosen(lists, capsys):
@@ -237,6 +265,7 @@ def test_figures_can_be_chosen(lists, capsys):
     main(command(lists, *flags, "--draws", "0"))
     shown = capsys.readouterr().out
     assert "event_f1[onset 0.5 s]" in shown and "segment_f1" not in shown
+    assert "events alone" not in shown
     assert "intersection_f1[dtc 0.1, gtc 0.1]" in shown and "draws of" not in shown
 
 
@@ -246,10 +275,12 @@ def test_figures_can_be_chosen(lists, capsys):
         "--metrics psds --task tagging": "--task=tagging has tagging, ranking",
         "--draws -1": "--draws: expected 0 or more, got -1",
         "--collars 1 2": "--collars: expected an onset, or an onset, an offset",
-        "--collars -1": "expected onset_s of 0 or more",
+        "--collars -1": "--collars: Collars: expected onset_s of 0 or more",
         "--segment_s 0": "--segment_s: expected more than 0 s, got 0",
-        "--intersection 2 0": "expected dtc in",
-        "--psds 0.5 0.5 0.3 2 1 100": "expected alpha_ct in",
+        "--intersection 2 0": "--intersection: .* expected dtc in",
+        "--psds 0.5 0.5 0.3 2 1 100": "--psds: .* expected alpha_ct in",
+        "--metrics psds best": "--metrics: psds, best need scores of .* events alone",
+        "--threshold nan": "--threshold: expected a number, got nan",
         "--threshold 0.5": "--threshold is of scores",
         "--layout table": "--layout: of the folder that --model is scored on, --root",
     }.items(),

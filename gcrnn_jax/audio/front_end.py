@@ -174,15 +174,13 @@ class FrontEnd:
         Differs: Centered frames of an odd frame_length number S // hop_length + 1 too;
             those of librosa may be one fewer.
         """
-        waveform = np.ascontiguousarray(waveform)
+        waveform, length = np.ascontiguousarray(waveform), self.frame_length
         if waveform.ndim != 1:
             raise ValueError(f"waveform must be mono [S], got {waveform.shape}")
-        length = self.frame_length
         if len(waveform) < self.min_length:
             return np.zeros((0, self.num_mels), np.float32)
         if self.centered:
-            half = length // 2
-            waveform = np.pad(waveform, (half, length - half), mode="reflect")
+            waveform = np.pad(waveform, (length // 2, -(-length // 2)), "reflect")
         frames = np.lib.stride_tricks.sliding_window_view(waveform, length)
         frames = frames[:: self.hop_length]  # [T, length], still without a copy
         bands = spectrum.mel_bands(self._mels)
@@ -208,6 +206,10 @@ class FrontEnd:
     def found_near(self, folder: Path, path: str) -> "FrontEnd":
         """Returns the same with `files` in a trained model's folder, or at `path`."""
         return self
+
+    def of_clips(self, clip_s: float) -> "FrontEnd":
+        """Returns the same for clips of another length; ValueError: of none."""
+        return dataclasses.replace(self, clip_s=clip_s)
 
     @classmethod
     def complete(cls, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -281,8 +283,7 @@ class Mfcc(FrontEnd):
         """Returns None: coefficients that were left out are lost."""
 
 
-# behind the class that it extends
-from gcrnn_jax.audio.onnx_front_end import OnnxFrontEnd  # noqa: E402
+from gcrnn_jax.audio.onnx_front_end import OnnxFrontEnd  # noqa: E402 - extends one
 
 KINDS: dict[str, type[FrontEnd]] = {c.kind: c for c in (LogMel, Mfcc, OnnxFrontEnd)}
 _CEPSTRAL = {"num_coefficients": 40, "delta_width": 9}  # on disk, of other kinds too
@@ -310,10 +311,9 @@ def make_front_end(fields: Mapping[str, Any]) -> FrontEnd:
         (119, 64)
     """
     kind = fields.get("kind")
-    if not isinstance(kind, str) or kind not in KINDS:
+    if (cls := KINDS.get(str(kind))) is None:
         expected = " or ".join(map(repr, KINDS))
         raise ConfigError(f"front_end.kind: expected {expected}, got {kind!r}")
-    cls = KINDS[kind]
     known = {field.name for one in KINDS.values() for field in dataclasses.fields(one)}
     unused = known - {field.name for field in dataclasses.fields(cls)} | {"kind"}
     values = {name: value for name, value in fields.items() if name not in unused}

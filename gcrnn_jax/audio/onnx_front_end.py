@@ -123,6 +123,23 @@ class OnnxFrontEnd(FrontEnd):
         sound = construct(LogMel, of_mels, "front_end")
         return {**values, **inspect_model(**asked, sound=sound)}
 
+    def of_clips(self, clip_s: float) -> FrontEnd:
+        """Returns the same for clips of another length, whose frames are counted anew.
+
+        Raises:
+            ConfigError: The model does not take clips so long.
+            DataError: It is another than it was, fails or is not to be found.
+        """
+        if clip_s == self.clip_s:
+            return self
+        read_model(self._known_path, self.sha256)
+        names = [field.name for field in dataclasses.fields(LogMel)]
+        values = {name: getattr(self, name) for name in names}
+        sound = LogMel(**{**values, "clip_s": clip_s})
+        asked = {name: getattr(self, name) for name in _ASKED}
+        facts = inspect_model(**asked, sound=sound)
+        return dataclasses.replace(self, clip_s=clip_s, **facts)
+
     @property
     def num_bins(self) -> int:
         """Values per frame, F."""

@@ -150,7 +150,7 @@ class Split:
 
         Of a split whose clips are alike: all. Of a folder only training clips are
         mixed, and those held out of them: in other splits of which only some clips
-        have strong labels, all are weak; see `gcrnn_jax.data.assembly`.
+        have strong labels, all are weak; see `gcrnn_jax.data.clips.assembly`.
 
         Raises:
             DataError: No clip of it has labels.

@@ -33,6 +33,7 @@ from gcrnn_jax.data.lists.text import (
 from gcrnn_jax.data.lists.timed_labels import TimedLabel, has_decimal_comma, time_span
 from gcrnn_jax.errors import DataError
 
+_OF_PREDICT = ("events.csv", "tags.csv")  # in folders that it or a run wrote
 _LISTS = (".txt", ".csv", ".tsv", ".ann", ".lab")
 # What tools put behind the name of the recording.
 _SUFFIX = re.compile(
@@ -53,7 +54,11 @@ def read_events(path: Path) -> tuple[list[EventRow], list[str]]:
         DataError: A file cannot be read or has a row of another form, or there is none.
     """
     paths = [path]
-    if path.is_dir():
+    remarks = []
+    if all((path / name).is_file() for name in _OF_PREDICT):
+        path = path / _OF_PREDICT[0]  # the other files are of the same recordings
+        paths, remarks = [path], [f"{path}: the events of this folder"]
+    elif path.is_dir():
         paths = sorted(_lists_in(path))
         if not paths:
             endings = ", ".join(_LISTS)
@@ -69,7 +74,8 @@ def read_events(path: Path) -> tuple[list[EventRow], list[str]]:
         if finding.code.severity == "error":
             place = f"{finding.path}:{finding.line}" if finding.line else finding.path
             raise DataError(f"{place}: {finding.detail}")
-    return rows, [f"{finding.path}: {finding.detail}" for finding in findings]
+    remarks += [f"{finding.path}: {finding.detail}" for finding in findings]
+    return rows, remarks
 
 
 def recording_of(path: Path) -> str:

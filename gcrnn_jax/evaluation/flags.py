@@ -1,7 +1,9 @@
 """The flags of what is scored, and by which figures."""
 
 import argparse
+import contextlib
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from gcrnn_jax.errors import ConfigError, DataError
@@ -91,10 +93,9 @@ def choice_of(flags: argparse.Namespace) -> Choice:
     if not (kept := [kind for kind in kinds if kind in of_task]):
         names = ", ".join(of_task)
         raise ConfigError(f"--metrics: --task={flags.task} has {names}")
-    try:
-        return _choice(flags, kept)
-    except DataError as error:
-        raise ConfigError(f"flags: {error}") from None
+    if flags.threshold is not None and not math.isfinite(flags.threshold):
+        raise ConfigError(f"--threshold: expected a number, got {flags.threshold}")
+    return _choice(flags, kept)
 
 
 def _choice(flags: argparse.Namespace, kinds: list[str]) -> Choice:
@@ -105,23 +106,35 @@ def _choice(flags: argparse.Namespace, kinds: list[str]) -> Choice:
     collars = choice.collars if flags.collars is None else [_collars(flags.collars)]
     intersections, psds = [*choice.intersections], {**choice.psds}
     if flags.intersection is not None:
-        intersections.append(Intersection(*flags.intersection))
+        with _names_flag("--intersection"):
+            intersections.append(Intersection(*flags.intersection))
     if flags.psds is not None:
         dtc, gtc, cttc, alpha_ct, alpha_st, max_efpr = flags.psds
-        shares = Intersection(dtc, gtc, cttc if alpha_ct else None)
-        psds["psds"] = PsdsParameters(shares, alpha_ct, alpha_st, max_efpr)
+        with _names_flag("--psds"):
+            shares = Intersection(dtc, gtc, cttc if alpha_ct else None)
+            psds["psds"] = PsdsParameters(shares, alpha_ct, alpha_st, max_efpr)
     unique = list(dict.fromkeys(intersections))
     return Choice(kinds, list(segments_s), collars, unique, psds)
 
 
 def _collars(values: list[float]) -> Collars:
-    if len(values) == 1:
-        return Collars(values[0], None)
-    if len(values) != 3:
+    if len(values) not in (1, 3):
         expected = "an onset, or an onset, an offset and a share of the length"
         raise ConfigError(f"--collars: expected {expected}, got {len(values)} numbers")
-    onset_s, offset_s, offset_share = values
-    return Collars(onset_s, offset_s, offset_share)
+    with _names_flag("--collars"):
+        if len(values) == 1:
+            return Collars(values[0], None)
+        onset_s, offset_s, offset_share = values
+        return Collars(onset_s, offset_s, offset_share)
+
+
+@contextlib.contextmanager
+def _names_flag(flag: str) -> Iterator[None]:
+    """What is wrong with values is wrong with those of a flag."""
+    try:
+        yield
+    except DataError as error:
+        raise ConfigError(f"{flag}: {error}") from None
 
 
 def _names(text: str) -> str:

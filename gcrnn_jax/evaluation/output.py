@@ -51,6 +51,16 @@ def scorecard_content(card: Scorecard) -> dict[str, Any]:
             "with_estimates": card.num_covered,
             "missing": list(card.missing),
             "missing_count_as": "left out" if card.leaves_out else "without events",
+            "systems": [
+                {
+                    "estimated": str(result.system.path),
+                    "with_estimates": number,
+                    "missing": list(missing),
+                }
+                for result, number, missing in zip(
+                    card.results, card.num_covered_by, card.missing_of, strict=True
+                )
+            ],
         },
         "figures": [_entry(figure) for figure in own.figures],
         "curves": own.curves(),
@@ -76,12 +86,18 @@ def scorecard_csv(card: Scorecard) -> str:
     writer = csv.writer(text, lineterminator="\n")
     header = ["system", "quantity", "average", "class", "value", "low", "high", "draws"]
     writer.writerow([*header, "p", "recordings", "with_estimates"])
-    scored = len(card.reference.events), card.num_covered
     names = [str(result.system.path) for result in card.results]
-    parts = [(name, r.figures) for name, r in zip(names, card.results, strict=True)]
+    parts = [
+        (name, result.figures, number)
+        for name, result, number in zip(
+            names, card.results, card.num_covered_by, strict=True
+        )
+    ]
     if card.differences:
-        parts.append((f"{names[0]} - {names[1]}", list(card.differences)))
-    for name, figures in parts:
+        of_both = list(card.differences), card.num_covered
+        parts.append((f"{names[0]} - {names[1]}", *of_both))
+    for name, figures, number in parts:
+        scored = len(card.reference.events), number
         for figure in figures:
             for class_, average, estimate in _lines(figure):
                 values = estimate.value, *estimate.interval
@@ -93,10 +109,15 @@ def scorecard_csv(card: Scorecard) -> str:
 
 
 def missing_csv(card: Scorecard) -> str:
-    """The recordings without estimates, a line each."""
+    """The recordings without estimates, a line each, and of which of two systems."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([["filename"], *([name] for name in card.missing)])
+    rows = [["filename"], *([name] for name in card.missing)]
+    if len(card.results) > 1:
+        rows = [["filename", "system"]]
+        for result, missing in zip(card.results, card.missing_of, strict=True):
+            rows += [[name, str(result.system.path)] for name in missing]
+    writer.writerows(rows)
     return text.getvalue()
 
 
@@ -155,7 +176,8 @@ def _moved_text(card: Scorecard) -> str:
         return f"No class moved, of {tested} differences of classes."
     table = text_table(["figure", "class that moved", "difference", "95 %"], rows)
     chance = 0.05 * tested
-    return f"{table}\n\nOf {tested} such differences, {chance:.0f} are by chance alone."
+    expected = f"about {chance:.2g} would be here by chance alone"
+    return f"{table}\n\nOf {tested} such differences, {expected}."
 
 
 def _entry(figure: Figure) -> dict[str, Any]:

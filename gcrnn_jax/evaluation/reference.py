@@ -21,6 +21,8 @@ from gcrnn_jax.evaluation.recordings import (
     read_names,
 )
 
+_ROUNDING_S = 0.01  # of lengths in lists
+
 
 @dataclass(frozen=True, eq=False)
 class Reference:
@@ -88,6 +90,7 @@ def read_reference(
         seconds = measure_durations(durations, names)
     elif seconds is not None:
         seconds = _renamed(seconds, names, durations)
+    cleaning += _beyond(events, seconds or {}, durations)
     return Reference(
         path,
         rows,
@@ -203,6 +206,25 @@ def _with_classes(
 def without_label(row: EventRow) -> EventRow:
     """A row of the recording alone."""
     return EventRow(row.file, None, None, None, row.line)
+
+
+def _beyond(
+    events: Mapping[str, list[Event]], seconds: Mapping[str, float], where: object
+) -> list[str]:
+    """A remark on events that end after their recording, which may mean other ones."""
+    late = [
+        (name, event.offset)
+        for name, length in seconds.items()
+        for event in events[name]
+        if event.offset > length + _ROUNDING_S
+    ]
+    if not late:
+        return []
+    name, offset = late[0]
+    return [
+        f"{len(late)} events end after their recording, first one of {name} at "
+        f"{offset:g} s: it is {seconds[name]:g} s long by {where}"
+    ]
 
 
 def _renamed(

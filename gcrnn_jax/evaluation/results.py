@@ -127,9 +127,13 @@ def score_system(
     names = class_names_of(reference, system, others)
     measures = _of_decisions(system, reference, choice, names)
     notes: list[str] = []
+    of_scores = [kind for kind in choice.kinds if kind in OF_SCORES]
     if system.tables is not None:
         more, notes = _of_scores(system, reference, choice)
         measures |= more
+    elif of_scores:
+        names = ", ".join(of_scores)
+        notes.append(f"{system.path} has events alone: no {names}, which need scores")
     return Result(system, measures, draws, notes)
 
 

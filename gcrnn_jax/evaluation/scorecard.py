@@ -6,11 +6,12 @@ from pathlib import Path
 
 from gcrnn_jax.data.clips.division import source_of
 from gcrnn_jax.data.lists.clip_lists import clip_id_of_file
-from gcrnn_jax.errors import DataError
+from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.evaluation.figures import FEW, Draws, Figure, groups_of
 from gcrnn_jax.evaluation.recordings import read_groups
 from gcrnn_jax.evaluation.reference import Reference, read_reference, subset
 from gcrnn_jax.evaluation.results import (
+    DECISIONS,
     Choice,
     Result,
     class_names_of,
@@ -61,6 +62,7 @@ class Scorecard:
         differences: Of the first less the second.
         num_recordings: That were to be scored.
         missing: Those of which the first system, or the second, has nothing.
+        missing_of: Those of which each system has nothing.
         leaves_out: Whether those do not count.
     """
 
@@ -69,6 +71,7 @@ class Scorecard:
     differences: Sequence[Figure]
     num_recordings: int
     missing: Sequence[str]
+    missing_of: Sequence[Sequence[str]]
     leaves_out: bool
 
     def coverage(self) -> str:
@@ -80,12 +83,23 @@ class Scorecard:
         if self.leaves_out:
             return f"on {number:,} of {total:,} recordings: {others} are left out"
         with_estimates = f"{number:,} of them with estimates"
+        if len(self.results) > 1:
+            with_estimates += " of both systems (" + ", ".join(
+                f"{count:,} of {result.system.path}"
+                for count, result in zip(self.num_covered_by, self.results, strict=True)
+            )
+            with_estimates += ")"
         return f"on {total:,} recordings, {with_estimates}: {others} count as empty"
 
     @property
     def num_covered(self) -> int:
         """Recordings of which every system has estimates."""
         return self.num_recordings - len(self.missing)
+
+    @property
+    def num_covered_by(self) -> list[int]:
+        """Recordings of which each system has estimates."""
+        return [self.num_recordings - len(missing) for missing in self.missing_of]
 
     def notes(self) -> list[str]:
         """What was merged, dropped, assumed, and how sure intervals are."""
@@ -129,6 +143,7 @@ def score_files(
 
     Raises:
         DataError: A file cannot be read, or files do not belong together.
+        ConfigError: All figures are of scores, and the system has none.
     """
     reference = read_reference(
         files.reference,
@@ -137,8 +152,10 @@ def score_files(
         classes=files.classes,
     )
     systems = _read(files, reference)
+    _check_kinds(choice, systems[0])
     number = len(reference.events)
-    lacking = {name for system in systems for name in system.missing}
+    missing_of = [system.missing for system in systems]
+    lacking = {name for missing in missing_of for name in missing}
     missing = [name for name in reference.events if name in lacking]
     if files.leaves_out and missing:
         kept = [name for name in reference.events if name not in lacking]
@@ -154,7 +171,17 @@ def score_files(
     labels = [name for one in systems for name in class_names_of(reference, one)]
     results = [score_system(one, reference, draws, choice, labels) for one in systems]
     found = compare(*results) if len(results) > 1 else []
-    return Scorecard(reference, results, found, number, missing, files.leaves_out)
+    lacks = missing, missing_of
+    return Scorecard(reference, results, found, number, *lacks, files.leaves_out)
+
+
+def _check_kinds(choice: Choice, system: System) -> None:
+    if system.tables is None and not {*choice.kinds} & {*DECISIONS}:
+        raise ConfigError(
+            f"--metrics: {', '.join(choice.kinds)} need scores of frames, and "
+            f"{system.path} has events alone: score tables or posteriors may be given "
+            "as --scores"
+        )
 
 
 def _read(files: Files, reference: Reference) -> list[System]:

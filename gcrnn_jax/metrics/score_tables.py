@@ -5,6 +5,7 @@ recording, with a header `onset offset CLASS...` and a row for each frame; frame
 the recording. A class is active where its score is above a threshold, strictly.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,22 +112,51 @@ def read_score_table(path: str | Path) -> ScoreTable:
         raise DataError(f"{path}: expected {expected}, got {header[:60]!r}")
     try:
         table = np.loadtxt(rows, delimiter="\t", ndmin=2, comments=None)
-    except ValueError as error:
-        raise DataError(f"{path}: expected numbers, {error}") from None
-    if table.shape[1] != len(columns):
-        raise DataError(
-            f"{path}: expected {len(columns)} columns as in the header, got "
-            f"{table.shape[1]}"
-        )
+    except ValueError:
+        table = np.zeros((0, 0))
+    if table.shape != (len(rows), len(columns)) or np.isnan(table.min()):
+        raise DataError(_first_fault(path, lines, len(columns)))
     gaps = np.flatnonzero(np.abs(table[1:, 0] - table[:-1, 1]) > 1e-6)
     if len(gaps):
-        line = int(gaps[0]) + 1
+        row = int(gaps[0]) + 1
         raise DataError(
-            f"{path}: expected frames that tile the clip, got one until "
-            f"{table[line - 1, 1]:g} s before one from {table[line, 0]:g} s"
+            f"{path}:{_row_lines(lines)[row]}: expected frames that tile the clip, got "
+            f"one until {table[row - 1, 1]:g} s before one from {table[row, 0]:g} s"
         )
     times = np.append(table[:, 0], table[-1, 1])
+    if len(falls := np.flatnonzero(np.diff(times) <= 0)):
+        row = int(falls[0])
+        raise DataError(
+            f"{path}:{_row_lines(lines)[row]}: expected times that rise, got a frame "
+            f"from {times[row]:g} to {times[row + 1]:g} s"
+        )
     return ScoreTable(Path(path).stem, tuple(columns[2:]), times, table[:, 2:])
+
+
+def _row_lines(lines: Iterable[str]) -> list[int]:
+    """The lines of a table's rows, counted from 1; those of spaces alone are none."""
+    return [n for n, line in enumerate(lines, start=1) if line.strip()][1:]
+
+
+def _first_fault(path: str | Path, lines: Iterable[str], num_columns: int) -> str:
+    """Which line of a table is no row of numbers, and why."""
+    lines = list(lines)
+    for number in _row_lines(lines):
+        columns = lines[number - 1].split("\t")
+        if len(columns) != num_columns:
+            expected = f"expected {num_columns} columns as in the header"
+            return f"{path}:{number}: {expected}, got {len(columns)}"
+        for column in columns:
+            if not _is_number(column):
+                return f"{path}:{number}: expected a number, got {column[:60]!r}"
+    return f"{path}: expected rows of {num_columns} numbers"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return not math.isnan(float(text))
+    except ValueError:
+        return False
 
 
 def clip_scores(tables: Iterable[ScoreTable]) -> tuple[list[str], np.ndarray]:

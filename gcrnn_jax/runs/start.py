@@ -49,15 +49,15 @@ def configure_start(run: "Run") -> "tuple[Run, str]":
         The run, and a line that says which fields of its front end were others.
 
     Raises:
-        ConfigError: Its `clip_s` does not fit that front end.
+        ConfigError: Its `clip_s` does not fit that front end, or the model's network is
+            of another kind.
         DataError: There is no model, or it cannot be read.
     """
     card = start_card(run)
     if card is None:
         return run, ""
     try:
-        clip_s = run.config.front_end.clip_s
-        front_end = dataclasses.replace(card.front_end, clip_s=clip_s)
+        front_end = card.front_end.of_clips(run.config.front_end.clip_s)
     except ValueError as error:
         message = f"front_end, of {run.config.training.start_from}: {error}"
         raise ConfigError(message) from error
@@ -65,6 +65,8 @@ def configure_start(run: "Run") -> "tuple[Run, str]":
     own, theirs = run.config.front_end.as_dict(), front_end.as_dict()
     changes = _changes(own, theirs)
     line = f"front end of the model, not as configured: {changes}" if changes else ""
+    if own["kind"] != theirs["kind"]:  # which have hardly a field in common
+        line = f"front end of the model, of kind {front_end.kind}"
     return dataclasses.replace(run, config=config), line
 
 
@@ -74,13 +76,15 @@ def start_card(run: "Run") -> ModelCard | None:
     Of a run that has begun from its own folder: the model may be gone, or another.
 
     Raises:
+        ConfigError: Its network is of another kind.
         DataError: There is no such model, or it cannot be read.
     """
     if not run.config.training.start_from:
         return None
     if run.has_begun and run.start.exists():
         content = unseal(read_json(run.start, max_bytes=MAX_CARD_BYTES), run.start)
-        return ModelCard.from_dict(content.get("card"), run.start)
+        card = ModelCard.from_dict(content.get("card"), run.start)
+        return card.found_near(run.folder)
     return _read_start(run.config)[0]
 
 
@@ -104,12 +108,6 @@ def start_state(
     path, frozen = run.config.training.start_from, run.config.training.frozen
     start, variables = _read_start(run.config)
     _check_front_end(path, start, card)
-    own, theirs = network.kind, start.config.model.kind
-    if own != theirs:
-        raise ConfigError(
-            f"training.start_from: {path} holds a {theirs}, expected a {own} as in "
-            "model.kind"
-        )
     drawn = {"params": state.params, "batch_stats": state.batch_stats}
     taken = take_weights(start, variables, card, network, jax.device_get(drawn))
     _check_taken(path, taken, frozen)
@@ -128,12 +126,19 @@ def start_state(
 def _read_start(config: "Config") -> tuple[ModelCard, PyTree]:
     path = Path(config.training.start_from)
     try:
-        return read_card_and_variables(path)
+        card, variables = read_card_and_variables(path)
     except DataError as error:
         hint = ""
         if (path / _EXPORTED).is_file():
             hint = "; this is an exported model: start from the one that it is of"
         raise DataError(f"training.start_from: {error}{hint}") from error
+    own, theirs = config.model.kind, card.config.model.kind
+    if own != theirs:
+        raise ConfigError(
+            f"training.start_from: {path} holds a {theirs}, expected a {own} as in "
+            "model.kind"
+        )
+    return card, variables
 
 
 def _leaves(tree: PyTree) -> Iterator[tuple[Any, Any]]:
@@ -157,8 +162,8 @@ def _write(run: "Run", start: ModelCard, variables: PyTree, taken: Taken) -> Non
 
 
 def _check_front_end(path: str, start: ModelCard, card: ModelCard) -> None:
-    theirs = start.front_end.as_dict()
-    own = {**card.front_end.as_dict(), "clip_s": start.front_end.clip_s}
+    own = card.front_end.as_dict()
+    theirs = start.front_end.of_clips(card.front_end.clip_s).as_dict()
     if changes := _changes(own, theirs):
         raise DataError(
             f"the features were computed by another front end than that of {path}, "

@@ -58,7 +58,7 @@ def check_frozen(names: Sequence[str], params: PyTree) -> None:
     groups = list(dict.fromkeys(path.split("/")[0] for path in paths))
     for name in names:
         if not any(is_frozen(path, [name]) for path in paths):
-            nearest = difflib.get_close_matches(name, groups, n=1, cutoff=0.4)
+            nearest = difflib.get_close_matches(name, _beginnings(groups), n=1)
             hint = f"did you mean {nearest[0]}? " if nearest else ""
             raise ConfigError(
                 f"training.frozen: no parameters of the name {name!r}; {hint}"
@@ -69,6 +69,15 @@ def check_frozen(names: Sequence[str], params: PyTree) -> None:
             f"training.frozen: {', '.join(names)} are all parameters that there are, "
             "and nothing is left to train"
         )
+
+
+def _beginnings(groups: Iterable[str]) -> list[str]:
+    """Names that freeze some of the groups, such as block_0 of block_0_unit_0."""
+    found: dict[str, None] = {}
+    for group in groups:
+        parts = group.split("_")
+        found |= dict.fromkeys("_".join(parts[: n + 1]) for n in range(len(parts)))
+    return list(found)
 
 
 def keep_frozen(new: PyTree, old: PyTree, names: Sequence[str]) -> PyTree:

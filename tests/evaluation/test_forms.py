@@ -131,6 +131,17 @@ def test_folders_of_a_file_a_recording_hold_the_same_events(reference, form):
     assert not read_system(folder, read_reference(reference)).missing
 
 
+def test_a_folder_that_predict_wrote_is_of_its_events(tmp_path):
+    (tmp_path / "events.csv").write_text(
+        "filename,onset,offset,event_label\na,1,2,Dog\n"
+    )
+    (tmp_path / "tags.csv").write_text("filename,event_label,score\na,Dog,0.9\n")
+    (tmp_path / "errors.csv").write_text("path,code,detail,outcome\n")
+    rows, remarks = read_events(tmp_path)
+    assert [row[:4] for row in rows] == [("a", 1, 2, "Dog")]
+    assert remarks == [f"{tmp_path / 'events.csv'}: the events of this folder"]
+
+
 def test_a_recording_may_be_named_by_a_number(tmp_path):
     path = tmp_path / "list.tsv"
     path.write_text("17\t0.5\t2.0\tDog\n18\t1.0\t3.0\tDog\n")
@@ -292,6 +303,14 @@ def test_recordings_and_durations_say_what_is_scored(reference):
     assert list(there.events) == ["Ya.flac", "b.wav", "silence.wav"]
     assert there.durations == {"Ya.flac": 10, "b.wav": 10, "silence.wav": 7.5}
     assert any("1 of 3 recordings are not in" in note for note in there.notes)
+    durations.write_text("a.wav,10\nb.wav,1.5\n")
+    assert any(
+        "1 events end after their recording, first one of b.wav at 3 s: it is 1.5" in n
+        for n in read_reference(reference, durations=durations).notes
+    )
+    durations.write_text(
+        "filename\tduration\nYa.flac\t10\nb.wav\t10\nsilence.wav\t7.5\n"
+    )
     (listed := reference.with_name("list.txt")).write_text("b\nsilence\n")
     there = read_reference(reference, recordings=listed, durations=durations)
     assert there.durations == {"b": 10, "silence": 7.5}

@@ -40,12 +40,18 @@ def test_a_table_has_names_times_and_scores(tmp_path, text):
         ("", "expected a header `onset offset CLASS...`"),
         ("onset\toffset\tCar\n", "and frames below"),
         ("onset,offset,Car\n0,1,0.5\n", "got 'onset,offset,Car'"),
-        ("onset\toffset\tCar\n0\t1\t0.5\t1\n", "expected 3 columns .* got 4"),
-        ("onset\toffset\tCar\n0\t1\t0.5\n1\t2\n", "expected numbers"),
-        ("onset\toffset\tCar\n0\t1\thigh\n", "expected numbers"),
-        ("onset\toffset\tCar\n0\t1\tnan\n", "expected scores, got nan"),
-        ("onset\toffset\tCar\n0\t1\t0.5\n2\t3\t0.5\n", "until 1 s before one from 2 s"),
-        ("onset\toffset\tCar\n1\t1\t0.5\n", "expected times that rise"),
+        ("onset\toffset\tCar\n0\t1\t0.5\t1\n", ":2: expected 3 columns .* got 4"),
+        ("onset\toffset\tCar\n0\t1\t0.5\n1\t2\n", ":3: expected 3 columns .* got 2"),
+        ("onset\toffset\tCar\n\n0\t1\thigh\n", ":3: expected a number, got 'high'"),
+        ("onset\toffset\tCar\n0\t1\tnan\n", ":2: expected a number, got 'nan'"),
+        (
+            "onset\toffset\tCar\n0\t1\t0.5\n\n2\t3\t0.5\n",
+            ":4: expected frames .* until 1 s before one from 2 s",
+        ),
+        (
+            "onset\toffset\tCar\n1\t1\t0.5\n",
+            ":2: expected times that rise, .* 1 to 1 s",
+        ),
     ],
 )
 def test_what_is_no_table_is_an_error_that_says_so(tmp_path, text, message):

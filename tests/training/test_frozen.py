@@ -140,7 +140,7 @@ def test_an_optimizer_follows_what_is_trained_as_if_it_were_all(kind):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (("blocks_0",), "of the name 'blocks_0'; did you mean block_0_unit_0. There"),
+        (("blocks_0",), "of the name 'blocks_0'; did you mean block_0. There"),
         (("last", "blo"), "name 'blo'; "),
         (
             ("zzz",),
