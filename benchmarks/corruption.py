@@ -33,7 +33,7 @@ from gcrnn_jax.errors import GcrnnError
 from gcrnn_jax.exporting.exported_model import ExportedModel
 from gcrnn_jax.fields import command_parser
 from gcrnn_jax.inference.card import ModelCard
-from gcrnn_jax.runs import Run, read_card_and_variables, provenance
+from gcrnn_jax.runs import Run, provenance, read_card_and_variables
 from gcrnn_jax.runs.training import make_train_step
 from gcrnn_jax.training import parallel, phases
 from gcrnn_jax.training.checkpoints import Checkpoints, saved_steps
