@@ -146,7 +146,7 @@ def test_a_split_of_which_not_all_is_strong_is_scored_by_its_tags(tmp_path):
     validation = dataset.splits["validation"]
     assert validation.event_rows is None and not validation.is_strong("c")
     assert [row.labels for row in validation.rows] == [(0,), (0,)]
-    said = "validation: only 1 of its 2 clips have strong labels, so it is scored by"
+    said = "validation: only 1 of its 2 clips have strong labels, so it is scored for"
     assert said in dataset.notes[0]
 
 
