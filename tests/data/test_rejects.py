@@ -12,3 +12,5 @@ def test_notes_do_not_count_as_clips_that_are_lost():
     bad = Finding("a.csv", 2, Code.BAD_ROW, "y")
     assert num_lost([*findings, bad]) == 1
     assert LossLimit.examples([*findings, bad]) == "a.csv:2: BAD_ROW: y"
+    of_a_file = Finding("a.wav", 0, Code.EMPTY, "z")  # listed by no line
+    assert LossLimit.examples([of_a_file]) == "a.wav: EMPTY: z"

@@ -170,3 +170,9 @@ def test_clips_with_strong_labels_need_a_list_of_events(tmp_path):
     root = make(tmp_path, table(rows, f"{HEAD[:-1]},strong\n"))
     with pytest.raises(DataError, match=r"clips.csv:3: expected events.csv .* neither"):
         read(root)
+
+
+def test_what_is_said_of_several_lists_names_their_folder(tmp_path):
+    files = {f"{kind}/{name}.wav": 1 for kind in ("dog", "cat") for name in "abcd"}
+    report = check(make(tmp_path, files), lists_only=True)
+    assert {one.path for one in report.groups[Code.CLASS_SMALL]} == {"."}
