@@ -22,7 +22,7 @@ from gcrnn_jax.data.soundscape_source import SoundscapeSource
 from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.data.store_shards import Source
 from gcrnn_jax.data.without_recordings import store_without_recordings
-from gcrnn_jax.errors import RecordingsMissingError
+from gcrnn_jax.errors import ConfigError, DataError, RecordingsMissingError
 from gcrnn_jax.fields import check, user_path
 
 
@@ -121,6 +121,8 @@ class DataOptions:
         """
         path = self.path(front_end, seed)
         if not self.root:
+            if self.store:
+                _refuse_to_replace(path)
             return plan_soundscapes(self._sizes, seed, path, front_end)
         options = self.layout_options(front_end)
         try:
@@ -157,3 +159,18 @@ class DataOptions:
     @property
     def _sizes(self) -> dict[str, int]:
         return dict(zip(SPLITS, self.soundscapes, strict=False))
+
+
+def _refuse_to_replace(path: Path) -> None:
+    """Raises ConfigError for a finished store of recordings: soundscapes would go in."""
+    try:
+        store = FeatureStore.open(path)
+    except DataError:
+        return
+    for name, split in store.splits.items():
+        if len(split) and not split.clip_ids[0].startswith(f"{name}_0"):
+            raise ConfigError(
+                f"data.store: {path} holds features of recordings ({name}: "
+                f"{len(split)} clips, the first {split.clip_ids[0]}), which built-in "
+                "soundscapes would replace: set data.root to their folder"
+            )

@@ -1,5 +1,6 @@
 """Where stores without an output go, and that they are found again there."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from gcrnn_jax.data.data_options import DataOptions
 from gcrnn_jax.data.preparation import cache_path, summary
 from gcrnn_jax.errors import ConfigError, RecordingsMissingError
 from tests import defaults
+from tests.stores import content
 
 
 def test_a_store_of_0_1_in_the_cache_is_found_again(monkeypatch):
@@ -124,3 +126,22 @@ def test_without_a_home_nothing_is_kept(monkeypatch):
         cache_path("data")
     monkeypatch.setenv("GCRNN_CACHE", "/own")
     assert cache_folder() == Path("/own")
+
+
+def test_a_store_of_recordings_does_not_give_way_to_soundscapes(data_folder, tmp_path):
+    front_end, store = defaults.front_end(clip_s=1.0), tmp_path / "store"
+    options(data_folder(training=2, testing=2), store).prepare(front_end, seed=0)
+    before = content(store)
+    with pytest.raises(ConfigError, match=r"holds features of recordings .*data\.root"):
+        options("", store).prepare(front_end, seed=0)
+    assert content(store) == before
+
+
+def test_a_store_of_soundscapes_gives_way_to_others(tmp_path):
+    front_end = defaults.front_end(clip_s=1.0)
+    few = dataclasses.replace(
+        options("", tmp_path / "store"), soundscapes=(2, 1, 1), num_workers=0
+    )
+    few.prepare(front_end, seed=0)
+    store = dataclasses.replace(few, soundscapes=(3, 1, 1)).prepare(front_end, seed=0)
+    assert len(store.splits["training"]) == 3
