@@ -162,7 +162,7 @@ class DataOptions:
 
 
 def _refuse_to_replace(path: Path) -> None:
-    """Raises ConfigError for a finished store of recordings: soundscapes would go in."""
+    """Raises ConfigError for a finished store of recordings."""
     try:
         store = FeatureStore.open(path)
     except DataError:
