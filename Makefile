@@ -11,7 +11,7 @@ train: $(VENV)/.installed
 	$(BIN)/python -m gcrnn_jax.main --config=configs/laptop.py
 
 test: $(VENV)/.installed-test lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
