@@ -5,12 +5,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: train test install lint
+.PHONY: train test install lint pytest
 
 train: $(VENV)/.installed
 	$(BIN)/python -m gcrnn_jax.main --config=configs/laptop.py
 
-test: $(VENV)/.installed-test lint
+test: $(VENV)/.installed-test
+	$(MAKE) --no-print-directory -j2 lint pytest
+
+pytest: $(VENV)/.installed-test  # in three processes: tests of a cluster mostly wait
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed-test
