@@ -13,8 +13,8 @@ train: $(VENV)/.installed
 test: $(VENV)/.installed-test
 	$(MAKE) --no-print-directory -j2 lint pytest
 
-pytest: $(VENV)/.installed-test  # in three processes: tests of a cluster mostly wait
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+pytest: $(VENV)/.installed-test  # in four processes: many tests wait for others
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -52,8 +52,9 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(items):
     """The longest files first, or a worker would wait for the other's at the end."""
-    longest = "test_processes.py", "test_slurm.py", "test_process_layouts.py"
-    items.sort(key=lambda item: item.path.name not in longest)
+    longest = ["test_processes", "test_slurm", "test_process_layouts", "test_main"]
+    longest += ["test_uneven_batches", "test_peers", "test_kinds", "test_features"]
+    items.sort(key=lambda item: item.path.stem not in longest)
 
 
 def cpu_s() -> float:
