@@ -506,6 +506,16 @@ def test_the_summary_counts_clips_of_every_class(root):
     assert row == ["Train", "1", "1"]
 
 
+def test_the_summary_counts_many_classes_that_no_clip_has(root, monkeypatch):
+    [path] = root.glob("sound_event_list_*_classes.txt")
+    append(path, "x1\tAbsent one\nx2\tAbsent two\n")
+    report = check(root, lists_only=True)
+    assert "Absent two" in summary(report).split("most often together")[0]
+    monkeypatch.setattr("gcrnn_jax.checking.text.MAX_ABSENT", 1)
+    table = summary(report).split("\n\n")[2]
+    assert "Absent" not in table and "(2 classes in no clip)" in table
+
+
 def test_a_label_that_is_wrong_in_many_rows_is_one_example(root):
     append(strong_list(root), 9 * f"{V0}\t0.1\t0.2\tCars\n" + f"{V0}\t0\t1\tBus\n")
     lines = summary(check(root, num_workers=1)).splitlines()

@@ -31,8 +31,8 @@ def summary(report: Report) -> str:
             header, rows = _class_table(splits)
             there = [row for row in rows if any(row[1:])]
             if (num_absent := len(rows) - len(there)) > MAX_ABSENT:
-                rows = [*there, [f"({num_absent} classes in no clip)"]]
-            rows = [[*row, *[""] * (len(header) - len(row))] for row in rows]
+                absent = f"({num_absent} classes in no clip)"
+                rows = [*there, [absent, *[""] * len(splits)]]
             parts.append(text_table(header, rows))
         pairs = [
             f"{name}: " + "; ".join(f"{a} + {b} {n}" for a, b, n in most)

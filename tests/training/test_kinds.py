@@ -135,7 +135,7 @@ def dropping():
 
 @pytest.mark.parametrize(
     ("make_model", "size", "num_devices", "parts"),
-    [(dropping, 7, 3, 2)],
+    [(dropping, 7, 3, 1), (one_layer, 8, 2, 2)],
 )
 def test_any_number_of_devices_trains_mixed_batches_with_a_teacher_as_one_does(
     make_model, size, num_devices, parts
