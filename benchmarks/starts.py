@@ -13,8 +13,6 @@ the two on the same draws of clips, with its 95 % interval.
 import argparse
 import csv
 import random
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,14 +20,14 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import fold_runs
+from benchmarks.fold_scores import cell, table
 from benchmarks.timing import code_version
 from gcrnn_jax.data.atomic_files import write_text
-from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.errors import run_command
 from gcrnn_jax.fields import command_parser
-from gcrnn_jax.metrics import Column, Evaluator, scoring
-from gcrnn_jax.metrics.bootstrap import Estimate, bootstrap
-from gcrnn_jax.runs import Run
+from gcrnn_jax.metrics import Evaluator, scoring
+from gcrnn_jax.metrics.bootstrap import bootstrap
 
 _HOW_TO_READ = """\
 Trained from scratch, or from a model of 6,000 soundscapes whose 17 classes are others,
@@ -114,56 +112,41 @@ def _workdir(output: Path, way: str, fold: str, size: int) -> Path:
 
 
 def _train(workdir: Path, *fields: str, further: Sequence[str]) -> None:
-    """Trains a run, or goes on with it, unless it has results."""
-    if _is_finished(workdir):
-        return
-    workdir.mkdir(parents=True, exist_ok=True)
-    line = [sys.executable, "-m", "gcrnn_jax.main", "--config=laptop"]
-    line += [f"--config.{field}" for field in (*RECIPE, *fields)]
-    line += [*further, f"--workdir={workdir}"]
-    print(" ".join(line[1:]), flush=True)
-    with open(workdir / "output.txt", "a") as out:
-        code = subprocess.run(line, stdout=out, check=False).returncode
-    if code:
-        sys.exit(code)  # it has said why
+    flags = [f"--config.{field}" for field in (*RECIPE, *fields)]
+    fold_runs.train(workdir, ["--config=laptop", *flags, *further])
 
 
 def tables(output: Path, folds: Sequence[str], sizes: Sequence[int]) -> str:
     """The scores of all trainings that are there for every fold, and differences."""
     columns = [c for c in scoring.columns() if c.is_main and c.has_interval]
     header = ["clips", "score", "from scratch", "from soundscapes", "difference"]
-    lines = [header, ["---"] * len(header)]
+    lines = [header]
     for size in sorted(sizes):
         runs = [[_workdir(output, way, name, size) for name in folds] for way in WAYS]
-        if not all(map(_is_finished, [*runs[0], *runs[1]])):
+        if not all(map(fold_runs.is_finished, [*runs[0], *runs[1]])):
             continue
-        scored = [[_score(Run.open(run)) for run in of_way] for of_way in runs]
+        scored = [[_score(run) for run in of_way] for of_way in runs]
         scores = bootstrap([_together(of_way) for of_way in scored])
         for column in columns:
             cells = [
-                _cell(column, scores.estimates(way)[column.key]) for way in range(2)
+                cell(column, scores.estimates(way)[column.key]) for way in range(2)
             ]
-            difference = _cell(column, scores.differences(1, 0)[column.key], "+")
+            difference = cell(column, scores.differences(1, 0)[column.key], "+")
             lines.append([str(size), column.heading, *cells, difference])
         means = [np.mean([x["mAP"] for _, x in of_way]) for of_way in scored]
         texts = [f"{100 * x:.1f}" for x in means]
         change = f"{100 * (means[1] - means[0]):+.1f}"
         lines.append([str(size), "mAP, mean of the folds", *texts, change])
     version = code_version()
-    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     title = "# A start from soundscapes: weak ESC-10, three folds"
     heading = f"{title}\n\n`python -m benchmarks.starts`\n\n{_HOW_TO_READ}"
-    return f"{heading}\n\n{table}\n\nCommit {version['commit']}, {version['date']}.\n"
+    end = f"Commit {version['commit']}, {version['date']}."
+    return f"{heading}\n\n{table(lines)}\n\n{end}\n"
 
 
-def _is_finished(workdir: Path) -> bool:
-    return any(workdir.glob("results/*/report.html"))
-
-
-def _score(run: Run) -> tuple[scoring.ClipCounts, Mapping[str, float]]:
+def _score(run: Path) -> tuple[scoring.ClipCounts, Mapping[str, float]]:
     """Counts of every clip, and scores, with thresholds of the other half."""
-    split = run.open_store().find_split(None)
-    posteriors = PosteriorSet.load(run.results(split) / "posteriors.npz")
+    split, posteriors = fold_runs.load(run)
     row = Evaluator(split, None).with_fitted_thresholds("", posteriors, None)
     counts = scoring.clip_counts(row.decisions, row.posteriors, split)
     return counts, row.scores.values
@@ -174,12 +157,6 @@ def _together(scored: Sequence[tuple[scoring.ClipCounts, Any]]) -> scoring.ClipC
     return {
         name: np.concatenate([counts[name] for counts, _ in scored]) for name in names
     }
-
-
-def _cell(column: Column, estimate: Estimate, sign: str = "") -> str:
-    value, (low, high) = estimate
-    texts = [column.short_text(x, sign) for x in (value, low, high)]
-    return "{} ({} to {})".format(*texts)
 
 
 def _parser() -> argparse.ArgumentParser:
