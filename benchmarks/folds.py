@@ -131,7 +131,7 @@ def table_content(flags: argparse.Namespace, folds: Sequence[str]) -> dict[str, 
     Raises:
         ConfigError: There is none, or a row that a flag names is not among them.
     """
-    there = _find_rows(flags.output, folds)
+    there = find_rows(flags.output, folds)
     rows = {row.name: row for row in there if all(row.runs.values())}
     for text in flags.fuse:
         name, members = _named("--fuse", text)
@@ -163,7 +163,7 @@ def table_content(flags: argparse.Namespace, folds: Sequence[str]) -> dict[str, 
     }
 
 
-def _find_rows(output: Path, folds: Sequence[str]) -> list[Row]:
+def find_rows(output: Path, folds: Sequence[str]) -> list[Row]:
     """Rows of finished runs by name, those that are not on every fold included."""
     rows: dict[str, Row] = {}
     found = [path.name.rsplit("-", 2) for path in (output / "runs").glob("*-*-*")]

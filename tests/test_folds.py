@@ -151,13 +151,23 @@ def pattern(finished_run, tmp_path):
     return f"{tmp_path}/old_{{fold}}"
 
 
-def test_finished_runs_are_rows_beside_their_fusion(pattern, tmp_path, capsys):
+def test_finished_runs_are_rows_beside_their_fusion(
+    pattern, tmp_path, capsys, monkeypatch
+):
+    seeds = []
+
+    def score(*of_fold, seed):
+        seeds.append(seed)
+        return score_fold(*of_fold, num_draws=20, seed=seed)
+
+    monkeypatch.setattr(folds, "score_fold", score)
     output = tmp_path / "output"
     (output / "runs/half-1-0").mkdir(parents=True)  # has begun on a fold
     line = [f"--folds={tmp_path / 'folds'}", f"--output={output}"]
     rows = ["--runs", f"old={pattern}", "--fuse", "both=old,old", "--base", "old"]
     for _ in range(2):  # the second finds its links
         folds.main([*line, *rows])
+    assert seeds[:2] == [0, 1]  # other draws on each fold
     content = json.loads((output / "folds.json").read_text())
     text = (output / "folds.md").read_text()
     assert text == markdown(content) and text in capsys.readouterr().out
@@ -233,9 +243,10 @@ def test_every_fold_and_seed_is_trained_with_the_flags_of_its_row(
     module = ["-m", "gcrnn_jax.main", "--config=best"]
     assert started[0][:-1] == [*module, *fields]
     assert started[2][:-1] == [*module, *fields, "--config.seed=1"]
-    assert fold_runs.cpu_s(runs / "wide-2-1") >= 0
-    with open(runs / "wide-2-1/cpu_s.txt", "w") as file:
-        file.write("1.5\n2.0\n")
+    with pytest.raises(SystemExit):  # goes on, and fails again
+        fold_runs.train(runs / "wide-2-1", started[3][2:-1])
+    assert len((runs / "wide-2-1/cpu_s.txt").read_text().split()) == 2
+    (runs / "wide-2-1/cpu_s.txt").write_text("1.5\n2.0\n")
     assert fold_runs.cpu_s(runs / "wide-2-1") == 3.5
 
 
