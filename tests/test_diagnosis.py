@@ -34,12 +34,12 @@ class Labels(SimpleNamespace):
 
 @pytest.fixture
 def errors():
-    """Of a fold of five clips of 3 s, each event from 0.5 to 2.5 s, at 0.5."""
+    """Of a fold of five clips of 3 s, each event from 1 to 3 s, found from 0 to 2 s."""
     recipes = tuple(Recipe("r/hum.ogg", d, events) for events, d, _ in PARTS)
     label = np.array([[n in {e[0] for e in r.events} for n in NAMES] for r in recipes])
     clip_ids = tuple(f"clip{n}" for n in range(len(PARTS)))
     events = {
-        clip: tuple((0.5, 2.5, NAMES[k]) for k in np.flatnonzero(row))
+        clip: tuple((1.0, 3.0, NAMES[k]) for k in np.flatnonzero(row))
         for clip, row in zip(clip_ids, label, strict=True)
     }
     split = Labels(
@@ -48,7 +48,8 @@ def errors():
     clip = np.array([posterior for *_, posterior in PARTS], np.float32)
     frame = np.repeat(clip[:, None], 3, axis=1)
     posteriors = PosteriorSet(clip_ids, NAMES, 1.0, clip, frame, RULES)
-    segments = np.repeat(label[:, None], 3, axis=1)  # all three seconds are touched
+    segments = np.repeat(label[:, None], 3, axis=1)
+    segments[:, 0] = False
     found = np.repeat(clip[:, None] > 0.5, 3, axis=1)
     found[:, 2] = False
     both = np.stack([segments, found])
@@ -65,7 +66,7 @@ def test_pairs_are_the_labelled_classes_with_what_the_clip_holds(errors):
     )
     assert first.recordings == ("r/car_a.ogg", "r/car_b.ogg")
     assert (car.is_found, car.num_distractors, car.num_others) == (False, 1, 1)
-    assert car.segments == (0, 3) and first.segments == (2, 3)
+    assert car.segments == (0, 2) and first.segments == (1, 2)
     assert (rain.label, rain.snr_db, rain.posterior) == ("Rain", -2, pytest.approx(0.6))
     assert [pair.label for pair in rest] == ["Rain", "Rain"]
 
@@ -74,7 +75,7 @@ def test_recall_is_that_of_the_pairs_of_a_group(errors):
     pairs = error_groups.pairs_of([errors, errors])
     by_label = error_groups.recalls(pairs, lambda p: p.label)
     assert by_label["Car"] == pytest.approx(
-        {"pairs": 4, "recall": 0.5, "segment_recall": 2 / 6, "posterior": 0.65}
+        {"pairs": 4, "recall": 0.5, "segment_recall": 1 / 4, "posterior": 0.65}
     )
     some = error_groups.recalls(pairs, lambda p: p.num_others or None)
     assert list(some) == [1] and some[1]["pairs"] == 4
