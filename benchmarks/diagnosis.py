@@ -54,7 +54,7 @@ class Heard(NamedTuple):
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
     flags = _parser().parse_args(argv)
-    folds = sorted(path for path in flags.folds.iterdir() if path.is_dir())
+    folds = fold_runs.fold_folders(flags.folds, flags.only)
     rows = {r.name: r for r in find_rows(flags.output, [fold.name for fold in folds])}
     row = rows.get(flags.row)
     if row is None or not all(row.runs.values()):
@@ -334,6 +334,7 @@ def _changes(
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser("benchmarks.diagnosis", __doc__)
     parser.add_argument("--folds", type=Path, required=True, help="a data set in each")
+    parser.add_argument("--only", nargs="+", default=[], metavar="FOLD")
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--row", required=True, help="of the output's runs")
     parser.add_argument(

@@ -20,6 +20,21 @@ _CPU = "cpu_s.txt"  # seconds of each start, a line each; in the folder of the r
 _OF_MACHINE = ("--workdir=", "--config.data.root=")  # flags that make no other run
 
 
+def fold_folders(root: Path, names: Sequence[str] = ()) -> list[Path]:
+    """The data sets in a folder, or those of some names, in order.
+
+    Raises:
+        ConfigError: It is no folder, or has none of a name.
+    """
+    if not root.is_dir():
+        raise ConfigError(f"--folds: {root} is no folder")
+    found = sorted(path for path in root.iterdir() if path.is_dir())
+    there = [path.name for path in found]
+    if unknown := [name for name in names if name not in there]:
+        raise ConfigError(f"--only: no fold {unknown[0]!r}; there are {there}")
+    return [path for path in found if not names or path.name in names]
+
+
 def train(workdir: Path, flags: Sequence[str]) -> None:
     """Trains a run, or goes on with it, unless it has results.
 

@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
     flags = _parser().parse_args(argv)
     _check(flags)
-    folds = sorted(path for path in flags.folds.iterdir() if path.is_dir())
+    folds = fold_runs.fold_folders(flags.folds, flags.only)
     names = [fold.name for fold in folds]
     for text in flags.runs:
         link(flags.output, *_named("--runs", text), names, flags.seeds)
@@ -75,8 +75,6 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _check(flags: argparse.Namespace) -> None:
-    if not flags.folds.is_dir():
-        raise ConfigError(f"--folds: {flags.folds} is no folder")
     if flags.seeds < 1:
         raise ConfigError(f"--seeds: expected 1 or more, got {flags.seeds}")
     if flags.fields and not flags.name:
@@ -112,9 +110,9 @@ def link(
     seeds = range(num_seeds) if "{seed}" in pattern else range(1)
     found = {}
     for fold, seed in itertools.product(folds, seeds):
-        path = Path(pattern.format(fold=fold, seed=seed)).resolve()
+        path = Path(pattern.replace("{fold}", fold).replace("{seed}", str(seed)))
         if fold_runs.is_finished(path):
-            found[_workdir(output, name, fold, seed)] = path
+            found[_workdir(output, name, fold, seed)] = path.resolve()
     if not found:
         raise ConfigError(f"--runs: {pattern}: no finished run of folds {folds}")
     for place, path in found.items():
@@ -215,6 +213,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--folds", type=Path, required=True, help="a data set in each")
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")
     several: dict[str, Any] = {"nargs": "+", "default": []}
+    parser.add_argument("--only", **several, metavar="FOLD", help="default: all folds")
     parser.add_argument("--config", **several, metavar="NAME", help="to be trained")
     field = "SECTION.FIELD=VALUE"
     parser.add_argument("--fields", **several, metavar=field, help="that differ")

@@ -206,3 +206,5 @@ def test_a_row_that_is_not_there_is_named(tmp_path):
     line = [f"--folds={tmp_path / 'folds'}", f"--output={tmp_path}", "--row=best"]
     with pytest.raises(ConfigError, match="--row: best is not finished on every fold"):
         diagnosis.main(line)
+    with pytest.raises(ConfigError, match="--folds: .*nowhere is no folder"):
+        diagnosis.main([f"--folds={tmp_path / 'nowhere'}", *line[1:]])

@@ -184,8 +184,9 @@ def test_finished_runs_are_rows_beside_their_fusion(
     assert np.array_equal(fused, posteriors.clip)  # so that nothing differs
     assert "| both | +0.0 (+0.0 to +0.0) |" in text
     assert text.count("--config.model.filters") == 1 and "--workdir" not in text
-    folds.main([*line, "--table", "old"])
-    assert "What each has more" not in (output / "folds.md").read_text()
+    folds.main([*line, "--table", "old", "--only", "2"])
+    text = (output / "folds.md").read_text()
+    assert "What each has more" not in text and "Clips of the folds 2: " in text
 
 
 @pytest.mark.parametrize(
@@ -198,6 +199,7 @@ def test_finished_runs_are_rows_beside_their_fusion(
         (["--base", "missing"], "no row 'missing' on every fold; there are old"),
         (["--config", "best", "--fields", "seed=1"], "--fields make another row"),
         (["--name", "wide"], "--name is of one --config"),
+        (["--only", "7"], "--only: no fold '7'; there are ['1', '2']"),
         (["--seeds", "0"], "--seeds: expected 1 or more, got 0"),
     ],
 )
