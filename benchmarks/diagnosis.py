@@ -268,7 +268,7 @@ def _costs(errors: Sequence[FoldErrors], heard: Sequence[Heard]) -> str:
     base = error_groups.tag_scores(as_is)
     best = "thresholds: for each class the best for the same clips"
     changed = {"as it is": base, best: {**base, "f1": base["best"]}}
-    for text, masks_of in _changes(errors[0].split.class_names).items():
+    for text, masks_of in changes(errors[0].split.class_names).items():
         sets = [(e.split, error_groups.as_if(e, **masks_of(e))) for e in errors]
         changed[text] = error_groups.tag_scores(sets)
     sets = [
@@ -291,7 +291,7 @@ def _costs(errors: Sequence[FoldErrors], heard: Sequence[Heard]) -> str:
     return table(lines)
 
 
-def _changes(
+def changes(
     names: Sequence[str],
 ) -> dict[str, Callable[[FoldErrors], dict[str, np.ndarray | None]]]:
     """What would do no harm -> the masks of `as_if`."""

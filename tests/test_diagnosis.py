@@ -182,14 +182,30 @@ def test_the_page_has_every_table(errors):
     curve = {
         epoch: {"training": (0.3, 0.9), "validation": (0.5, 0.6)} for epoch in (1, 2)
     }
+    errors.tags[:, 0] = True
     heard = diagnosis.Heard(errors.split, known, curve)
     text = "\n\n".join(diagnosis.sections([errors, errors], [heard, heard]))
     assert "| 2 | 0.300 | 0.500 | 90.0 | 60.0 | 60.0 60.0 |" in text
-    assert "| Car | 2 | 100.0 | 83.3 | 50.0 | 50.0 |" in text
+    assert "| Car | 2 | 100.0 | 83.3 | 40.0 | 100.0 |" in text
     assert "| SNR from -3 dB | 6 | 66.7 |" in text
-    assert "| Car | bang | 2 | 2 | 0.0 |" in text
+    assert "| Car | bang | 2 | 2 | 2.0 |" in text
     assert "| new recordings as training clips | 100.0 |" in text
     assert "| 2 distractors | 2 |" in text and "| 2 | 2 | 1.00 | 0.00 |" in text
+
+
+def test_each_cause_is_of_the_pairs_that_it_names(errors):
+    masks = [of(errors) for of in diagnosis.changes(NAMES).values()]
+    level, length, distractors, others, steady = masks
+    on_label = level["positives"] & errors.label
+    assert on_label.tolist() == [[0, 0], [1, 1], [0, 1], [0, 1], [0, 0]]
+    assert not (length["positives"] & errors.label).any()  # all last for 2 s
+    assert distractors["positives"].all(1).tolist() == [0, 1, 1, 0, 0]
+    assert np.array_equal(distractors["positives"], distractors["negatives"])
+    assert others["positives"].all(1).tolist() == [0, 1, 0, 0, 0]
+    assert not others["positives"][[0, 2, 3, 4]].any()
+    # one of them is steady: nobody's false tags are another's
+    assert not (steady["negatives"] & ~errors.label).any()
+    assert level["negatives"] is others["negatives"] is steady["positives"] is None
 
 
 def test_the_curve_is_of_cross_entropy_and_mean_precision(errors):
