@@ -1,31 +1,33 @@
 """Members of an ensemble: what they differ in, and what they cannot differ in."""
 
 import dataclasses
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from gcrnn_jax.config import Config, load_config
 from gcrnn_jax.errors import ConfigError
 from gcrnn_jax.fields import as_json_lists, flatten
-from gcrnn_jax.runs import Run
+from gcrnn_jax.runs import Run, members
 from gcrnn_jax.runs.continuation import config_changes
 
 WINDOWS = ("front_end.window_length", (1024, 2048))
 WEIGHTS = ("loss.clip_weight", (1.0, 0.5, 0.25))
 
 
-def ensemble(members, *differing, **changes):
-    options = {"ensemble.members": members, "ensemble.differing": differing}
+def ensemble(count, *differing, **changes):
+    options = {"ensemble.members": count, "ensemble.differing": differing}
     return load_config("sed", **options, **changes)
 
 
 def test_members_take_the_values_in_turn_and_draw_numbers_of_their_own():
     config = ensemble(4, WINDOWS, WEIGHTS, **{"seed": 5, "training.seed_offset": 10})
-    members = config.members()
-    assert [one.front_end.window_length for one in members] == [1024, 2048, 1024, 2048]
-    assert [one.loss.clip_weight for one in members] == [1.0, 0.5, 0.25, 1.0]
-    assert [one.training_seed for one in members] == [15, 16, 17, 18]
-    assert {one.seed for one in members} == {5}  # of the data: theirs are the same
+    found = config.members()
+    assert [one.front_end.window_length for one in found] == [1024, 2048, 1024, 2048]
+    assert [one.loss.clip_weight for one in found] == [1.0, 0.5, 0.25, 1.0]
+    assert [one.training_seed for one in found] == [15, 16, 17, 18]
+    assert {one.seed for one in found} == {5}  # of the data: theirs are the same
 
 
 def test_a_member_is_a_single_system_that_differs_in_nothing_else():
@@ -50,7 +52,7 @@ def test_an_ensemble_is_read_as_it_was_written():
 
 
 @pytest.mark.parametrize(
-    ("members", "differing", "message"),
+    ("count", "differing", "message"),
     [
         (0, (), "ensemble: members must be 1 or more, got 0"),
         (1001, (), "ensemble: members must be 1000 or less, got 1001"),
@@ -81,9 +83,9 @@ def test_an_ensemble_is_read_as_it_was_written():
         (2, ((3, (1, 2)),), "ensemble.differing: expected a list of a list of 2: str,"),
     ],
 )
-def test_members_that_cannot_be_are_named(members, differing, message):
+def test_members_that_cannot_be_are_named(count, differing, message):
     with pytest.raises(ConfigError) as error:
-        ensemble(members, *differing)
+        ensemble(count, *differing)
     assert message in str(error.value)
 
 
@@ -144,3 +146,15 @@ def test_the_first_member_has_the_folder_1(tmp_path):
     ]
     assert [one.config for one in run.members] == run.config.members()
     assert dataclasses.replace(run, config=run.members[0].config).members == []
+
+
+def test_the_row_that_is_looked_into_is_of_all_members(monkeypatch):
+    """Its frames stay, whatever their size; the next row is of averaged weights."""
+
+    def names_from(run, store, systems, *, main):
+        return [name for name, _ in systems][main:]
+
+    monkeypatch.setattr(members, "score_each", names_from)
+    one = members.TrainedMember(*[SimpleNamespace(folder=Path())] * 4)
+    names = members.score_members(one.run, [one] * 3)
+    assert names == ["3 members fused", "3 members averaged, fused"]
