@@ -73,4 +73,5 @@ def member_folders(path: Path) -> list[Path]:
     count = section.get("members") if isinstance(section, dict) else None
     if not isinstance(count, int):
         raise DataError(f"{path / 'config.json'}: expected a number ensemble.members")
-    return [path / "members" / str(number) for number in range(1, count + 1)]
+    numbers = range(1, count + 1) if count > 1 else ()
+    return [path / "members" / str(number) for number in numbers]

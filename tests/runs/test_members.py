@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import pytest
 
 from gcrnn_jax.config import Config, load_config
-from gcrnn_jax.errors import ConfigError
+from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.fields import as_json_lists, flatten
 from gcrnn_jax.runs import Run, members
 from gcrnn_jax.runs.continuation import config_changes
+from gcrnn_jax.runs.loading import member_folders
 
 WINDOWS = ("front_end.window_length", (1024, 2048))
 WEIGHTS = ("loss.clip_weight", (1.0, 0.5, 0.25))
@@ -146,6 +147,19 @@ def test_the_first_member_has_the_folder_1(tmp_path):
     ]
     assert [one.config for one in run.members] == run.config.members()
     assert dataclasses.replace(run, config=run.members[0].config).members == []
+
+
+def test_a_folder_is_an_ensemble_s_if_its_configuration_says_so(tmp_path):
+    assert member_folders(tmp_path) == []
+    (tmp_path / "members" / "1").mkdir(parents=True)
+    for count, expected in ((3, ["1", "2", "3"]), (1, [])):  # 1: begun anew
+        Run(tmp_path, ensemble(count)).write_config()
+        found = member_folders(tmp_path)
+        assert found == [tmp_path / "members" / name for name in expected]
+    for damaged in ('{"ensemble": {}}', '{"ensemble": {"members": "2"}}', "{}"):
+        (tmp_path / "config.json").write_text(damaged)
+        with pytest.raises(DataError, match=r"config.json: expected a number ensemble"):
+            member_folders(tmp_path)
 
 
 def test_the_row_that_is_looked_into_is_of_all_members(monkeypatch):
