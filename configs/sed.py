@@ -130,6 +130,7 @@ def get_config() -> ConfigDict:
     config.training.weight_average = 0.0  # share a step keeps of a mean; 0: none
     # a run or a model whose weights, front end and scaler it begins with; "": none
     config.training.start_from = ""
+    config.training.seed_offset = 0  # to seed, but for the data: members of an ensemble
     config.training.frozen = ()  # groups of them that stay, as ("block_0", "gru")
     config.training.tensorboard = False  # curves for it; needs gcrnn_jax[tensorboard]
 
@@ -162,4 +163,9 @@ def get_config() -> ConfigDict:
     config.fusion.last_epoch = 0  # itself one of them; 0: the last of the run
     config.fusion.every = 0  # from one to the next; 0: about seven in all
     config.fusion.first_fraction = 0.25
+
+    config.ensemble = ConfigDict()
+    config.ensemble.members = 1  # systems that are trained and fused; 1: one alone
+    # fields that they take values of in turn, as (("loss.clip_weight", (1.0, 0.5)),)
+    config.ensemble.differing = ()
     return config

@@ -34,6 +34,7 @@ from gcrnn_jax.training.frozen import check_frozen
 from gcrnn_jax.training.fusion import Fusion
 from gcrnn_jax.training.loop import TrainingLength
 from gcrnn_jax.training.loss import Loss
+from gcrnn_jax.training.members import EnsembleOptions
 from gcrnn_jax.training.optimizer import Optimizer
 from gcrnn_jax.training.parallel import Parallelism
 
@@ -72,6 +73,7 @@ class Config:
     postprocessing: Postprocessing
     thresholds: ThresholdOptions
     fusion: Fusion
+    ensemble: EnsembleOptions
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Config":
@@ -110,7 +112,38 @@ class Config:
                 "loss.consistency_weight: its teacher is the running mean of the "
                 "weights: expected training.weight_average over 0 too, such as 0.999"
             )
+        config.ensemble.check_first(flatten(config.to_dict()))
+        for number in range(1, config.ensemble.num_different + 1):
+            config.member(number)
         return config
+
+    @property
+    def training_seed(self) -> int:
+        """The seed of weights, batches and augmentation; `seed` alone is the data's."""
+        return self.seed + self.training.seed_offset
+
+    def member(self, number: int) -> "Config":
+        """That of a member of the ensemble, counted from 1: a system of its own.
+
+        Raises:
+            ConfigError: A field that differs is unknown, or has a value that it cannot
+                have; names the member.
+        """
+        values = self.to_dict()
+        values["ensemble"] = {"members": 1, "differing": ()}
+        values["training"]["seed_offset"] += number - 1
+        for name, value in self.ensemble.of_member(number).items():
+            section, _, field = name.partition(".")
+            values[section][field] = value
+        try:
+            return Config.from_dict(values)
+        except ConfigError as error:
+            raise ConfigError(f"ensemble.differing: member {number}: {error}") from None
+
+    def members(self) -> "list[Config]":
+        """Those of all members of the ensemble; of a single system, none."""
+        count = self.ensemble.members
+        return [self.member(n) for n in range(1, count + 1)] if count > 1 else []
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries and values, which `from_dict` reads."""
@@ -166,6 +199,7 @@ _SECTIONS: dict[str, type] = {
     "postprocessing": Postprocessing,
     "thresholds": ThresholdOptions,
     "fusion": Fusion,
+    "ensemble": EnsembleOptions,
 }
 
 

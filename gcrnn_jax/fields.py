@@ -24,6 +24,7 @@ _RULES: dict[str, Callable[[Any], bool]] = {  # False for a NaN, too
     "1 or more": lambda x: x >= 1,
     "1 or more each": lambda x: x >= 1,
     "65536 or less": lambda x: x <= 65536,
+    "1000 or less": lambda x: x <= 1000,
     "1000000 or less": lambda x: x <= 1_000_000,
     "2 or more": lambda x: x >= 2,
     "1 or less": lambda x: x <= 1,
@@ -259,13 +260,18 @@ def describe(hint: Any) -> str:
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return " or ".join(map(describe, typing.get_args(hint)))
     if typing.get_origin(hint) is tuple:
-        item, *rest = typing.get_args(hint)
-        if rest == [...]:
-            return f"a list of {describe(item)}"
-        return f"a list of {1 + len(rest)} {describe(item)}"
+        return _describe_items(*typing.get_args(hint))
     if hint is types.NoneType:
         return "None"
     return "a finite number" if hint is float else f"{hint.__name__}"
+
+
+def _describe_items(item: Any, *rest: Any) -> str:
+    if rest == (...,):
+        return f"a list of {describe(item)}"
+    if {*rest} == {item}:
+        return f"a list of {1 + len(rest)} {describe(item)}"
+    return f"a list of {1 + len(rest)}: {', '.join(map(describe, (item, *rest)))}"
 
 
 def as_json_lists(values: Mapping[str, Any]) -> dict[str, Any]:

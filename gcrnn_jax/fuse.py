@@ -7,10 +7,10 @@ r"""Averages the posteriors of several epochs or systems.
     python -m gcrnn_jax.fuse scores_a scores_b --labelled validation.tsv \
         --output fused_scores
 
-The folder of a run stands for the mean over its fusion epochs (or --epochs). Every
-system has the same weight, unless --choose names a split of the runs' data, on which
-members are chosen: greedily, by the mean average precision of the tags. `evaluate
---posteriors fused.npz` scores the result.
+The folder of a run stands for the mean over its fusion epochs (or --epochs), that of an
+ensemble for the mean of its members. Every system has the same weight, unless --choose
+names a split of the runs' data, on which members are chosen: greedily, by the mean
+average precision of the tags. `evaluate --posteriors fused.npz` scores the result.
 
 Folders of score tables (see `evaluate`) of any system are fused too, also with .npz
 files, into such a folder, which `evaluate --estimated` scores. With --labelled each

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from gcrnn_jax.config import Config
     from gcrnn_jax.data.store import FeatureStore
     from gcrnn_jax.inference import TrainedModel
+    from gcrnn_jax.metrics.evaluator import Row
     from gcrnn_jax.runs import Run
+    from gcrnn_jax.training.phases import Account
 
 
 def run(config: "Config", workdir: Path) -> None:
@@ -59,23 +61,77 @@ def run(config: "Config", workdir: Path) -> None:
         is_first = jax.process_index() == 0
         this_run, changed = configure_start(Run(workdir, config))
         this_run.config.check_shapes()
+        for member in this_run.members:
+            member.config.check_shapes()
         if changed and is_first:
             print(changed, flush=True)
         make_folder(workdir)
         with locked(workdir) if is_first else contextlib.nullcontext():
             this_run.check_config()
             tensorboard.check_installed(this_run)
+            has_diverged = this_run.has_diverged
             processes.barrier("every process has compared the configuration")
             if is_first:
                 this_run.write_config()
             with phases.opened(workdir if is_first else None) as account:
-                _train_and_report(this_run)
+                if this_run.members:
+                    _train_ensemble(this_run, account, rate_may_change=has_diverged)
+                else:
+                    _train_and_report(this_run)
                 if is_first:
                     print(f"time: {account.summary()}; {workdir / phases.FILE}")
         processes.barrier("the first process has reported")
 
 
 def _train_and_report(run: "Run") -> None:
+    from gcrnn_jax.runs.scores import score_systems
+    from gcrnn_jax.training import phases
+
+    store, model = _train(run)
+    with phases.phase("evaluating", is_watched=False):
+        averaged = run.average(model)
+        rows = score_systems(run, store, model, averaged)
+        _report(run, store, rows, 1, [(run, averaged)])
+
+
+def _train_ensemble(run: "Run", account: "Account", *, rate_may_change: bool) -> None:
+    """Trains the members of an ensemble one after the other, and reports their mean."""
+    import jax
+
+    from gcrnn_jax.data.atomic_files import make_folder
+    from gcrnn_jax.runs import configure_start
+    from gcrnn_jax.runs.members import TrainedMember, score_members
+    from gcrnn_jax.training import phases, processes
+
+    is_first, num_steps = jax.process_index() == 0, 0
+    members: list[TrainedMember] = []
+    for number, configured in enumerate(run.members, start=1):
+        member, _ = configure_start(configured)
+        make_folder(member.folder)
+        member.check_config(rate_may_change=rate_may_change)
+        processes.barrier("every process has compared a member's configuration")
+        if is_first:
+            member.write_config()
+            print(
+                f"\nmember {number} of {len(run.members)}: {member.folder}", flush=True
+            )
+        account.next_training(num_steps)
+        num_steps += member.config.training.num_steps
+        store, model = _train(member)
+        if is_first and number == 1:
+            run.write_data(store)
+            run.check_data(store)
+        with phases.phase("evaluating", is_watched=False):
+            averaged = member.average(model)
+        members.append(TrainedMember(member, store, model, averaged))
+    with phases.phase("evaluating", is_watched=False):
+        rows = score_members(run, members)
+        models = [(member.run, member.averaged) for member in members]
+        _report(run, members[0].store, rows, len(members), models)
+
+
+def _train(run: "Run") -> "tuple[FeatureStore, TrainedModel]":
+    """Trains a run, unless that is done; returns its features and its network."""
     import jax
 
     from gcrnn_jax.data.preparation import summary
@@ -109,38 +165,51 @@ def _train_and_report(run: "Run") -> None:
     was_trained = train_run(run, store, mesh, on_epoch, is_scored=is_scored)
     if not was_trained and is_first:
         print(f"{run.folder} is finished ({length.num_epochs} epochs): evaluating")
-    with phases.phase("evaluating", is_watched=False):
-        _report(run, store, model, run.average(model))
+    return store, model
 
 
 def _report(
-    run: "Run", store: "FeatureStore", model: "TrainedModel", averaged: "TrainedModel"
+    run: "Run",
+    store: "FeatureStore",
+    rows: "list[Row]",
+    main: int,
+    averaged: "Sequence[tuple[Run, TrainedModel]]",
 ) -> None:
-    """Scores the last epoch, the fused epochs and the averaged weights side by side."""
+    """Reports systems side by side, and writes the models of averaged weights.
+
+    Args:
+        run: That trained them.
+        store: With the split that they are scored on.
+        rows: In the first process; the one behind the main one is of averaged weights.
+        main: Number of the row that is looked into.
+        averaged: Runs and their models of averaged weights; the first one's attention
+            is shown.
+    """
     import jax
     import numpy as np
 
     from gcrnn_jax.report import ReportData, clip_reader, examples, systems
     from gcrnn_jax.report.page import write_page
-    from gcrnn_jax.runs.scores import score_systems
     from gcrnn_jax.training import processes
 
     split, is_first = store.find_split(None), jax.process_index() == 0
     fit_split = store.find_fit_split(split)
-    rows = score_systems(run, store, model, averaged)
-    clips, card = np.full(examples.MAX_CLIPS, -1), averaged.card
+    clips = np.full(examples.MAX_CLIPS, -1)
     if is_first:
-        rules = rows[2].fitted_postprocessing
-        card = dataclasses.replace(card, postprocessing=rules)
-        selection = examples.select_examples(rows[1], split)
+        selection = examples.select_examples(rows[main], split)
         clips[: len(selection.clips)] = selection.clips
-    # by all processes, as orbax wants; the first one writes the card
-    averaged.replace(card=card).save(run.averaged)
+    for owner, model in averaged:
+        card = model.card
+        if is_first:
+            rules = rows[main + 1].fitted_postprocessing
+            card = dataclasses.replace(card, postprocessing=rules)
+        # by all processes, as orbax wants; the first one writes the card
+        model.replace(card=card).save(owner.averaged)
     clips = processes.array_from_first(clips)
-    attention = averaged.attention(split.part("examples", clips[clips >= 0]))
+    attention = averaged[0][1].attention(split.part("examples", clips[clips >= 0]))
     if not is_first:
         return
-    main_row, folder = rows[1], run.results(split)
+    main_row, folder = rows[main], run.results(split)
     failpoint("report.write")
     systems.write_results(folder, rows, main_row, data_sha256=store.content_hash)
     print(f"\n{split.name}: {len(split)} clips. {_explain(fit_split)}\n")
@@ -148,7 +217,10 @@ def _report(
     print(f"\n{main_row.system}, every class (%)\n")
     print(systems.classes_table(main_row.scores))
     print(f"\nwrote {folder}: scores.json, events.csv, tags.csv, posteriors.npz")
-    print(f"wrote {run.averaged}: the model of averaged weights")
+    for owner, _ in averaged:
+        print(f"wrote {owner.averaged}: the model of averaged weights")
+    note = "the model of averaged weights"
+    note += ", of the first member" if run.members else ""
     page = ReportData(
         title=f"{run.folder.resolve().name}, {split.name}",
         note=_explain(fit_split),
@@ -159,8 +231,8 @@ def _report(
         front_end=store.front_end,
         read_clip=clip_reader(run.config.data, run.config.seed, store.front_end),
         attention=attention,
-        attention_note="Attention is that of the model of averaged weights.",
-        curves=run.curves(),
+        attention_note=f"Attention is that of {note}.",
+        curves=None if run.members else run.curves(),
     )
     write_page(folder / "report.html", page)
     print(f"wrote {folder / 'report.html'}: the same as a page, with examples to hear")

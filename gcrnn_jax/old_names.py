@@ -46,9 +46,12 @@ _ADDED: dict[str, Any] = {
     "postprocessing.box_filter_s": 0.0,
     "postprocessing.box_merge": 0.5,
     "training.start_from": "",
+    "training.seed_offset": 0,
     "training.frozen": (),
     "training.tensorboard": False,
     "fusion.first_fraction": 1.0,  # of all their epochs they say which
+    "ensemble.members": 1,
+    "ensemble.differing": (),
 }
 _EPOCHS = "fusion.epochs"  # "first:last:every", in version 0.1
 _SECTIONS = {name.split(".")[0] for name in (*_OLD_NAMES, *_ADDED, _EPOCHS)}
@@ -69,6 +72,8 @@ def with_todays_names(values: Mapping[str, Any]) -> dict[str, Any]:
         if sections.get("data", {}).get("num_workers") == 0:
             sections["data"]["num_workers"] = -1
         sections.get("training", {}).setdefault("weight_average", 0.0)
+    if "training" in sections:  # which every configuration has
+        sections.setdefault("ensemble", {})
     for name, value in _ADDED.items():
         section, field = name.split(".")
         if section in sections:

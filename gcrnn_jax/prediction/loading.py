@@ -21,7 +21,8 @@ def load_model(
 
     Args:
         paths: Each a run's folder (its averaged model, or the newest epoch where there
-            is none yet), an averaged or exported model, or a checkpoint of an epoch.
+            is none yet; of an ensemble those of all members), an averaged or exported
+            model, or a checkpoint of an epoch.
         batch_size: Windows to compute at once. It changes speed and memory only.
         with_attention: Whether to predict attention too, which exported models lack.
 
@@ -34,11 +35,13 @@ def load_model(
             "expected models and a batch_size of 1 or more, "
             f"got {list(paths)}, {batch_size}"
         )
-    models = tuple(_load_one(Path(path), batch_size) for path in paths)
-    for path, model in zip(paths, models, strict=True):
+    places = [Path(path) for path in paths]
+    found = [one for path in places for one in loading.member_folders(path) or [path]]
+    models = tuple(_load_one(path, batch_size) for path in found)
+    for path, model in zip(found, models, strict=True):
         if model.class_names != models[0].class_names:
             raise DataError(
-                f"{path} has other classes than {paths[0]}: "
+                f"{path} has other classes than {found[0]}: "
                 f"{model.class_names}, expected {models[0].class_names}"
             )
     rules = dataclasses.replace(models[0].postprocessing, at_least_one_tag=False)

@@ -72,9 +72,16 @@ def choose_runs(
 def fuse_epochs(
     folder: Path, *, epochs: Fusion | None, split: str | None
 ) -> tuple[PosteriorSet, Split]:
-    """The mean posteriors of a run's epochs, and the split that they are of."""
+    """The mean posteriors of a run's epochs, and the split that they are of.
+
+    Of an ensemble's run the mean of its members'.
+    """
     failpoint("fuse.system")
     run = Run.open(folder)
+    if run.members:
+        folders = [member.folder for member in run.members]
+        parts = [fuse_epochs(one, epochs=epochs, split=split) for one in folders]
+        return fuse_posteriors([posteriors for posteriors, _ in parts]), parts[0][1]
     store = run.open_store()
     model = TrainedModel.create(run.card(store), None)
     part = store.find_split(split)

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from gcrnn_jax.data.atomic_files import read_json
+from gcrnn_jax.errors import DataError
 from gcrnn_jax.inference.card import ModelCard, check_values, check_variables
 from gcrnn_jax.inference.model import TrainedModel
 from gcrnn_jax.training.checkpoints import saved_steps
@@ -27,6 +29,12 @@ def load_model(path: Path, *, batch_size: int | None = None) -> TrainedModel:
 
 def read_card_and_variables(path: Path) -> tuple[ModelCard, PyTree]:
     """Reads a model as `load_model`, on no device and nothing compiled."""
+    if members := member_folders(path):
+        raise DataError(
+            f"{path} is the run of an ensemble of {len(members)}, expected one model: "
+            f"name a member's, such as {members[0]}; predict takes all, and evaluate "
+            "the posteriors.npz in results"
+        )
     path = trained_model_path(path)
     cards = []
 
@@ -51,3 +59,19 @@ def trained_model_path(path: Path) -> Path:
         return path
     averaged = path / "averaged"
     return averaged if averaged.is_dir() else path / "checkpoints" / str(steps[-1])
+
+
+def member_folders(path: Path) -> list[Path]:
+    """The folders of the members of an ensemble's run; of anything else, none.
+
+    Raises:
+        DataError: The configuration in the folder cannot be read.
+    """
+    if not (path / "members").is_dir():
+        return []
+    section = read_json(path / "config.json").get("ensemble")
+    count = section.get("members") if isinstance(section, dict) else None
+    if not isinstance(count, int):
+        raise DataError(f"{path / 'config.json'}: expected a number ensemble.members")
+    numbers = range(1, count + 1) if count > 1 else ()
+    return [path / "members" / str(number) for number in numbers]

@@ -15,6 +15,7 @@ goodput.json     what the time of all starts went to
 diverged.json    why the last start ended, if training diverged
 tensorboard/     both for TensorBoard, a file a start, where the run is to write it
 results/         scores, decisions and report, a folder a split
+members/         of an ensemble, which has no models of its own, the runs: 1, 2, ...
 """
 
 import dataclasses
@@ -22,7 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gcrnn_jax.config import Config, as_json_lists, flatten
+from gcrnn_jax.config import Config
 from gcrnn_jax.data.atomic_files import read_json, write_atomically
 from gcrnn_jax.data.manifest import OWN_HASH, unseal, write_sealed
 from gcrnn_jax.data.store import FeatureStore, Split
@@ -33,7 +34,7 @@ from gcrnn_jax.inference.average import average_models
 from gcrnn_jax.inference.card import WRONG_TYPES, ModelCard
 from gcrnn_jax.inference.model import TrainedModel
 from gcrnn_jax.metrics.scoring import Scores
-from gcrnn_jax.old_names import with_todays_names
+from gcrnn_jax.runs.continuation import config_changes
 from gcrnn_jax.runs.features import open_store
 from gcrnn_jax.runs.kept_posteriors import predict_epochs
 from gcrnn_jax.runs.loading import read_card_and_variables
@@ -48,25 +49,6 @@ from gcrnn_jax.training.checkpoints import saved_steps
 PyTree = Any
 
 _SOUNDSCAPES_CHANGED = " (built-in soundscapes are others since version 0.2)"
-_RATE = "optimizer.learning_rate"  # which may change where training diverged
-
-# What may change between a run and its continuation: the rest would make another run.
-# Where the data lie may, what they are may not: `check_data`.
-_FREE = (
-    "training.num_epochs",
-    "training.evaluate_every",
-    "training.tensorboard",
-    "fusion.",
-    "postprocessing.",
-    "thresholds.",
-    "parallel.cpu_devices",
-    "parallel.device_cache_fraction",
-    "data.root",
-    "data.num_workers",
-    "data.max_bad_fraction",
-    "data.store",
-    "front_end.path",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +81,13 @@ class Run:
         path = config.front_end.config_fields()["path"]
         front_end = config.front_end.found_near(folder, path)
         return cls(folder, dataclasses.replace(config, front_end=front_end))
+
+    @property
+    def members(self) -> "list[Run]":
+        """The runs of an ensemble's members; of a single system, none."""
+        folder = self.folder / "members"
+        configs = enumerate(self.config.members(), start=1)
+        return [Run(folder / str(number), config) for number, config in configs]
 
     @property
     def models(self) -> Path:
@@ -179,13 +168,24 @@ class Run:
         for folder in (self.models, self.states):
             found = folder.iterdir() if folder.is_dir() else ()
             kept += [path for path in found if path.name.isdigit()]
-        return any(path.exists() for path in kept)
+        is_begun = any(path.exists() for path in kept)
+        return is_begun or any(member.has_begun for member in self.members)
 
-    def check_config(self) -> None:
+    @property
+    def has_diverged(self) -> bool:
+        """Whether its last start ended because it, or a member of it, diverged."""
+        members = self.members
+        return self.divergence.exists() or any(one.has_diverged for one in members)
+
+    def check_config(self, *, rate_may_change: bool = False) -> None:
         """Compares the configuration with the one that the folder was begun with.
 
         Where nothing was saved yet, as after a first command with a mistake in it, the
         configuration may be any: it replaces the one that is there.
+
+        Args:
+            rate_may_change: Whether the learning rate may be another, though this run
+                has not diverged: another member of its ensemble has.
 
         Raises:
             ConfigError: A field differs that would make it another run; names each.
@@ -195,22 +195,9 @@ class Run:
         if not path.exists() or not self.has_begun:
             return
         written = read_json(path)
-        before = _without_hash(written)
-        before = flatten(as_json_lists(with_todays_names(before)))
-        now = flatten(as_json_lists(self.config.to_dict()))
-        free = _FREE
-        if (schedule := before.get("optimizer.schedule")) != "constant":
-            free = free[1:]  # the rate at every step depends on the number of epochs
-        if self.divergence.exists():
-            free += (_RATE,)
-        prolonged = {_FREE[0]: f" (a {schedule} schedule cannot be prolonged)"}
-        changes = [
-            f"{name}: {before.get(name, 'absent')} -> {now.get(name, 'absent')}"
-            + prolonged.get(name, "")
-            for name in sorted({*before, *now})
-            if before.get(name) != now.get(name) and not name.startswith(free)
-        ]
-        if changes:
+        before, now = _without_hash(written), self.config.to_dict()
+        rate_may_change |= self.has_diverged
+        if changes := config_changes(before, now, rate_may_change=rate_may_change):
             unseal(written, path)  # or was it damaged?
             raise ConfigError(
                 f"{self.folder} holds a run with another configuration:",

@@ -77,18 +77,32 @@ def score_systems(
         and the averaged weights third; the three with their own; the best constant
         answer. In others none. Of the second alone frames too large for memory stay.
     """
+    return score_each(run, store, _systems(run, model, averaged), main=1)
+
+
+def score_each(
+    run: Run, store: FeatureStore, systems: Iterator[tuple[str, Predict]], *, main: int
+) -> list[Row]:
+    """Scores systems side by side; rows as of `score_systems`.
+
+    Args:
+        run: Whose thresholds' options count.
+        store: With the splits that are reported and fitted to.
+        systems: What each is called, and how it predicts a split of the store.
+        main: Number of the one whose frames stay, whatever their size.
+    """
     split = store.find_split(None)
     fit_split = store.find_fit_split(split)
     options = dataclasses.asdict(run.config.thresholds)
     evaluator = Evaluator(split, fit_split, **options)
     rows: list[tuple[Row, Row]] = []
-    for name, predict in _systems(run, model, averaged):
+    for name, predict in systems:
         reported = predict(split)
         fitting = predict(fit_split) if fit_split else None
         if jax.process_index() == 0:
             fitted = evaluator.with_fitted_thresholds(name, reported, fitting)
             own = evaluator.with_own_thresholds(name, reported).without_large_frames()
-            is_main = len(rows) == 1
+            is_main = len(rows) == main
             rows.append((fitted if is_main else fitted.without_large_frames(), own))
         del reported, fitting  # and the files without a name that they map
         processes.barrier(f"the first process has scored {name}")
@@ -104,15 +118,22 @@ def _systems(
     """What each of the three is called, and how it predicts a split."""
     last = run.config.training.num_epochs
     fusion = run.config.fusion.of_run(last)
-    folder = run.folder / "posteriors"
-
-    def predict_averaged(split: Split) -> PosteriorSet:
-        blocks, fields = averaged.predict_blocks(split), averaged.describe(split)
-        return collect_in_first(blocks, fields, scratch=folder)
 
     def predict_fused_epochs(split: Split) -> PosteriorSet:
         return predict_fused(run, fusion, split, model)
 
     yield f"epoch {last}", lambda split: next(run.predict_epochs([last], split, model))
     yield f"epochs {fusion} fused", predict_fused_epochs
-    yield f"epochs {fusion} averaged", predict_averaged
+    yield (
+        f"epochs {fusion} averaged",
+        lambda split: predict_averaged(run, averaged, split),
+    )
+
+
+def predict_averaged(run: Run, averaged: TrainedModel, split: Split) -> PosteriorSet:
+    """Posteriors of a run's model of averaged weights; only the first process has any.
+
+    Those too large for memory lie in the run's folder.
+    """
+    blocks, fields = averaged.predict_blocks(split), averaged.describe(split)
+    return collect_in_first(blocks, fields, scratch=run.folder / "posteriors")

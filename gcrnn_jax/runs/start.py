@@ -81,6 +81,7 @@ def start_card(run: "Run") -> ModelCard | None:
     """
     if not run.config.training.start_from:
         return None
+    run = next(iter(run.members), run)  # of an ensemble, all start as the first
     if run.has_begun and run.start.exists():
         content = unseal(read_json(run.start, max_bytes=MAX_CARD_BYTES), run.start)
         card = ModelCard.from_dict(content.get("card"), run.start)

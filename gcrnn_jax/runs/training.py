@@ -64,7 +64,6 @@ def train_run(
         with phases.phase("restoring"):
             state = checkpoints.restore(start, mesh) or parallel.put_state(start, mesh)
         done, total = int(state.step), run.config.training.num_steps
-        phases.continued(done)
         if done and done % run.config.training.steps_per_epoch == 0:
             checkpoints.save_missing_model(state)
             epoch = done // run.config.training.steps_per_epoch
@@ -74,6 +73,7 @@ def train_run(
                     print(line, flush=True)
         if done >= total:
             return False
+        phases.continued(done)
         length = run.config.training
         if length.clips_per_epoch and jax.process_index() == 0:
             size = run.config.sampling.batch_size
@@ -144,7 +144,7 @@ def make_train_step(
         functools.partial(
             config.loss, class_shares=supervision.class_shares(split, counts)
         ),
-        config.seed,
+        config.training_seed,
         config.training.weight_average,
         config.sampling.batch_size,
         config.optimizer.accumulate_steps,
@@ -165,7 +165,7 @@ def _first_state(run: Run, card: ModelCard, step: TrainStep) -> TrainState:
         step.optimizer,
         num_frames=card.front_end.num_frames,
         num_bins=card.front_end.num_bins,
-        seed=run.config.seed,
+        seed=run.config.training_seed,
         average=run.config.training.weight_average > 0,
     )
     if jax.process_index() == 0:
@@ -188,7 +188,7 @@ def _step_and_batches(run: Run, store: FeatureStore, mesh, step, *, start_step: 
         split if cache is None else None,
         config.sampling.make_sampler(
             split.weak_label,
-            config.seed,
+            config.training_seed,
             split.known,
             draws_unlabelled=config.loss.consistency is not None,
         ),

@@ -41,6 +41,8 @@ class TrainingLength:
             fused and the last are scored always. Every epoch is saved.
         start_from: The folder of a run or a model whose weights, front end and scaler
             it begins with, as `runs.start` says; "": weights drawn by the seed.
+        seed_offset: Added to the seed for weights, batches and augmentation, not for
+            soundscapes and the clips that are held out.
         frozen: Names of groups of parameters that stay as they are in that model, as
             "block_0" or "gru", with their batch statistics.
         tensorboard: Whether losses and scores are written for TensorBoard too.
@@ -52,12 +54,13 @@ class TrainingLength:
     clips_per_epoch: int
     evaluate_every: int
     start_from: str
+    seed_offset: int
     frozen: tuple[str, ...]
     tensorboard: bool
 
     def __post_init__(self):
         check(self, "1 or more", "num_epochs", "steps_per_epoch", "evaluate_every")
-        check(self, "0 or more", "clips_per_epoch")
+        check(self, "0 or more", "clips_per_epoch", "seed_offset")
         check(self, "1000000 or less", "num_epochs", "steps_per_epoch")
         check(self, "in [0, 1)", "weight_average")
         if self.start_from:
@@ -77,7 +80,7 @@ class TrainingLength:
         """The same with the steps_per_epoch that count for batches of this size.
 
         Example:
-            >>> length = TrainingLength(80, 100, 0.0, 4400, 1, "", (), False)
+            >>> length = TrainingLength(80, 100, 0.0, 4400, 1, "", 0, (), False)
             >>> [length.of_batches(n).steps_per_epoch for n in (44, 88, 352, 8800)]
             [100, 50, 12, 1]
         """

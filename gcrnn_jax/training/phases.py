@@ -81,6 +81,7 @@ class Account:
         self._durations = {name: collections.deque(maxlen=99) for name in PHASES}
         self._seconds: dict[str, float] = dict.fromkeys(PHASES, 0.0)
         self._starts, self._num_steps, self._next_step = 1, 0, 0
+        self._first_step = 0  # of the system that is trained
         if self._path and self._path.exists():
             try:
                 before = read_account(self._path)
@@ -132,9 +133,20 @@ class Account:
             self._seconds["compiling"] += seconds
             self._seconds[self._name] -= seconds
 
+    def next_training(self, num_steps: int) -> None:
+        """Says that another system is trained now, after so many steps of others.
+
+        Its phases may take longer than theirs.
+        """
+        with self._lock:
+            self._first_step = num_steps
+            for durations in self._durations.values():
+                durations.clear()
+
     def continued(self, step: int) -> None:
         """Counts for lost the steps that are computed again from a step on."""
         with self._lock:
+            step += self._first_step
             if self._next_step > step and self._num_steps:
                 share = (self._next_step - step) / self._num_steps
                 lost = self._seconds["stepping"] * min(1.0, share)

@@ -494,18 +494,24 @@ def test_a_run_whose_clips_the_devices_hold_is_the_same(
 def test_the_seed_and_the_shares_of_classes_come_from_the_run(
     old_folder, tmp_path, monkeypatch
 ):
-    """The seed draws batches too, and rare classes weigh more."""
+    """Seed and offset draw weights and batches, and rare classes weigh more."""
     run, features = open_old(old_folder)
-    run = Run(tmp_path, dataclasses.replace(run.config, seed=9))
+    length = dataclasses.replace(run.config.training, seed_offset=2)
+    run = Run(tmp_path, dataclasses.replace(run.config, seed=7, training=length))
     seeds, make_sampler = [], Sampling.make_sampler
 
     def record(self, weak_label, seed, *rest, **options):
         seeds.append(seed)
         return make_sampler(self, weak_label, seed, *rest, **options)
 
+    def record_weights(*model, seed, **options):
+        seeds.append(seed)
+        return initial_state(*model, seed=seed, **options)
+
     monkeypatch.setattr(Sampling, "make_sampler", record)
+    monkeypatch.setattr(training, "initial_state", record_weights)
     train_run(run, features, one_device(), lambda epoch, state: None)
-    assert seeds == [9]
+    assert seeds == [9, 9]
     step = make_train_step(run, ModelCard.from_run(run.config, features), features)
     assert step.seed == 9
     shares = step.loss.keywords["class_shares"]

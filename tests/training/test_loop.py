@@ -130,7 +130,7 @@ def run(
                 mesh=mesh,
                 checkpoints=checkpoints,
                 log_path=workdir / "metrics.jsonl",
-                length=TrainingLength(num_epochs, STEPS, 0.7, 0, 1, "", (), False),
+                length=TrainingLength(num_epochs, STEPS, 0.7, 0, 1, "", 0, (), False),
                 batch_size=BATCH,
                 rate_at=lambda step: 0.5 / (step + 1),
                 on_step=on_step,
@@ -376,5 +376,10 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_step(tmp_path):
 def test_a_length_out_of_range_is_named(fields, message):
     with pytest.raises(ValueError, match=message):
         TrainingLength(
-            *fields, evaluate_every=1, start_from="", frozen=(), tensorboard=False
+            *fields,
+            evaluate_every=1,
+            start_from="",
+            seed_offset=0,
+            frozen=(),
+            tensorboard=False,
         )

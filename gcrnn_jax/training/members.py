@@ -1,0 +1,94 @@
+"""How the members of an ensemble differ from each other."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from gcrnn_jax.errors import ConfigError
+from gcrnn_jax.fields import check
+
+Value = bool | int | float | str | tuple[int, ...]
+# What makes a model; other fields say of what clips, and what is done with posteriors.
+_SECTIONS = (
+    *("front_end", "model", "sampling", "augmentation"),
+    *("loss", "optimizer", "training"),
+)
+_SAME = ("front_end.clip_s", "training.seed_offset", "training.tensorboard")
+
+
+@dataclasses.dataclass(frozen=True)
+class EnsembleOptions:
+    """The config section `ensemble`: systems that one command trains, and fuses.
+
+    Attributes:
+        members: How many; 1: a single system.
+        differing: Fields, dotted, each with values that the members take in turn. Each
+            draws weights and batches of its own, too.
+
+    Example:
+        >>> windows = ("front_end.window_length", (1024, 2048))
+        >>> EnsembleOptions(3, (windows,)).of_member(2)
+        {'front_end.window_length': 2048}
+        >>> EnsembleOptions(3, (windows,)).of_member(3)
+        {'front_end.window_length': 1024}
+    """
+
+    members: int
+    differing: tuple[tuple[str, tuple[Value, ...]], ...]
+
+    def __post_init__(self):
+        """Raises ValueError for fields that cannot differ, or not among so many."""
+        check(self, "1 or more", "members")
+        check(self, "1000 or less", "members")
+        for name, choices in self.differing:
+            section, _, _ = name.partition(".")
+            if section not in _SECTIONS or name in _SAME:
+                raise ValueError(
+                    f"differing: members cannot differ in {name}, expected fields of "
+                    f"{', '.join(_SECTIONS)}, without {', '.join(_SAME)}"
+                )
+            if not 2 <= len(choices) <= self.members:
+                raise ValueError(
+                    f"differing: {len(choices)} values of {name} for {self.members} "
+                    "members, expected from 2 to as many"
+                )
+        names = [name for name, _ in self.differing]
+        if len({*names}) < len(names):
+            raise ValueError(f"differing: a field is there twice: {', '.join(names)}")
+
+    def of_member(self, number: int) -> dict[str, Any]:
+        """The differing fields of a member, counted from 1."""
+        return {
+            name: choices[(number - 1) % len(choices)]
+            for name, choices in self.differing
+        }
+
+    @property
+    def num_different(self) -> int:
+        """How many members, from the first on, have values that none before has."""
+        if not self.differing:
+            return 0
+        counts = (len(choices) for _, choices in self.differing)
+        return min(math.lcm(*counts), self.members)
+
+    def check_first(self, fields: Mapping[str, Any]) -> None:
+        """Checks that a configuration is that of the first member.
+
+        Args:
+            fields: Of it, by dotted name.
+
+        Raises:
+            ConfigError: It is not, or starts from a model, and so has its front end.
+        """
+        for name, value in self.of_member(1).items():
+            if name in fields and fields[name] != value:
+                raise ConfigError(
+                    f"ensemble.differing: {name} is {fields[name]!r}, expected that of "
+                    f"the first member, {value!r}"
+                )
+            if name.startswith("front_end.") and fields["training.start_from"]:
+                raise ConfigError(
+                    f"ensemble.differing: {name}: all members have the front end of "
+                    "the model that they start from, training.start_from"
+                )
