@@ -70,9 +70,13 @@ def get_config() -> ConfigDict:
     config.model.gru_candidates = ("tanh",)  # the authors' code: ("linear", "sigmoid")
     config.model.gru_reset_after = False
     config.model.gru_unroll = 1
-    config.model.clip_pooling = "attention"  # or "mean"
+    config.model.block_dropout = 0.0  # of whole channels, after each block
+    config.model.dropout = 0.0  # of what detection and attention read
+    # of frames in a clip; or "mean", "linear_softmax" (by their own posteriors), "auto"
+    config.model.clip_pooling = "attention"
     config.model.attention_over = "time"  # or "classes"
     config.model.attention_reads = "features"  # or "detection"
+    config.model.attention_temperature = 1.0  # over 1: frames count more alike
     config.model.dtype = "float32"  # or "bfloat16"; parameters stay float32
 
     config.sampling = ConfigDict()

@@ -84,9 +84,17 @@ def _gated_crnn(graph: Graph, x, net: GatedCrnn, _):
     frame = graph.dense(x, "detection").Sigmoid()
     if net.clip_pooling == "mean":
         return frame.ReduceMean(1, keepdims=0), frame
+    if net.clip_pooling == "linear_softmax":
+        return _attention_pool(frame, frame)
+    if net.clip_pooling == "auto":
+        logits = frame * graph.param("auto_pool")
+        return _attention_pool(logits.Softmax(axis=1), frame)
     read = frame if net.attention_reads == "detection" else x
     axis = -1 if net.attention_over == "classes" else 1
-    return _attention_pool(graph.dense(read, "attention").Softmax(axis=axis), frame)
+    logits = graph.dense(read, "attention")
+    if net.attention_temperature != 1:
+        logits = logits / net.attention_temperature
+    return _attention_pool(logits.Softmax(axis=axis), frame)
 
 
 def _attention_pool(attention, frame):

@@ -268,22 +268,34 @@ def mask_padding(x: jax.Array, frame_mask: jax.Array) -> jax.Array:
 
 
 def dropout(
-    x: jax.Array, clip_keys: jax.Array | None, rate: float, layer: int
+    x: jax.Array,
+    clip_keys: jax.Array | None,
+    rate: float,
+    layer: int,
+    *,
+    whole_channels: bool = False,
 ) -> jax.Array:
     """Sets a share of each clip's values to 0 and scales up the rest.
 
     Args:
-        x: [B, ...].
+        x: [B, ..., C].
         clip_keys: [B] random keys, so that a clip's values do not depend on what else
             its device holds; None: nothing is dropped.
         rate: The share, in [0, 1).
         layer: Of the network; each draws anew from the keys.
+        whole_channels: A channel is dropped in all of a clip, or nowhere in it:
+            neighbours in time and frequency tell what single values were.
+
+    Source: Srivastava et al., JMLR 2014; whole channels, Tompson et al., CVPR 2015.
     """
     if clip_keys is None or rate == 0:
         return x
+    shape = x.shape[1:]
+    if whole_channels:
+        shape = (*[1] * (x.ndim - 2), x.shape[-1])
 
     def kept(key):
         layer_key = jax.random.fold_in(key, layer)
-        return jax.random.bernoulli(layer_key, 1 - rate, x.shape[1:])
+        return jax.random.bernoulli(layer_key, 1 - rate, shape)
 
     return jnp.where(jax.vmap(kept)(clip_keys), x / (1 - rate), jnp.zeros((), x.dtype))

@@ -18,6 +18,11 @@ POOLINGS = [
     for over in ("time", "classes")
     for reads in ("features", "detection")
 ]
+POOLINGS += [
+    {"clip_pooling": "linear_softmax"},
+    {"clip_pooling": "auto"},
+    {"attention_temperature": 3.0},
+]
 UNGATED = [
     {"gated_convolution": False, "ungated_activation": name}
     for name in ("relu", "linear", "tanh", "sigmoid", "hard_sigmoid")
@@ -27,7 +32,7 @@ GRUS = [  # all pairs of two fields; beside them, what comes before and after a 
         "gru_gate": gate,
         "gru_candidates": candidates,
         "gru_reset_after": bool(n % 2),
-        **POOLINGS[n % 4],
+        **POOLINGS[n % len(POOLINGS)],
         **(UNGATED[n // 2] if n % 2 == 0 else {}),
     }
     for n, (gate, candidates) in enumerate(

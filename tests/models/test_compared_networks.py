@@ -246,6 +246,16 @@ def test_dropout_drops_its_share_by_the_clips_own_key():
     np.testing.assert_array_equal(dropout(x, None, 0.2, layer=0), x)
 
 
+def test_whole_channels_are_dropped_in_all_of_a_clip_or_nowhere():
+    keys = jax.random.split(jax.random.key(0), 3)
+    x = jnp.ones((3, 2, 4, 1000))
+    dropped = dropout(x, keys, 0.2, layer=0, whole_channels=True)
+    of_channels = dropped[:, 0, 0]
+    np.testing.assert_array_equal(dropped, x * of_channels[:, None, None])
+    assert set(np.unique(of_channels)) == {0, np.float32(1 / 0.8)}
+    np.testing.assert_allclose((of_channels == 0).mean(1), 0.2, atol=0.05)
+
+
 @pytest.mark.parametrize(
     ("config", "fields", "named"),
     [
