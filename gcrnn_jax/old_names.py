@@ -53,6 +53,7 @@ _ADDED: dict[str, Any] = {
 # The same of the section `model`, by the network's kind.
 _ADDED_TO_NETWORK: dict[str, dict[str, Any]] = {
     "gated_crnn": {
+        "frequency_kernels": 0,
         "block_dropout": 0.0,
         "dropout": 0.0,
         "attention_temperature": 1.0,

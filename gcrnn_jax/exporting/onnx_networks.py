@@ -24,6 +24,7 @@ from gcrnn_jax.models import (
     Network,
     WindowCnn,
 )
+from gcrnn_jax.models.frequency_dynamic import TEMPERATURE
 
 _FRAME_CNN_EPSILON = 1e-5  # of its BatchNorms
 
@@ -70,7 +71,11 @@ def _gated_crnn(graph: Graph, x, net: GatedCrnn, _):
     for block, sizes in enumerate(poolings):
         for unit in range(net.blocks[block]):
             name = f"block_{block}_unit_{unit}"
-            x = graph.conv(x, f"{name}/conv", graph.norm(f"{name}/norm"))
+            norm = graph.norm(f"{name}/norm")
+            if net.frequency_kernels and (block or unit):
+                x = _frequency_dynamic(graph, x, f"{name}/conv", norm)
+            else:
+                x = graph.conv(x, f"{name}/conv", norm)
             if net.gated_convolution:
                 linear, gate = x.Split(count=2, axis=1, num_outputs=2)
                 x = linear * gate.Sigmoid()
@@ -95,6 +100,21 @@ def _gated_crnn(graph: Graph, x, net: GatedCrnn, _):
     if net.attention_temperature != 1:
         logits = logits / net.attention_temperature
     return _attention_pool(logits.Softmax(axis=axis), frame)
+
+
+def _frequency_dynamic(graph: Graph, x, name: str, norm):
+    """A frequency dynamic convolution and the BatchNorm behind it, in each kernel.
+
+    The weights of the kernels have the sum 1: what is added to each is added once.
+    """
+    hidden = graph.conv(x.ReduceMean(2), f"{name}/hidden", graph.norm(f"{name}/norm"))
+    logits = graph.conv(hidden.Relu(), f"{name}/weights")
+    weights = (logits / TEMPERATURE).Softmax(axis=1)  # [B, kernels, 1, F]
+    count = len(graph.param(f"{name}/weights/bias"))
+    x = graph.conv(x, name, [np.tile(values, count) for values in norm])
+    split = {"count": count, "axis": 1, "num_outputs": count}
+    pairs = zip(weights.Split(**split), x.Split(**split), strict=True)
+    return functools.reduce(operator.add, (weight * part for weight, part in pairs))
 
 
 def _attention_pool(attention, frame):

@@ -56,14 +56,15 @@ class GatedCrnn(Network):
     (-4.9 to +4.8); attention over classes +4.0 1-s F1 (-0.4 to +8.2), with the code's
     GRUs too -3.8 (-8.0 to +0.4). At thresholds of 0.3 attention over classes finds far
     too much: error rate 2.2 instead of 1.1.
-    Not the paper's are dropout, a temperature of attention, and two more poolings:
-    "linear_softmax", of frames weighted by their own posteriors (Wang, Li, Metze,
-    ICASSP 2019), and "auto", by a softmax over time of them times a learnt factor of
-    each class (AutoPool: McFee, Salamon, Bello, TASLP 2018).
+    Not the paper's are frequency dynamic convolutions, in all units but the first as in
+    their source (`FrequencyDynamicConvolution`), dropout, a temperature of attention,
+    and two more poolings: "linear_softmax", of frames weighted by their own posteriors
+    (Wang, Li, Metze, ICASSP 2019), and "auto", by a softmax over time of them times a
+    learnt factor of each class (AutoPool: McFee, Salamon, Bello, TASLP 2018).
     """
 
     kind: ClassVar[str] = "gated_crnn"
-    unrolled: ClassVar[tuple[str, ...]] = ("blocks", "gru_unroll")
+    unrolled: ClassVar[tuple[str, ...]] = ("blocks", "gru_unroll", "frequency_kernels")
 
     blocks: tuple[int, ...]  # gated units a block
     filters: int
@@ -73,6 +74,7 @@ class GatedCrnn(Network):
     last_frequency_pooling: int
     gated_convolution: bool
     ungated_activation: Activation
+    frequency_kernels: int  # of a frequency dynamic convolution; 0: one, a plain one
     batch_norm_momentum: float
     rnn_units: int
     gru_gate: Activation
@@ -103,6 +105,10 @@ class GatedCrnn(Network):
         check(self, "1 or more", *_POSITIVE)
         check(self, "in [0, 1)", "block_dropout", "dropout")
         check(self, "greater than 0", "attention_temperature")
+        if (kernels := self.frequency_kernels) != 0 and kernels < 2:
+            raise ValueError(
+                f"frequency_kernels must be 0, or 2 or more, got {kernels}"
+            )
         if self.attention_temperature != 1 and self.clip_pooling != "attention":
             raise ValueError(
                 f"attention_temperature {self.attention_temperature} is for "
@@ -152,6 +158,7 @@ class GatedCrnn(Network):
                     gated=self.gated_convolution,
                     activation=self.ungated_activation,
                     momentum=self.batch_norm_momentum,
+                    frequency_kernels=self.frequency_kernels if block or unit else 0,
                     dtype=jnp.dtype(self.dtype),
                     axis_name=self.axis_name,
                     name=f"block_{block}_unit_{unit}",

@@ -25,6 +25,7 @@ SYSTEMS = {
         "gru_reset_after": True,
         "gru_unroll": 8,
         "clip_pooling": "mean",
+        "frequency_kernels": 2,
     },
     "mlp": {"kind": "mlp"},
     "attention_mlp": {"kind": "attention_mlp"},

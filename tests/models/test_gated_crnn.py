@@ -69,7 +69,8 @@ def random_variables(model, x):
 
 
 def test_a_padded_clip_gives_what_the_clip_alone_gives():
-    model = network(3, **SMALL)
+    """With plain convolutions it is tested at every length."""
+    model = network(3, **SMALL, frequency_kernels=2)
     apply = jax.jit(model.apply)
     x = np.random.default_rng(0).normal(size=(2, 24, 64)).astype(np.float32)
     variables = init(model, x)
@@ -158,7 +159,8 @@ def test_dropout_is_behind_blocks_and_before_the_heads(field, layer):
 
 def test_bfloat16_agrees_with_float32_and_returns_float32(monkeypatch):
     x = np.random.default_rng(0).normal(size=(2, 24, 64)).astype(np.float32)
-    plain, half = network(3, **SMALL), network(3, **SMALL, dtype="bfloat16")
+    fields = SMALL | {"frequency_kernels": 2}
+    plain, half = network(3, **fields), network(3, **fields, dtype="bfloat16")
     variables = init(plain, x)
     one, other = (jax.jit(model.apply)(variables, x) for model in (plain, half))
     np.testing.assert_array_equal(other.clip, one.clip)  # on CPUs, but for gradients
@@ -182,6 +184,8 @@ def test_bfloat16_agrees_with_float32_and_returns_float32(monkeypatch):
         ({"gru_gate": "step"}, "gru_gate: expected 'linear' or"),
         ({"gru_candidates": ("step",)}, "gru_candidates: expected a list of 'linear'"),
         ({"clip_pooling": "max"}, "'attention' or 'mean' or .* got 'max'"),
+        ({"frequency_kernels": 1}, "frequency_kernels must be 0, or 2 or more, got 1"),
+        ({"frequency_kernels": -2}, "frequency_kernels must be 0, or 2 or more, got"),
         ({"block_dropout": 1.0}, r"block_dropout must be in \[0, 1\), got 1.0"),
         ({"dropout": -0.1}, r"dropout must be in \[0, 1\), got -0.1"),
         ({"attention_temperature": 0.0}, "attention_temperature must be greater than"),
