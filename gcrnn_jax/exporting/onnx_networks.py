@@ -22,11 +22,12 @@ from gcrnn_jax.models import (
     GatedCrnn,
     Mlp,
     Network,
+    VggCnn,
     WindowCnn,
 )
 from gcrnn_jax.models.frequency_dynamic import TEMPERATURE
 
-_FRAME_CNN_EPSILON = 1e-5  # of its BatchNorms
+_EPSILON = 1e-5  # of BatchNorms that are not of a gated unit
 
 # Nodes for `gcrnn_jax.models.layers.ACTIVATIONS`
 _NODES = {
@@ -181,7 +182,7 @@ def _surroundings(x, size: int, mode: str) -> list:
 def _frame_cnn(graph: Graph, x, net: FrameCnn, _):
     def normed(x, name: str):
         """Before a padded convolution it cannot be folded into its kernel."""
-        factor, shift = graph.norm(name, _FRAME_CNN_EPSILON)
+        factor, shift = graph.norm(name, _EPSILON)
         return x * factor[:, None, None] + shift[:, None, None]
 
     x = x.Transpose(perm=(0, 2, 1)).Unsqueeze(3)  # [B, F, T, 1]: bins are channels
@@ -195,11 +196,29 @@ def _frame_cnn(graph: Graph, x, net: FrameCnn, _):
     attention = attention.ReduceSum(1).Softmax(axis=2)  # [B, 1, T]
     tagged = x.ReduceMean((2, 3), keepdims=0)
     for layer in range(len(net.tagging_units)):
-        norm = graph.norm(f"tagging_{layer}_norm", _FRAME_CNN_EPSILON)
+        norm = graph.norm(f"tagging_{layer}_norm", _EPSILON)
         tagged = graph.dense(tagged, f"tagging_{layer}", norm).Relu()
     attended = (detection * attention).ReduceSum(2, keepdims=0)
     clip = ((graph.dense(tagged, "tagging") + attended) * 0.5).Sigmoid()
     return clip, detection.Transpose(perm=(0, 2, 1)).Sigmoid()
+
+
+def _vgg_cnn(graph: Graph, x, net: VggCnn, _):
+    factor, shift = graph.norm("input_norm", _EPSILON)
+    x = (x * factor + shift).Unsqueeze(1)  # [B, 1, T, F]
+    poolings = zip(net.time_pooling, net.frequency_pooling, strict=True)
+    for block, sizes in enumerate(poolings):
+        for unit in range(net.units):
+            name = f"block_{block}_unit_{unit}"
+            x = graph.conv(x, f"{name}/conv", graph.norm(f"{name}/norm")).Relu()
+        x = graph.mean_pool(x, *sizes)
+    x = x.ReduceMean(3, keepdims=0).Transpose(perm=(0, 2, 1))  # [B, T, C]
+    frame = graph.dense(x, "detection").Sigmoid()
+    if net.clip_pooling == "attention":
+        logits = graph.dense(x, "attention").Clip(-10.0, 10.0)
+        return _attention_pool(logits.Softmax(axis=1), frame)
+    pool = frame.ReduceMax if net.clip_pooling == "max" else frame.ReduceMean
+    return pool(1, keepdims=0), frame
 
 
 def _window_cnn(graph: Graph, x, net: WindowCnn, num_bins: int):
@@ -251,4 +270,5 @@ _BUILDERS: dict[type[Network], Callable] = {
     FrameCnn: _frame_cnn,
     WindowCnn: _window_cnn,
     AttentionMlp: _attention_mlp,
+    VggCnn: _vgg_cnn,
 }

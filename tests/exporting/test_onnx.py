@@ -54,6 +54,9 @@ NETWORKS = [
     {"kind": "window_cnn"},
     {"kind": "window_cnn", "clip_pooling": "mean", "units": 1},
     {"kind": "window_cnn", "window_frames": 2},
+    {"kind": "vgg_cnn"},
+    {"kind": "vgg_cnn", "clip_pooling": "max"},
+    {"kind": "vgg_cnn", "clip_pooling": "mean", "time_pooling": [3, 2]},
 ]
 
 

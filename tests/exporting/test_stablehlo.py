@@ -31,6 +31,7 @@ SYSTEMS = {
     "attention_mlp": {"kind": "attention_mlp"},
     "frame_cnn": {"kind": "frame_cnn"},
     "window_cnn": {"kind": "window_cnn"},
+    "vgg_cnn": {"kind": "vgg_cnn"},
 }
 
 

@@ -24,6 +24,14 @@ FRAMES = network(
     tagging_units=(7,),
     dropout=0.5,
 )
+BLOCKS = network(
+    K,
+    "vgg_cnn",
+    filters=(4, 5),
+    units=1,
+    time_pooling=(3, 2),
+    frequency_pooling=(2, 1),
+)
 
 
 def features(num_clips=2, num_frames=24, num_bins=10, seed=0):
@@ -235,6 +243,50 @@ def test_the_frame_cnn_is_its_numpy_version():
     np.testing.assert_allclose(actual.attention[1, :, 0], attention, rtol=1e-4)
 
 
+def vgg_cnn_by_numpy(x, variables):
+    """Frame posteriors and attention logits of one clip [T, F] in prediction."""
+    params, stats = (
+        jax.tree.map(np.asarray, variables[name]) for name in ("params", "batch_stats")
+    )
+
+    def norm(params, stats, h, epsilon):
+        scale = params["scale"] / np.sqrt(stats["var"] + epsilon)
+        return (h - stats["mean"]) * scale + params["bias"]
+
+    h = norm(params["input_norm"], stats["input_norm"], x, 1e-5)[..., None]
+    for block, (time, bins) in enumerate(((3, 2), (2, 1))):
+        name = f"block_{block}_unit_0"
+        kernel, (length, size, _) = params[name]["conv"]["kernel"], h.shape
+        padded = np.pad(h, ((1, 1), (1, 1), (0, 0)))
+        h = sum(
+            padded[i : i + length, j : j + size] @ kernel[i, j]
+            for i, j in np.ndindex(3, 3)
+        )
+        h = np.maximum(norm(params[name]["norm"], stats[name]["norm"], h, 1e-3), 0)
+        h = h.reshape(length, size // bins, bins, -1).mean(2)
+        h = np.stack([h[t : t + time].mean(0) for t in range(0, length, time)])
+    h = h.mean(1)
+    heads = (params[name] for name in ("detection", "attention"))
+    frame, logits = (h @ head["kernel"] + head["bias"] for head in heads)
+    return sigmoid(frame), logits
+
+
+@pytest.mark.parametrize("pooling", ["attention", "mean", "max"])
+def test_the_vgg_cnn_is_its_numpy_version(pooling):
+    """With padding, and with a last block that is not full."""
+    x, lengths = features(), (24, 16)
+    mask = np.arange(24) < np.array(lengths)[:, None]
+    model, variables = BLOCKS.clone(clip_pooling=pooling), random_variables(BLOCKS)
+    actual = apply(model, variables, np.where(mask[..., None], x, 7), mask)
+    for clip, length in enumerate(lengths):
+        frame, logits = vgg_cnn_by_numpy(x[clip, :length], variables)
+        assert actual.frame_mask[clip].sum() == len(frame) == -(-length // 6)
+        np.testing.assert_allclose(actual.frame[clip, : len(frame)], frame, rtol=1e-4)
+        attended = (softmax(np.clip(logits, -10, 10), 0) * frame).sum(0)
+        pooled = {"attention": attended, "mean": frame.mean(0), "max": frame.max(0)}
+        np.testing.assert_allclose(actual.clip[clip], pooled[pooling], rtol=1e-4)
+
+
 def test_dropout_drops_its_share_by_the_clips_own_key():
     keys = jax.random.split(jax.random.key(0), 3)
     x = jnp.ones((3, 4000))
@@ -273,6 +325,11 @@ def test_whole_channels_are_dropped_in_all_of_a_clip_or_nowhere():
         ("frame_cnn", {"tagging_units": (0,)}, "tagging_units"),
         ("frame_cnn", {"dropout": -0.1}, "dropout"),
         ("frame_cnn", {"activation": "gelu"}, "activation"),
+        ("vgg_cnn", {"filters": ()}, "one length and not empty"),
+        ("vgg_cnn", {"time_pooling": (2, 2)}, "one length"),
+        ("vgg_cnn", {"frequency_pooling": (2, 2, 0, 1)}, "frequency_pooling"),
+        ("vgg_cnn", {"units": 0}, "units"),
+        ("vgg_cnn", {"clip_pooling": "sum"}, "clip_pooling"),
     ],
 )
 def test_a_field_that_cannot_be_is_named(config, fields, named):

@@ -217,7 +217,7 @@ def test_a_network_without_its_kind_or_a_field_is_refused():
 
 
 @pytest.mark.parametrize(
-    "config", ["sed", "mlp", "window_cnn", "frame_cnn", "embeddings"]
+    "config", ["sed", "mlp", "window_cnn", "frame_cnn", "embeddings", "vgg_cnn"]
 )
 def test_the_fields_of_a_network_make_it_again(config):
     model = network(5, config)
