@@ -67,7 +67,7 @@ def mean_pool(
 
     Example:
         >>> print(mean_pool(jnp.arange(12.0).reshape(1, 3, 4, 1), 2, 2).ravel())
-        [2.5 4.5 8.5 10.5]
+        [ 2.5  4.5  8.5 10.5]
     """
     num_clips, num_frames, num_bins, channels = x.shape
     frames, bins = -(-num_frames // time), num_bins // frequency

@@ -273,16 +273,25 @@ def vgg_cnn_by_numpy(x, variables):
 
 @pytest.mark.parametrize("pooling", ["attention", "mean", "max"])
 def test_the_vgg_cnn_is_its_numpy_version(pooling):
-    """With padding, and with a last block that is not full."""
+    """With padding, which has the greatest posteriors, and a last block not full."""
     x, lengths = features(), (24, 16)
     mask = np.arange(24) < np.array(lengths)[:, None]
-    model, variables = BLOCKS.clone(clip_pooling=pooling), random_variables(BLOCKS)
+    model = BLOCKS.clone(clip_pooling=pooling)
+    variables = jax.tree.map(lambda leaf: leaf, random_variables(BLOCKS))
+    heads = variables["params"]
+    heads["detection"]["kernel"] = -jnp.abs(heads["detection"]["kernel"])
+    heads["attention"]["kernel"] *= 30  # beyond what a logit may be
     actual = apply(model, variables, np.where(mask[..., None], x, 7), mask)
     for clip, length in enumerate(lengths):
         frame, logits = vgg_cnn_by_numpy(x[clip, :length], variables)
         assert actual.frame_mask[clip].sum() == len(frame) == -(-length // 6)
         np.testing.assert_allclose(actual.frame[clip, : len(frame)], frame, rtol=1e-4)
-        attended = (softmax(np.clip(logits, -10, 10), 0) * frame).sum(0)
+        attention = softmax(np.clip(logits, -10, 10), 0)
+        if pooling == "attention":
+            assert np.abs(logits).max() > 10
+            of_frames = actual.attention[clip, : len(frame)]
+            np.testing.assert_allclose(of_frames, attention, rtol=1e-3, atol=1e-6)
+        attended = (attention * frame).sum(0)
         pooled = {"attention": attended, "mean": frame.mean(0), "max": frame.max(0)}
         np.testing.assert_allclose(actual.clip[clip], pooled[pooling], rtol=1e-4)
 
