@@ -271,16 +271,30 @@ def vgg_cnn_by_numpy(x, variables):
     return sigmoid(frame), logits
 
 
+@functools.cache
+def variables_of_blocks():
+    """Frames with anything in them have lower posteriors than those of zeros."""
+    random = np.random.default_rng(1)
+    shapes = jax.eval_shape(BLOCKS.init, jax.random.key(0), features())
+
+    def draw(leaf):
+        values = random.uniform(0.2, 1, leaf.shape)
+        signs = np.sign(random.normal(size=leaf.shape)) if leaf.ndim > 1 else 1
+        return jnp.asarray(values * signs, jnp.float32)
+
+    variables = jax.tree.map(draw, shapes)
+    heads = variables["params"]
+    heads["detection"]["kernel"] = -jnp.abs(heads["detection"]["kernel"]) / 10
+    heads["attention"]["kernel"] *= 10  # beyond what a logit may be
+    return variables
+
+
 @pytest.mark.parametrize("pooling", ["attention", "mean", "max"])
 def test_the_vgg_cnn_is_its_numpy_version(pooling):
     """With padding, which has the greatest posteriors, and a last block not full."""
     x, lengths = features(), (24, 16)
     mask = np.arange(24) < np.array(lengths)[:, None]
-    model = BLOCKS.clone(clip_pooling=pooling)
-    variables = jax.tree.map(lambda leaf: leaf, random_variables(BLOCKS))
-    heads = variables["params"]
-    heads["detection"]["kernel"] = -jnp.abs(heads["detection"]["kernel"])
-    heads["attention"]["kernel"] *= 30  # beyond what a logit may be
+    model, variables = BLOCKS.clone(clip_pooling=pooling), variables_of_blocks()
     actual = apply(model, variables, np.where(mask[..., None], x, 7), mask)
     for clip, length in enumerate(lengths):
         frame, logits = vgg_cnn_by_numpy(x[clip, :length], variables)
@@ -294,6 +308,25 @@ def test_the_vgg_cnn_is_its_numpy_version(pooling):
         attended = (attention * frame).sum(0)
         pooled = {"attention": attended, "mean": frame.mean(0), "max": frame.max(0)}
         np.testing.assert_allclose(actual.clip[clip], pooled[pooling], rtol=1e-4)
+
+
+def test_the_vgg_cnn_has_the_statistics_of_the_clips_of_all_devices():
+    """Each of two has a clip, and a row without a frame that fills it up."""
+    x, mask = features(), np.arange(24) < np.array([[24], [16]])
+    rows, masks = (np.stack([one, 0 * one], 1) for one in (x, mask.astype(int)))
+
+    def train(model, x, frame_mask):
+        options = {"train": True, "mutable": ["batch_stats"]}
+        posteriors, new = model.apply(variables_of_blocks(), x, frame_mask, **options)
+        return posteriors.clip, new["batch_stats"]
+
+    clip, stats = jax.jit(functools.partial(train, BLOCKS))(x, mask)
+    on_devices = functools.partial(train, BLOCKS.clone(axis_name="devices"))
+    mapped = jax.jit(jax.vmap(on_devices, axis_name="devices"))
+    clips, all_stats = mapped(rows, masks.astype(bool))
+    np.testing.assert_allclose(clips[:, 0], clip, rtol=1e-4)
+    for one, other in zip(*map(jax.tree.leaves, (stats, all_stats)), strict=True):
+        np.testing.assert_allclose(other, np.stack([one, one]), rtol=1e-4)
 
 
 def test_dropout_drops_its_share_by_the_clips_own_key():

@@ -61,16 +61,6 @@ def test_any_number_of_devices_trains_any_batch_as_one_does(size, num_devices):
             4,
         ),
         ("window_cnn", {"window_frames": 8, "filters": (2,), "units": 1}, 2),
-        (
-            "vgg_cnn",
-            {
-                "filters": (2,),
-                "units": 1,
-                "time_pooling": (2,),
-                "frequency_pooling": (2,),
-            },
-            2,
-        ),
     ],
 )
 def test_statistics_over_clips_and_windows_leave_out_rows_that_fill_up(
