@@ -80,6 +80,15 @@ SMALL = {
         "model.tagging_units=(256,256)",
         "training.steps_per_epoch=12",
     ),
+    "vgg_cnn": (  # and of a quarter of the frames as many posteriors
+        "model.filters=(16,32,64,128)",
+        "model.time_pooling=(2,1,1,1)",
+        "front_end.window_length=2048",
+        "front_end.hop_length=1280",
+        "augmentation.max_time_mask_frames=16",
+        "training.num_epochs=20",
+        "training.steps_per_epoch=60",
+    ),
     "best": (),  # is small
 }
 SMALL_GATED = (
@@ -107,6 +116,7 @@ RUNS = {
     "cnn_2s": Run("window_cnn", ("model.window_frames=48",)),
     "cnn_1s": Run("window_cnn", ("model.window_frames=24",)),
     "frame_cnn": Run("frame_cnn"),
+    "vgg_cnn": Run("vgg_cnn"),
     "crnn_unbalanced": Run("crnn_unbalanced"),
     "crnn_linear": Run("crnn_linear"),
     "crnn": Run("crnn"),
@@ -149,6 +159,7 @@ SYSTEMS = {
         (TAGGING, DETECTION),
         paper=Paper(evaluation=Figures(49.0, 53.8, 45.0)),
     ),
+    "vgg_cnn": System("VGG CNN (Kong et al.)", ("vgg_cnn",), (TAGGING, DETECTION)),
     "crnn_unbalanced": System(
         "CRNN log-mel, ReLU, unbalanced",
         ("crnn_unbalanced",),

@@ -64,15 +64,21 @@ def get_config() -> ConfigDict:
     config.model.last_frequency_pooling = 4
     config.model.gated_convolution = True
     config.model.ungated_activation = "relu"  # or "linear", as in the authors' code
+    # of a frequency dynamic convolution, such as 4; 0: a plain one
+    config.model.frequency_kernels = 0
     config.model.batch_norm_momentum = 0.99
     config.model.rnn_units = 128
     config.model.gru_gate = "sigmoid"  # or "hard_sigmoid"
     config.model.gru_candidates = ("tanh",)  # the authors' code: ("linear", "sigmoid")
     config.model.gru_reset_after = False
     config.model.gru_unroll = 1
-    config.model.clip_pooling = "attention"  # or "mean"
+    config.model.block_dropout = 0.0  # of whole channels, after each block
+    config.model.dropout = 0.0  # of what detection and attention read
+    # of frames in a clip; or "mean", "linear_softmax" (by their own posteriors), "auto"
+    config.model.clip_pooling = "attention"
     config.model.attention_over = "time"  # or "classes"
     config.model.attention_reads = "features"  # or "detection"
+    config.model.attention_temperature = 1.0  # over 1: frames count more alike
     config.model.dtype = "float32"  # or "bfloat16"; parameters stay float32
 
     config.sampling = ConfigDict()

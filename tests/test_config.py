@@ -289,7 +289,17 @@ def test_the_whole_configuration_of_a_run_of_version_0_1_is_read():
     assert config.optimizer.accumulate_steps == 1
     assert config.data.num_workers == 1
     assert config.model.filters == 2 and config.seed == 0
+    assert config.model.dropout == config.model.block_dropout == 0
+    assert config.model.attention_temperature == 1
+    assert config.model.frequency_kernels == 0
     assert Config.from_dict(config.to_dict()) == config
+
+
+def test_fields_that_a_network_got_since_are_added_to_that_network_alone():
+    fields = {"kind": "gated_crnn", "dropout": 0.3}
+    section = with_todays_names({"model": fields})["model"]
+    assert section["dropout"] == 0.3 and section["block_dropout"] == 0
+    assert with_todays_names({"model": {"kind": "mlp"}})["model"] == {"kind": "mlp"}
 
 
 @pytest.mark.parametrize("name", OLD_NAMES)

@@ -115,6 +115,15 @@ class Graph:
             x = x.MaxPool(kernel_shape=(time, 1), strides=(time, 1), ceil_mode=1)
         return x
 
+    def mean_pool(self, x: Any, time: int, frequency: int) -> Any:
+        """Adds a mean over the same blocks, of the frames that there are."""
+        if frequency > 1:
+            x = x.AveragePool(kernel_shape=(1, frequency), strides=(1, frequency))
+        if time > 1:
+            size = (time, 1)
+            x = x.AveragePool(kernel_shape=size, strides=size, ceil_mode=1)
+        return x
+
     def serialized(self, inputs: Ends, outputs: Ends, properties: Mapping) -> bytes:
         """The whole model with metadata, checked."""
         import onnx

@@ -22,10 +22,12 @@ from gcrnn_jax.models import (
     GatedCrnn,
     Mlp,
     Network,
+    VggCnn,
     WindowCnn,
 )
+from gcrnn_jax.models.frequency_dynamic import TEMPERATURE
 
-_FRAME_CNN_EPSILON = 1e-5  # of its BatchNorms
+_EPSILON = 1e-5  # of BatchNorms that are not of a gated unit
 
 # Nodes for `gcrnn_jax.models.layers.ACTIVATIONS`
 _NODES = {
@@ -70,7 +72,11 @@ def _gated_crnn(graph: Graph, x, net: GatedCrnn, _):
     for block, sizes in enumerate(poolings):
         for unit in range(net.blocks[block]):
             name = f"block_{block}_unit_{unit}"
-            x = graph.conv(x, f"{name}/conv", graph.norm(f"{name}/norm"))
+            norm = graph.norm(f"{name}/norm")
+            if net.frequency_kernels and (block or unit):
+                x = _frequency_dynamic(graph, x, f"{name}/conv", norm)
+            else:
+                x = graph.conv(x, f"{name}/conv", norm)
             if net.gated_convolution:
                 linear, gate = x.Split(count=2, axis=1, num_outputs=2)
                 x = linear * gate.Sigmoid()
@@ -84,9 +90,32 @@ def _gated_crnn(graph: Graph, x, net: GatedCrnn, _):
     frame = graph.dense(x, "detection").Sigmoid()
     if net.clip_pooling == "mean":
         return frame.ReduceMean(1, keepdims=0), frame
+    if net.clip_pooling == "linear_softmax":
+        return _attention_pool(frame, frame)
+    if net.clip_pooling == "auto":
+        logits = frame * graph.param("auto_pool")
+        return _attention_pool(logits.Softmax(axis=1), frame)
     read = frame if net.attention_reads == "detection" else x
     axis = -1 if net.attention_over == "classes" else 1
-    return _attention_pool(graph.dense(read, "attention").Softmax(axis=axis), frame)
+    logits = graph.dense(read, "attention")
+    if net.attention_temperature != 1:
+        logits = logits / net.attention_temperature
+    return _attention_pool(logits.Softmax(axis=axis), frame)
+
+
+def _frequency_dynamic(graph: Graph, x, name: str, norm):
+    """A frequency dynamic convolution and the BatchNorm behind it, in each kernel.
+
+    The weights of the kernels have the sum 1: what is added to each is added once.
+    """
+    hidden = graph.conv(x.ReduceMean(2), f"{name}/hidden", graph.norm(f"{name}/norm"))
+    logits = graph.conv(hidden.Relu(), f"{name}/weights")
+    weights = (logits / TEMPERATURE).Softmax(axis=1)  # [B, kernels, 1, F]
+    count = len(graph.param(f"{name}/weights/bias"))
+    x = graph.conv(x, name, [np.tile(values, count) for values in norm])
+    split = {"count": count, "axis": 1, "num_outputs": count}
+    pairs = zip(weights.Split(**split), x.Split(**split), strict=True)
+    return functools.reduce(operator.add, (weight * part for weight, part in pairs))
 
 
 def _attention_pool(attention, frame):
@@ -153,7 +182,7 @@ def _surroundings(x, size: int, mode: str) -> list:
 def _frame_cnn(graph: Graph, x, net: FrameCnn, _):
     def normed(x, name: str):
         """Before a padded convolution it cannot be folded into its kernel."""
-        factor, shift = graph.norm(name, _FRAME_CNN_EPSILON)
+        factor, shift = graph.norm(name, _EPSILON)
         return x * factor[:, None, None] + shift[:, None, None]
 
     x = x.Transpose(perm=(0, 2, 1)).Unsqueeze(3)  # [B, F, T, 1]: bins are channels
@@ -167,11 +196,29 @@ def _frame_cnn(graph: Graph, x, net: FrameCnn, _):
     attention = attention.ReduceSum(1).Softmax(axis=2)  # [B, 1, T]
     tagged = x.ReduceMean((2, 3), keepdims=0)
     for layer in range(len(net.tagging_units)):
-        norm = graph.norm(f"tagging_{layer}_norm", _FRAME_CNN_EPSILON)
+        norm = graph.norm(f"tagging_{layer}_norm", _EPSILON)
         tagged = graph.dense(tagged, f"tagging_{layer}", norm).Relu()
     attended = (detection * attention).ReduceSum(2, keepdims=0)
     clip = ((graph.dense(tagged, "tagging") + attended) * 0.5).Sigmoid()
     return clip, detection.Transpose(perm=(0, 2, 1)).Sigmoid()
+
+
+def _vgg_cnn(graph: Graph, x, net: VggCnn, _):
+    factor, shift = graph.norm("input_norm", _EPSILON)
+    x = (x * factor + shift).Unsqueeze(1)  # [B, 1, T, F]
+    poolings = zip(net.time_pooling, net.frequency_pooling, strict=True)
+    for block, sizes in enumerate(poolings):
+        for unit in range(net.units):
+            name = f"block_{block}_unit_{unit}"
+            x = graph.conv(x, f"{name}/conv", graph.norm(f"{name}/norm")).Relu()
+        x = graph.mean_pool(x, *sizes)
+    x = x.ReduceMean(3, keepdims=0).Transpose(perm=(0, 2, 1))  # [B, T, C]
+    frame = graph.dense(x, "detection").Sigmoid()
+    if net.clip_pooling == "attention":
+        logits = graph.dense(x, "attention").Clip(-10.0, 10.0)
+        return _attention_pool(logits.Softmax(axis=1), frame)
+    pool = frame.ReduceMax if net.clip_pooling == "max" else frame.ReduceMean
+    return pool(1, keepdims=0), frame
 
 
 def _window_cnn(graph: Graph, x, net: WindowCnn, num_bins: int):
@@ -223,4 +270,5 @@ _BUILDERS: dict[type[Network], Callable] = {
     FrameCnn: _frame_cnn,
     WindowCnn: _window_cnn,
     AttentionMlp: _attention_mlp,
+    VggCnn: _vgg_cnn,
 }

@@ -11,6 +11,7 @@ from gcrnn_jax.models.frame_cnn import FrameCnn
 from gcrnn_jax.models.gated_crnn import GatedCrnn
 from gcrnn_jax.models.mlp import Mlp
 from gcrnn_jax.models.network import Network, Posteriors
+from gcrnn_jax.models.vgg_cnn import VggCnn
 from gcrnn_jax.models.window_cnn import WindowCnn
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Mlp",
     "Network",
     "Posteriors",
+    "VggCnn",
     "WindowCnn",
     "make_network",
     "network_fields",
@@ -29,7 +31,7 @@ __all__ = [
 # A new network: its class here, and a file in configs/.
 NETWORKS: dict[str, type[Network]] = {
     network.kind: network
-    for network in (GatedCrnn, Mlp, WindowCnn, FrameCnn, AttentionMlp)
+    for network in (GatedCrnn, Mlp, WindowCnn, FrameCnn, AttentionMlp, VggCnn)
 }
 
 

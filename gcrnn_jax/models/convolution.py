@@ -1,9 +1,11 @@
 """A 2-D convolution whose gradients are fast on CPUs as well as on GPUs."""
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 from jax import lax
 
 # Positions (time x frequency) in one matrix product: enough to fill a core, few enough
@@ -12,6 +14,27 @@ _TILE_POSITIONS = 1280
 
 # With fewer channels XLA's float32 convolution is faster than products of bfloat16.
 _FEWEST_CHANNELS = 48
+
+
+class Convolution(nn.Module):
+    """A convolution [B, T, F, C] -> [B, T, F, filters], "same" padding, stride 1."""
+
+    filters: int
+    size: tuple[int, int] = (3, 3)  # frames, bins
+    use_bias: bool = True
+    kernel_init: Callable = nn.initializers.glorot_uniform()
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Returns the convolution of x in the activation dtype of `dtype`."""
+        shape = (*self.size, x.shape[-1], self.filters)
+        kernel = self.param("kernel", self.kernel_init, shape)
+        x = convolution(x, kernel, self.dtype)
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros, (self.filters,))
+            x = x + bias.astype(x.dtype)[None, None, None]
+        return x
 
 
 def convolution(x: jax.Array, kernel: jax.Array, dtype=None) -> jax.Array:

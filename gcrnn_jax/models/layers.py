@@ -11,11 +11,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from gcrnn_jax.models.convolution import activation_dtype, convolution
-
-# Of a mean's square: the variance under it is summed anew, around the mean. Above it
-# the rounding of E[x^2] - E[x]^2 is under a thousandth of it.
-_LOST = 1e-3
+from gcrnn_jax.models.batch_norm import BatchNorm, mask_padding
+from gcrnn_jax.models.convolution import Convolution, activation_dtype
+from gcrnn_jax.models.frequency_dynamic import FrequencyDynamicConvolution
 
 Activation = Literal["linear", "relu", "sigmoid", "tanh", "hard_sigmoid"]
 
@@ -29,118 +27,6 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 }
 
 
-class Convolution(nn.Module):
-    """A convolution [B, T, F, C] -> [B, T, F, filters], "same" padding, stride 1."""
-
-    filters: int
-    size: tuple[int, int] = (3, 3)  # frames, bins
-    use_bias: bool = True
-    kernel_init: Callable = nn.initializers.glorot_uniform()
-    dtype: jnp.dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Returns the convolution of x in the activation dtype of `dtype`."""
-        shape = (*self.size, x.shape[-1], self.filters)
-        kernel = self.param("kernel", self.kernel_init, shape)
-        x = convolution(x, kernel, self.dtype)
-        if self.use_bias:
-            bias = self.param("bias", nn.initializers.zeros, (self.filters,))
-            x = x + bias.astype(x.dtype)[None, None, None]
-        return x
-
-
-class BatchNorm(nn.Module):
-    """Normalises each channel by its statistics over clips, frames and bins.
-
-    In training by those of the real frames of the batch, on all devices of
-    `axis_name`, and keeps a running mean of them for prediction.
-
-    Source: Ioffe and Szegedy, ICML 2015.
-    Differs: flax's own takes the plain mean over devices, which is not that of the
-    batch where some devices hold more padding than others.
-    """
-
-    momentum: float = 0.99
-    epsilon: float = 1e-3
-    axis_name: str | None = None
-
-    def __post_init__(self):
-        """Raises ValueError for a momentum outside [0, 1)."""
-        super().__post_init__()
-        if not 0 <= self.momentum < 1:
-            raise ValueError(
-                "batch_norm_momentum must be at least 0 and less than 1, got "
-                f"{self.momentum}"
-            )
-
-    @nn.compact
-    def __call__(
-        self, x: jax.Array, *, train: bool, frame_mask: jax.Array | None = None
-    ) -> jax.Array:
-        """Returns x [B, T, F, C] normalised, in at least float32.
-
-        Frame_mask is [B, T] bool.
-        """
-        x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-        channels = x.shape[-1]
-        scale = self.param("scale", nn.initializers.ones, (channels,))
-        bias = self.param("bias", nn.initializers.zeros, (channels,))
-        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
-        running_var = self.variable("batch_stats", "var", jnp.ones, (channels,))
-        if train:
-            mean, var = self._statistics(x, frame_mask)
-            if not self.is_initializing():
-                keep = self.momentum
-                running_mean.value = keep * running_mean.value + (1 - keep) * mean
-                running_var.value = keep * running_var.value + (1 - keep) * var
-        else:
-            mean, var = running_mean.value, running_var.value
-        factor = scale * lax.rsqrt(var + self.epsilon)
-        shift = bias - mean * factor
-        return x * factor[None, None, None] + shift[None, None, None]
-
-    def _statistics(self, x, frame_mask):
-        """Mean and variance of every channel."""
-        count = jnp.asarray(x.shape[0] * x.shape[1], x.dtype)
-        if frame_mask is not None:
-            count = frame_mask.sum(dtype=x.dtype)
-        real = x if frame_mask is None else mask_padding(x, frame_mask)
-        sums = real.sum((0, 1, 2)), jnp.square(real).sum((0, 1, 2)), count * x.shape[2]
-        total, squares, count = self._over_devices(sums)
-        if self.axis_name is None and frame_mask is not None:
-            count = jnp.maximum(count, 1)  # a device may hold no clip of a small batch
-        mean = total / count
-        var = squares / count - jnp.square(mean)
-        # of a variance far below the square of the mean, float32 has lost most digits
-        is_lost = var < _LOST * jnp.square(mean)
-        fixed = lax.stop_gradient((x, mean))
-        # All devices have the same sums, so all of them take the same branch, and wait
-        # for each other in it only then.
-        squares = lax.cond(
-            is_lost.any(),
-            lambda *args: self._over_devices(_squared_deviations(*args)),
-            lambda x, m, _: m * 0,
-            *fixed,
-            frame_mask,
-        )
-        exact = squares / count
-        exact = jnp.where(is_lost, exact, jnp.maximum(var, 0.0))
-        return mean, var + lax.stop_gradient(exact - var)
-
-    def _over_devices(self, sums):
-        """Sums of this device, added to those of the others."""
-        return sums if self.axis_name is None else lax.psum(sums, self.axis_name)
-
-
-def _squared_deviations(x, mean, frame_mask) -> jax.Array:
-    """Sum over the real frames of every channel's squared deviations from its mean."""
-    deviations = x - mean[None, None, None]
-    if frame_mask is not None:
-        deviations = mask_padding(deviations, frame_mask)
-    return jnp.square(deviations).sum((0, 1, 2))
-
-
 class GatedConv(nn.Module):
     """A convolution whose linear half is gated by the sigmoid of its other half.
 
@@ -151,12 +37,15 @@ class GatedConv(nn.Module):
     is the bias of eq. 2; both halves are one convolution of twice the filters.
     `gated=False` is the ungated unit of the paper's baseline: `activation` of the
     normalised convolution ("linear" in the authors' code, "relu" in the text).
+    `frequency_kernels` of 2 or more: the convolution is frequency dynamic, of so many
+    kernels.
     """
 
     filters: int
     gated: bool = True
     activation: str = "relu"
     momentum: float = 0.99
+    frequency_kernels: int = 0
     dtype: jnp.dtype = jnp.float32
     axis_name: str | None = None
 
@@ -166,7 +55,17 @@ class GatedConv(nn.Module):
     ) -> jax.Array:
         """Returns [B, T, F, filters] for x [B, T, F, C]; frame_mask is [B, T] bool."""
         filters = 2 * self.filters if self.gated else self.filters
-        x = Convolution(filters, use_bias=False, dtype=self.dtype, name="conv")(x)
+        if self.frequency_kernels:
+            x = FrequencyDynamicConvolution(
+                filters,
+                self.frequency_kernels,
+                momentum=self.momentum,
+                dtype=self.dtype,
+                axis_name=self.axis_name,
+                name="conv",
+            )(x, train=train, frame_mask=frame_mask)
+        else:
+            x = Convolution(filters, use_bias=False, dtype=self.dtype, name="conv")(x)
         norm = BatchNorm(self.momentum, axis_name=self.axis_name, name="norm")
         x = norm(x, train=train, frame_mask=frame_mask)
         if self.gated:
@@ -262,28 +161,35 @@ def _per_direction(initializer):
     return init
 
 
-def mask_padding(x: jax.Array, frame_mask: jax.Array) -> jax.Array:
-    """Sets x [B, T, F, C] to 0 where frame_mask [B, T] is False, on padding."""
-    return jnp.where(frame_mask[:, :, None, None], x, jnp.zeros((), x.dtype))
-
-
 def dropout(
-    x: jax.Array, clip_keys: jax.Array | None, rate: float, layer: int
+    x: jax.Array,
+    clip_keys: jax.Array | None,
+    rate: float,
+    layer: int,
+    *,
+    whole_channels: bool = False,
 ) -> jax.Array:
     """Sets a share of each clip's values to 0 and scales up the rest.
 
     Args:
-        x: [B, ...].
+        x: [B, ..., C].
         clip_keys: [B] random keys, so that a clip's values do not depend on what else
             its device holds; None: nothing is dropped.
         rate: The share, in [0, 1).
         layer: Of the network; each draws anew from the keys.
+        whole_channels: A channel is dropped in all of a clip, or nowhere in it:
+            neighbours in time and frequency tell what single values were.
+
+    Source: Srivastava et al., JMLR 2014; whole channels, Tompson et al., CVPR 2015.
     """
     if clip_keys is None or rate == 0:
         return x
+    shape = x.shape[1:]
+    if whole_channels:
+        shape = (*[1] * (x.ndim - 2), x.shape[-1])
 
     def kept(key):
         layer_key = jax.random.fold_in(key, layer)
-        return jax.random.bernoulli(layer_key, 1 - rate, x.shape[1:])
+        return jax.random.bernoulli(layer_key, 1 - rate, shape)
 
     return jnp.where(jax.vmap(kept)(clip_keys), x / (1 - rate), jnp.zeros((), x.dtype))

@@ -48,6 +48,40 @@ def max_pool(
     return x
 
 
+def mean_pool(
+    x: jax.Array, time: int, frequency: int, frame_mask: jax.Array | None = None
+) -> jax.Array:
+    """Mean over blocks of time x frequency, of real frames only.
+
+    Blocks are those of `max_pool`.
+
+    Args:
+        x: [B, T, F, C].
+        time: Frames per block.
+        frequency: Bins per block.
+        frame_mask: [B, T] bool, False on padding, which no mean counts; None: every
+            frame is real.
+
+    Returns:
+        [B, ceil(T / time), F // frequency, C]; 0 where a block is nothing but padding.
+
+    Example:
+        >>> print(mean_pool(jnp.arange(12.0).reshape(1, 3, 4, 1), 2, 2).ravel())
+        [ 2.5  4.5  8.5 10.5]
+    """
+    num_clips, num_frames, num_bins, channels = x.shape
+    frames, bins = -(-num_frames // time), num_bins // frequency
+    if frame_mask is None:
+        frame_mask = jnp.ones((num_clips, num_frames), bool)
+    x = jnp.where(frame_mask[:, :, None, None], x, 0)[:, :, : bins * frequency]
+    missing = frames * time - num_frames
+    x = jnp.pad(x, ((0, 0), (0, missing), (0, 0), (0, 0)))
+    count = jnp.pad(frame_mask, ((0, 0), (0, missing)))
+    count = count.reshape(num_clips, frames, time).sum(-1, dtype=x.dtype) * frequency
+    x = x.reshape(num_clips, frames, time, bins, frequency, channels).sum((2, 4))
+    return x / jnp.maximum(count, 1)[:, :, None, None]
+
+
 def pool_mask(frame_mask: jax.Array, time: int) -> jax.Array:
     """Merges the mask [B, T] of real frames as `max_pool` merges the frames.
 

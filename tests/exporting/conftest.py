@@ -39,6 +39,12 @@ SMALL = {
     "mlp": {"hidden": [6]},
     "attention_mlp": {"hidden": [6]},
     "window_cnn": {"window_frames": 10, "filters": [3, 4, 2]},
+    "vgg_cnn": {
+        "filters": [3, 4],
+        "units": 1,
+        "time_pooling": [2, 2],
+        "frequency_pooling": [2, 1],
+    },
     "frame_cnn": {"filters": [4, 6], "time_pooling": [1, 4], "tagging_units": [5]},
 }
 

@@ -18,6 +18,11 @@ POOLINGS = [
     for over in ("time", "classes")
     for reads in ("features", "detection")
 ]
+POOLINGS += [
+    {"clip_pooling": "linear_softmax"},
+    {"clip_pooling": "auto"},
+    {"attention_temperature": 3.0},
+]
 UNGATED = [
     {"gated_convolution": False, "ungated_activation": name}
     for name in ("relu", "linear", "tanh", "sigmoid", "hard_sigmoid")
@@ -27,7 +32,7 @@ GRUS = [  # all pairs of two fields; beside them, what comes before and after a 
         "gru_gate": gate,
         "gru_candidates": candidates,
         "gru_reset_after": bool(n % 2),
-        **POOLINGS[n % 4],
+        **POOLINGS[n % len(POOLINGS)],
         **(UNGATED[n // 2] if n % 2 == 0 else {}),
     }
     for n, (gate, candidates) in enumerate(
@@ -39,7 +44,7 @@ GRUS = [  # all pairs of two fields; beside them, what comes before and after a 
 ]
 NETWORKS = [
     {},
-    {"time_pooling": [3, 2], "clip_pooling": "mean"},
+    {"time_pooling": [3, 2], "clip_pooling": "mean", "frequency_kernels": 3},
     {"kind": "mlp"},
     {"kind": "mlp", "context_frames": 1, "median_frames": 1, "hidden": []},
     {"kind": "attention_mlp"},
@@ -49,6 +54,9 @@ NETWORKS = [
     {"kind": "window_cnn"},
     {"kind": "window_cnn", "clip_pooling": "mean", "units": 1},
     {"kind": "window_cnn", "window_frames": 2},
+    {"kind": "vgg_cnn"},
+    {"kind": "vgg_cnn", "clip_pooling": "max"},
+    {"kind": "vgg_cnn", "clip_pooling": "mean", "time_pooling": [3, 2]},
 ]
 
 

@@ -25,11 +25,13 @@ SYSTEMS = {
         "gru_reset_after": True,
         "gru_unroll": 8,
         "clip_pooling": "mean",
+        "frequency_kernels": 2,
     },
     "mlp": {"kind": "mlp"},
     "attention_mlp": {"kind": "attention_mlp"},
     "frame_cnn": {"kind": "frame_cnn"},
     "window_cnn": {"kind": "window_cnn"},
+    "vgg_cnn": {"kind": "vgg_cnn"},
 }
 
 

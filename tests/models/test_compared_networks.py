@@ -24,6 +24,14 @@ FRAMES = network(
     tagging_units=(7,),
     dropout=0.5,
 )
+BLOCKS = network(
+    K,
+    "vgg_cnn",
+    filters=(4, 5),
+    units=1,
+    time_pooling=(3, 2),
+    frequency_pooling=(2, 1),
+)
 
 
 def features(num_clips=2, num_frames=24, num_bins=10, seed=0):
@@ -235,6 +243,92 @@ def test_the_frame_cnn_is_its_numpy_version():
     np.testing.assert_allclose(actual.attention[1, :, 0], attention, rtol=1e-4)
 
 
+def vgg_cnn_by_numpy(x, variables):
+    """Frame posteriors and attention logits of one clip [T, F] in prediction."""
+    params, stats = (
+        jax.tree.map(np.asarray, variables[name]) for name in ("params", "batch_stats")
+    )
+
+    def norm(params, stats, h, epsilon):
+        scale = params["scale"] / np.sqrt(stats["var"] + epsilon)
+        return (h - stats["mean"]) * scale + params["bias"]
+
+    h = norm(params["input_norm"], stats["input_norm"], x, 1e-5)[..., None]
+    for block, (time, bins) in enumerate(((3, 2), (2, 1))):
+        name = f"block_{block}_unit_0"
+        kernel, (length, size, _) = params[name]["conv"]["kernel"], h.shape
+        padded = np.pad(h, ((1, 1), (1, 1), (0, 0)))
+        h = sum(
+            padded[i : i + length, j : j + size] @ kernel[i, j]
+            for i, j in np.ndindex(3, 3)
+        )
+        h = np.maximum(norm(params[name]["norm"], stats[name]["norm"], h, 1e-3), 0)
+        h = h.reshape(length, size // bins, bins, -1).mean(2)
+        h = np.stack([h[t : t + time].mean(0) for t in range(0, length, time)])
+    h = h.mean(1)
+    heads = (params[name] for name in ("detection", "attention"))
+    frame, logits = (h @ head["kernel"] + head["bias"] for head in heads)
+    return sigmoid(frame), logits
+
+
+@functools.cache
+def variables_of_blocks():
+    """Frames with anything in them have lower posteriors than those of zeros."""
+    random = np.random.default_rng(1)
+    shapes = jax.eval_shape(BLOCKS.init, jax.random.key(0), features())
+
+    def draw(leaf):
+        values = random.uniform(0.2, 1, leaf.shape)
+        signs = np.sign(random.normal(size=leaf.shape)) if leaf.ndim > 1 else 1
+        return jnp.asarray(values * signs, jnp.float32)
+
+    variables = jax.tree.map(draw, shapes)
+    heads = variables["params"]
+    heads["detection"]["kernel"] = -jnp.abs(heads["detection"]["kernel"]) / 10
+    heads["attention"]["kernel"] *= 10  # beyond what a logit may be
+    return variables
+
+
+@pytest.mark.parametrize("pooling", ["attention", "mean", "max"])
+def test_the_vgg_cnn_is_its_numpy_version(pooling):
+    """With padding, which has the greatest posteriors, and a last block not full."""
+    x, lengths = features(), (24, 16)
+    mask = np.arange(24) < np.array(lengths)[:, None]
+    model, variables = BLOCKS.clone(clip_pooling=pooling), variables_of_blocks()
+    actual = apply(model, variables, np.where(mask[..., None], x, 7), mask)
+    for clip, length in enumerate(lengths):
+        frame, logits = vgg_cnn_by_numpy(x[clip, :length], variables)
+        assert actual.frame_mask[clip].sum() == len(frame) == -(-length // 6)
+        np.testing.assert_allclose(actual.frame[clip, : len(frame)], frame, rtol=1e-4)
+        attention = softmax(np.clip(logits, -10, 10), 0)
+        if pooling == "attention":
+            assert np.abs(logits).max() > 10
+            of_frames = actual.attention[clip, : len(frame)]
+            np.testing.assert_allclose(of_frames, attention, rtol=1e-3, atol=1e-6)
+        attended = (attention * frame).sum(0)
+        pooled = {"attention": attended, "mean": frame.mean(0), "max": frame.max(0)}
+        np.testing.assert_allclose(actual.clip[clip], pooled[pooling], rtol=1e-4)
+
+
+def test_the_vgg_cnn_has_the_statistics_of_the_clips_of_all_devices():
+    """Each of two has a clip, and a row without a frame that fills it up."""
+    x, mask = features(), np.arange(24) < np.array([[24], [16]])
+    rows, masks = (np.stack([one, 0 * one], 1) for one in (x, mask.astype(int)))
+
+    def train(model, x, frame_mask):
+        options = {"train": True, "mutable": ["batch_stats"]}
+        posteriors, new = model.apply(variables_of_blocks(), x, frame_mask, **options)
+        return posteriors.clip, new["batch_stats"]
+
+    clip, stats = jax.jit(functools.partial(train, BLOCKS))(x, mask)
+    on_devices = functools.partial(train, BLOCKS.clone(axis_name="devices"))
+    mapped = jax.jit(jax.vmap(on_devices, axis_name="devices"))
+    clips, all_stats = mapped(rows, masks.astype(bool))
+    np.testing.assert_allclose(clips[:, 0], clip, rtol=1e-4)
+    for one, other in zip(*map(jax.tree.leaves, (stats, all_stats)), strict=True):
+        np.testing.assert_allclose(other, np.stack([one, one]), rtol=1e-4)
+
+
 def test_dropout_drops_its_share_by_the_clips_own_key():
     keys = jax.random.split(jax.random.key(0), 3)
     x = jnp.ones((3, 4000))
@@ -244,6 +338,16 @@ def test_dropout_drops_its_share_by_the_clips_own_key():
     np.testing.assert_array_equal(dropout(x[1:], keys[1:], 0.2, layer=0), dropped[1:])
     assert (dropout(x, keys, 0.2, layer=1) != dropped).any()
     np.testing.assert_array_equal(dropout(x, None, 0.2, layer=0), x)
+
+
+def test_whole_channels_are_dropped_in_all_of_a_clip_or_nowhere():
+    keys = jax.random.split(jax.random.key(0), 3)
+    x = jnp.ones((3, 2, 4, 1000))
+    dropped = dropout(x, keys, 0.2, layer=0, whole_channels=True)
+    of_channels = dropped[:, 0, 0]
+    np.testing.assert_array_equal(dropped, x * of_channels[:, None, None])
+    assert set(np.unique(of_channels)) == {0, np.float32(1 / 0.8)}
+    np.testing.assert_allclose((of_channels == 0).mean(1), 0.2, atol=0.05)
 
 
 @pytest.mark.parametrize(
@@ -263,6 +367,11 @@ def test_dropout_drops_its_share_by_the_clips_own_key():
         ("frame_cnn", {"tagging_units": (0,)}, "tagging_units"),
         ("frame_cnn", {"dropout": -0.1}, "dropout"),
         ("frame_cnn", {"activation": "gelu"}, "activation"),
+        ("vgg_cnn", {"filters": ()}, "one length and not empty"),
+        ("vgg_cnn", {"time_pooling": (2, 2)}, "one length"),
+        ("vgg_cnn", {"frequency_pooling": (2, 2, 0, 1)}, "frequency_pooling"),
+        ("vgg_cnn", {"units": 0}, "units"),
+        ("vgg_cnn", {"clip_pooling": "sum"}, "clip_pooling"),
     ],
 )
 def test_a_field_that_cannot_be_is_named(config, fields, named):

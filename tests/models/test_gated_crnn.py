@@ -1,7 +1,10 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from configs import sed
 from gcrnn_jax.errors import ConfigError
@@ -28,6 +31,7 @@ SMALL = {
     "last_filters": 4,
     "rnn_units": 3,
 }
+ONE_BLOCK = SMALL | {"blocks": (1,), "time_pooling": (2,), "frequency_pooling": (2,)}
 
 
 def count(tree):
@@ -51,8 +55,22 @@ def init(model, x):
     return jax.jit(model.init)(jax.random.key(0), x)
 
 
+def random_variables(model, x):
+    """Without the program that draws initial ones, which takes long to compile."""
+    random = np.random.default_rng(1)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), x)
+
+    def draw(leaf):
+        return jnp.asarray(random.uniform(-0.3, 0.6, leaf.shape), jnp.float32)
+
+    variables = jax.tree.map(draw, shapes)
+    variables["batch_stats"] = jax.tree.map(jnp.abs, variables["batch_stats"])
+    return variables
+
+
 def test_a_padded_clip_gives_what_the_clip_alone_gives():
-    model = network(3, **SMALL)
+    """With plain convolutions it is tested at every length."""
+    model = network(3, **SMALL, frequency_kernels=2)
     apply = jax.jit(model.apply)
     x = np.random.default_rng(0).normal(size=(2, 24, 64)).astype(np.float32)
     variables = init(model, x)
@@ -66,9 +84,83 @@ def test_a_padded_clip_gives_what_the_clip_alone_gives():
     np.testing.assert_allclose(padded.attention.sum(1), 1, rtol=1e-5)
 
 
+@pytest.fixture(scope="module")
+def heard():
+    """What detection and attention make of two clips, one of them padded.
+
+    Returns:
+        A function from fields to posteriors, and the real frames [2, 12]. The factors
+        of AutoPool are 0.5, 1 and 3.
+    """
+    x = np.random.default_rng(0).normal(0, 2, (2, 24, 8)).astype(np.float32)
+    mask = np.arange(24) < np.array([[24], [16]])
+    variables = random_variables(network(3, **ONE_BLOCK), x)
+    variables["params"]["auto_pool"] = jnp.array([0.5, 1.0, 3.0])
+
+    def posteriors(**fields):
+        model = network(3, **ONE_BLOCK, **fields)
+        return jax.jit(model.apply)(variables, x, mask)
+
+    return posteriors, mask[:, ::2, None]
+
+
+@pytest.mark.parametrize(
+    ("pooling", "weigh"),
+    [
+        ("linear_softmax", lambda p: p),
+        ("auto", lambda p: np.exp(p * [0.5, 1.0, 3.0])),
+    ],
+)
+def test_frames_are_pooled_by_their_own_posteriors(heard, pooling, weigh):
+    posteriors, is_real = heard
+    actual = posteriors(clip_pooling=pooling)
+    weight = is_real * weigh(np.asarray(actual.frame))
+    expected = (weight * actual.frame).sum(1) / weight.sum(1)
+    np.testing.assert_allclose(actual.clip, expected, rtol=1e-5)
+
+
+def test_a_temperature_makes_attention_more_even(heard):
+    posteriors, is_real = heard
+    plain, warm = posteriors().attention, posteriors(attention_temperature=3.0)
+    expected = is_real * np.asarray(plain, float) ** (1 / 3)
+    expected /= expected.sum(1, keepdims=True)
+    np.testing.assert_allclose(warm.attention * is_real, expected, rtol=1e-5)
+
+
+def read_by(name, model, variables, x, clip_keys):
+    """What a layer of a network reads of features, in training."""
+    read = {}
+
+    def note(call, args, kwargs, context):
+        if context.module.name == name:
+            read["x"] = args[0]
+        return call(*args, **kwargs)
+
+    with nn.intercept_methods(note):
+        model.apply(variables, x, train=True, clip_keys=clip_keys, mutable=True)
+    return read["x"]
+
+
+@pytest.mark.parametrize(
+    ("field", "layer"), [("block_dropout", "last"), ("dropout", "detection")]
+)
+def test_dropout_is_behind_blocks_and_before_the_heads(field, layer):
+    x = np.random.default_rng(0).normal(size=(4, 8, 8)).astype(np.float32)
+    model = network(3, **ONE_BLOCK, **{field: 0.5})
+    variables, keys = random_variables(model, x), jax.random.split(jax.random.key(1), 4)
+    read = jax.jit(functools.partial(read_by, layer, model))
+    whole, dropped = read(variables, x, None), read(variables, x, keys)
+    is_kept = np.asarray(dropped != 0)
+    assert 0.2 < is_kept.mean() < 0.8
+    np.testing.assert_allclose(dropped, np.where(is_kept, 2 * whole, 0), rtol=1e-6)
+    if field == "block_dropout":  # whole channels
+        np.testing.assert_array_equal(is_kept, is_kept[:, :1, :1] & (whole != 0))
+
+
 def test_bfloat16_agrees_with_float32_and_returns_float32(monkeypatch):
     x = np.random.default_rng(0).normal(size=(2, 24, 64)).astype(np.float32)
-    plain, half = network(3, **SMALL), network(3, **SMALL, dtype="bfloat16")
+    fields = SMALL | {"frequency_kernels": 2}
+    plain, half = network(3, **fields), network(3, **fields, dtype="bfloat16")
     variables = init(plain, x)
     one, other = (jax.jit(model.apply)(variables, x) for model in (plain, half))
     np.testing.assert_array_equal(other.clip, one.clip)  # on CPUs, but for gradients
@@ -91,7 +183,16 @@ def test_bfloat16_agrees_with_float32_and_returns_float32(monkeypatch):
         ({"gru_unroll": 0}, "gru_unroll must be 1 or more"),
         ({"gru_gate": "step"}, "gru_gate: expected 'linear' or"),
         ({"gru_candidates": ("step",)}, "gru_candidates: expected a list of 'linear'"),
-        ({"clip_pooling": "max"}, "'attention' or 'mean', got 'max'"),
+        ({"clip_pooling": "max"}, "'attention' or 'mean' or .* got 'max'"),
+        ({"frequency_kernels": 1}, "frequency_kernels must be 0, or 2 or more, got 1"),
+        ({"frequency_kernels": -2}, "frequency_kernels must be 0, or 2 or more, got"),
+        ({"block_dropout": 1.0}, r"block_dropout must be in \[0, 1\), got 1.0"),
+        ({"dropout": -0.1}, r"dropout must be in \[0, 1\), got -0.1"),
+        ({"attention_temperature": 0.0}, "attention_temperature must be greater than"),
+        (
+            {"attention_temperature": 2.0, "clip_pooling": "mean"},
+            "attention_temperature 2.0 is for clip_pooling \"attention\", got 'mean'",
+        ),
         ({"attention_over": "frames"}, "attention_over"),
         ({"attention_reads": "clip"}, "attention_reads"),
         ({"dtype": "float8"}, "dtype"),
@@ -116,7 +217,7 @@ def test_a_network_without_its_kind_or_a_field_is_refused():
 
 
 @pytest.mark.parametrize(
-    "config", ["sed", "mlp", "window_cnn", "frame_cnn", "embeddings"]
+    "config", ["sed", "mlp", "window_cnn", "frame_cnn", "embeddings", "vgg_cnn"]
 )
 def test_the_fields_of_a_network_make_it_again(config):
     model = network(5, config)

@@ -11,7 +11,7 @@ from gcrnn_jax.models.convolution import (
     tiled_convolution,
 )
 from gcrnn_jax.models.layers import BatchNorm, BidirectionalGru, Convolution, GatedConv
-from gcrnn_jax.models.pooling import attention_pool, max_pool, pool_mask
+from gcrnn_jax.models.pooling import attention_pool, max_pool, mean_pool, pool_mask
 
 
 def random(seed, *shape):
@@ -278,6 +278,20 @@ def test_weak_attention_counts_as_strong_does():
     detection = jnp.array([[[1.0], [0.0]]])
     attention = jnp.array([[[3e-6], [1e-6]]])
     np.testing.assert_allclose(attention_pool(detection, attention), 0.75, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("time", "frequency"), [(3, 2), (1, 3)])
+def test_mean_pooling_is_of_the_real_frames_of_each_block(time, frequency):
+    x, lengths = random(0, 3, 8, 7, 2).astype(np.float32), (8, 4, 0)
+    mask = np.arange(8) < np.array(lengths)[:, None]
+    pooled = mean_pool(jnp.asarray(x), time, frequency, jnp.asarray(mask))
+    whole = mean_pool(jnp.asarray(x), time, frequency)
+    for clip, t, f in np.ndindex(*pooled.shape[:3]):
+        bins = slice(f * frequency, (f + 1) * frequency)
+        for frames, actual in ((x[clip, : lengths[clip]], pooled), (x[clip], whole)):
+            block = frames[t * time : (t + 1) * time, bins]
+            expected = block.mean((0, 1)) if block.size else np.zeros(2)
+            np.testing.assert_allclose(actual[clip, t, f], expected, atol=1e-6)
 
 
 def test_max_pooling_keeps_the_last_frames_and_counts_no_padding():

@@ -260,6 +260,10 @@ def test_what_is_known_of_clips_stays_as_it_is_when_they_are_augmented():
         ("sed", SMALL),
         ("frame_cnn", {"filters": (4,), "time_pooling": (3,), "tagging_units": (5,)}),
         ("window_cnn", {"window_frames": 6, "filters": (2,), "units": 1}),
+        (
+            "vgg_cnn",
+            {"filters": (2,), "time_pooling": (2,), "frequency_pooling": (2,)},
+        ),
     ],
 )
 def test_strong_labels_are_merged_as_the_network_merges_frames(name, fields):

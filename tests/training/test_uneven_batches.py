@@ -1,5 +1,7 @@
 """Batches that do not divide among devices, or in parts, train as on one device."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,9 +30,9 @@ from tests.training.steps import (
 )
 
 
-def gated_crnn(axis_name: str | None = parallel.AXIS):
+def gated_crnn(axis_name: str | None = parallel.AXIS, **fields):
     dtype = str(jnp.result_type(float))
-    return network(K, **SMALL, dtype=dtype).clone(axis_name=axis_name)
+    return network(K, **SMALL, dtype=dtype, **fields).clone(axis_name=axis_name)
 
 
 def trained(make_model, size, num_devices, steps=3, **options):
@@ -42,11 +44,12 @@ def trained(make_model, size, num_devices, steps=3, **options):
 
 @pytest.mark.parametrize(("size", "num_devices"), [(10, 4), (7, 3), (2, 4), (1, 2)])
 def test_any_number_of_devices_trains_any_batch_as_one_does(size, num_devices):
-    """With every augmentation: partners and random numbers are the same, too."""
+    """With augmentation and dropout: partners and random numbers are the same, too."""
     loss = build(Loss, "loss", frame_weight=0.5, frame_attention=True)
     options = {"augment": EVERYTHING, "loss": loss}
-    one = trained(gated_crnn, size, 1, **options)
-    assert_close(one, trained(gated_crnn, size, num_devices, **options), 1e-12)
+    make = functools.partial(gated_crnn, block_dropout=0.3, dropout=0.3)
+    one = trained(make, size, 1, **options)
+    assert_close(one, trained(make, size, num_devices, **options), 1e-12)
 
 
 @pytest.mark.parametrize(
