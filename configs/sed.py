@@ -137,6 +137,8 @@ def get_config() -> ConfigDict:
     # a run or a model whose weights, front end and scaler it begins with; "": none
     config.training.start_from = ""
     config.training.seed_offset = 0  # to seed, but for the data: members of an ensemble
+    # of the network on built-in soundscapes before; it begins with their weights
+    config.training.soundscape_epochs = 0
     config.training.frozen = ()  # groups of them that stay, as ("block_0", "gru")
     config.training.tensorboard = False  # curves for it; needs gcrnn_jax[tensorboard]
 

@@ -37,6 +37,7 @@ from gcrnn_jax.training.loss import Loss
 from gcrnn_jax.training.members import EnsembleOptions
 from gcrnn_jax.training.optimizer import Optimizer
 from gcrnn_jax.training.parallel import Parallelism
+from gcrnn_jax.training.soundscape_start import soundscape_fields
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +113,12 @@ class Config:
                 "loss.consistency_weight: its teacher is the running mean of the "
                 "weights: expected training.weight_average over 0 too, such as 0.999"
             )
+        if config.training.soundscape_epochs and not config.data.root:
+            raise ConfigError(
+                "training.soundscape_epochs: the clips are soundscapes themselves: "
+                "expected recordings, data.root"
+            )
+        config.soundscape_start()
         config.ensemble.check_first(flatten(config.to_dict()))
         for number in range(1, config.ensemble.num_different + 1):
             config.member(number)
@@ -139,6 +146,12 @@ class Config:
             return Config.from_dict(values)
         except ConfigError as error:
             raise ConfigError(f"ensemble.differing: member {number}: {error}") from None
+
+    def soundscape_start(self) -> "Config | None":
+        """That of the system on soundscapes that it starts from; None: of none."""
+        if not self.training.soundscape_epochs:
+            return None
+        return Config.from_dict(soundscape_fields(self.to_dict()))
 
     def members(self) -> "list[Config]":
         """Those of all members of the ensemble; of a single system, none."""

@@ -74,19 +74,18 @@ def run(config: "Config", workdir: Path) -> None:
             if is_first:
                 this_run.write_config()
             with phases.opened(workdir if is_first else None) as account:
-                if this_run.members:
-                    _train_ensemble(this_run, account, rate_may_change=has_diverged)
-                else:
-                    _train_and_report(this_run)
+                train = _train_ensemble if this_run.members else _train_and_report
+                train(this_run, account, rate_may_change=has_diverged)
                 if is_first:
                     print(f"time: {account.summary()}; {workdir / phases.FILE}")
         processes.barrier("the first process has reported")
 
 
-def _train_and_report(run: "Run") -> None:
+def _train_and_report(run: "Run", account: "Account", *, rate_may_change: bool) -> None:
     from gcrnn_jax.runs.scores import score_systems
     from gcrnn_jax.training import phases
 
+    _train_start(run, account, 0, rate_may_change=rate_may_change)
     store, model = _train(run)
     with phases.phase("evaluating", is_watched=False):
         averaged = run.average(model)
@@ -98,24 +97,22 @@ def _train_ensemble(run: "Run", account: "Account", *, rate_may_change: bool) ->
     """Trains the members of an ensemble one after the other, and reports their mean."""
     import jax
 
-    from gcrnn_jax.data.atomic_files import make_folder
     from gcrnn_jax.runs import configure_start
     from gcrnn_jax.runs.members import TrainedMember, score_members
-    from gcrnn_jax.training import phases, processes
+    from gcrnn_jax.training import phases
 
     is_first, num_steps = jax.process_index() == 0, 0
     members: list[TrainedMember] = []
     for number, configured in enumerate(run.members, start=1):
         member, _ = configure_start(configured)
-        make_folder(member.folder)
-        member.check_config(rate_may_change=rate_may_change)
-        processes.barrier("every process has compared a member's configuration")
         if is_first:
-            member.write_config()
             print(
                 f"\nmember {number} of {len(run.members)}: {member.folder}", flush=True
             )
-        account.next_training(num_steps)
+        _begin(member, rate_may_change=rate_may_change)
+        num_steps = _train_start(
+            member, account, num_steps, rate_may_change=rate_may_change
+        )
         num_steps += member.config.training.num_steps
         store, model = _train(member)
         if is_first and number == 1:
@@ -128,6 +125,56 @@ def _train_ensemble(run: "Run", account: "Account", *, rate_may_change: bool) ->
         rows = score_members(run, members)
         models = [(member.run, member.averaged) for member in members]
         _report(run, members[0].store, rows, len(members), models)
+
+
+def _begin(run: "Run", *, rate_may_change: bool) -> None:
+    """Makes the folder of a run that is a part of another."""
+    import jax
+
+    from gcrnn_jax.data.atomic_files import make_folder
+    from gcrnn_jax.training import processes
+
+    make_folder(run.folder)
+    run.check_config(rate_may_change=rate_may_change)
+    processes.barrier("every process has compared the configuration of a part")
+    if jax.process_index() == 0:
+        run.write_config()
+
+
+def _train_start(
+    run: "Run", account: "Account", num_steps: int, *, rate_may_change: bool
+) -> int:
+    """Trains the model of soundscapes that a run starts from, unless that is done.
+
+    Args:
+        run: That is trained next; it may share the model with other members.
+        account: Of all that is trained.
+        num_steps: Of what was trained before.
+        rate_may_change: See `Run.check_config`.
+
+    Returns:
+        The steps before the run's own.
+    """
+    import jax
+
+    from gcrnn_jax.training import phases
+
+    is_first, start = jax.process_index() == 0, run.soundscapes
+    account.next_training(num_steps)
+    if start is None:
+        return num_steps
+    if not (run.start.exists() or (run.shared and start.averaged.is_dir())):
+        if is_first:
+            print(f"\non soundscapes first: {start.folder}", flush=True)
+        _begin(start, rate_may_change=rate_may_change)
+        _, model = _train(start)
+        with phases.phase("evaluating", is_watched=False):
+            start.average(model)
+        if is_first:
+            print(f"\nthen on recordings: {run.folder}", flush=True)
+    num_steps += start.config.training.num_steps
+    account.next_training(num_steps)
+    return num_steps
 
 
 def _train(run: "Run") -> "tuple[FeatureStore, TrainedModel]":

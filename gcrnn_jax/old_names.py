@@ -46,6 +46,7 @@ _ADDED: dict[str, Any] = {
     "postprocessing.box_filter_s": 0.0,
     "postprocessing.box_merge": 0.5,
     "training.start_from": "",
+    "training.soundscape_epochs": 0,
     "training.seed_offset": 0,
     "training.frozen": (),
     "training.tensorboard": False,

@@ -62,6 +62,8 @@ class Run:
 
     folder: Path
     config: Config
+    # of the ensemble whose members all start from one model of soundscapes
+    shared: "Run | None" = None
 
     @classmethod
     def open(cls, folder: str | Path) -> "Run":
@@ -85,9 +87,27 @@ class Run:
     @property
     def members(self) -> "list[Run]":
         """The runs of an ensemble's members; of a single system, none."""
-        folder = self.folder / "members"
-        configs = enumerate(self.config.members(), start=1)
-        return [Run(folder / str(number), config) for number, config in configs]
+        folder, start = self.folder / "members", self.config.soundscape_start()
+        members = []
+        for number, config in enumerate(self.config.members(), start=1):
+            shared = self if config.soundscape_start() == start else None
+            members.append(Run(folder / str(number), config, shared))
+        return members
+
+    @property
+    def soundscapes(self) -> "Run | None":
+        """The run on soundscapes whose model it starts from; None: it does not."""
+        config = self.config.soundscape_start()
+        folder = (self.shared or self).folder
+        return None if config is None else Run(folder / "soundscapes", config)
+
+    @property
+    def start_path(self) -> Path | None:
+        """The model that it starts from; None: it starts from none."""
+        if self.soundscapes:
+            return self.soundscapes.averaged
+        start_from = self.config.training.start_from
+        return Path(start_from) if start_from else None
 
     @property
     def models(self) -> Path:
@@ -174,8 +194,8 @@ class Run:
     @property
     def has_diverged(self) -> bool:
         """Whether its last start ended because it, or a member of it, diverged."""
-        members = self.members
-        return self.divergence.exists() or any(one.has_diverged for one in members)
+        parts = [*self.members, *filter(None, [self.soundscapes])]
+        return self.divergence.exists() or any(one.has_diverged for one in parts)
 
     def check_config(self, *, rate_may_change: bool = False) -> None:
         """Compares the configuration with the one that the folder was begun with.

@@ -5,6 +5,9 @@ row or a column a class, a class that both have, by its id or else its name, kee
 own, and the others are drawn as for any start. All but `clip_s` of the front end is the
 model's, whatever is configured, or its weights would not fit their input.
 
+The model may be one that the run has trained on soundscapes before: of its own network
+and front end.
+
 A run reads the model once, before its first step; `start.json` in its folder keeps what
 it took, with the model's card, and later starts need no more.
 """
@@ -34,7 +37,6 @@ from gcrnn_jax.training.model_files import MAX_CARD_BYTES
 from gcrnn_jax.training.state import TrainState
 
 if TYPE_CHECKING:  # whose start it is
-    from gcrnn_jax.config import Config
     from gcrnn_jax.runs.run import Run
 
 PyTree = Any
@@ -53,7 +55,7 @@ def configure_start(run: "Run") -> "tuple[Run, str]":
             of another kind.
         DataError: There is no model, or it cannot be read.
     """
-    card = start_card(run)
+    card = None if run.soundscapes else start_card(run)
     if card is None:
         return run, ""
     try:
@@ -79,14 +81,14 @@ def start_card(run: "Run") -> ModelCard | None:
         ConfigError: Its network is of another kind.
         DataError: There is no such model, or it cannot be read.
     """
-    if not run.config.training.start_from:
+    if run.start_path is None:
         return None
     run = next(iter(run.members), run)  # of an ensemble, all start as the first
     if run.has_begun and run.start.exists():
         content = unseal(read_json(run.start, max_bytes=MAX_CARD_BYTES), run.start)
         card = ModelCard.from_dict(content.get("card"), run.start)
         return card.found_near(run.folder)
-    return _read_start(run.config)[0]
+    return _read_start(run)[0]
 
 
 def start_state(
@@ -106,8 +108,8 @@ def start_state(
         ConfigError: Nothing of the model fits, or what is frozen is not of it.
         DataError: There is no model, or it cannot be read.
     """
-    path, frozen = run.config.training.start_from, run.config.training.frozen
-    start, variables = _read_start(run.config)
+    path, frozen = str(run.start_path), run.config.training.frozen
+    start, variables = _read_start(run)
     _check_front_end(path, start, card)
     drawn = {"params": state.params, "batch_stats": state.batch_stats}
     taken = take_weights(start, variables, card, network, jax.device_get(drawn))
@@ -115,7 +117,7 @@ def start_state(
     if jax.process_index() == 0:
         for line in _describe(path, start, card, taken, frozen):
             print(line, flush=True)
-        _write(run, start, variables, taken)
+        _write(run, path, start, variables, taken)
     # copies, as the step writes where its state was
     variables = jax.tree.map(jnp.array, taken.variables)
     average = state.average
@@ -124,8 +126,9 @@ def start_state(
     return state.replace(**variables, average=average)
 
 
-def _read_start(config: "Config") -> tuple[ModelCard, PyTree]:
-    path = Path(config.training.start_from)
+def _read_start(run: "Run") -> tuple[ModelCard, PyTree]:
+    path = run.start_path
+    assert path is not None
     try:
         card, variables = read_card_and_variables(path)
     except DataError as error:
@@ -133,7 +136,7 @@ def _read_start(config: "Config") -> tuple[ModelCard, PyTree]:
         if (path / _EXPORTED).is_file():
             hint = "; this is an exported model: start from the one that it is of"
         raise DataError(f"training.start_from: {error}{hint}") from error
-    own, theirs = config.model.kind, card.config.model.kind
+    own, theirs = run.config.model.kind, card.config.model.kind
     if own != theirs:
         raise ConfigError(
             f"training.start_from: {path} holds a {theirs}, expected a {own} as in "
@@ -146,11 +149,13 @@ def _leaves(tree: PyTree) -> Iterator[tuple[Any, Any]]:
     yield from jax.tree_util.tree_leaves_with_path(tree)
 
 
-def _write(run: "Run", start: ModelCard, variables: PyTree, taken: Taken) -> None:
+def _write(
+    run: "Run", path: str, start: ModelCard, variables: PyTree, taken: Taken
+) -> None:
     arrays = map(np.ascontiguousarray, jax.tree.leaves(variables))
     counts = taken.num_classes
     content = {
-        "path": str(Path(run.config.training.start_from).absolute()),
+        "path": str(Path(path).absolute()),
         "sha256": hash_model(start.to_dict(), (array.data for array in arrays)),
         TAKEN: [name for name, count in counts.items() if count < 0],
         f"{TAKEN} of some classes": [

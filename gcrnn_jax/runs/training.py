@@ -171,7 +171,7 @@ def _first_state(run: Run, card: ModelCard, step: TrainStep) -> TrainState:
     if jax.process_index() == 0:
         count = sum(leaf.size for leaf in jax.tree.leaves(state.params))
         print(f"{step.model.kind}: {count:,} parameters", flush=True)
-    if run.config.training.start_from and not saved_steps(run.states):
+    if run.start_path and not saved_steps(run.states):
         return start_state(run, card, step.model, state)
     return state
 

@@ -41,6 +41,9 @@ class TrainingLength:
             fused and the last are scored always. Every epoch is saved.
         start_from: The folder of a run or a model whose weights, front end and scaler
             it begins with, as `runs.start` says; "": weights drawn by the seed.
+        soundscape_epochs: Epochs of the same network on built-in soundscapes, of which
+            `data.soundscapes` says how many, before its first: it begins with their
+            weights and scaler. 0: none.
         seed_offset: Added to the seed for weights, batches and augmentation, not for
             soundscapes and the clips that are held out.
         frozen: Names of groups of parameters that stay as they are in that model, as
@@ -54,21 +57,28 @@ class TrainingLength:
     clips_per_epoch: int
     evaluate_every: int
     start_from: str
+    soundscape_epochs: int
     seed_offset: int
     frozen: tuple[str, ...]
     tensorboard: bool
 
     def __post_init__(self):
         check(self, "1 or more", "num_epochs", "steps_per_epoch", "evaluate_every")
-        check(self, "0 or more", "clips_per_epoch", "seed_offset")
-        check(self, "1000000 or less", "num_epochs", "steps_per_epoch")
+        check(self, "0 or more", "clips_per_epoch", "seed_offset", "soundscape_epochs")
+        lengths = "num_epochs", "steps_per_epoch", "soundscape_epochs"
+        check(self, "1000000 or less", *lengths)
         check(self, "in [0, 1)", "weight_average")
         if self.start_from:
             object.__setattr__(self, "start_from", str(user_path(self.start_from)))
-        elif self.frozen:
+        if self.start_from and self.soundscape_epochs:
+            raise ValueError(
+                f"soundscape_epochs is {self.soundscape_epochs} and start_from names a "
+                "model: expected one of the two"
+            )
+        if self.frozen and not (self.start_from or self.soundscape_epochs):
             raise ValueError(
                 f"frozen is {self.frozen}, which would stay as drawn at random: "
-                "expected a model that they are of, start_from"
+                "expected a model that they are of: start_from or soundscape_epochs"
             )
 
     @property
@@ -80,7 +90,7 @@ class TrainingLength:
         """The same with the steps_per_epoch that count for batches of this size.
 
         Example:
-            >>> length = TrainingLength(80, 100, 0.0, 4400, 1, "", 0, (), False)
+            >>> length = TrainingLength(80, 100, 0.0, 4400, 1, "", 0, 0, (), False)
             >>> [length.of_batches(n).steps_per_epoch for n in (44, 88, 352, 8800)]
             [100, 50, 12, 1]
         """
