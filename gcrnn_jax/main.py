@@ -101,7 +101,8 @@ def _train_ensemble(run: "Run", account: "Account", *, rate_may_change: bool) ->
     from gcrnn_jax.runs.members import TrainedMember, score_members
     from gcrnn_jax.training import phases
 
-    is_first, num_steps = jax.process_index() == 0, 0
+    is_first = jax.process_index() == 0
+    num_steps = _train_start(run, account, 0, rate_may_change=rate_may_change)
     members: list[TrainedMember] = []
     for number, configured in enumerate(run.members, start=1):
         member, _ = configure_start(configured)
@@ -147,7 +148,7 @@ def _train_start(
     """Trains the model of soundscapes that a run starts from, unless that is done.
 
     Args:
-        run: That is trained next; it may share the model with other members.
+        run: That is trained next, or an ensemble for the members that share it.
         account: Of all that is trained.
         num_steps: Of what was trained before.
         rate_may_change: See `Run.check_config`.
@@ -161,9 +162,9 @@ def _train_start(
 
     is_first, start = jax.process_index() == 0, run.soundscapes
     account.next_training(num_steps)
-    if start is None:
+    if start is None or run.shared:
         return num_steps
-    if not (run.start.exists() or (run.shared and start.averaged.is_dir())):
+    if not run.has_started:
         if is_first:
             print(f"\non soundscapes first: {start.folder}", flush=True)
         _begin(start, rate_may_change=rate_may_change)

@@ -74,7 +74,9 @@ def test_members_begin_with_the_weights_and_the_scaler_of_one_model(started):
             weights["params"]["block_0_unit_0"],
             variables["params"]["block_0_unit_0"],
         )
-        assert 0 < max(jax.tree.leaves(moved)) < 0.01  # by one step, the first is of rate 0
+        assert (
+            0 < max(jax.tree.leaves(moved)) < 0.01
+        )  # by one step, the first is of rate 0
 
 
 def test_stopping_it_anywhere_changes_nothing(started, train, tmp_path):
