@@ -86,7 +86,9 @@ def get_config() -> ConfigDict:
     config.sampling.unlabelled_fraction = 0.5  # of a batch, with consistency_weight
 
     config.augmentation = ConfigDict()  # the paper has none; 0 switches one off
+    config.augmentation.max_speed = 0.0  # parts of a clip, so much faster or slower
     config.augmentation.max_shift_frames = 0
+    config.augmentation.max_pitch = 0.0  # bins moved by up to 1 + this, up or down
     config.augmentation.max_shift_bins = 0
     config.augmentation.filter_db = 0.0  # a random filter's gains, up and down
     config.augmentation.filter_points = 6  # of a filter, lines between them

@@ -37,6 +37,8 @@ _ADDED: dict[str, Any] = {
     "sampling.max_repeats": 0.0,
     "sampling.negative_fraction": 0.0,
     "sampling.unlabelled_fraction": 0.0,
+    "augmentation.max_speed": 0.0,
+    "augmentation.max_pitch": 0.0,
     "loss.strong_weight": 0.0,
     "loss.consistency_weight": 0.0,
     "loss.consistency_ramp_steps": 0,

@@ -407,6 +407,7 @@ def test_what_fits_is_accepted_to_the_last_frame_and_bin():
     [
         ({"kind": "mfcc"}, "filter_db", 6.0),
         ({"kind": "mfcc"}, "max_shift_bins", 1),
+        ({"kind": "mfcc"}, "max_pitch", 0.1),
         ({"power": 2.0}, "added_fraction", 0.5),
     ],
 )

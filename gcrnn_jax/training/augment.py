@@ -13,10 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from gcrnn_jax.fields import check
+from gcrnn_jax.training.distortions import between, drawn_bins, drawn_times
 from gcrnn_jax.training.replica_rows import ReplicaRows
 
 # streams of random numbers
-_SHIFT, _MASK, _MIX, _PARTNER, _BINS, _FILTER, _ADD = range(7)
+_SHIFT, _MASK, _MIX, _PARTNER, _BINS, _FILTER, _ADD, _SPEED, _PITCH = range(9)
 
 _LOG_OF_DB = math.log(10) / 20  # natural logarithm of a magnitude, a decibel
 _SILENCE = -100.0  # a natural logarithm too low to add anything
@@ -74,9 +75,9 @@ def _scaled(features, frame_mask, scaler: Scaler) -> jax.Array:
 class Augmentation:
     """Clips changed at random on the device, in the order of the fields; 0: off.
 
-    A shift in time moves strong labels. Adding keeps the labels of both clips (their
-    union); mixup interpolates labels. Both take a partner of which as much is known:
-    labels of neither clip are lost.
+    Speeds and shifts in time move strong labels. Adding keeps the labels of both clips
+    (their union); mixup interpolates labels. Both take a partner of which as much is
+    known: labels of neither clip are lost.
 
     Source: random filters, Nam, Kim, Park, "FilterAugment", ICASSP 2022; Park et al.,
     "SpecAugment", Interspeech 2019; Zhang et al., "mixup", ICLR 2018.
@@ -85,7 +86,9 @@ class Augmentation:
     partner.
     """
 
+    max_speed: float  # quarters of a clip, up to so much faster or slower; 0.2: 20 %
     max_shift_frames: int  # circular, in both directions
+    max_pitch: float  # bins up or down by up to this factor - 1; log-mel only
     max_shift_bins: int  # up or down, the outermost bin repeated; log-mel only
     filter_db: float  # gains up to this at filter_points; log-mel only
     filter_points: int  # over all bins, straight lines between them
@@ -119,7 +122,7 @@ class Augmentation:
         for name, size in limits.items():
             if (value := getattr(self, name)) > size:
                 raise ValueError(f"{name} {value} is more than the {size} of a clip")
-        for name in ("max_shift_bins", "filter_db", "added_fraction"):
+        for name in ("max_pitch", "max_shift_bins", "filter_db", "added_fraction"):
             if not is_log_magnitude and (value := getattr(self, name)):
                 raise ValueError(
                     f"{name} {value} is for log_mel of power 1 only: neither for mfcc "
@@ -148,7 +151,9 @@ class Augmentation:
         rows = rows or ReplicaRows(len(inputs.features))
         view = key if view_key is None else view_key
         steps = (
+            (self.max_speed, key, _SPEED, self._play),  # of masks not yet shifted
             (self.max_shift_frames, key, _SHIFT, self._shift),
+            (self.max_pitch, view, _PITCH, self._transpose),
             (self.max_shift_bins, view, _BINS, self._shift_bins),
             (self.filter_db, view, _FILTER, self._filter),
             (self.added_fraction, key, _ADD, self._add),
@@ -171,6 +176,30 @@ class Augmentation:
         of_frames = inputs._replace(weak_label=None, known=None)
         frames = jax.vmap(shift)(rows.keys(key), of_frames)
         return frames._replace(weak_label=inputs.weak_label, known=inputs.known)
+
+    def _play(self, key, inputs: Inputs, _, rows) -> Inputs:
+        """Features between frames, labels of the nearest one."""
+
+        def play(key, features, frame_mask, label):
+            times = drawn_times(key, frame_mask, self.max_speed)
+            features = jnp.where(frame_mask[:, None], between(features, times), 0)
+            if label is not None:
+                nearest = label[jnp.floor(times + 0.5).astype(int)]
+                label = jnp.where(frame_mask[:, None], nearest, label)
+            return features, label
+
+        features, label = jax.vmap(play)(
+            rows.keys(key), *inputs[:2], inputs.strong_label
+        )
+        return inputs._replace(features=features, strong_label=label)
+
+    def _transpose(self, key, inputs: Inputs, _, rows) -> Inputs:
+        def transpose(key, features):
+            places = drawn_bins(key, features.shape[1], self.max_pitch)
+            return between(features.T, places).T
+
+        features = jax.vmap(transpose)(rows.keys(key), inputs.features)
+        return inputs._replace(features=features)
 
     def _shift_bins(self, key, inputs: Inputs, _, rows) -> Inputs:
         num_bins = inputs.features.shape[2]

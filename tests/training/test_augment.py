@@ -11,7 +11,9 @@ from tests.defaults import build
 B, T, F, K = 8, 40, 12, 3
 SCALER = Scaler(np.linspace(-9, -4, F, dtype="f4"), np.linspace(1, 3, F, dtype="f4"))
 EVERYTHING = {
+    "max_speed": 0.3,
     "max_shift_frames": 5,
+    "max_pitch": 0.1,
     "max_shift_bins": 2,
     "filter_db": 6.0,
     "added_fraction": 0.5,
@@ -123,6 +125,50 @@ def test_shifted_bins_repeat_the_outermost_one():
             assert len(fits) == 1
             amounts.add(fits[0])
     assert amounts == {-2, -1, 0, 1, 2}
+
+
+def test_a_clip_played_at_other_speeds_is_whole_and_its_labels_go_along():
+    inputs = make_inputs()
+    # each frame's feature is its place, so that features say where frames come from
+    places = np.broadcast_to(np.arange(T, dtype="f4")[:, None], (B, T, F))
+    features = np.where(inputs.frame_mask[..., None], places, 0)
+    seen = []
+    played = augmented({"max_speed": 0.5}, inputs._replace(features=features))
+    np.testing.assert_array_equal(played.weak_label, inputs.weak_label)
+    np.testing.assert_array_equal(played.frame_mask, inputs.frame_mask)
+    for clip, count in enumerate(inputs.frame_mask.sum(1)):
+        times = played.features[clip, :count, 0]
+        assert not played.features[clip, count:].any()
+        # from end to end: a frame at the slowest is a step of 1 / 1.5
+        assert times[0] <= 0.25 + 1e-3 and times[-1] >= count - 1.25 - 1e-3
+        speeds = np.diff(times)[1:-1]
+        assert speeds.min() >= 1 / 1.5 - 1e-4 and speeds.max() <= 1.5 + 1e-4
+        for quarter in range(4):  # of one speed each
+            at = np.arange(count) + 0.5
+            inside = (at > quarter * count / 4) & (at < (quarter + 1) * count / 4)
+            of_quarter = np.diff(times[inside])[1:-1]
+            np.testing.assert_allclose(of_quarter, of_quarter[0], atol=1e-3)
+            seen.append(of_quarter[0])
+        nearest = np.floor(times + 0.5).astype(int)
+        strong = inputs.strong_label[clip]
+        np.testing.assert_array_equal(
+            played.strong_label[clip, :count], strong[nearest]
+        )
+    assert min(seen) < 0.85 and max(seen) > 1.15
+
+
+def test_bins_are_moved_by_one_factor_and_lie_on_lines_between_bins():
+    inputs, factors = make_inputs(), []
+    ramp = np.broadcast_to(np.arange(F, dtype="f4"), (B, T, F))
+    moved = augmented({"max_pitch": 0.25}, inputs._replace(features=ramp))
+    for clip in range(B):
+        factor = moved.features[clip, 0, 1]
+        expected = np.minimum(np.arange(F) * factor, F - 1)
+        np.testing.assert_allclose(
+            moved.features[clip], np.tile(expected, (T, 1)), atol=1e-4
+        )
+        factors.append(factor)
+    assert 0.8 <= min(factors) < 0.95 and 1.05 < max(factors) <= 1.25
 
 
 def test_a_filter_is_one_curve_of_straight_lines_for_all_frames_of_a_clip():
