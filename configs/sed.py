@@ -64,6 +64,8 @@ def get_config() -> ConfigDict:
     config.model.last_frequency_pooling = 4
     config.model.gated_convolution = True
     config.model.ungated_activation = "relu"  # or "linear", as in the authors' code
+    # each bin over the frames of a clip: "none", "mean" (taken off), "mean_and_std"
+    config.model.clip_normalization = "none"
     config.model.batch_norm_momentum = 0.99
     config.model.rnn_units = 128
     config.model.gru_gate = "sigmoid"  # or "hard_sigmoid"

@@ -52,6 +52,12 @@ _ADDED: dict[str, Any] = {
     "training.tensorboard": False,
     "fusion.first_fraction": 1.0,  # of all their epochs they say which
 }
+# The same of the section `model`, by the network's kind.
+_ADDED_TO_NETWORK: dict[str, dict[str, Any]] = {
+    "gated_crnn": {
+        "clip_normalization": "none",
+    },
+}
 _EPOCHS = "fusion.epochs"  # "first:last:every", in version 0.1
 _SECTIONS = {name.split(".")[0] for name in (*_OLD_NAMES, *_ADDED, _EPOCHS)}
 
@@ -79,6 +85,9 @@ def with_todays_names(values: Mapping[str, Any]) -> dict[str, Any]:
         section, field = old.split(".")
         if field in sections.get(section, ()):
             sections[section][new.split(".")[1]] = sections[section].pop(field)
+    network = sections.get("model", {})
+    added = _ADDED_TO_NETWORK.get(str(network.get("kind")), {})
+    network |= {name: value for name, value in added.items() if name not in network}
     if "epochs" in sections.get("fusion", ()):
         fusion = sections["fusion"]
         fusion |= dataclasses.asdict(Fusion.parse(fusion.pop("epochs")))

@@ -24,6 +24,7 @@ from gcrnn_jax.models import (
     Network,
     WindowCnn,
 )
+from gcrnn_jax.models.normalization import EPSILON
 
 _FRAME_CNN_EPSILON = 1e-5  # of its BatchNorms
 
@@ -65,7 +66,7 @@ def onnx_program(model: TrainedModel) -> bytes:
 
 
 def _gated_crnn(graph: Graph, x, net: GatedCrnn, _):
-    x = x.Unsqueeze(1)  # [B, 1, T, F]
+    x = _normalized_clips(x, net).Unsqueeze(1)  # [B, 1, T, F]
     poolings = zip(net.time_pooling, net.frequency_pooling, strict=True)
     for block, sizes in enumerate(poolings):
         for unit in range(net.blocks[block]):
@@ -87,6 +88,16 @@ def _gated_crnn(graph: Graph, x, net: GatedCrnn, _):
     read = frame if net.attention_reads == "detection" else x
     axis = -1 if net.attention_over == "classes" else 1
     return _attention_pool(graph.dense(read, "attention").Softmax(axis=axis), frame)
+
+
+def _normalized_clips(x, net: GatedCrnn):
+    """As `gcrnn_jax.models.normalization`, of clips without padding."""
+    if net.clip_normalization == "none":
+        return x
+    x = x - x.ReduceMean(1)
+    if net.clip_normalization == "mean":
+        return x
+    return x / ((x * x).ReduceMean(1) + EPSILON).Sqrt()
 
 
 def _attention_pool(attention, frame):

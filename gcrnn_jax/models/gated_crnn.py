@@ -19,6 +19,7 @@ from gcrnn_jax.models.layers import (
     GatedConv,
 )
 from gcrnn_jax.models.network import Network, Posteriors
+from gcrnn_jax.models.normalization import ClipNormalization, normalized_clips
 from gcrnn_jax.models.pooling import attention_pool, max_pool, pool_mask
 
 _POSITIVE = (
@@ -68,6 +69,7 @@ class GatedCrnn(Network):
     last_frequency_pooling: int
     gated_convolution: bool
     ungated_activation: Activation
+    clip_normalization: ClipNormalization  # of features over the frames of the clip
     batch_norm_momentum: float
     rnn_units: int
     gru_gate: Activation
@@ -106,7 +108,8 @@ class GatedCrnn(Network):
     @nn.compact
     def compute(self, features, frame_mask, train, clip_keys) -> Posteriors:
         """See `Network`."""
-        x = features[..., None]  # [B, T, F, 1]
+        x = normalized_clips(features, frame_mask, self.clip_normalization)
+        x = x[..., None]  # [B, T, F, 1]
         x, frame_mask = self._convolve(x, frame_mask, train)
         x = x.reshape(x.shape[0], x.shape[1], -1)  # [B, T, F * C]
         outputs = [

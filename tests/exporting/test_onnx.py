@@ -39,7 +39,8 @@ GRUS = [  # all pairs of two fields; beside them, what comes before and after a 
 ]
 NETWORKS = [
     {},
-    {"time_pooling": [3, 2], "clip_pooling": "mean"},
+    {"time_pooling": [3, 2], "clip_pooling": "mean", "clip_normalization": "mean"},
+    {"clip_normalization": "mean_and_std"},
     {"kind": "mlp"},
     {"kind": "mlp", "context_frames": 1, "median_frames": 1, "hidden": []},
     {"kind": "attention_mlp"},
