@@ -96,6 +96,12 @@ def get_config() -> ConfigDict:
     config.augmentation.filter_points = 6  # of a filter, lines between them
     config.augmentation.added_fraction = 0.0  # of clips get another added, labels too
     config.augmentation.max_added_db = 6.0  # louder or softer than it is
+    config.augmentation.noise_fraction = 0.0  # of clips, of a random spectrum
+    config.augmentation.background_fraction = 0.0  # get the quiet parts of another's
+    config.augmentation.min_snr_db = 5.0  # of a clip over either
+    config.augmentation.max_snr_db = 25.0
+    config.augmentation.max_cut_bins = 0  # damped, at the lower and at the upper end
+    config.augmentation.max_gain_db = 0.0  # of a whole clip, louder or softer
     config.augmentation.mixup_alpha = 0.0
     config.augmentation.time_masks = 0
     config.augmentation.max_time_mask_frames = 0

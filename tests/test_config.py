@@ -77,6 +77,8 @@ def values(module=sed, **changes):
         ("data", "soundscapes", (10, 10, 0)),
         ("data", "num_workers", -2),
         ("augmentation", "added_fraction", 1.5),
+        ("augmentation", "noise_fraction", 1.5),
+        ("augmentation", "min_snr_db", 26.0),
         ("augmentation", "filter_points", 1),
         ("augmentation", "mixup_alpha", -1.0),
         ("augmentation", "cutout", 3),
@@ -408,6 +410,7 @@ def test_what_fits_is_accepted_to_the_last_frame_and_bin():
         ({"kind": "mfcc"}, "filter_db", 6.0),
         ({"kind": "mfcc"}, "max_shift_bins", 1),
         ({"kind": "mfcc"}, "max_pitch", 0.1),
+        ({"kind": "mfcc"}, "background_fraction", 0.1),
         ({"power": 2.0}, "added_fraction", 0.5),
     ],
 )

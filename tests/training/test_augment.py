@@ -17,12 +17,17 @@ EVERYTHING = {
     "max_shift_bins": 2,
     "filter_db": 6.0,
     "added_fraction": 0.5,
+    "noise_fraction": 0.5,
+    "background_fraction": 0.5,
+    "max_cut_bins": 3,
+    "max_gain_db": 6.0,
     "mixup_alpha": 0.5,
     "time_masks": 1,
     "max_time_mask_frames": 6,
     "frequency_masks": 1,
     "max_frequency_mask_bins": 3,
 }
+DECIBEL = np.log(10) / 20  # natural logarithm of a magnitude
 
 
 def make_inputs():
@@ -226,6 +231,85 @@ def test_an_added_clip_adds_its_power_and_its_labels():
         pairs.add((clip, other))
     # each of the four devices holds two clips: partners come from other devices too
     assert any(clip // 2 != other // 2 for clip, other in pairs)
+
+
+def log_magnitude(features, mask):
+    return (features * SCALER.std + SCALER.mean)[mask]
+
+
+def added_noise(before, after, clip):
+    """The logarithms of the magnitudes of what was added, and what to [T, F] each."""
+    mask = before.frame_mask[clip]
+    own = log_magnitude(before.features[clip], mask).astype(float)
+    power = np.exp(2 * log_magnitude(after.features[clip], mask).astype(float))
+    np.testing.assert_array_equal(after.features[clip][~mask], 0)
+    for one, other in zip(before[1:4], after[1:4], strict=True):
+        np.testing.assert_array_equal(one, other)  # mask and labels
+    return np.log(power - np.exp(2 * own)) / 2, own
+
+
+def test_noise_is_stationary_and_of_a_random_spectrum_about_the_mean_one():
+    inputs = make_inputs()
+    fields = {"noise_fraction": 0.75, "min_snr_db": 3.0, "max_snr_db": 9.0}
+    noisy = augmented(fields, inputs)
+    changed = [c for c in range(B) if (noisy.features[c] != inputs.features[c]).any()]
+    assert 0 < len(changed) < B
+    spectra = []
+    for clip in changed:
+        noise, own = added_noise(inputs, noisy, clip)
+        spectrum = noise.mean(0)
+        # no trend in time: the deviation of a normal one, frame by frame
+        assert 0.2 < noise.std(0).mean() < 0.4
+        # the fluctuation of 0.3 adds exp(2 * 0.3^2) to its power
+        snr = np.log(np.exp(2 * own).mean() / np.exp(2 * spectrum).mean()) / 2 / DECIBEL
+        assert 3 - 0.5 < snr < 9 + 0.5
+        off = (spectrum - SCALER.mean) / DECIBEL
+        assert np.ptp(off) < 24 + 2 * 2
+        spectra.append(off - off.mean())
+    assert np.abs(spectra[0] - spectra[1]).max() > 3
+
+
+def test_the_background_of_another_clip_is_that_of_its_quietest_frames():
+    inputs = make_inputs()
+    loud = np.random.default_rng(1).random((B, T, 1)) < 0.75
+    colors = np.random.default_rng(2).normal(0, 0.4, (B, 1, F))
+    features = inputs.features + np.where(loud, 1, colors)
+    features = np.where(inputs.frame_mask[..., None], features, 0).astype("f4")
+    inputs = inputs._replace(features=features)
+    fields = {"background_fraction": 1.0, "min_snr_db": 0.0, "max_snr_db": 0.0}
+    noisy = augmented(fields, inputs)
+    quiet = []
+    for features, mask in zip(inputs.features, inputs.frame_mask, strict=True):
+        clip = log_magnitude(features, mask)
+        quietest = np.argsort(clip.mean(1))[: int(0.2 * (len(clip) - 1)) + 1]
+        quiet.append(clip[quietest].mean(0))
+    partners = []
+    for clip in range(B):
+        spectrum = added_noise(inputs, noisy, clip)[0].mean(0)
+        off = [(spectrum - other) - (spectrum - other).mean() for other in quiet]
+        partners.append(int(np.argmin(np.abs(off).max(1))))
+        assert np.abs(off[partners[-1]]).max() < 0.3
+    assert sorted(partners) == [*range(B)]  # a clip is the partner of one
+
+
+def test_bins_beyond_a_band_are_damped_and_a_gain_is_of_the_whole_clip():
+    inputs = make_inputs()
+    mask = inputs.frame_mask[..., None]
+    cut = augmented({"max_cut_bins": 3}, inputs).features - inputs.features
+    cuts = set()
+    for gains in cut[:, 0] * SCALER.std / DECIBEL:
+        damped = np.isclose(gains, -40, atol=1e-3)
+        assert (damped | np.isclose(gains, 0, atol=1e-3)).all()
+        inside = np.flatnonzero(~damped)
+        assert len(inside) == np.ptp(inside) + 1
+        cuts |= {("low", int(inside[0])), ("high", F - 1 - int(inside[-1]))}
+    assert {n for _, n in cuts} == {0, 1, 2, 3} and len(cuts) >= 6
+    np.testing.assert_allclose(cut, np.where(mask, cut[:, :1], 0), atol=1e-5)
+    louder = augmented({"max_gain_db": 6.0}, inputs).features - inputs.features
+    gains = louder[:, 0] * SCALER.std / DECIBEL
+    np.testing.assert_allclose(gains, np.tile(gains[:, :1], (1, F)), atol=1e-3)
+    np.testing.assert_allclose(louder, np.where(mask, louder[:, :1], 0), atol=1e-5)
+    assert 3 < np.abs(gains).max() <= 6 and gains.min() < 0 < gains.max()
 
 
 def test_mixing_adds_another_clip_and_its_labels_in_one_share_of_half_or_more():
