@@ -13,7 +13,6 @@ from gcrnn_jax.fields import check
 from gcrnn_jax.training.distortions import (
     LOG_OF_DB,
     background,
-    between,
     drawn_band,
     drawn_bins,
     drawn_curve,
@@ -161,25 +160,18 @@ class Augmentation:
         return frames._replace(weak_label=inputs.weak_label, known=inputs.known)
 
     def _play(self, key, inputs: Inputs, _, rows) -> Inputs:
-        """Features between frames, labels of the nearest one."""
-
-        def play(key, features, frame_mask, label):
+        def play(key, frame_mask, of_frames):
             times = drawn_times(key, frame_mask, self.max_speed)
-            features = jnp.where(frame_mask[:, None], between(features, times), 0)
-            if label is not None:
-                nearest = label[jnp.floor(times + 0.5).astype(int)]
-                label = jnp.where(frame_mask[:, None], nearest, label)
-            return features, label
+            real = frame_mask[:, None]
+            return jax.tree.map(lambda x: jnp.where(real, x[times], x), of_frames)
 
-        features, label = jax.vmap(play)(
-            rows.keys(key), *inputs[:2], inputs.strong_label
-        )
-        return inputs._replace(features=features, strong_label=label)
+        of_frames = inputs.features, inputs.strong_label
+        played = jax.vmap(play)(rows.keys(key), inputs.frame_mask, of_frames)
+        return inputs._replace(features=played[0], strong_label=played[1])
 
     def _transpose(self, key, inputs: Inputs, _, rows) -> Inputs:
         def transpose(key, features):
-            places = drawn_bins(key, features.shape[1], self.max_pitch)
-            return between(features.T, places).T
+            return features[:, drawn_bins(key, features.shape[1], self.max_pitch)]
 
         features = jax.vmap(transpose)(rows.keys(key), inputs.features)
         return inputs._replace(features=features)

@@ -137,43 +137,43 @@ def test_a_clip_played_at_other_speeds_is_whole_and_its_labels_go_along():
     # each frame's feature is its place, so that features say where frames come from
     places = np.broadcast_to(np.arange(T, dtype="f4")[:, None], (B, T, F))
     features = np.where(inputs.frame_mask[..., None], places, 0)
-    seen = []
     played = augmented({"max_speed": 0.5}, inputs._replace(features=features))
     np.testing.assert_array_equal(played.weak_label, inputs.weak_label)
     np.testing.assert_array_equal(played.frame_mask, inputs.frame_mask)
+    seen = []
     for clip, count in enumerate(inputs.frame_mask.sum(1)):
-        times = played.features[clip, :count, 0]
+        times = played.features[clip, :count, 0].astype(int)
         assert not played.features[clip, count:].any()
-        # from end to end: a frame at the slowest is a step of 1 / 1.5
-        assert times[0] <= 0.25 + 1e-3 and times[-1] >= count - 1.25 - 1e-3
-        speeds = np.diff(times)[1:-1]
-        assert speeds.min() >= 1 / 1.5 - 1e-4 and speeds.max() <= 1.5 + 1e-4
+        assert times[0] == 0 and times[-1] == count - 1  # whole
+        assert {*np.diff(times)} <= {0, 1, 2}
         for quarter in range(4):  # of one speed each
             at = np.arange(count) + 0.5
-            inside = (at > quarter * count / 4) & (at < (quarter + 1) * count / 4)
-            of_quarter = np.diff(times[inside])[1:-1]
-            np.testing.assert_allclose(of_quarter, of_quarter[0], atol=1e-3)
-            seen.append(of_quarter[0])
-        nearest = np.floor(times + 0.5).astype(int)
-        strong = inputs.strong_label[clip]
+            inside = times[
+                (at > quarter * count / 4) & (at < (quarter + 1) * count / 4)
+            ]
+            steps = len(inside) - 1
+            speed = (inside[-1] - inside[0]) / steps
+            assert 1 / 1.5 - 1 / steps < speed < 1.5 + 1 / steps  # of whole frames
+            seen.append(speed)
         np.testing.assert_array_equal(
-            played.strong_label[clip, :count], strong[nearest]
+            played.strong_label[clip, :count], inputs.strong_label[clip][times]
         )
     assert min(seen) < 0.85 and max(seen) > 1.15
 
 
-def test_bins_are_moved_by_one_factor_and_lie_on_lines_between_bins():
+def test_bins_are_moved_by_one_factor():
     inputs, factors = make_inputs(), []
     ramp = np.broadcast_to(np.arange(F, dtype="f4"), (B, T, F))
     moved = augmented({"max_pitch": 0.25}, inputs._replace(features=ramp))
     for clip in range(B):
-        factor = moved.features[clip, 0, 1]
-        expected = np.minimum(np.arange(F) * factor, F - 1)
-        np.testing.assert_allclose(
-            moved.features[clip], np.tile(expected, (T, 1)), atol=1e-4
-        )
-        factors.append(factor)
-    assert 0.8 <= min(factors) < 0.95 and 1.05 < max(factors) <= 1.25
+        places = moved.features[clip, 0]
+        np.testing.assert_array_equal(moved.features[clip], np.tile(places, (T, 1)))
+        tried = np.linspace(0.8, 1.25, 1000)
+        expected = np.floor(np.arange(F) * tried[:, None] + 0.5).clip(0, F - 1)
+        fits = tried[(expected == places).all(1)]
+        assert len(fits)
+        factors.append(fits.mean())
+    assert min(factors) < 0.95 and max(factors) > 1.05
 
 
 def test_a_filter_is_one_curve_of_straight_lines_for_all_frames_of_a_clip():
