@@ -148,6 +148,10 @@ def get_config() -> ConfigDict:
     config.parallel.sync_batch_norm = True  # statistics of the whole batch
     config.parallel.device_cache_fraction = 0.5  # of a GPU's memory, for training clips
 
+    config.prediction = ConfigDict()
+    # posteriors are means over inputs shifted by up to so many bins, up and down
+    config.prediction.shift_bins = 0
+
     config.postprocessing = ConfigDict()
     config.postprocessing.tag_threshold = 0.3
     config.postprocessing.event_threshold = 0.3

@@ -51,6 +51,7 @@ _ADDED: dict[str, Any] = {
     "training.clips_per_epoch": 0,
     "training.evaluate_every": 1,
     "thresholds.shrinkage": 0.0,
+    "prediction.shift_bins": 0,
     "postprocessing.box_filter_s": 0.0,
     "postprocessing.box_merge": 0.5,
     "training.start_from": "",
@@ -83,6 +84,8 @@ def with_todays_names(values: Mapping[str, Any]) -> dict[str, Any]:
         if sections.get("data", {}).get("num_workers") == 0:
             sections["data"]["num_workers"] = -1
         sections.get("training", {}).setdefault("weight_average", 0.0)
+    if "training" in sections:  # which every configuration has
+        sections.setdefault("prediction", {})
     for name, value in _ADDED.items():
         section, field = name.split(".")
         if section in sections:

@@ -56,13 +56,23 @@ def onnx_program(model: TrainedModel) -> bytes:
     graph, names = Graph(model.variables), model.class_names
     features: Any = Value(graph, "features")
     x = (features - scaler.mean) / scaler.std
+    shifted = model.card.config.prediction.places(num_bins)
+    if len(shifted) > 1:
+        x = graph.node("Concat", *(x.Gather(bins, axis=2) for bins in shifted), axis=0)
     clip, frame = _BUILDERS[type(net)](graph, x, net, num_bins)
+    if (count := len(shifted)) > 1:
+        clip, frame = (_mean_of_parts(graph, x, count) for x in (clip, frame))
     clip_shape, frame_shape = ("batch", len(names)), ("batch", "frames_out", len(names))
     return graph.serialized(
         {"features": (features, ("batch", "frames", num_bins))},
         {"clip": (clip, clip_shape), "frame": (frame, frame_shape)},
         {"classes": json.dumps(names), "frame_hop_s": str(model.hop_s)},
     )
+
+
+def _mean_of_parts(graph: Graph, x, count: int):
+    parts = x.Split(count=count, axis=0, num_outputs=count)
+    return graph.node("Sum", *parts) * (1 / count)
 
 
 def _gated_crnn(graph: Graph, x, net: GatedCrnn, _):

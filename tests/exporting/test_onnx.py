@@ -73,6 +73,24 @@ def test_a_graph_predicts_what_the_network_does(small, features_for, fields):
     check(model, features_for, [(1, model.network.min_input_frames), (3, 23)])
 
 
+def test_predictions_over_shifted_inputs_are_those_of_the_shifted_clips(
+    small, features_for
+):
+    one, model = small("mlp"), small("mlp", shift_bins=2)
+    check(model, features_for, [(3, 23)])
+    features = features_for(model, model.batch_size, 9)
+    mean, std = model.card.scaler
+    scaled = np.pad((features - mean) / std, ((0, 0), (0, 0), (2, 2)), mode="edge")
+    num_frames = np.full(len(features), 9, np.int32)
+    shifted = [
+        one.predict_batch(scaled[:, :, n : n + 8] * std + mean, num_frames)
+        for n in range(5)
+    ]
+    outputs = model.predict_batch(features, num_frames)
+    for of_mean, *of_shifted in zip(outputs, *shifted, strict=True):
+        np.testing.assert_allclose(of_mean, np.mean(of_shifted, 0), atol=2e-6)
+
+
 def with_small_grus(model):
     """The same with weights that keep a linear gate from growing beyond float32."""
     params = {
