@@ -66,6 +66,8 @@ def get_config() -> ConfigDict:
     config.model.ungated_activation = "relu"  # or "linear", as in the authors' code
     # of a frequency dynamic convolution, such as 4; 0: a plain one
     config.model.frequency_kernels = 0
+    # each bin over the frames of a clip: "none", "mean" (taken off), "mean_and_std"
+    config.model.clip_normalization = "none"
     config.model.batch_norm_momentum = 0.99
     config.model.rnn_units = 128
     config.model.gru_gate = "sigmoid"  # or "hard_sigmoid"
@@ -92,12 +94,20 @@ def get_config() -> ConfigDict:
     config.sampling.unlabelled_fraction = 0.5  # of a batch, with consistency_weight
 
     config.augmentation = ConfigDict()  # the paper has none; 0 switches one off
+    config.augmentation.max_speed = 0.0  # parts of a clip, so much faster or slower
     config.augmentation.max_shift_frames = 0
+    config.augmentation.max_pitch = 0.0  # bins moved by up to 1 + this, up or down
     config.augmentation.max_shift_bins = 0
     config.augmentation.filter_db = 0.0  # a random filter's gains, up and down
     config.augmentation.filter_points = 6  # of a filter, lines between them
     config.augmentation.added_fraction = 0.0  # of clips get another added, labels too
     config.augmentation.max_added_db = 6.0  # louder or softer than it is
+    config.augmentation.noise_fraction = 0.0  # of clips, of a random spectrum
+    config.augmentation.background_fraction = 0.0  # get the quiet parts of another's
+    config.augmentation.min_snr_db = 5.0  # of a clip over either
+    config.augmentation.max_snr_db = 25.0
+    config.augmentation.max_cut_bins = 0  # damped, at the lower and at the upper end
+    config.augmentation.max_gain_db = 0.0  # of a whole clip, louder or softer
     config.augmentation.mixup_alpha = 0.0
     config.augmentation.time_masks = 0
     config.augmentation.max_time_mask_frames = 0
@@ -146,6 +156,10 @@ def get_config() -> ConfigDict:
     config.parallel.cpu_devices = 0  # without an accelerator; 0: one a core
     config.parallel.sync_batch_norm = True  # statistics of the whole batch
     config.parallel.device_cache_fraction = 0.5  # of a GPU's memory, for training clips
+
+    config.prediction = ConfigDict()
+    # posteriors are means over inputs shifted by up to so many bins, up and down
+    config.prediction.shift_bins = 0
 
     config.postprocessing = ConfigDict()
     config.postprocessing.tag_threshold = 0.3

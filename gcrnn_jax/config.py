@@ -28,6 +28,7 @@ from gcrnn_jax.fields import (  # noqa: F401 - flatten has been a name of this m
 )
 from gcrnn_jax.models import Network, make_network, network_fields
 from gcrnn_jax.models.network import variable_shapes
+from gcrnn_jax.models.shifted_inputs import ShiftedInputs
 from gcrnn_jax.old_names import with_todays_names
 from gcrnn_jax.training.augment import Augmentation
 from gcrnn_jax.training.frozen import check_frozen
@@ -71,6 +72,7 @@ class Config:
     optimizer: Optimizer
     training: TrainingLength
     parallel: Parallelism
+    prediction: ShiftedInputs
     postprocessing: Postprocessing
     thresholds: ThresholdOptions
     fusion: Fusion
@@ -188,6 +190,10 @@ class Config:
             self.augmentation.check(*shape, is_log_magnitude=is_log_magnitude)
         except ValueError as error:
             raise ConfigError(f"augmentation: {error}") from error
+        try:
+            self.prediction.check(shape[1], is_log_magnitude=is_log_magnitude)
+        except ValueError as error:
+            raise ConfigError(f"prediction: {error}") from error
         merged = math.prod(getattr(self.model, "time_pooling", ()))
         if merged > shape[0]:
             raise ConfigError(
@@ -209,6 +215,7 @@ _SECTIONS: dict[str, type] = {
     "optimizer": Optimizer,
     "training": TrainingLength,
     "parallel": Parallelism,
+    "prediction": ShiftedInputs,
     "postprocessing": Postprocessing,
     "thresholds": ThresholdOptions,
     "fusion": Fusion,

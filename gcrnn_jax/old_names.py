@@ -37,12 +37,21 @@ _ADDED: dict[str, Any] = {
     "sampling.max_repeats": 0.0,
     "sampling.negative_fraction": 0.0,
     "sampling.unlabelled_fraction": 0.0,
+    "augmentation.max_speed": 0.0,
+    "augmentation.max_pitch": 0.0,
+    "augmentation.noise_fraction": 0.0,
+    "augmentation.background_fraction": 0.0,
+    "augmentation.min_snr_db": 5.0,
+    "augmentation.max_snr_db": 25.0,
+    "augmentation.max_cut_bins": 0,
+    "augmentation.max_gain_db": 0.0,
     "loss.strong_weight": 0.0,
     "loss.consistency_weight": 0.0,
     "loss.consistency_ramp_steps": 0,
     "training.clips_per_epoch": 0,
     "training.evaluate_every": 1,
     "thresholds.shrinkage": 0.0,
+    "prediction.shift_bins": 0,
     "postprocessing.box_filter_s": 0.0,
     "postprocessing.box_merge": 0.5,
     "training.start_from": "",
@@ -61,6 +70,7 @@ _ADDED_TO_NETWORK: dict[str, dict[str, Any]] = {
         "block_dropout": 0.0,
         "dropout": 0.0,
         "attention_temperature": 1.0,
+        "clip_normalization": "none",
     },
 }
 _EPOCHS = "fusion.epochs"  # "first:last:every", in version 0.1
@@ -84,6 +94,7 @@ def with_todays_names(values: Mapping[str, Any]) -> dict[str, Any]:
         sections.get("training", {}).setdefault("weight_average", 0.0)
     if "training" in sections:  # which every configuration has
         sections.setdefault("ensemble", {})
+        sections.setdefault("prediction", {})
     for name, value in _ADDED.items():
         section, field = name.split(".")
         if section in sections:

@@ -77,6 +77,8 @@ def values(module=sed, **changes):
         ("data", "soundscapes", (10, 10, 0)),
         ("data", "num_workers", -2),
         ("augmentation", "added_fraction", 1.5),
+        ("augmentation", "noise_fraction", 1.5),
+        ("augmentation", "min_snr_db", 26.0),
         ("augmentation", "filter_points", 1),
         ("augmentation", "mixup_alpha", -1.0),
         ("augmentation", "cutout", 3),
@@ -395,6 +397,7 @@ def test_the_values_that_are_read_stay_as_they_were():
         ("augmentation", "max_time_mask_frames", 241),
         ("augmentation", "max_frequency_mask_bins", 65),
         ("optimizer", "accumulate_steps", 45),
+        ("prediction", "shift_bins", 64),
     ],
 )
 def test_what_does_not_fit_clips_or_batches_is_named(section, field, value):
@@ -417,6 +420,8 @@ def test_what_fits_is_accepted_to_the_last_frame_and_bin():
     [
         ({"kind": "mfcc"}, "filter_db", 6.0),
         ({"kind": "mfcc"}, "max_shift_bins", 1),
+        ({"kind": "mfcc"}, "max_pitch", 0.1),
+        ({"kind": "mfcc"}, "background_fraction", 0.1),
         ({"power": 2.0}, "added_fraction", 0.5),
     ],
 )
@@ -425,6 +430,12 @@ def test_augmentation_of_magnitudes_is_for_log_mel_of_power_1(front_end, field, 
     with pytest.raises(ConfigError, match=rf"augmentation: {field} {value} is for"):
         Config.from_dict(wrong).check_shapes()
     Config.from_dict(values(front_end=front_end)).check_shapes()
+
+
+def test_shifted_inputs_are_for_log_mel_of_power_1():
+    sections = values(front_end={"kind": "mfcc"}, prediction={"shift_bins": 1})
+    with pytest.raises(ConfigError, match="prediction: shift_bins 1 is for log_mel"):
+        Config.from_dict(sections).check_shapes()
 
 
 def test_a_configuration_is_loaded_by_name_by_path_and_with_changes(tmp_path):

@@ -26,6 +26,7 @@ from gcrnn_jax.models import (
     WindowCnn,
 )
 from gcrnn_jax.models.frequency_dynamic import TEMPERATURE
+from gcrnn_jax.models.normalization import EPSILON
 
 _EPSILON = 1e-5  # of BatchNorms that are not of a gated unit
 
@@ -57,7 +58,12 @@ def onnx_program(model: TrainedModel) -> bytes:
     graph, names = Graph(model.variables), model.class_names
     features: Any = Value(graph, "features")
     x = (features - scaler.mean) / scaler.std
+    shifted = model.card.config.prediction.places(num_bins)
+    if len(shifted) > 1:
+        x = graph.node("Concat", *(x.Gather(bins, axis=2) for bins in shifted), axis=0)
     clip, frame = _BUILDERS[type(net)](graph, x, net, num_bins)
+    if (count := len(shifted)) > 1:
+        clip, frame = (_mean_of_parts(graph, x, count) for x in (clip, frame))
     clip_shape, frame_shape = ("batch", len(names)), ("batch", "frames_out", len(names))
     return graph.serialized(
         {"features": (features, ("batch", "frames", num_bins))},
@@ -66,8 +72,13 @@ def onnx_program(model: TrainedModel) -> bytes:
     )
 
 
+def _mean_of_parts(graph: Graph, x, count: int):
+    parts = x.Split(count=count, axis=0, num_outputs=count)
+    return graph.node("Sum", *parts) * (1 / count)
+
+
 def _gated_crnn(graph: Graph, x, net: GatedCrnn, _):
-    x = x.Unsqueeze(1)  # [B, 1, T, F]
+    x = _normalized_clips(x, net).Unsqueeze(1)  # [B, 1, T, F]
     poolings = zip(net.time_pooling, net.frequency_pooling, strict=True)
     for block, sizes in enumerate(poolings):
         for unit in range(net.blocks[block]):
@@ -116,6 +127,16 @@ def _frequency_dynamic(graph: Graph, x, name: str, norm):
     split = {"count": count, "axis": 1, "num_outputs": count}
     pairs = zip(weights.Split(**split), x.Split(**split), strict=True)
     return functools.reduce(operator.add, (weight * part for weight, part in pairs))
+
+
+def _normalized_clips(x, net: GatedCrnn):
+    """As `gcrnn_jax.models.normalization`, of clips without padding."""
+    if net.clip_normalization == "none":
+        return x
+    x = x - x.ReduceMean(1)
+    if net.clip_normalization == "mean":
+        return x
+    return x / ((x * x).ReduceMean(1) + EPSILON).Sqrt()
 
 
 def _attention_pool(attention, frame):

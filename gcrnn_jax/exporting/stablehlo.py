@@ -36,11 +36,12 @@ def features_function(model: TrainedModel) -> Callable:
     In float32, whatever the model was trained in. All frames are real: no mask.
     """
     network, scaler = model.network.for_export(), model.card.scaler
+    shifted = model.card.config.prediction
     variables = jax.tree.map(lambda x: np.asarray(x, np.float32), model.variables)
 
     def predict(features: jax.Array) -> tuple[jax.Array, jax.Array]:
         scaled = (features - scaler.mean[None, None]) / scaler.std[None, None]
-        posteriors: Any = network.apply(variables, scaled)
+        posteriors = shifted.apply(network, variables, scaled)
         # a window that reaches past the last frame may end in nothing but padding
         is_real = posteriors.frame_mask[:, :, None].astype(posteriors.frame.dtype)
         return posteriors.clip, posteriors.frame * is_real

@@ -21,6 +21,7 @@ from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.inference.card import ModelCard
 from gcrnn_jax.models.network import Network
+from gcrnn_jax.models.shifted_inputs import ShiftedInputs
 from gcrnn_jax.training import parallel, phases
 from gcrnn_jax.training.augment import Scaler, standardize
 from gcrnn_jax.training.model_files import write_model
@@ -71,7 +72,8 @@ class TrainedModel:
         batch_size = batch_size or card.config.sampling.batch_size
         batch_size = -(-batch_size // mesh.devices.size) * mesh.devices.size
         network = card.config.model.clone(num_classes=len(card.classes))
-        compiled = compile_network(network, card.scaler, mesh)
+        shifted = card.config.prediction
+        compiled = compile_network(network, card.scaler, mesh, shifted)
         return cls(card, network, variables, mesh, batch_size, compiled)
 
     def replace(self, *, card: ModelCard | None = None, variables: PyTree = None):
@@ -220,7 +222,7 @@ class TrainedModel:
 
 
 def compile_network(
-    network: Network, scaler: Scaler, mesh: Mesh
+    network: Network, scaler: Scaler, mesh: Mesh, shifted: ShiftedInputs
 ) -> Callable[[PyTree, PyTree], Outputs]:
     """A network as (variables, batch) -> clip, frame and attention on the devices.
 
@@ -228,8 +230,10 @@ def compile_network(
         network: With axis_name None.
         scaler: Of the features.
         mesh: The devices, over which the rows of a batch are spread.
+        shifted: The inputs over which posteriors are averaged.
     """
-    predict = functools.partial(_predict, network=network, scaler=scaler)
+    options = {"network": network, "scaler": scaler, "shifted": shifted}
+    predict = functools.partial(_predict, **options)
     return parallel.data_parallel(predict, mesh, out_axes=parallel.AXIS)
 
 
@@ -241,9 +245,9 @@ def hash_model(card: Any, contents: Iterable[bytes | memoryview]) -> str:
     return content_hash.hexdigest()
 
 
-def _predict(variables, batch, *, network: Network, scaler: Scaler) -> Outputs:
+def _predict(variables, batch, *, network: Network, scaler: Scaler, shifted) -> Outputs:
     features, frame_mask = standardize(batch["features"], batch["num_frames"], scaler)
-    posteriors: Any = network.apply(variables, features, frame_mask)
+    posteriors = shifted.apply(network, variables, features, frame_mask)
     # padding holds no sound: posteriors there count for nothing
     is_real = posteriors.frame_mask[:, :, None]
     return posteriors.clip, posteriors.frame * is_real, posteriors.attention * is_real

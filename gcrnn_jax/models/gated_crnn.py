@@ -20,6 +20,7 @@ from gcrnn_jax.models.layers import (
     dropout,
 )
 from gcrnn_jax.models.network import Network, Posteriors
+from gcrnn_jax.models.normalization import ClipNormalization, normalized_clips
 from gcrnn_jax.models.pooling import attention_pool, max_pool, pool_mask
 
 _POSITIVE = (
@@ -75,6 +76,7 @@ class GatedCrnn(Network):
     gated_convolution: bool
     ungated_activation: Activation
     frequency_kernels: int  # of a frequency dynamic convolution; 0: one, a plain one
+    clip_normalization: ClipNormalization  # of features over the frames of the clip
     batch_norm_momentum: float
     rnn_units: int
     gru_gate: Activation
@@ -127,7 +129,8 @@ class GatedCrnn(Network):
     @nn.compact
     def compute(self, features, frame_mask, train, clip_keys) -> Posteriors:
         """See `Network`."""
-        x = features[..., None]  # [B, T, F, 1]
+        x = normalized_clips(features, frame_mask, self.clip_normalization)
+        x = x[..., None]  # [B, T, F, 1]
         x, frame_mask = self._convolve(x, frame_mask, train, clip_keys)
         x = x.reshape(x.shape[0], x.shape[1], -1)  # [B, T, F * C]
         outputs = [

@@ -49,7 +49,7 @@ SMALL = {
 }
 
 
-def make_model(kind="gated_crnn", front_end=None, root="", **fields):
+def make_model(kind="gated_crnn", front_end=None, root="", shift_bins=0, **fields):
     """A model of three classes; nothing in it is at its initial 0 or 1."""
     front_end = front_end or defaults.front_end(num_mels=8, clip_s=0.5)
     config = {"gated_crnn": "sed", "attention_mlp": "embeddings"}.get(kind, kind)
@@ -65,6 +65,7 @@ def make_model(kind="gated_crnn", front_end=None, root="", **fields):
     shapes = jax.eval_shape(network.init, jax.random.key(0), features)
     sections = sed.get_config().to_dict()
     sections["data"]["root"] = root
+    sections["prediction"]["shift_bins"] = shift_bins
     card = {
         "format": "gcrnn_jax model 1",
         "config": {**sections, "model": network_fields(network)},

@@ -45,6 +45,8 @@ GRUS = [  # all pairs of two fields; beside them, what comes before and after a 
 NETWORKS = [
     {},
     {"time_pooling": [3, 2], "clip_pooling": "mean", "frequency_kernels": 3},
+    {"clip_pooling": "mean", "clip_normalization": "mean"},
+    {"clip_normalization": "mean_and_std"},
     {"kind": "mlp"},
     {"kind": "mlp", "context_frames": 1, "median_frames": 1, "hidden": []},
     {"kind": "attention_mlp"},
@@ -78,6 +80,24 @@ def check(model, features_for, shapes):
 def test_a_graph_predicts_what_the_network_does(small, features_for, fields):
     model = small(**fields)
     check(model, features_for, [(1, model.network.min_input_frames), (3, 23)])
+
+
+def test_predictions_over_shifted_inputs_are_those_of_the_shifted_clips(
+    small, features_for
+):
+    one, model = small("mlp"), small("mlp", shift_bins=2)
+    check(model, features_for, [(3, 23)])
+    features = features_for(model, model.batch_size, 9)
+    mean, std = model.card.scaler
+    scaled = np.pad((features - mean) / std, ((0, 0), (0, 0), (2, 2)), mode="edge")
+    num_frames = np.full(len(features), 9, np.int32)
+    shifted = [
+        one.predict_batch(scaled[:, :, n : n + 8] * std + mean, num_frames)
+        for n in range(5)
+    ]
+    outputs = model.predict_batch(features, num_frames)
+    for of_mean, *of_shifted in zip(outputs, *shifted, strict=True):
+        np.testing.assert_allclose(of_mean, np.mean(of_shifted, 0), atol=2e-6)
 
 
 def with_small_grus(model):

@@ -16,7 +16,7 @@ GATED = {
     "rnn_units": 3,
 }
 NETWORKS = {
-    "gated_crnn": network(3, **GATED),
+    "gated_crnn": network(3, **GATED, clip_normalization="mean_and_std"),
     "attention_mlp": network(3, "embeddings", hidden=(6,)),
     "mlp": network(3, "mlp", hidden=(6,), median_frames=3),
     "window_cnn": network(3, "window_cnn", window_frames=4, filters=(3, 4), units=1),

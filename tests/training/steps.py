@@ -24,7 +24,9 @@ SMALL = {
     "rnn_units": 2,
 }
 EVERYTHING = {
+    "max_speed": 0.3,
     "max_shift_frames": 4,
+    "max_pitch": 0.1,
     "max_shift_bins": 2,
     "filter_db": 6.0,
     "added_fraction": 0.5,

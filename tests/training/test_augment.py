@@ -11,16 +11,23 @@ from tests.defaults import build
 B, T, F, K = 8, 40, 12, 3
 SCALER = Scaler(np.linspace(-9, -4, F, dtype="f4"), np.linspace(1, 3, F, dtype="f4"))
 EVERYTHING = {
+    "max_speed": 0.3,
     "max_shift_frames": 5,
+    "max_pitch": 0.1,
     "max_shift_bins": 2,
     "filter_db": 6.0,
     "added_fraction": 0.5,
+    "noise_fraction": 0.5,
+    "background_fraction": 0.5,
+    "max_cut_bins": 3,
+    "max_gain_db": 6.0,
     "mixup_alpha": 0.5,
     "time_masks": 1,
     "max_time_mask_frames": 6,
     "frequency_masks": 1,
     "max_frequency_mask_bins": 3,
 }
+DECIBEL = np.log(10) / 20  # natural logarithm of a magnitude
 
 
 def make_inputs():
@@ -125,6 +132,50 @@ def test_shifted_bins_repeat_the_outermost_one():
     assert amounts == {-2, -1, 0, 1, 2}
 
 
+def test_a_clip_played_at_other_speeds_is_whole_and_its_labels_go_along():
+    inputs = make_inputs()
+    # each frame's feature is its place, so that features say where frames come from
+    places = np.broadcast_to(np.arange(T, dtype="f4")[:, None], (B, T, F))
+    features = np.where(inputs.frame_mask[..., None], places, 0)
+    played = augmented({"max_speed": 0.5}, inputs._replace(features=features))
+    np.testing.assert_array_equal(played.weak_label, inputs.weak_label)
+    np.testing.assert_array_equal(played.frame_mask, inputs.frame_mask)
+    seen = []
+    for clip, count in enumerate(inputs.frame_mask.sum(1)):
+        times = played.features[clip, :count, 0].astype(int)
+        assert not played.features[clip, count:].any()
+        assert times[0] == 0 and times[-1] == count - 1  # whole
+        assert {*np.diff(times)} <= {0, 1, 2}
+        for quarter in range(4):  # of one speed each
+            at = np.arange(count) + 0.5
+            inside = times[
+                (at > quarter * count / 4) & (at < (quarter + 1) * count / 4)
+            ]
+            steps = len(inside) - 1
+            speed = (inside[-1] - inside[0]) / steps
+            assert 1 / 1.5 - 1 / steps < speed < 1.5 + 1 / steps  # of whole frames
+            seen.append(speed)
+        np.testing.assert_array_equal(
+            played.strong_label[clip, :count], inputs.strong_label[clip][times]
+        )
+    assert min(seen) < 0.85 and max(seen) > 1.15
+
+
+def test_bins_are_moved_by_one_factor():
+    inputs, factors = make_inputs(), []
+    ramp = np.broadcast_to(np.arange(F, dtype="f4"), (B, T, F))
+    moved = augmented({"max_pitch": 0.25}, inputs._replace(features=ramp))
+    for clip in range(B):
+        places = moved.features[clip, 0]
+        np.testing.assert_array_equal(moved.features[clip], np.tile(places, (T, 1)))
+        tried = np.linspace(0.8, 1.25, 1000)
+        expected = np.floor(np.arange(F) * tried[:, None] + 0.5).clip(0, F - 1)
+        fits = tried[(expected == places).all(1)]
+        assert len(fits)
+        factors.append(fits.mean())
+    assert min(factors) < 0.95 and max(factors) > 1.05
+
+
 def test_a_filter_is_one_curve_of_straight_lines_for_all_frames_of_a_clip():
     inputs = make_inputs()
     filtered = augmented({"filter_db": 6.0, "filter_points": 3}, inputs)
@@ -180,6 +231,85 @@ def test_an_added_clip_adds_its_power_and_its_labels():
         pairs.add((clip, other))
     # each of the four devices holds two clips: partners come from other devices too
     assert any(clip // 2 != other // 2 for clip, other in pairs)
+
+
+def log_magnitude(features, mask):
+    return (features * SCALER.std + SCALER.mean)[mask]
+
+
+def added_noise(before, after, clip):
+    """The logarithms of the magnitudes of what was added, and what to [T, F] each."""
+    mask = before.frame_mask[clip]
+    own = log_magnitude(before.features[clip], mask).astype(float)
+    power = np.exp(2 * log_magnitude(after.features[clip], mask).astype(float))
+    np.testing.assert_array_equal(after.features[clip][~mask], 0)
+    for one, other in zip(before[1:4], after[1:4], strict=True):
+        np.testing.assert_array_equal(one, other)  # mask and labels
+    return np.log(power - np.exp(2 * own)) / 2, own
+
+
+def test_noise_is_stationary_and_of_a_random_spectrum_about_the_mean_one():
+    inputs = make_inputs()
+    fields = {"noise_fraction": 0.75, "min_snr_db": 3.0, "max_snr_db": 9.0}
+    noisy = augmented(fields, inputs)
+    changed = [c for c in range(B) if (noisy.features[c] != inputs.features[c]).any()]
+    assert 0 < len(changed) < B
+    spectra = []
+    for clip in changed:
+        noise, own = added_noise(inputs, noisy, clip)
+        spectrum = noise.mean(0)
+        # no trend in time: the deviation of a normal one, frame by frame
+        assert 0.2 < noise.std(0).mean() < 0.4
+        # the fluctuation of 0.3 adds exp(2 * 0.3^2) to its power
+        snr = np.log(np.exp(2 * own).mean() / np.exp(2 * spectrum).mean()) / 2 / DECIBEL
+        assert 3 - 0.5 < snr < 9 + 0.5
+        off = (spectrum - SCALER.mean) / DECIBEL
+        assert np.ptp(off) < 24 + 2 * 2
+        spectra.append(off - off.mean())
+    assert np.abs(spectra[0] - spectra[1]).max() > 3
+
+
+def test_the_background_of_another_clip_is_that_of_its_quietest_frames():
+    inputs = make_inputs()
+    loud = np.random.default_rng(1).random((B, T, 1)) < 0.75
+    colors = np.random.default_rng(2).normal(0, 0.4, (B, 1, F))
+    features = inputs.features + np.where(loud, 1, colors)
+    features = np.where(inputs.frame_mask[..., None], features, 0).astype("f4")
+    inputs = inputs._replace(features=features)
+    fields = {"background_fraction": 1.0, "min_snr_db": 0.0, "max_snr_db": 0.0}
+    noisy = augmented(fields, inputs)
+    quiet = []
+    for features, mask in zip(inputs.features, inputs.frame_mask, strict=True):
+        clip = log_magnitude(features, mask)
+        quietest = np.argsort(clip.mean(1))[: int(0.2 * (len(clip) - 1)) + 1]
+        quiet.append(clip[quietest].mean(0))
+    partners = []
+    for clip in range(B):
+        spectrum = added_noise(inputs, noisy, clip)[0].mean(0)
+        off = [(spectrum - other) - (spectrum - other).mean() for other in quiet]
+        partners.append(int(np.argmin(np.abs(off).max(1))))
+        assert np.abs(off[partners[-1]]).max() < 0.3
+    assert sorted(partners) == [*range(B)]  # a clip is the partner of one
+
+
+def test_bins_beyond_a_band_are_damped_and_a_gain_is_of_the_whole_clip():
+    inputs = make_inputs()
+    mask = inputs.frame_mask[..., None]
+    cut = augmented({"max_cut_bins": 3}, inputs).features - inputs.features
+    cuts = set()
+    for gains in cut[:, 0] * SCALER.std / DECIBEL:
+        damped = np.isclose(gains, -40, atol=1e-3)
+        assert (damped | np.isclose(gains, 0, atol=1e-3)).all()
+        inside = np.flatnonzero(~damped)
+        assert len(inside) == np.ptp(inside) + 1
+        cuts |= {("low", int(inside[0])), ("high", F - 1 - int(inside[-1]))}
+    assert {("low", 3), ("high", 3)} <= cuts and {n for _, n in cuts} == {*range(4)}
+    np.testing.assert_allclose(cut, np.where(mask, cut[:, :1], 0), atol=1e-5)
+    louder = augmented({"max_gain_db": 6.0}, inputs).features - inputs.features
+    gains = louder[:, 0] * SCALER.std / DECIBEL
+    np.testing.assert_allclose(gains, np.tile(gains[:, :1], (1, F)), atol=1e-3)
+    np.testing.assert_allclose(louder, np.where(mask, louder[:, :1], 0), atol=1e-5)
+    assert 3 < np.abs(gains).max() <= 6 and gains.min() < 0 < gains.max()
 
 
 def test_mixing_adds_another_clip_and_its_labels_in_one_share_of_half_or_more():
