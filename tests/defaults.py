@@ -45,3 +45,11 @@ def soundscapes(sizes, seed=0, output=None, features=None, *, num_workers=0):
 def config(name="sed", **changes) -> Config:
     """A configuration of the package with changes, as `**{"model.filters": 16}`."""
     return load_config(name, **{"fusion.first_epoch": 1, **changes})
+
+
+def values(module=sed, **changes):
+    """The sections of a file of configs/, with changes such as model={"filters": 8}."""
+    sections = module.get_config().to_dict()
+    for name, fields in changes.items():
+        sections[name].update(fields)
+    return sections

@@ -109,3 +109,19 @@ EXAMPLES = {
     "desed": DESED,
     "audioset": AUDIOSET,
 }
+
+
+TABLE = "a.Table.1.selections.txt"
+TRAIN, VALID = "metadata/train/weak.tsv", "metadata/validation/validation.tsv"
+STRONG = "filename\tonset\toffset\tevent_label\n"
+BALANCED, CLASSES = "balanced_train_segments.csv", "class_labels_indices.csv"
+AS_STRONG = "audioset_train_strong.tsv"
+LATIN = "S\xe4ge".encode("latin-1")
+
+
+def other(files, name, text):
+    return {**files, name: text}
+
+
+def without(files, *names):
+    return {name: text for name, text in files.items() if name not in names}

@@ -1,5 +1,6 @@
 """One tiny network with random weights for all tests, waveforms, recordings."""
 
+import csv
 import dataclasses
 import os
 
@@ -9,10 +10,14 @@ import pytest
 import soundfile
 
 from configs import sed
+from gcrnn_jax import predict
 from gcrnn_jax.config import Config
 from gcrnn_jax.data.labels import ClassList
+from gcrnn_jax.errors import run_command
 from gcrnn_jax.inference.card import ModelCard
+from gcrnn_jax.prediction import predict_recordings
 from gcrnn_jax.prediction.loading import load_model
+from gcrnn_jax.training import parallel
 from gcrnn_jax.training.augment import Scaler
 from gcrnn_jax.training.model_files import write_model
 
@@ -81,3 +86,36 @@ def write(path, seconds=1.0, seed=0, rate=16000):
     noise = 0.1 * np.random.default_rng(seed).standard_normal(round(rate * seconds))
     kind = path.suffix[1:].upper()
     soundfile.write(os.fsencode(path), noise, rate, format=kind)
+
+
+@pytest.fixture
+def command(run, capfd, monkeypatch):
+    """The command in this process: its exit code, and what it prints."""
+    monkeypatch.setattr(parallel, "configure_jax", lambda batch_size: None)
+
+    def run_main(*arguments, model=run):
+        line = [model, *arguments, "--batch_size", BATCH_SIZE]
+        code = 0
+        try:
+            run_command(lambda: predict.main([str(part) for part in line]))
+        except SystemExit as error:
+            code = error.code
+        return code, *capfd.readouterr()
+
+    return run_main
+
+
+@pytest.fixture
+def predict_to(ensemble, capfd):
+    """Predicts with the one ensemble; returns what is printed."""
+
+    def run(path, output, formats="events,tags", ensemble=ensemble):
+        predict_recordings(ensemble, [os.fspath(path)], output, formats.split(","))
+        return capfd.readouterr().out
+
+    return run
+
+
+def rows(path):
+    with open(path, newline="", errors="surrogateescape") as file:
+        return list(csv.DictReader(file))

@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from gcrnn_jax.report import page
+from tests.report.pages import EVIL, make_data
+
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 PATIENCE_S = 120
 
@@ -166,3 +169,15 @@ def browser(tmp_path_factory):
     browser = Browser(program, tmp_path_factory.mktemp("browser"))
     yield browser
     browser.close()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return make_data(tmp_path_factory.mktemp("data"), EVIL)
+
+
+@pytest.fixture(scope="module")
+def file(data, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    page.write_page(path, data)
+    return path

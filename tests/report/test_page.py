@@ -11,126 +11,22 @@ import sys
 import numpy as np
 import pytest
 
-from gcrnn_jax.audio.rejected import Rejected
-from gcrnn_jax.data.store import Shard, Split
-from gcrnn_jax.detection.posteriors import PosteriorSet
-from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.metrics.bootstrap import Estimate, Interval
-from gcrnn_jax.metrics.decisions import decide
 from gcrnn_jax.metrics.evaluator import Evaluator
-from gcrnn_jax.metrics.scoring import score
 from gcrnn_jax.metrics.tables import percent
 from gcrnn_jax.report import page
 from gcrnn_jax.report.charts import step_path
 from gcrnn_jax.report.clip_cards import clip_cards
-from gcrnn_jax.report.examples import select_examples
 from gcrnn_jax.report.report_data import ReportData
-from tests import defaults
-
-EVIL = (
-    "</script><img src=x onerror=alert(1)>",
-    "<!--<script>alert(2)//",
-    "' onclick='alert(3)' \" onclick=\"alert(4)\" & &lt;b&gt; \u2028",
-    "{{ 7 * 7 }}${alert(5)}",
+from tests.report.pages import (
+    EVIL,
+    FRONT_END,
+    NUM_CLIPS,
+    count,
+    figures,
+    make_data,
+    show_all,
 )
-RULES = Postprocessing(
-    tag_threshold=0.5,
-    event_threshold=0.4,
-    gap_s=0.4,
-    min_event_s=0.45,
-    require_clip_tag=True,
-    at_least_one_tag=True,
-    hysteresis=1.0,
-    median_s=0.0,
-    box_filter_s=0.0,
-    box_merge=0.5,
-)
-FRONT_END = defaults.front_end()
-NUM_CLIPS = 9
-
-
-def make_split(folder, names):
-    random = np.random.default_rng(3)
-    shape = (FRONT_END.num_frames, FRONT_END.num_bins)
-    np.save(folder / "shard.npy", random.normal(-6, 2, (NUM_CLIPS, *shape)).astype("e"))
-    weak_label = np.arange(NUM_CLIPS)[:, None] % len(names) == np.arange(len(names))
-    clip_ids = [f"{names[n % len(names)]}{n}" for n in range(NUM_CLIPS)]
-    events = {
-        clip: ((1.5, 4.0, names[n % len(names)]),) for n, clip in enumerate(clip_ids)
-    }
-    return Split(
-        "testing",
-        clip_ids=clip_ids,
-        num_frames=np.full(NUM_CLIPS, FRONT_END.num_frames, np.int32),
-        weak_label=weak_label,
-        events=events,
-        shards=[Shard(folder / "shard.npy", NUM_CLIPS)],
-        frame_shape=shape,
-        class_names=names,
-        content_hash="0",
-        data_content_hash="0",
-    )
-
-
-def tone(clip_id):
-    """Ten seconds; the first clip of all has no recording."""
-    if clip_id.endswith("0"):
-        raise Rejected("MISSING", f"no {clip_id} here")
-    return 0.1 * np.sin(np.arange(160000) * 0.2).astype(np.float32)
-
-
-def make_data(folder, names):
-    split = make_split(folder, names)
-    random = np.random.default_rng(4)
-    frame = random.random((NUM_CLIPS, FRONT_END.num_frames, len(names)))
-    frame = np.repeat(frame[:, ::24], 24, axis=1).astype(np.float32)
-    clip = random.random((NUM_CLIPS, len(names))).astype(np.float32)
-    posteriors = PosteriorSet(
-        split.clip_ids, tuple(names), FRONT_END.hop_s, clip, frame, RULES
-    )
-    evaluator = Evaluator(split, None)
-    rows = [
-        evaluator.with_own_thresholds(names[0], posteriors),
-        evaluator.best_constant(posteriors),
-    ]
-    selection = select_examples(rows[0], split)
-    kept = {"epoch": 1, "tag_f1": 0.5, "mean_average_precision": 0.4}
-    return ReportData(
-        title=names[1],
-        note=names[2],
-        split=split,
-        rows=rows,
-        main_row=rows[0],
-        selection=selection,
-        front_end=FRONT_END,
-        read_clip=tone,
-        attention=frame[selection.clips],
-        attention_note="",
-        curves={"loss": [[0.5, 0.7]], "scores": [kept], "split": "testing"},
-    )
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return make_data(tmp_path_factory.mktemp("data"), EVIL)
-
-
-@pytest.fixture(scope="module")
-def file(data, tmp_path_factory):
-    path = tmp_path_factory.mktemp("page") / "report.html"
-    page.write_page(path, data)
-    return path
-
-
-def show_all(browser):
-    """Shows the cards of all clips."""
-    for _ in range(5):
-        browser.evaluate("byId('more').hidden || byId('more').click()")
-    assert browser.evaluate("byId('more').hidden")
-
-
-def count(browser, selector):
-    return browser.evaluate(f"document.querySelectorAll({json.dumps(selector)}).length")
 
 
 def test_it_loads_quietly_and_asks_no_network(browser, file, data):
@@ -204,70 +100,6 @@ def test_it_fits_and_follows_the_scheme(browser, file, width, scheme):
     assert (brightness < 128) == (scheme == "light")
 
 
-def figures(browser):
-    """All figures at the sliders."""
-    cells = "[...document.querySelectorAll('[data-score]')]"
-    return browser.evaluate(f"{cells}.map((cell) => cell.firstChild.textContent)")
-
-
-def move(browser, kind, value):
-    browser.evaluate(
-        f"""(() => {{
-          const slider = byId("{kind}-threshold");
-          slider.value = tables.values["{kind}"].indexOf({value});
-          slider.dispatchEvent(new Event("input"));
-        }})()"""
-    )
-
-
-def test_sliders_show_what_python_computes(browser, file, data):
-    browser.open(file)
-    posteriors, split = data.main_row.posteriors, data.split
-
-    def expect(k=None, **changed):
-        rules = Postprocessing(**{**vars(RULES), **changed})
-        scores = score(decide(posteriors, rules), posteriors, split)
-        tags, events = scores.tagging, scores.detection
-        found = figures(browser)
-        if k is None:
-            assert found[:4] == [*rates(tags.micro), percent(tags.macro_f1)]
-            assert found[4:7] == rates(events.micro)
-            assert found[7] == f"{events.error_rate:.3f}"
-            assert found[11] == f"{events.insertion_rate:.3f}"
-        else:
-            name = split.class_names[k]
-            assert found[:3] == rates(tags.per_class[name].rates)
-            assert found[3:6] == rates(events.per_class[name].rates)
-            assert found[6] == f"{events.per_class[name].error_rate:.3f}"
-        return tuple(found)
-
-    start = expect()
-    move(browser, "tag", 0.8)
-    moved = expect(tag_threshold=0.8)
-    move(browser, "event", 0.22)
-    both = expect(tag_threshold=0.8, event_threshold=0.22)
-    assert len({start, moved, both}) == 3
-    browser.evaluate("document.querySelectorAll('.curve')[2].click()")
-    alone = expect(2)
-    move(browser, "tag", 0.05)
-    assert alone != expect(2, tag_threshold=(0.5, 0.5, 0.05, 0.5))
-    precision, recall = figures(browser)[1:3]
-    dot = "document.querySelectorAll('.curve')[2].querySelector('circle')"
-    for axis, share in (("cx", float(recall)), ("cy", 100 - float(precision))):
-        place = browser.evaluate(f"parseFloat({dot}.getAttribute('{axis}'))")
-        assert place == pytest.approx(share, abs=0.06)
-    read = browser.evaluate("document.querySelectorAll('.rates')[2].textContent")
-    assert read.startswith(f"at 0.05: precision {float(precision):.1f}")
-    read = browser.evaluate("document.querySelectorAll('.rates')[1].textContent")
-    assert read.startswith("at 0.5:")
-    browser.evaluate("byId('reset').click()")
-    assert expect() == start
-
-
-def rates(values):
-    return [percent(v) for v in (values.f1, values.precision, values.recall)]
-
-
 def test_far_intervals_end_at_the_edge_of_those_of_systems(data, monkeypatch):
     """The answer that is the same for all clips does not squeeze the others."""
     estimates = page._estimates(data)
@@ -279,55 +111,6 @@ def test_far_intervals_end_at_the_edge_of_those_of_systems(data, monkeypatch):
     monkeypatch.setattr(page, "_estimates", lambda _: estimates)
     bars = re.findall(r'"bar" x1="([^"]+)%" x2="([^"]+)%"', page.render_page(data))
     assert [float(end) for end in bars[1]] == [0, 100]
-
-
-def test_filters_leave_the_clips_with_such_an_example(browser, file, data):
-    browser.open(file)
-    example = next(e for e in data.selection.examples if e.kind == "miss")
-    browser.evaluate(
-        f"""(() => {{
-          byId("which-kind").selectedIndex = 2;
-          byId("which-example").selectedIndex = {1 + example.class_index};
-          byId("which-kind").dispatchEvent(new Event("change"));
-        }})()"""
-    )
-    pair = (example.kind, example.class_index)
-    fitting = {e.clip for e in data.selection.examples if e[::2] == pair}
-    names = browser.evaluate(
-        "[...document.querySelectorAll('.card:not([hidden]) h3')]"
-        ".map((title) => title.textContent)"
-    )
-    assert sorted(names) == sorted(data.split.clip_ids[n] for n in fitting)
-
-
-def test_the_cursor_follows_the_recording_and_moves_it(browser, file):
-    browser.open(file, width=1000, height=1000)
-    show_all(browser)
-    browser.evaluate("window.card = document.querySelector('.card:has(audio)')")
-    browser.evaluate("window.audio = card.querySelector('audio')")
-    browser.wait_for("audio.readyState > 0")
-    assert browser.evaluate("audio.duration") == pytest.approx(10, abs=0.1)
-    browser.evaluate("card.scrollIntoView({behavior: 'instant'})")
-    left, y, width = browser.evaluate(
-        """(() => {
-          const box = card.querySelector(".panels").getBoundingClientRect();
-          return [box.left, box.top + 60, box.width];
-        })()"""
-    )
-    browser.click(left + 0.5 * width, y)
-    assert abs(browser.evaluate("audio.currentTime") - 5) < 0.05
-    cursor = "card.querySelector('.cursor').getBoundingClientRect().left"
-    browser.wait_for(f"Math.abs({cursor} - {left + 0.5 * width}) < 2")
-    browser.click(left + width - 1, y)  # to the end, of which a little is kept
-    assert browser.evaluate("audio.currentTime") == pytest.approx(9.9)
-    browser.evaluate("audio.currentTime = 0")
-    browser.evaluate("audio.play()")
-    browser.wait_for(f"{cursor} > {left + 0.02 * width}")
-    others = "[...document.querySelectorAll('audio')].filter((a) => a !== audio)"
-    browser.evaluate(f"{others}[0].play()")
-    browser.wait_for("audio.paused")
-    assert not browser.evaluate("audio.ended")
-    assert browser.complaints == []
 
 
 def test_what_is_drawn_is_in_the_time_of_the_recording(file):

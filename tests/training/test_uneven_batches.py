@@ -1,7 +1,5 @@
 """Batches that do not divide among devices, or in parts, train as on one device."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -29,6 +27,8 @@ from tests.training.steps import (
     take_steps,
 )
 
+MIXED = {"time_masks": 1, "max_time_mask_frames": 3, "mixup_alpha": 0.5}
+
 
 def gated_crnn(axis_name: str | None = parallel.AXIS, **fields):
     dtype = str(jnp.result_type(float))
@@ -42,14 +42,27 @@ def trained(make_model, size, num_devices, steps=3, **options):
         return take_steps(step, make_batches(steps, np.float64, size), num_devices)
 
 
-@pytest.mark.parametrize(("size", "num_devices"), [(10, 4), (7, 3), (2, 4), (1, 2)])
-def test_any_number_of_devices_trains_any_batch_as_one_does(size, num_devices):
-    """With augmentation and dropout: partners and random numbers are the same, too."""
+def dropping_gated_crnn(**fields):
+    return gated_crnn(block_dropout=0.3, dropout=0.3, **fields)
+
+
+@pytest.mark.parametrize(
+    ("size", "num_devices", "make_model", "augment"),
+    [
+        (7, 3, dropping_gated_crnn, EVERYTHING),
+        (2, 4, gated_crnn, {}),  # two devices without a clip in statistics
+        (10, 4, one_layer, MIXED),
+        (1, 2, one_layer, MIXED),
+    ],
+)
+def test_any_number_of_devices_trains_any_batch_as_one_does(
+    size, num_devices, make_model, augment
+):
+    """Partners and random numbers are the same, too."""
     loss = build(Loss, "loss", frame_weight=0.5, frame_attention=True)
-    options = {"augment": EVERYTHING, "loss": loss}
-    make = functools.partial(gated_crnn, block_dropout=0.3, dropout=0.3)
-    one = trained(make, size, 1, **options)
-    assert_close(one, trained(make, size, num_devices, **options), 1e-12)
+    options = {"augment": augment, "loss": loss}
+    one = trained(make_model, size, 1, **options)
+    assert_close(one, trained(make_model, size, num_devices, **options), 1e-12)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +91,7 @@ def test_statistics_over_clips_and_windows_leave_out_rows_that_fill_up(
 
 
 def test_in_float32_losses_agree_to_the_sixth_digit():
-    step = make_step(gated_crnn(), augment=EVERYTHING, batch_size=7)
+    step = make_step(gated_crnn(), augment=MIXED, batch_size=7)
     one, three = (take_steps(step, make_batches(3, size=7), n) for n in (1, 3))
     np.testing.assert_allclose(losses(one), losses(three), rtol=1e-6)
 
@@ -102,42 +115,35 @@ class HalfLoss(TrainStep):
 
 
 def test_a_step_of_ones_own_need_not_know_of_them_either():
-    one, four = (trained(gated_crnn, 5, n, cls=HalfLoss) for n in (1, 4))
+    one, four = (trained(one_layer, 5, n, cls=HalfLoss) for n in (1, 4))
     assert_close(one, four, 1e-12)
-    whole = trained(gated_crnn, 5, 4)
+    whole = trained(one_layer, 5, 4)
     np.testing.assert_allclose(losses(four)[0], losses(whole)[0] / 2, rtol=1e-12)
 
 
 def by_hand(step, state, batch, groups):
-    """Loss, statistics and gradient norm of a batch in groups, one after the other."""
+    """Loss, gradient norm and statistics of a batch in groups, one after the other."""
 
-    def loss(params):
-        value, statistics = 0.0, None
-        for rows in groups:
-            share = len(rows) / len(batch["features"])
-            part = {name: values[rows] for name, values in batch.items()}
-            scaled = standardize(part["features"], part["num_frames"], step.scaler)
-            inputs = Inputs(*scaled, part["weak_label"])
-            posteriors, updated = step.model.apply(
-                {"params": params, "batch_stats": state.batch_stats},
-                *scaled,
-                train=True,
-                mutable=["batch_stats"],
-            )
-            value += share * step.loss(posteriors, inputs)
-            weighted = jax.tree.map(lambda x, s=share: s * x, updated["batch_stats"])
-            statistics = (
-                jax.tree.map(jnp.add, statistics or 0.0, weighted)
-                if (statistics)
-                else weighted
-            )
-        return value, statistics
+    def loss(params, part, share):
+        scaled = standardize(part["features"], part["num_frames"], step.scaler)
+        posteriors, updated = step.model.apply(
+            {"params": params, "batch_stats": state.batch_stats},
+            *scaled,
+            train=True,
+            mutable=["batch_stats"],
+        )
+        value = step.loss(posteriors, Inputs(*scaled, part["weak_label"]))
+        return jax.tree.map(lambda x: share * x, (value, updated["batch_stats"]))
 
-    (value, statistics), grads = jax.jit(jax.value_and_grad(loss, has_aux=True))(
-        state.params
-    )
-    norm = jnp.sqrt(sum(jnp.sum(x**2) for x in jax.tree.leaves(grads)))
-    return jax.device_get((value, norm, statistics))
+    of_group = jax.jit(jax.value_and_grad(loss, has_aux=True))
+    sums = None
+    for rows in groups:
+        part = {name: values[rows] for name, values in batch.items()}
+        one = of_group(state.params, part, len(rows) / len(batch["features"]))
+        sums = jax.tree.map(np.add, sums, one) if sums else jax.device_get(one)
+    (value, statistics), grads = sums
+    norm = np.sqrt(sum(np.sum(x**2) for x in jax.tree.leaves(grads)))
+    return value, norm, statistics
 
 
 @pytest.mark.parametrize(
@@ -168,15 +174,18 @@ def test_statistics_of_each_device_and_part_count_by_their_clips(
 
 
 @pytest.mark.parametrize(
-    ("size", "num_devices", "parts"), [(8, 1, 4), (8, 4, 2), (7, 2, 3), (2, 4, 2)]
+    ("size", "num_devices", "parts", "augment"),
+    [(7, 2, 3, EVERYTHING), (8, 1, 4, MIXED), (8, 4, 2, MIXED), (2, 4, 2, MIXED)],
 )
-def test_a_batch_in_parts_gives_the_step_of_the_whole_batch(size, num_devices, parts):
+def test_a_batch_in_parts_gives_the_step_of_the_whole_batch(
+    size, num_devices, parts, augment
+):
     """Where there is no BatchNorm; dropout and augmentation included."""
 
     def make_model():
         return network(K, "mlp", hidden=(8,), dropout=0.5, median_frames=1)
 
-    options = {"augment": EVERYTHING, "loss": build(Loss, "loss", frame_weight=1.0)}
+    options = {"augment": augment, "loss": build(Loss, "loss", frame_weight=1.0)}
     whole = trained(make_model, size, 1, **options)
     in_parts = trained(make_model, size, num_devices, accumulate_steps=parts, **options)
     assert_close(whole, in_parts, 1e-12)
@@ -196,7 +205,7 @@ def test_statistics_of_a_part_are_those_of_all_devices():
 
 def test_clips_that_devices_hold_are_filled_up_like_those_that_are_sent():
     [batch] = make_batches(1, size=7)
-    step = make_step(gated_crnn(), augment=EVERYTHING, batch_size=7)
+    step = make_step(one_layer(), augment=MIXED, batch_size=7)
     [sent] = take_steps(step, [batch], 4)
     mesh = parallel.make_mesh(jax.devices()[:4])
     held = parallel.put_state(batch, mesh)
@@ -211,7 +220,7 @@ def test_clips_that_devices_hold_are_filled_up_like_those_that_are_sent():
 
 
 def lowered(size, batch_size):
-    step = make_step(gated_crnn(), augment=EVERYTHING, batch_size=batch_size)
+    step = make_step(one_layer(), augment=EVERYTHING, batch_size=batch_size)
     mesh = parallel.make_mesh(jax.devices()[:4])
     state = initial_state(step.model, step.optimizer, num_frames=T, num_bins=F, seed=1)
     [batch] = make_batches(1, size=size)
