@@ -1,5 +1,6 @@
 """The commands as a user runs them, on soundscapes as few as they can be."""
 
+import csv
 import json
 import re
 import shutil
@@ -7,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
+from gcrnn_jax.data.lists.event_tables import EVENT_COLUMNS
 from gcrnn_jax.detection import posterior_files
 from gcrnn_jax.detection.posteriors import PosteriorSet
 
@@ -22,8 +24,11 @@ def test_a_run_ends_with_a_table_and_what_it_wrote(finished_run):
     assert "Civil defense siren" in printed and "overall (micro)" in printed
     scores = json.loads((workdir / "results" / "testing" / "scores.json").read_text())
     assert len(scores["systems"]) == 7
-    clips = (workdir / "results" / "testing" / "tags.csv").read_text().splitlines()
-    assert len({line.split("\t")[0] for line in clips}) == 12
+    for name in ("events.csv", "tags.csv"):
+        with open(workdir / "results" / "testing" / name) as file:
+            lines = list(csv.DictReader(file))
+        assert tuple(lines[0]) == EVENT_COLUMNS
+        assert len({line["filename"] for line in lines}) == 12
     log = (workdir / "metrics.jsonl").read_text().splitlines()
     steps = [(line["epoch"], line["learning_rate"]) for line in map(json.loads, log)]
     rates = [0.003 * step / 20 for step in range(4)]  # it rises over 20 steps

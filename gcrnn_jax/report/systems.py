@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gcrnn_jax.data.atomic_files import make_folder, write_text
-from gcrnn_jax.data.lists.event_lists import Event, write_event_list
+from gcrnn_jax.data.lists.event_tables import write_event_table
 from gcrnn_jax.metrics import scoring
-from gcrnn_jax.metrics.decisions import clip_seconds, estimated_events
+from gcrnn_jax.metrics.decisions import scored_events, scored_tags
 from gcrnn_jax.metrics.evaluator import Row
 from gcrnn_jax.metrics.metric import MACRO, MICRO
 from gcrnn_jax.metrics.scoring import Scores
@@ -90,7 +90,8 @@ def write_results(
     """Writes the scores of all rows; of the chosen row posteriors and decisions.
 
     With the scores goes the hash of the data that they were made on. The decisions are
-    lists as DCASE has them. The posteriors carry the thresholds fitted for them.
+    tables as `predict` writes them; a clip without any is in them by its name. The
+    posteriors carry the thresholds fitted for them.
     """
     make_folder(folder)
     fields = ("system", "thresholds", "postprocessing")
@@ -103,13 +104,9 @@ def write_results(
     posteriors, rules = chosen.posteriors, chosen.fitted_postprocessing
     with_rules = dataclasses.replace(posteriors, postprocessing=rules)
     with_rules.save(folder / "posteriors.npz")
-    files = [f"{clip}.wav" for clip in posteriors.clip_ids]  # as the task names them
-    found = estimated_events(chosen.decisions, posteriors).values()
-    write_event_list(folder / "events.csv", dict(zip(files, found, strict=True)))
-    seconds = clip_seconds(posteriors)
-    names = posteriors.class_names
-    tags = {
-        file: [Event(0.0, seconds, names[k]) for k in row.nonzero()[0]]
-        for file, row in zip(files, chosen.decisions.tags, strict=True)
-    }
-    write_event_list(folder / "tags.csv", tags)
+    for name, of_clips in (
+        ("events.csv", scored_events(chosen.decisions, posteriors)),
+        ("tags.csv", scored_tags(chosen.decisions, posteriors)),
+    ):
+        files = {f"{clip}.wav": found for clip, found in of_clips.items()}
+        write_event_table(folder / name, files)  # as the task names them
