@@ -159,6 +159,11 @@ class PsdsMeasure:
         """Changes of the counts, of which most draws need a part."""
         return 4 * self._curves.cost
 
+    @property
+    def at_once(self) -> int:
+        """All of them."""
+        return self.cost
+
     def scores(self, weights: np.ndarray) -> Scored:
         """See `Measure`; classes without a reference event in a draw have none."""
         values = np.full(len(weights), np.nan)

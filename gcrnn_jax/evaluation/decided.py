@@ -58,6 +58,11 @@ class Decided:
         """Counts that are not 0, and the sums."""
         return int(self.counts.nnz + self.counts.shape[1])
 
+    @property
+    def at_once(self) -> int:
+        """All of them."""
+        return self.cost
+
     def scores(self, weights: np.ndarray) -> Scored:
         """See `Measure`."""
         return self.figures(self.sums(weights))
