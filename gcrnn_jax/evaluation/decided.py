@@ -36,6 +36,7 @@ from gcrnn_jax.metrics.tagging import rates
 Lists = Mapping[str, Sequence[Event]]  # events of every recording
 Entries = Iterator[tuple[int, np.ndarray, np.ndarray]]  # recording, columns, numbers
 _KINDS = [COUNTS.index(kind) for kind in "SDI"]
+_KIND_NAMES = ("substitution", "deletion", "insertion")
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,9 +106,18 @@ def segments(
 def _segment_figures(setting: str, num_classes: int, sums: np.ndarray) -> Scored:
     counts = _by_class(sums, num_classes)
     f1, error_rate = f"segment_f1[{setting}]", f"segment_error_rate[{setting}]"
-    found = _f1(f1, *counts)
-    errors = sums[:, 3 * num_classes :].sum(1)
-    return _with_error_rates(found, error_rate, errors, counts)
+    found, kinds = _f1(f1, *counts), sums[:, 3 * num_classes :]
+    found = _with_error_rates(found, error_rate, kinds.sum(1), counts)
+    of_classes, micro = rates(*counts), rates(*(c.sum(1) for c in counts))
+    averages, classes = {**found.averages}, {**found.classes}
+    for n, name in enumerate(("precision", "recall")):
+        both = micro[n], of_classes[n]
+        key = f"segment_{name}[{setting}]"
+        averages[key, "micro"], classes[key] = map(np.asarray, both)
+    for name, errors in zip(_KIND_NAMES, kinds.T, strict=True):
+        share = ratio(errors, counts[2].sum(1))
+        averages[f"segment_{name}_rate[{setting}]", "micro"] = share
+    return Scored(averages, classes)
 
 
 def events(

@@ -75,8 +75,8 @@ class Ranked:
     @cached_property
     def _all_ranks(self) -> "Ranks":
         rows = np.repeat(np.arange(len(self.label)), self.label.shape[1])
-        columns = self.label.ravel(), self.clip_scores.ravel()
-        return Ranks.of(*columns, rows, len(self.label))
+        label, scores = self.label.ravel(), self.clip_scores.ravel()
+        return Ranks.of(label, scores, rows, len(self.label))
 
     @cached_property
     def _precisions(self) -> np.ndarray:
@@ -118,7 +118,7 @@ class Ranks:
         others = ~label
         at = np.searchsorted(levels, scores[others], "right")
         is_tied = at > np.searchsorted(levels, scores[others], "left")
-        parts = []
+        parts = []  # a matrix each
         for place, of in (
             (np.searchsorted(levels, scores[label]), rows[label]),
             (at[is_tied] - 1, rows[others][is_tied]),
@@ -129,7 +129,8 @@ class Ranks:
             ones = np.ones(len(places[0]), np.float32)
             parts.append(csr_array((ones, places), shape))
         negatives = np.bincount(rows[others], minlength=num_rows).astype(float)
-        return cls(*parts, negatives)
+        positives, tied, above = parts
+        return cls(positives, tied, above, negatives)
 
     @property
     def size(self) -> int:

@@ -88,8 +88,9 @@ def bootstrap(
         >>> half = {"tagging": np.array([[1, 1, 1], [0, 1, 1]] * 50)}
         >>> whole = {"tagging": np.array([[1, 1, 1], [1, 1, 1]] * 50)}
         >>> scores = bootstrap([half, whole])
-        >>> scores.estimates(0)["f1"]
-        Estimate(value=0.5, interval=Interval(low=0.4, high=0.6))
+        >>> value, (low, high) = scores.estimates(0)["f1"]
+        >>> value, round(low, 2), round(high, 2)
+        (0.5, 0.4, 0.6)
         >>> scores.differences(1, 0)["f1"].is_significant
         True
     """

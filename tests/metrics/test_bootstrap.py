@@ -123,10 +123,10 @@ def test_draws_score_as_clips_drawn_and_copied(block, monkeypatch):
             assert found.drawn[number, draw].tolist() == expected
     for k, name in enumerate(NAMES_OF_SCORES):
         one, other = found.drawn[:, :, k]
-        value, own = found.values[0, k], found.estimates(0)[name]
-        between = found.values[1, k] - value, found.differences(1, 0)[name]
-        for draws, (value, estimate) in zip(
-            (one, other - one), ((value, own), between), strict=True
+        first, second = found.values[:, k]
+        for draws, value, estimate in (
+            (one, first, found.estimates(0)[name]),
+            (other - one, second - first, found.differences(1, 0)[name]),
         ):
             ends = np.quantile(draws, [0.025, 0.975]) - draws.mean() + value
             np.testing.assert_allclose(estimate.interval, ends, atol=1e-12)

@@ -15,6 +15,8 @@ from gcrnn_jax.audio.rejected import Rejected
 from gcrnn_jax.data.store import Shard, Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.evaluation.labelled import OF_TABLES, SplitFigures
+from gcrnn_jax.evaluation.results import Choice
 from gcrnn_jax.metrics.bootstrap import Estimate, Interval
 from gcrnn_jax.metrics.decisions import decide
 from gcrnn_jax.metrics.evaluator import Evaluator
@@ -89,9 +91,10 @@ def make_data(folder, names):
         split.clip_ids, tuple(names), FRONT_END.hop_s, clip, frame, RULES
     )
     evaluator = Evaluator(split, None)
+    figures = SplitFigures(split, num_draws=100)
     rows = [
-        evaluator.with_own_thresholds(names[0], posteriors),
-        evaluator.best_constant(posteriors),
+        figures.add(evaluator.with_own_thresholds(names[0], posteriors)),
+        figures.add(evaluator.best_constant(posteriors), Choice(OF_TABLES)),
     ]
     selection = select_examples(rows[0], split)
     kept = {"epoch": 1, "tag_f1": 0.5, "mean_average_precision": 0.4}
@@ -268,16 +271,18 @@ def rates(values):
     return [percent(v) for v in (values.f1, values.precision, values.recall)]
 
 
-def test_far_intervals_end_at_the_edge_of_those_of_systems(data, monkeypatch):
+def test_far_intervals_end_at_the_edge_of_those_of_systems(data):
     """The answer that is the same for all clips does not squeeze the others."""
-    estimates = page._estimates(data)
-    value, (low, high) = estimates[0]["f1"]
-    estimates[1]["f1"] = Estimate(value, Interval(-1.0, 2.0))
+    mine, constant = data.rows
+    value, (low, high) = mine.estimates["f1"]
+    far = {**constant.estimates, "f1": Estimate(value, Interval(-1.0, 2.0))}
+    rows = [mine, dataclasses.replace(constant, estimates=far)]
+    estimates = [mine.estimates, far]
     (_, _, axis, _), *_ = page._interval_charts(data, estimates)
     assert axis.low == pytest.approx(low - 0.08 * (high - low))
     assert axis.high == pytest.approx(high + 0.08 * (high - low))
-    monkeypatch.setattr(page, "_estimates", lambda _: estimates)
-    bars = re.findall(r'"bar" x1="([^"]+)%" x2="([^"]+)%"', page.render_page(data))
+    text = page.render_page(dataclasses.replace(data, rows=rows))
+    bars = re.findall(r'"bar" x1="([^"]+)%" x2="([^"]+)%"', text)
     assert [float(end) for end in bars[1]] == [0, 100]
 
 
