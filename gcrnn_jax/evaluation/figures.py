@@ -57,13 +57,13 @@ class Draws:
         """How many draws a measure gets; fewer than asked for where one costs much."""
         return min(self.num_draws, max(MIN_DRAWS, _BUDGET // max(cost, 1)))
 
-    def weights(self, cost: int) -> Iterator[np.ndarray]:
+    def weights(self, measure: Measure) -> Iterator[np.ndarray]:
         """How often each recording was drawn, [B, N] at a time, the first draws first.
 
         The draws of two measures are the same, as far as both have them.
         """
-        num_draws = self.of_measure(cost)
-        size = max(1, _BLOCK // max(cost, len(self.groups), 1))
+        num_draws = self.of_measure(measure.cost)
+        size = max(1, _BLOCK // max(measure.at_once, len(self.groups), 1))
         for block in draw_weights(self.num_groups, self.num_draws, self.seed):
             wanted = block[:num_draws]
             num_draws -= len(wanted)
@@ -107,7 +107,7 @@ class Drawn:
 def draw(measure: Measure, draws: Draws) -> Drawn:
     """Computes the figures of a measure, and those of every draw."""
     value = measure.scores(np.ones((1, len(draws.groups))))
-    blocks = [measure.scores(w) for w in draws.weights(measure.cost)]
+    blocks = [measure.scores(w) for w in draws.weights(measure)]
     joined = Scored(
         {
             key: np.concatenate([one[:0], *(b.averages[key] for b in blocks)])

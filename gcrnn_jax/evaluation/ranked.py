@@ -37,6 +37,11 @@ class Ranked:
         """Each score of a class is sorted among all scores, and in its class."""
         return 4 * self.label.size
 
+    @property
+    def at_once(self) -> int:
+        """All of them."""
+        return self.cost
+
     def scores(self, weights: np.ndarray) -> Scored:
         """See `Measure`; "micro" is over all pairs of recording and class."""
         of_classes = [ranks.scores(weights) for ranks in self._ranks]
@@ -140,6 +145,11 @@ class Calibrated:
     def cost(self) -> int:
         """Sums of every bin."""
         return 3 * self.num_bins * len(self.label)
+
+    @property
+    def at_once(self) -> int:
+        """All of them."""
+        return self.cost
 
     def scores(self, weights: np.ndarray) -> Scored:
         """See `Measure`."""
