@@ -61,8 +61,12 @@ def best_f1(
     parts = [(numbers[row, k], row, 2 * num + k)]
     for k, (steps, floor) in enumerate(zip(counted.steps, counted.floor, strict=True)):
         best = _best_index(steps, int(numbers[:, k].sum()), float(floor))
-        for matrix, columns in ((steps.true, (k, num + k)), (steps.false, (num + k,))):
-            end = matrix.indptr[best]
+        right = np.searchsorted(steps.found, best)
+        for matrix, last, columns in (
+            (steps.true, right, (k, num + k)),
+            (steps.false, best, (num + k,)),
+        ):
+            end = matrix.indptr[last]
             for column in columns:
                 at = np.full(end, column)
                 parts.append((matrix.data[:end], matrix.indices[:end], at))
@@ -75,9 +79,9 @@ def best_f1(
 
 def _best_index(steps: Steps, number: int, floor: float) -> int:
     """How many steps the threshold of the best F1 is below."""
-    ones = (np.ones(one.shape[1]) for one in (steps.true, steps.false))
-    pairs = zip((steps.true, steps.false), ones, strict=True)
-    hits, wrong = (np.append(0, np.cumsum(one @ all_)) for one, all_ in pairs)
+    ones = np.ones(steps.false.shape[1])
+    hits = np.append(0, steps.hits(ones))
+    wrong = np.append(0, np.cumsum(steps.false @ ones))
     scores = np.append(np.inf, steps.score)
     counts = ThresholdCounts(scores, hits, wrong, 0 * hits, number, floor)
     return F1Curve(counts).best_index

@@ -18,7 +18,8 @@ import numpy as np
 
 from gcrnn_jax.data.lists.clip_lists import clip_id_of_file
 from gcrnn_jax.evaluation.measure import Scored
-from gcrnn_jax.evaluation.sweep import Counted, Sought, Steps, Sweep
+from gcrnn_jax.evaluation.steps import Steps, running_sums
+from gcrnn_jax.evaluation.sweep import Counted, Sought, Sweep
 from gcrnn_jax.metrics.intersection import DisjointEvents
 from gcrnn_jax.metrics.ledger import ThresholdCounts
 from gcrnn_jax.metrics.polyphonic import (
@@ -81,7 +82,7 @@ class PsdsMeasure:
     def cost(self) -> int:
         """Changes of the counts, each of which is looked at for each draw."""
         return sum(
-            one.true.nnz + one.false.nnz + one.crosses.nnz + 4 * len(one.score)
+            one.true.nnz + one.false.nnz + one.crosses.nnz + len(one.score)
             for one in self._counted.steps
         )
 
@@ -89,7 +90,7 @@ class PsdsMeasure:
     def at_once(self) -> int:
         """Those of one class; a draw keeps rises of the ROC of all classes, too."""
         steps = self._counted.steps
-        most = max((one.false.nnz + 4 * len(one.score) for one in steps), default=0)
+        most = max((one.false.nnz + len(one.score) for one in steps), default=0)
         return max(most, 4 * len(self._counted.pairs))
 
     def scores(self, weights: np.ndarray) -> Scored:
@@ -126,8 +127,9 @@ class PsdsMeasure:
         drawn, crossing = self._drawn(weights)
         numbers = (weights @ self._num_events)[0].tolist()
         for k, steps in enumerate(self._counted.steps):
-            sums = (one[:, 0] for one in _sums(steps, drawn, crossing))
-            hits, wrong, crossed = (np.append(0, one) for one in sums)
+            sums = (one[:, 0] for one in _wrong(steps, drawn, crossing))
+            hits = steps.hits(drawn[:, 0])
+            hits, wrong, crossed = (np.append(0, one) for one in (hits, *sums))
             scores = np.append(np.inf, steps.score)
             counts = scores, hits, wrong, crossed, int(numbers[k])
             yield ThresholdCounts(*counts, float(self._counted.floor[k]))
@@ -153,14 +155,17 @@ class PsdsMeasure:
         areas = np.full(num_events.shape, np.nan)
         rises = []
         for k, steps in enumerate(self._counted.steps):
-            true, false, crosses = _sums(steps, drawn, crossing)
+            false, crosses = _wrong(steps, drawn, crossing)
             efpr = false / hours
             if by.alpha_ct:
                 number = np.maximum(num_classes - 1, 1)
                 efpr += by.alpha_ct * _HOUR_S * np.maximum(crosses, 0) / number
             is_there = num_events[k] > 0
+            true = running_sums(steps.true @ drawn)
             tpr = true / np.where(is_there, num_events[k], 1)
-            own, more = _staircases(efpr, tpr, is_there, by.max_efpr)
+            # As long as as many events are found, the fewest false positives count.
+            least = np.minimum.reduceat(efpr, steps.found) if len(true) else efpr
+            own, more = _staircases(least, tpr, is_there, by.max_efpr)
             areas[k] = np.where(is_there, own, np.nan)
             rises.append(more)
         return _areas_of_means(rises, num_classes, by), areas.T
@@ -182,14 +187,14 @@ class PsdsMeasure:
         return self._sweep.floors(self._sought)[1]
 
 
-def _sums(
+def _wrong(
     steps: Steps, drawn: np.ndarray, crossing: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Events found, false positives and crosses at each step of each draw, [P, B]."""
-    true, false = (np.cumsum(m @ drawn, 0, float) for m in (steps.true, steps.false))
+) -> tuple[np.ndarray, np.ndarray]:
+    """False positives and crosses at each step of each draw, [P, B]."""
+    false = running_sums(steps.false @ drawn)
     if not steps.crosses.nnz:
-        return true, false, np.zeros_like(true)
-    return true, false, np.cumsum(steps.crosses @ crossing, 0, float)
+        return false, np.zeros((len(false), 1))
+    return false, running_sums(steps.crosses @ crossing)
 
 
 Rises = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -201,8 +206,8 @@ def _staircases(
     """The areas below the ROC of a class in B draws, and where each rises.
 
     Args:
-        efpr: [P, B], at falling thresholds.
-        tpr: [P, B].
+        efpr: [S, B], at falling thresholds.
+        tpr: [S, B].
         is_there: bool [B], whether the class has an event.
         max_efpr: Where the curves end.
 
