@@ -127,12 +127,8 @@ def events(
     collars: Collars,
     *,
     matching: Literal["optimal", "greedy"] = "optimal",
-    suffix: str = "",
 ) -> Decided:
-    """F1 and error rate of events within collars.
-
-    With a suffix to its name F1 alone.
-    """
+    """F1 and error rate of events within collars."""
     check_matching(matching)
     column = {name: k for k, name in enumerate(class_names)}
     num_classes = len(column)
@@ -148,7 +144,7 @@ def events(
             yield n, *np.unique(every, return_counts=True)
 
     setting = collars_text(collars) + ("" if matching == "optimal" else f", {matching}")
-    figures = partial(_event_figures, suffix, setting, num_classes)
+    figures = partial(_event_figures, setting, num_classes)
     return _decided(entries(), len(reference), class_names, 1, figures)
 
 
@@ -166,14 +162,15 @@ def collars_text(collars: Collars) -> str:
     return f"{onset}, offset max({collars.offset_s:g} s, {share})"
 
 
-def _event_figures(
-    suffix: str, setting: str, num_classes: int, sums: np.ndarray
-) -> Scored:
+def best_event_figures(setting: str, num_classes: int, sums: np.ndarray) -> Scored:
+    """F1 of events alone, where each class has its own best threshold."""
+    return _f1(f"event_f1_best[{setting}]", *_by_class(sums, num_classes))
+
+
+def _event_figures(setting: str, num_classes: int, sums: np.ndarray) -> Scored:
     counts = hits, estimated, reference = _by_class(sums, num_classes)
-    f1, error_rate = f"event_f1{suffix}[{setting}]", f"event_error_rate[{setting}]"
+    f1, error_rate = f"event_f1[{setting}]", f"event_error_rate[{setting}]"
     found = _f1(f1, *counts)
-    if suffix:
-        return found
     wrong = (estimated + reference - 2 * hits).sum(1)
     errors = wrong - sums[:, 3 * num_classes]  # a substitution is one error, not two
     return _with_error_rates(found, error_rate, errors, counts)

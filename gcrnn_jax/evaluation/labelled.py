@@ -19,14 +19,10 @@ from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.evaluation.figures import Draws, draw_notes, groups_of
 from gcrnn_jax.evaluation.measure import Measure, Scored
 from gcrnn_jax.evaluation.names import Names
+from gcrnn_jax.evaluation.placed_tables import Placed
 from gcrnn_jax.evaluation.reference import Reference
 from gcrnn_jax.evaluation.results import Choice, Result, score_system
-from gcrnn_jax.evaluation.systems import (
-    IN_MEMORY_BYTES,
-    Placed,
-    PosteriorTables,
-    System,
-)
+from gcrnn_jax.evaluation.systems import PosteriorTables, System
 from gcrnn_jax.metrics import scoring
 from gcrnn_jax.metrics.decisions import (
     Decisions,
@@ -179,15 +175,17 @@ class _Summed:
 def _system_of(name: str, decisions: Decisions, posteriors: PosteriorSet) -> System:
     clip_ids, class_names = posteriors.clip_ids, posteriors.class_names
     places = {clip: n for n, clip in enumerate(clip_ids)}
-    tables = Placed(PosteriorTables(posteriors), places, (), class_names, 1.0)
-    is_small = posteriors.frame.nbytes <= IN_MEMORY_BYTES
+    is_large = posteriors.frame.size > MAX_POSTERIORS  # then nothing looks at them
+    blocks = () if is_large else posteriors.blocks()
+    highest = [frame.max(1) for _, frame in blocks] or [posteriors.clip]
     return System(
         path=Path(name),
         rows=(),
         events=estimated_events(decisions, posteriors),
         labels=_labels(decisions.tags, clip_ids, class_names),
-        tables=list(tables) if is_small else tables,
+        tables=Placed(PosteriorTables(posteriors), places, class_names=class_names),
         clip_scores=posteriors.clip,
+        highest=np.concatenate(highest),
         score_names=class_names,
         ends=np.full(len(clip_ids), clip_seconds(posteriors)),
         missing=(),
