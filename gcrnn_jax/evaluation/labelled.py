@@ -130,14 +130,11 @@ class SplitFigures:
 
     @cached_property
     def _reference(self) -> Reference:
-        split, events = self.split, reference_events(self.split)
+        split = self.split
         return Reference(
             path=Path(split.name),
             rows=(),
-            events={
-                clip: [event for event in own if event.onset < event.offset]
-                for clip, own in events.items()
-            },
+            events=reference_events(split),
             labels=_labels(split.weak_label, split.clip_ids, split.class_names),
             durations=None,
             class_names=tuple(split.class_names),

@@ -82,9 +82,15 @@ def decide_parts(
 
 
 def reference_events(split: Split) -> dict[str, list[Event]]:
-    """The strong labels of a split, clips without any event included."""
+    """The strong labels of a split, clips without any event included.
+
+    Events of no length are none, as in lists that `evaluate` scores.
+    """
     events = _strong_labels(split)
-    return {c: [Event(*event) for event in events.get(c, ())] for c in split.clip_ids}
+    return {
+        clip: [Event(*event) for event in events.get(clip, ()) if event[0] < event[1]]
+        for clip in split.clip_ids
+    }
 
 
 def _strong_labels(split: Split) -> Mapping[str, Sequence[EventTuple]]:
@@ -129,9 +135,8 @@ def times_of_runs(
 
 
 def reference_times(split: Split) -> EventTimes:
-    """The strong labels of a split."""
-    of_clips = _strong_labels(split)
-    events = [of_clips.get(clip, ()) for clip in split.clip_ids]
+    """The events of `reference_events`."""
+    events = list(reference_events(split).values())
     clips = np.repeat(np.arange(len(events)), [len(of_clip) for of_clip in events])
     flat = [event for of_clip in events for event in of_clip]
     classes = class_numbers((label for *_, label in flat), split.class_names)
