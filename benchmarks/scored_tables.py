@@ -177,7 +177,7 @@ def _cell(column: Column, score: Any) -> str:
         return "-" if score is None else column.text(score)
     numbers = [score["value"], score["interval"]["low"], score["interval"]["high"]]
     value, low, high = ("-" if x is None else column.short_text(x) for x in numbers)
-    return f"{value} ({low} - {high})"
+    return value if low == "-" else f"{value} ({low} - {high})"
 
 
 def _differences(task: str, content: Mapping[str, Any], way: str) -> str:
@@ -189,7 +189,9 @@ def _differences(task: str, content: Mapping[str, Any], way: str) -> str:
         if (one["thresholds"], one["task"]) == (way, task):
             column, difference = columns[one["score"]], one["difference"]
             numbers = [difference["value"], *difference["interval"].values()]
-            value, low, high = (column.short_text(x, "+") for x in numbers)
+            value, low, high = (
+                "-" if x is None else column.short_text(x, "+") for x in numbers
+            )
             cells = [names[one["from"]], names[one["to"]], column.heading, value]
             is_significant = "yes" if one["is_significant"] else "no"
             lines.append([*cells, f"{low} to {high}", is_significant])

@@ -19,6 +19,7 @@ there are PSDS, mAP, AUC, d', lwlrap and calibration as well.
 """
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -181,10 +182,17 @@ def _evaluate_lists(flags: argparse.Namespace) -> None:
 
 def _evaluate_system(flags: argparse.Namespace) -> None:
     """Scores a model, or posteriors, on a split of a feature store."""
+    from gcrnn_jax.evaluation.labelled import OF_TABLES, SplitFigures
     from gcrnn_jax.metrics.evaluator import CHOSEN_HERE, Evaluator
-    from gcrnn_jax.report.systems import classes_table, systems_table
+    from gcrnn_jax.report.systems import (
+        classes_table,
+        figures_text,
+        row_content,
+        systems_table,
+    )
     from gcrnn_jax.training.parallel import configure_jax
 
+    choice = choice_of(flags)
     configure_jax()
     scored, fit = _predict_or_load(flags)
     split, name = scored.split, str(flags.model or flags.posteriors)
@@ -198,19 +206,22 @@ def _evaluate_system(flags: argparse.Namespace) -> None:
     if fit is not None:
         fitted = (name, scored.posteriors, fit.posteriors)
         rows.insert(0, evaluator.with_fitted_thresholds(*fitted))
+    figures = SplitFigures(split, num_draws=flags.draws, seed=flags.seed)
+    kinds = dict.fromkeys([*choice.kinds, *OF_TABLES])
+    every = dataclasses.replace(choice, kinds=[*kinds])
+    of_table = dataclasses.replace(choice, kinds=OF_TABLES)
+    choices = [every, *[of_table] * (len(rows) - 1)]
+    rows = [figures.add(*pair) for pair in zip(rows, choices, strict=True)]
     print(f"{scored.clips}\n\n{systems_table(rows)}\n")
-    print(classes_table(rows[0].scores))
+    print(f"{classes_table(rows[0])}\n\n{figures_text(rows[0])}")
     if CHOSEN_HERE in (row.thresholds for row in rows):
         print("\nits thresholds were chosen on these clips: others would score lower")
     if flags.report:
         _write_report(flags, scored, rows)
     content = {
-        "system": name,
         "data_sha256": split.data_content_hash,
         "split": split.name,
-        "thresholds": rows[0].thresholds,
-        "postprocessing": rows[0].postprocessing,
-        **rows[0].scores.details,
+        **row_content(rows[0]),
     }
     _write(flags.output, json_text(content))
 

@@ -263,7 +263,8 @@ def _report(
     print(f"\n{split.name}: {len(split)} clips. {_explain(fit_split)}\n")
     print(systems.systems_table(rows))
     print(f"\n{main_row.system}, every class (%)\n")
-    print(systems.classes_table(main_row.scores))
+    print(systems.classes_table(main_row))
+    print(f"\n{main_row.system}, every figure\n\n{systems.figures_text(main_row)}")
     print(f"\nwrote {folder}: scores.json, events.csv, tags.csv, posteriors.npz")
     for owner, _ in averaged:
         print(f"wrote {owner.averaged}: the model of averaged weights")

@@ -1,5 +1,6 @@
 """The commands as a user runs them, on soundscapes as few as they can be."""
 
+import csv
 import json
 import re
 import shutil
@@ -7,6 +8,8 @@ import shutil
 import numpy as np
 import pytest
 
+from gcrnn_jax.data.lists.event_tables import EVENT_COLUMNS
+from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.detection import posterior_files
 from gcrnn_jax.detection.posteriors import PosteriorSet
 
@@ -22,8 +25,11 @@ def test_a_run_ends_with_a_table_and_what_it_wrote(finished_run):
     assert "Civil defense siren" in printed and "overall (micro)" in printed
     scores = json.loads((workdir / "results" / "testing" / "scores.json").read_text())
     assert len(scores["systems"]) == 7
-    clips = (workdir / "results" / "testing" / "tags.csv").read_text().splitlines()
-    assert len({line.split("\t")[0] for line in clips}) == 12
+    for name in ("events.csv", "tags.csv"):
+        with open(workdir / "results" / "testing" / name) as file:
+            lines = list(csv.DictReader(file))
+        assert tuple(lines[0]) == EVENT_COLUMNS
+        assert len({line["filename"] for line in lines}) == 12
     log = (workdir / "metrics.jsonl").read_text().splitlines()
     steps = [(line["epoch"], line["learning_rate"]) for line in map(json.loads, log)]
     rates = [0.003 * step / 20 for step in range(4)]  # it rises over 20 steps
@@ -289,3 +295,62 @@ def test_help_shows_an_example(commands):
     result = commands.run_process("--help")
     assert result.returncode == 0
     assert "--config=configs/sed.py" in result.stdout
+
+
+def figures_by_name(figures):
+    """Value and interval of every average and class."""
+    found = {}
+    for one in figures:
+        key = one["quantity"], one["average"]
+        found[key] = one["value"], one["low"], one["high"]
+        for name, own in one["classes"].items():
+            found[(*key, name)] = own["value"], own["low"], own["high"]
+    return found
+
+
+def printed_figures(text):
+    """The lines of the tables of figures."""
+    pattern = r"^((?:segment|event|intersection|tagging)_\S.*?  .*(?:\]|-))$"
+    return {" ".join(line.split()) for line in re.findall(pattern, text, re.M)}
+
+
+def test_a_run_and_lists_that_it_wrote_have_the_same_figures_and_intervals(
+    finished_run, commands, tmp_path
+):
+    workdir, printed = finished_run
+    results, store = workdir / "results" / "testing", finished_run.store
+    systems = json.loads((results / "scores.json").read_text())["systems"]
+    [run] = [row for row in systems if "psds1" in str(row["figures"])]
+    assert (run["system"], run["thresholds"]) == ("epochs 1:2:1 fused", "validation")
+    split = FeatureStore.open(store).find_split("testing")
+    weak, strong = tmp_path / "weak.tsv", tmp_path / "strong.tsv"
+    with weak.open("w") as tags, strong.open("w") as events:
+        for n, clip in enumerate(split.clip_ids):
+            for onset, offset, label in split.events[clip]:
+                print(f"{clip}.wav", onset, offset, label, sep="\t", file=events)
+            for k in split.weak_label[n].nonzero()[0]:
+                name = split.class_names[k]
+                print(f"{clip}.wav", 0.0, 10.0, name, sep="\t", file=tags)
+
+    def evaluated(*flags):
+        output = tmp_path / "scores.json"
+        result = commands.run(*flags, f"--output={output}", module="gcrnn_jax.evaluate")
+        assert result.returncode == 0, result.stderr
+        found = figures_by_name(json.loads(output.read_text())["figures"])
+        return found, printed_figures(result.stdout)
+
+    whole = figures_by_name(run["figures"])
+    posteriors = f"--posteriors={results / 'posteriors.npz'}"
+    of_run = whole, printed_figures(printed)
+    assert evaluated(posteriors, f"--store={store}") == of_run
+    for reference, name, task in (
+        (strong, "events.csv", "detection"),
+        (weak, "tags.csv", "tagging"),
+    ):
+        flags = f"--reference={reference}", f"--estimated={results / name}"
+        found, lines = evaluated(*flags, f"--task={task}")
+        assert len(lines) > 2 and lines <= of_run[1]
+        for key, of_list in found.items():
+            np.testing.assert_allclose(
+                *(np.array(one, float) for one in (of_list, whole[key])), rtol=1e-12
+            )

@@ -1,5 +1,6 @@
 """A run on a folder of recordings, and what happens when the folder changes."""
 
+import csv
 import json
 
 from gcrnn_jax.check import check
@@ -7,7 +8,7 @@ from gcrnn_jax.check import check
 
 def scored_clips(workdir):
     with open(workdir / "results" / "validation" / "tags.csv") as file:
-        return {line.split("\t")[0] for line in file}
+        return {row["filename"] for row in csv.DictReader(file)}
 
 
 def scored_data(workdir):

@@ -4,7 +4,8 @@ In the order of the data:
 
     event_files, recordings, names   lists of any form, and the recordings they mean
     reference, systems               what is there, and what a system found
-    decided, ranked, curves          measures: of decisions, of rankings, PSDS
+    placed_tables, sweep, steps      score tables; their counts at all thresholds
+    decided, ranked, best_f1, curves measures: of decisions, of rankings, PSDS
     figures                          a measure's figures with intervals, and differences
     results, scorecard               all figures of a system; of two side by side
     flags, output                    of `evaluate`: its flags, and what it writes

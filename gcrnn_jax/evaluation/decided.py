@@ -36,6 +36,7 @@ from gcrnn_jax.metrics.tagging import rates
 Lists = Mapping[str, Sequence[Event]]  # events of every recording
 Entries = Iterator[tuple[int, np.ndarray, np.ndarray]]  # recording, columns, numbers
 _KINDS = [COUNTS.index(kind) for kind in "SDI"]
+_KIND_NAMES = ("substitution", "deletion", "insertion")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +58,11 @@ class Decided:
     def cost(self) -> int:
         """Counts that are not 0, and the sums."""
         return int(self.counts.nnz + self.counts.shape[1])
+
+    @property
+    def at_once(self) -> int:
+        """All of them."""
+        return self.cost
 
     def scores(self, weights: np.ndarray) -> Scored:
         """See `Measure`."""
@@ -100,9 +106,18 @@ def segments(
 def _segment_figures(setting: str, num_classes: int, sums: np.ndarray) -> Scored:
     counts = _by_class(sums, num_classes)
     f1, error_rate = f"segment_f1[{setting}]", f"segment_error_rate[{setting}]"
-    found = _f1(f1, *counts)
-    errors = sums[:, 3 * num_classes :].sum(1)
-    return _with_error_rates(found, error_rate, errors, counts)
+    found, kinds = _f1(f1, *counts), sums[:, 3 * num_classes :]
+    found = _with_error_rates(found, error_rate, kinds.sum(1), counts)
+    of_classes, micro = rates(*counts), rates(*(c.sum(1) for c in counts))
+    averages, classes = {**found.averages}, {**found.classes}
+    for n, name in enumerate(("precision", "recall")):
+        both = micro[n], of_classes[n]
+        key = f"segment_{name}[{setting}]"
+        averages[key, "micro"], classes[key] = map(np.asarray, both)
+    for name, errors in zip(_KIND_NAMES, kinds.T, strict=True):
+        share = ratio(errors, counts[2].sum(1))
+        averages[f"segment_{name}_rate[{setting}]", "micro"] = share
+    return Scored(averages, classes)
 
 
 def events(
@@ -112,12 +127,8 @@ def events(
     collars: Collars,
     *,
     matching: Literal["optimal", "greedy"] = "optimal",
-    suffix: str = "",
 ) -> Decided:
-    """F1 and error rate of events within collars.
-
-    With a suffix to its name F1 alone.
-    """
+    """F1 and error rate of events within collars."""
     check_matching(matching)
     column = {name: k for k, name in enumerate(class_names)}
     num_classes = len(column)
@@ -133,7 +144,7 @@ def events(
             yield n, *np.unique(every, return_counts=True)
 
     setting = collars_text(collars) + ("" if matching == "optimal" else f", {matching}")
-    figures = partial(_event_figures, suffix, setting, num_classes)
+    figures = partial(_event_figures, setting, num_classes)
     return _decided(entries(), len(reference), class_names, 1, figures)
 
 
@@ -151,14 +162,15 @@ def collars_text(collars: Collars) -> str:
     return f"{onset}, offset max({collars.offset_s:g} s, {share})"
 
 
-def _event_figures(
-    suffix: str, setting: str, num_classes: int, sums: np.ndarray
-) -> Scored:
+def best_event_figures(setting: str, num_classes: int, sums: np.ndarray) -> Scored:
+    """F1 of events alone, where each class has its own best threshold."""
+    return _f1(f"event_f1_best[{setting}]", *_by_class(sums, num_classes))
+
+
+def _event_figures(setting: str, num_classes: int, sums: np.ndarray) -> Scored:
     counts = hits, estimated, reference = _by_class(sums, num_classes)
-    f1, error_rate = f"event_f1{suffix}[{setting}]", f"event_error_rate[{setting}]"
+    f1, error_rate = f"event_f1[{setting}]", f"event_error_rate[{setting}]"
     found = _f1(f1, *counts)
-    if suffix:
-        return found
     wrong = (estimated + reference - 2 * hits).sum(1)
     errors = wrong - sums[:, 3 * num_classes]  # a substitution is one error, not two
     return _with_error_rates(found, error_rate, errors, counts)

@@ -12,8 +12,7 @@ Davison, Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8, 
 groups.
 """
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,14 +20,9 @@ import numpy as np
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.evaluation.decided import Decided
 from gcrnn_jax.evaluation.measure import Measure, Scored
-from gcrnn_jax.metrics.bootstrap import (
-    Estimate,
-    Interval,
-    draw_weights,
-    interval_of,
-)
+from gcrnn_jax.metrics.bootstrap import draw_weights
+from gcrnn_jax.metrics.uncertainty import Figure, estimate_of, few_note
 
-FEW = 100  # of which fewer make intervals too narrow
 MIN_DRAWS = 200  # also where a draw costs much
 _BUDGET = 4_000_000_000  # numbers that all draws of a measure may look at
 _BLOCK = 4_000_000  # numbers looked at at once
@@ -57,13 +51,13 @@ class Draws:
         """How many draws a measure gets; fewer than asked for where one costs much."""
         return min(self.num_draws, max(MIN_DRAWS, _BUDGET // max(cost, 1)))
 
-    def weights(self, cost: int) -> Iterator[np.ndarray]:
+    def weights(self, measure: Measure) -> Iterator[np.ndarray]:
         """How often each recording was drawn, [B, N] at a time, the first draws first.
 
         The draws of two measures are the same, as far as both have them.
         """
-        num_draws = self.of_measure(cost)
-        size = max(1, _BLOCK // max(cost, len(self.groups), 1))
+        num_draws = self.of_measure(measure.cost)
+        size = max(1, _BLOCK // max(measure.at_once, len(self.groups), 1))
         for block in draw_weights(self.num_groups, self.num_draws, self.seed):
             wanted = block[:num_draws]
             num_draws -= len(wanted)
@@ -71,28 +65,6 @@ class Draws:
                 yield wanted[first : first + size][:, self.groups]
             if not num_draws:
                 return
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One figure of a system, or how it differs from another system's.
-
-    Attributes:
-        quantity: What is measured and how.
-        average: Over what, as "micro".
-        estimate: nan ends where no draw has it, or all draws have the same.
-        num_draws: Of its interval.
-        classes: The quantity of every class; {}: it is not of classes, or they are in
-            the figure of another average.
-        p_value: Of a difference, by the permutation test; None: it was not tested.
-    """
-
-    quantity: str
-    average: str
-    estimate: Estimate
-    num_draws: int
-    classes: dict[str, Estimate]
-    p_value: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +79,7 @@ class Drawn:
 def draw(measure: Measure, draws: Draws) -> Drawn:
     """Computes the figures of a measure, and those of every draw."""
     value = measure.scores(np.ones((1, len(draws.groups))))
-    blocks = [measure.scores(w) for w in draws.weights(measure.cost)]
+    blocks = [measure.scores(w) for w in draws.weights(measure)]
     joined = Scored(
         {
             key: np.concatenate([one[:0], *(b.averages[key] for b in blocks)])
@@ -180,6 +152,19 @@ def permutation_test(
     }
 
 
+def draw_notes(draws: Draws, figures: Iterable[Figure]) -> list[str]:
+    """What was drawn, and how sure intervals are; [] without draws."""
+    if not draws.num_draws:
+        return []
+    number, of = draws.num_groups, f"{len(draws.groups):,} recordings"
+    if number < len(draws.groups):
+        of = f"{number:,} groups of {of}, drawn together"
+    fewer = {f.quantity: f.num_draws for f in figures if f.num_draws < draws.num_draws}
+    notes = [f"95 % intervals: {draws.num_draws:,} draws of {of}"]
+    notes += [f"{name}: {n:,} draws, as each takes long" for name, n in fewer.items()]
+    return [*notes, *filter(None, [few_note(number)])]
+
+
 def groups_of(names: Sequence[str]) -> np.ndarray:
     """Numbers of groups, int [N], of their names.
 
@@ -231,28 +216,10 @@ def _figures(
             with_classes.add(quantity)
             columns = value.classes[quantity][0], draws.classes[quantity].T
             each = zip(class_names, *columns, strict=True)
-            classes = {name: _estimate(*of_class) for name, *of_class in each}
+            classes = {name: estimate_of(*of_class) for name, *of_class in each}
         p_value = (p_values or {}).get((quantity, average))
-        estimate = _estimate(one[0], drawn)
+        estimate = estimate_of(one[0], drawn)
         figures.append(
             Figure(quantity, average, estimate, len(drawn), classes, p_value)
         )
     return figures
-
-
-def _estimate(value: float, drawn: np.ndarray) -> Estimate:
-    """The middle 95 % of the draws, moved so that their mean is the figure itself.
-
-    Within [0, 1] where all of it is. Draws that are all the same say nothing of other
-    recordings: no interval, not [1, 1].
-    """
-    interval = interval_of(drawn)
-    if not interval.low < interval.high or not math.isfinite(value):
-        return Estimate(float(value), Interval(math.nan, math.nan))
-    finite = drawn[np.isfinite(drawn)]
-    low, high = (end - float(finite.mean()) + value for end in interval)
-    if min(finite.min(), value) >= 0:
-        low = max(low, 0.0)
-    if max(finite.max(), value) <= 1:
-        high = min(high, 1.0)
-    return Estimate(float(value), Interval(float(low), float(high)))

@@ -37,6 +37,11 @@ class Measure(Protocol):
         """How many numbers are looked at for each draw."""
         ...
 
+    @property
+    def at_once(self) -> int:
+        """How many of them are in memory at a time, for each draw."""
+        ...
+
     def scores(self, weights: np.ndarray) -> Scored:
         """The figures where recordings count so often, [B, N], whole numbers."""
         ...

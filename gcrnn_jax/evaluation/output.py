@@ -21,6 +21,8 @@ MAIN_QUANTITIES = (  # of classes on the screen; the first of each name
     "average_precision",
 )
 
+_HEADER = ("figure", "average", "value", "95 % interval")
+
 
 def main_figures(figures: Iterable[Figure]) -> list[Figure]:
     """The first figure of each main quantity."""
@@ -62,7 +64,7 @@ def scorecard_content(card: Scorecard) -> dict[str, Any]:
                 )
             ],
         },
-        "figures": [_entry(figure) for figure in own.figures],
+        "figures": [figure_entry(figure) for figure in own.figures],
         "curves": own.curves(),
         "draws": {
             "number": own.draws.num_draws,
@@ -74,8 +76,8 @@ def scorecard_content(card: Scorecard) -> dict[str, Any]:
     for other in others:
         content["against"] = {
             "estimated": str(other.system.path),
-            "figures": [_entry(figure) for figure in other.figures],
-            "differences": [_entry(figure) for figure in card.differences],
+            "figures": [figure_entry(figure) for figure in other.figures],
+            "differences": [figure_entry(figure) for figure in card.differences],
         }
     return content
 
@@ -127,11 +129,26 @@ def _lines(figure: Figure) -> Iterator[tuple[str, str, Estimate]]:
         yield name, "", estimate
 
 
+def figures_table(figures: Iterable[Figure]) -> str:
+    """Every average with its interval."""
+    return text_table(_HEADER, [_cells(figure) for figure in figures])
+
+
+def figure_entry(figure: Figure) -> dict[str, Any]:
+    """What JSON files hold of a figure; undefined ones and intervals are nan here."""
+    entry = {
+        "quantity": figure.quantity,
+        "average": figure.average,
+        **_values(figure.estimate),
+        "draws": figure.num_draws,
+        "classes": {name: _values(one) for name, one in figure.classes.items()},
+    }
+    return entry if figure.p_value is None else {**entry, "p": figure.p_value}
+
+
 def _averages_table(card: Scorecard) -> str:
-    header = ["figure", "average", "value", "95 % interval"]
     if not card.differences:
-        rows = [_cells(figure) for figure in card.results[0].figures]
-        return text_table(header, rows)
+        return figures_table(card.results[0].figures)
     others = {(f.quantity, f.average): f for f in card.results[1].figures}
     found = {(f.quantity, f.average): f for f in card.differences}
     rows = []
@@ -146,7 +163,7 @@ def _averages_table(card: Scorecard) -> str:
             cells[3] = "-" if p_value is None else f"{p_value:.3f}"
         rows.append([*_cells(figure), *cells])
     more = ["against", "difference", "95 % interval", "p"]
-    return text_table([*header, *more], rows)
+    return text_table([*_HEADER, *more], rows)
 
 
 def _classes_table(card: Scorecard) -> str:
@@ -178,17 +195,6 @@ def _moved_text(card: Scorecard) -> str:
     chance = 0.05 * tested
     expected = f"about {chance:.2g} would be here by chance alone"
     return f"{table}\n\nOf {tested} such differences, {expected}."
-
-
-def _entry(figure: Figure) -> dict[str, Any]:
-    entry = {
-        "quantity": figure.quantity,
-        "average": figure.average,
-        **_values(figure.estimate),
-        "draws": figure.num_draws,
-        "classes": {name: _values(one) for name, one in figure.classes.items()},
-    }
-    return entry if figure.p_value is None else {**entry, "p": figure.p_value}
 
 
 def _values(estimate: Estimate) -> dict[str, float]:

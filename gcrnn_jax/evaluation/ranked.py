@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -34,8 +35,13 @@ class Ranked:
 
     @property
     def cost(self) -> int:
-        """Each score of a class is sorted among all scores, and in its class."""
+        """Each score has a place among those of its class, and among all scores."""
         return 4 * self.label.size
+
+    @property
+    def at_once(self) -> int:
+        """Where labels are among all scores."""
+        return 8 * self._all_ranks.size
 
     def scores(self, weights: np.ndarray) -> Scored:
         """See `Measure`; "micro" is over all pairs of recording and class."""
@@ -64,12 +70,13 @@ class Ranked:
     def _ranks(self) -> list["Ranks"]:
         rows = np.arange(len(self.label))
         columns = zip(self.label.T, self.clip_scores.T, strict=True)
-        return [Ranks.of(label, scores, rows) for label, scores in columns]
+        return [Ranks.of(*column, rows, len(rows)) for column in columns]
 
     @cached_property
     def _all_ranks(self) -> "Ranks":
         rows = np.repeat(np.arange(len(self.label)), self.label.shape[1])
-        return Ranks.of(self.label.ravel(), self.clip_scores.ravel(), rows)
+        label, scores = self.label.ravel(), self.clip_scores.ravel()
+        return Ranks.of(label, scores, rows, len(self.label))
 
     @cached_property
     def _precisions(self) -> np.ndarray:
@@ -82,42 +89,67 @@ class Ranked:
 
 @dataclass(frozen=True, eq=False)
 class Ranks:
-    """Decisions for or against a label, from the highest score to the lowest.
+    """Decisions for or against a label, counted where labels are.
+
+    From the highest score to the lowest there are S scores that some label has. Between
+    two of them only decisions against it change, in whichever order.
 
     Attributes:
-        rows: int [M], of which recording.
-        label: bool [M].
-        last: int [S], the last of those that have one score.
+        positives: Sparse [S, N], how many labels of each recording have that score.
+        tied: Sparse [S, N], decisions against the label with the same score.
+        above: Sparse [S, N], those of higher scores, up to the score before.
+        negatives: float [N], all of each recording.
     """
 
-    rows: np.ndarray
-    label: np.ndarray
-    last: np.ndarray
+    positives: Any
+    tied: Any
+    above: Any
+    negatives: np.ndarray
 
     @classmethod
-    def of(cls, label: np.ndarray, scores: np.ndarray, rows: np.ndarray) -> "Ranks":
-        """From labels, scores and recordings [M] in any order."""
-        order = np.argsort(-scores, kind="stable")
-        ranked = scores[order]
-        last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
-        return cls(rows[order], label[order], last[: len(order)])
+    def of(
+        cls, label: np.ndarray, scores: np.ndarray, rows: np.ndarray, num_rows: int
+    ) -> "Ranks":
+        """From labels, scores and recordings [M] in any order, of N recordings."""
+        from scipy.sparse import csr_array
+
+        levels = np.unique(scores[label])  # rising
+        shape = len(levels), num_rows
+        others = ~label
+        at = np.searchsorted(levels, scores[others], "right")
+        is_tied = at > np.searchsorted(levels, scores[others], "left")
+        parts = []  # a matrix each
+        for place, of in (
+            (np.searchsorted(levels, scores[label]), rows[label]),
+            (at[is_tied] - 1, rows[others][is_tied]),
+            (at[~is_tied] - 1, rows[others][~is_tied]),
+        ):
+            kept = place >= 0  # below all labels nothing is looked at
+            places = len(levels) - 1 - place[kept], of[kept]
+            ones = np.ones(len(places[0]), np.float32)
+            parts.append(csr_array((ones, places), shape))
+        negatives = np.bincount(rows[others], minlength=num_rows).astype(float)
+        positives, tied, above = parts
+        return cls(positives, tied, above, negatives)
+
+    @property
+    def size(self) -> int:
+        """How many numbers there are for each draw."""
+        return len(self.negatives) + self.positives.shape[0]
 
     def scores(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Average precision and AUC where recordings count so often, [B] each."""
-        if not len(self.rows):
-            nothing = np.full(len(weights), np.nan)
-            return nothing, nothing
-        drawn = weights[:, self.rows]
-        above = np.cumsum(drawn, 1)[:, self.last]
-        hits = np.cumsum(drawn * self.label, 1)[:, self.last]
-        of_step = np.diff(hits, axis=1, prepend=0)
-        positives, negatives = hits[:, -1], (above - hits)[:, -1]
-        precision = ratio(hits, above)
-        total = (of_step * np.nan_to_num(precision)).sum(1)
-        false = above - hits
-        tied = np.diff(false, axis=1, prepend=0)
-        pairs = (of_step * (negatives[:, None] - false + tied / 2)).sum(1)
-        return ratio(total, positives), ratio(pairs, positives * negatives)
+        drawn = np.ascontiguousarray(weights.T, np.float32)  # whole numbers
+        hits, tied, above = (
+            np.asarray(m @ drawn, float)
+            for m in (self.positives, self.tied, self.above)
+        )
+        found = np.cumsum(hits, 0)
+        false = np.cumsum(above + tied, 0)
+        total, negatives = hits.sum(0), weights @ self.negatives
+        precision = np.nan_to_num(ratio(found, found + false))
+        pairs = (hits * (negatives - false + tied / 2)).sum(0)
+        return ratio((hits * precision).sum(0), total), ratio(pairs, total * negatives)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +172,11 @@ class Calibrated:
     def cost(self) -> int:
         """Sums of every bin."""
         return 3 * self.num_bins * len(self.label)
+
+    @property
+    def at_once(self) -> int:
+        """All of them."""
+        return self.cost
 
     def scores(self, weights: np.ndarray) -> Scored:
         """See `Measure`."""

@@ -1,17 +1,16 @@
 """Which figures a system gets, and how two systems compare."""
 
 import dataclasses
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gcrnn_jax.data.lists.event_lists import Event
 from gcrnn_jax.evaluation import decided
-from gcrnn_jax.evaluation.curves import PsdsMeasure
+from gcrnn_jax.evaluation.best_f1 import best_f1, sought_for_best_f1
+from gcrnn_jax.evaluation.curves import PsdsMeasure, sought_for_psds
 from gcrnn_jax.evaluation.decided import Decided
 from gcrnn_jax.evaluation.figures import (
     Drawn,
@@ -25,17 +24,15 @@ from gcrnn_jax.evaluation.figures import (
 from gcrnn_jax.evaluation.measure import Measure
 from gcrnn_jax.evaluation.ranked import Calibrated, Ranked, labels_of
 from gcrnn_jax.evaluation.reference import Reference
+from gcrnn_jax.evaluation.sweep import Sought, Sweep
 from gcrnn_jax.evaluation.systems import System
 from gcrnn_jax.metrics.event_based import Collars, names_in
-from gcrnn_jax.metrics.f1_by_threshold import f1_curves
-from gcrnn_jax.metrics.intersection import Intersection
+from gcrnn_jax.metrics.intersection import Intersection, disjoint_events
 from gcrnn_jax.metrics.polyphonic import PSDS1, PSDS2, PsdsParameters, mean_roc
 from gcrnn_jax.metrics.reliability import calibration
-from gcrnn_jax.metrics.score_tables import ScoreTable
 
 DECISIONS = ("segment", "event", "intersection", "tagging")
 OF_SCORES = ("psds", "best", "ranking", "calibration")
-_MANY = 100_000  # classes of recordings whose changes at all scores need much memory
 KINDS = (*DECISIONS, *OF_SCORES)
 
 
@@ -93,7 +90,7 @@ class Result:
         found: dict[str, Any] = {}
         for measure in self.measures.values():
             if isinstance(measure, PsdsMeasure):
-                rocs = measure.rocs(np.ones(len(self.draws.groups)))
+                rocs = measure.rocs
                 names = measure.class_names
                 of_classes = {names[k]: _points(roc) for k, roc in rocs.items()}
                 content: dict[str, Any] = {"classes": of_classes}
@@ -219,20 +216,9 @@ def _of_scores(
     assert tables is not None and scores is not None
     measures: dict[str, Measure] = {}
     notes = []
-    events = {str(n): own for n, own in enumerate(reference.events.values())}
-    if "psds" in choice.kinds and (seconds := _seconds(system, reference)) is None:
-        notes.append("PSDS needs --durations: some recordings have no score table")
-    elif "psds" in choice.kinds:
-        if reference.durations is None:
-            notes.append("recordings end where their score tables do (no --durations)")
-        durations = {str(n): float(s) for n, s in enumerate(seconds)}
-        for name, parameters in choice.psds.items():
-            measures[name] = PsdsMeasure(
-                name, tables, events, durations, parameters=parameters
-            )
-    if "best" in choice.kinds:
-        for collars in choice.collars:
-            measures[f"best {collars}"] = _best(tables, events, collars)
+    if {*choice.kinds} & {"psds", "best"}:
+        more, notes = _over_thresholds(system, reference, choice)
+        measures |= more
     kept = [
         k
         for k, name in enumerate(system.score_names)
@@ -251,31 +237,38 @@ def _of_scores(
     return measures, notes
 
 
-def _best(
-    tables: Iterable[ScoreTable], events: Mapping[str, list[Event]], collars: Collars
-) -> Decided:
-    """F1 where each class has the threshold that is best for these very recordings.
-
-    In draws thresholds stay as they are, as in all figures of decisions.
-    """
-    collars = dataclasses.replace(collars, time_decimals=6)  # as sed_scores_eval
-    names = names_in(events)
-    numbers = Counter(event.event_label for own in events.values() for event in own)
-    most = 20 * max(numbers.values(), default=1)  # exact where F1 is above 0.1
-    is_large = len(events) * len(names) > _MANY
-    curves = f1_curves(
-        tables,
-        events,
-        names,
-        criteria=collars,
-        max_false_positives=most if is_large else None,
-    )
-    best = curves.best_thresholds()
-    found = {}
-    for table in tables:
-        thresholds = np.array([best.get(name, np.inf) for name in table.class_names])
-        found[table.clip_id] = table.events(thresholds)
-    return decided.events(events, found, names, collars, suffix="_best")
+def _over_thresholds(
+    system: System, reference: Reference, choice: Choice
+) -> tuple[dict[str, Measure], list[str]]:
+    """PSDS and the best F1, for all of which the tables are gone through once."""
+    assert system.tables is not None and system.highest is not None
+    events = {str(n): own for n, own in enumerate(reference.events.values())}
+    names = tuple(names_in(events))
+    columns = [system.score_names.index(name) for name in names]
+    sweep = Sweep(system.tables, [*events], names, system.highest[:, columns])
+    sought: dict[str, Sought] = {}
+    notes, durations = [], dict[str, float]()
+    if "psds" in choice.kinds and (seconds := _seconds(system, reference)) is None:
+        notes.append("PSDS needs --durations: some recordings have no score table")
+    elif "psds" in choice.kinds:
+        if reference.durations is None:
+            notes.append("recordings end where their score tables do (no --durations)")
+        durations = {str(n): float(s) for n, s in enumerate(seconds)}
+        there = disjoint_events(events, names)
+        for name, by in choice.psds.items():
+            sought[name] = sought_for_psds(there, durations, by)
+    if "best" in choice.kinds:
+        for collars in choice.collars:
+            sought[f"best {collars}"] = sought_for_best_f1(events, names, collars)
+    found: dict[str, Measure] = {}
+    counted = dict(zip(sought, sweep.count([*sought.values()]), strict=True))
+    for name, by in choice.psds.items() if durations else ():
+        options = sweep, sought[name], counted[name], durations
+        found[name] = PsdsMeasure(name, *options, parameters=by)
+    for collars in choice.collars if "best" in choice.kinds else ():
+        name = f"best {collars}"
+        found[name] = best_f1(counted[name], names, events, collars)
+    return found, notes
 
 
 def _seconds(system: System, reference: Reference) -> np.ndarray | None:

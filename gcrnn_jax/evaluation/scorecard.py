@@ -7,7 +7,7 @@ from pathlib import Path
 from gcrnn_jax.data.clips.division import source_of
 from gcrnn_jax.data.lists.clip_lists import clip_id_of_file
 from gcrnn_jax.errors import ConfigError, DataError
-from gcrnn_jax.evaluation.figures import FEW, Draws, Figure, groups_of
+from gcrnn_jax.evaluation.figures import Draws, draw_notes, groups_of
 from gcrnn_jax.evaluation.recordings import read_groups
 from gcrnn_jax.evaluation.reference import Reference, read_reference, subset
 from gcrnn_jax.evaluation.results import (
@@ -19,6 +19,7 @@ from gcrnn_jax.evaluation.results import (
     score_system,
 )
 from gcrnn_jax.evaluation.systems import System, read_system, with_scores
+from gcrnn_jax.metrics.uncertainty import Figure
 
 
 @dataclass(frozen=True)
@@ -103,30 +104,11 @@ class Scorecard:
 
     def notes(self) -> list[str]:
         """What was merged, dropped, assumed, and how sure intervals are."""
-        draws = self.results[0].draws
         notes = [*self.reference.notes]
         for result in self.results:
             notes += [*result.system.notes, *result.notes]
-        number = draws.num_groups
-        if draws.num_draws:
-            of = f"{len(draws.groups):,} recordings"
-            if number < len(draws.groups):
-                of = f"{number:,} groups of {of}, drawn together"
-            notes.append(f"95 % intervals: {draws.num_draws:,} draws of {of}")
-            fewer = {
-                figure.quantity: figure.num_draws
-                for result in self.results
-                for figure in result.figures
-                if figure.num_draws < draws.num_draws
-            }
-            notes += [
-                f"{name}: {n:,} draws, as each takes long" for name, n in fewer.items()
-            ]
-            if number < FEW:
-                notes.append(
-                    f"only {number}: intervals are too narrow (at 30 they hold the "
-                    "truth in 88 to 92 % of cases, not 95)"
-                )
+        figures = [figure for result in self.results for figure in result.figures]
+        notes += draw_notes(self.results[0].draws, figures)
         return list(dict.fromkeys(notes))
 
 

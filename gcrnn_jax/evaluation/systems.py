@@ -18,6 +18,7 @@ from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.evaluation.event_files import read_events
 from gcrnn_jax.evaluation.names import first_of, nearest, unknown_labels
+from gcrnn_jax.evaluation.placed_tables import Placed, over_tables
 from gcrnn_jax.evaluation.reference import (
     Reference,
     events_of,
@@ -26,8 +27,6 @@ from gcrnn_jax.evaluation.reference import (
 )
 from gcrnn_jax.metrics.decisions import decide, estimated_events
 from gcrnn_jax.metrics.score_tables import ScoreFolder, ScoreTable, is_score_folder
-
-IN_MEMORY_BYTES = 512 << 20  # of score tables, which are read once then
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +41,7 @@ class System:
         tables: Scores of every recording, named by its place in the reference, as
             "0"; None: there are only events. They may be gone through several times.
         clip_scores: [N, K]; None without tables.
+        highest: [N, K], the highest score of each recording in its table, if any.
         score_names: K names, the columns of the tables.
         ends: [N] seconds, where the tables end; nan for one without.
         missing: Recordings of which there is nothing.
@@ -54,6 +54,7 @@ class System:
     labels: Mapping[str, frozenset[str]]
     tables: Iterable[ScoreTable] | None
     clip_scores: np.ndarray | None
+    highest: np.ndarray | None
     score_names: tuple[str, ...]
     ends: np.ndarray
     missing: Sequence[str]
@@ -94,7 +95,7 @@ def with_scores(system: System, path: Path, reference: Reference) -> System:
     other = read_system(path, reference)
     if other.tables is None:
         raise DataError(f"{path}: expected score tables or posteriors, got event lists")
-    names = ("tables", "clip_scores", "score_names", "ends")
+    names = ("tables", "clip_scores", "highest", "score_names", "ends")
     changes = {name: getattr(other, name) for name in names}
     notes = [*system.notes, *other.notes]
     return dataclasses.replace(system, notes=notes, **changes)
@@ -133,35 +134,12 @@ def _of_rows(
         labels_of_rows(scored, names.names),
         None,
         None,
+        None,
         (),
         np.full(len(names.names), np.nan),
         [name for name in names.names if name not in there],
         [*notes, *cleaning],
     )
-
-
-@dataclass(frozen=True, eq=False)
-class Placed(Iterable[ScoreTable]):
-    """Tables of the recordings of a reference, named by their places.
-
-    Recordings without one get one without any detection.
-    """
-
-    tables: Iterable[ScoreTable]
-    places: Mapping[str, int]  # of clip ids
-    missing: Sequence[int]
-    class_names: tuple[str, ...]
-    silence_s: float
-
-    def __iter__(self) -> Iterator[ScoreTable]:
-        for table in self.tables:
-            if table.clip_id in self.places:
-                place = str(self.places[table.clip_id])
-                yield dataclasses.replace(table, clip_id=place)
-        nothing = np.full((1, len(self.class_names)), -np.inf)
-        times = np.array([0, self.silence_s])
-        for place in self.missing:
-            yield ScoreTable(str(place), self.class_names, times, nothing)
 
 
 def _of_tables(
@@ -179,22 +157,21 @@ def _of_tables(
     place = {name: n for n, name in enumerate(names.names)}
     places = {clip_id: place[name] for clip_id, name in own.items()}
     missing = sorted({*place.values()} - {*places.values()})
-    scores = _scores(path, tables, places, reference, at)
+    placed = Placed(tables, places)
+    if placed.files() and not placed.is_large():  # read once, then
+        placed = Placed(list(tables), places)
+    scores = _scores(path, placed, reference, at)
     system = _of_rows(path, scores.rows, [], reference)
     notes = [f"{path}: events and tags are scores above {at:g}"]
     if ignored := len(clip_ids) - len(own):
         notes.append(f"{path}: {ignored} score tables are of no recording here")
-    placed = Placed(
-        tables,
-        places,
-        missing,
-        scores.class_names,
-        float(np.nanmax(scores.ends)) if len(own) else 1.0,
-    )
+    longest = float(np.nanmax(scores.ends)) if len(own) else 1.0
+    options = {"class_names": scores.class_names, "silence_s": longest}
     return dataclasses.replace(
         system,
-        tables=list(placed) if scores.num_bytes <= IN_MEMORY_BYTES else placed,
-        clip_scores=scores.of_clips,
+        tables=dataclasses.replace(placed, missing=missing, **options),
+        clip_scores=scores.highest,
+        highest=scores.highest,
         score_names=scores.class_names,
         ends=scores.ends,
         notes=[*notes, *system.notes],
@@ -205,42 +182,47 @@ class _Scores(NamedTuple):
     """What score tables say of the N recordings of a reference."""
 
     class_names: tuple[str, ...]
-    of_clips: np.ndarray  # [N, K], the highest scores; -inf without a table
+    highest: np.ndarray  # [N, K]; -inf without a table
     ends: np.ndarray  # [N], in seconds
     rows: list[EventRow]
-    num_bytes: int  # of all scores
 
 
 def _scores(
-    path: Path,
-    tables: Iterable[ScoreTable],
-    places: Mapping[str, int],
-    reference: Reference,
-    threshold: float,
+    path: Path, placed: Placed, reference: Reference, threshold: float
 ) -> _Scores:
     """Goes through the tables once; events are of scores above the threshold."""
     names, class_names = reference.names.names, ()
-    ends, num_bytes = np.full(len(names), np.nan), 0
-    of_clips: np.ndarray = np.zeros((len(names), 0))
+    if (first := placed.first()) is not None:
+        class_names = first.class_names
+        _check_classes(path, class_names, reference)
+    counted = frozenset(reference.class_names) if reference.class_list else None
+    ends = np.full(len(names), np.nan)
+    highest = np.full((len(names), len(class_names)), -np.inf)
     rows: list[EventRow] = []
-    for table in tables:
-        if table.clip_id not in places:
-            continue
-        if not class_names:
-            class_names = table.class_names
-            _check_classes(path, class_names, reference)
-            of_clips = np.full((len(names), len(class_names)), -np.inf)
-        if table.class_names != class_names:
-            raise DataError(
-                f"{path}: {table.clip_id}: expected the classes of the tables before, "
-                f"{', '.join(class_names[:5])} ..., got {', '.join(table.class_names)}"
-            )
-        n = places[table.clip_id]
-        of_clips[n], ends[n] = table.scores.max(0), table.times[-1]
-        num_bytes += table.scores.nbytes
-        events = [e for e in table.events(threshold) if _counts(e, reference)]
+    context = str(path), names, class_names, threshold, counted
+    for n, scores, end, events in over_tables(_summary, context, placed):
+        highest[n], ends[n] = scores, end
         rows += _rows_of(names[n], events)
-    return _Scores(class_names, of_clips, ends, rows, num_bytes)
+    return _Scores(class_names, highest, ends, rows)
+
+
+def _summary(
+    context: tuple[str, Sequence[str], tuple[str, ...], float, frozenset[str] | None],
+    table: ScoreTable,
+) -> tuple[int, np.ndarray, float, list[Event]]:
+    """Of a table its place, highest scores, end and events."""
+    path, names, class_names, threshold, counted = context
+    if table.class_names != class_names:
+        name = names[int(table.clip_id)]
+        raise DataError(
+            f"{path}: {name}: expected the classes of the tables before, "
+            f"{', '.join(class_names[:5])} ..., got {', '.join(table.class_names)}"
+        )
+    events = table.events(threshold)
+    if counted is not None:
+        events = [event for event in events if event.event_label in counted]
+    end_s = float(table.times[-1])
+    return int(table.clip_id), table.scores.max(0), end_s, events
 
 
 def _rows_of(file: str, events: Sequence[Event]) -> list[EventRow]:
@@ -302,10 +284,6 @@ def _of_posteriors(path: Path, reference: Reference, threshold: float | None) ->
             names = (posteriors.class_names[k] for k in row.nonzero()[0])
             labels[own[clip_id]] = frozenset(names)
     return dataclasses.replace(system, labels=labels)
-
-
-def _counts(event: Event, reference: Reference) -> bool:
-    return not reference.class_list or event.event_label in reference.class_names
 
 
 def _check_classes(path: Path, columns: Sequence[str], reference: Reference) -> None:

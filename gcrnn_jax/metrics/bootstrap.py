@@ -2,8 +2,10 @@
 
 Scores of N clips would be others for N other clips of the same kind. The bootstrap
 imitates that: it draws N of the clips with replacement, scores them, does so many
-times, and takes the range of the middle 95 % of the scores. Two systems are compared
-on the same draws, so that what makes a clip hard for both cancels.
+times, and takes the range of the middle 95 % of the scores, moved so that their mean
+is the score of all clips. Two systems are compared on the same draws, so that what
+makes a clip hard for both cancels. Draws that all have the same score say nothing of
+other clips: there is no interval then. Of fewer than `FEW` clips it is too narrow.
 
 Decisions stay as they are: neither training nor thresholds are repeated, so what they
 add to the uncertainty is not seen here.
@@ -15,34 +17,25 @@ evaluation", 2004, of pairs of systems.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.metrics import scoring
 from gcrnn_jax.metrics.scoring import ClipCounts
+from gcrnn_jax.metrics.uncertainty import Estimate, Interval, estimate_of, interval_of
+
+__all__ = [
+    "Bootstrap",
+    "Estimate",
+    "Interval",
+    "bootstrap",
+    "draw_weights",
+    "estimate_of",
+    "interval_of",
+]
 
 _BLOCK = 2_000_000  # clips drawn at once, which take some 50 MB
-
-
-class Interval(NamedTuple):
-    """A range of scores, both ends included; nan where no draw has a score."""
-
-    low: float
-    high: float
-
-
-class Estimate(NamedTuple):
-    """A score on all clips, or the difference of two systems' scores, and its range."""
-
-    value: float
-    interval: Interval
-
-    @property
-    def is_significant(self) -> bool:
-        """Whether the interval of a difference excludes 0."""
-        return self.interval.low > 0 or self.interval.high < 0
 
 
 @dataclass(frozen=True)
@@ -68,15 +61,24 @@ class Bootstrap:
 
     def _estimates(self, values: np.ndarray, drawn: np.ndarray) -> dict[str, Estimate]:
         scores = zip(self.names, values.tolist(), drawn.T, strict=True)
-        return {name: Estimate(value, interval_of(row)) for name, value, row in scores}
+        return {name: estimate_of(value, row) for name, value, row in scores}
 
 
 def bootstrap(
-    systems: Sequence[ClipCounts], *, num_draws: int = 10_000, seed: int = 0
+    systems: Sequence[ClipCounts],
+    *,
+    num_draws: int = 10_000,
+    seed: int = 0,
+    groups: np.ndarray | None = None,
 ) -> Bootstrap:
     """Scores systems on all clips and on draws of as many, with replacement.
 
-    The `clip_counts` of each system are of the same clips in the same order.
+    Args:
+        systems: The `clip_counts` of each, of the same clips in the same order.
+        num_draws: R.
+        seed: Of the draws.
+        groups: int [N], 0 to G - 1, of clips that share a source: G of these are drawn
+            then, with all their clips. None: clips by themselves.
 
     Raises:
         DataError: There is no system or no clip, or the systems were not scored
@@ -86,8 +88,9 @@ def bootstrap(
         >>> half = {"tagging": np.array([[1, 1, 1], [0, 1, 1]] * 50)}
         >>> whole = {"tagging": np.array([[1, 1, 1], [1, 1, 1]] * 50)}
         >>> scores = bootstrap([half, whole])
-        >>> scores.estimates(0)["f1"]
-        Estimate(value=0.5, interval=Interval(low=0.4, high=0.6))
+        >>> value, (low, high) = scores.estimates(0)["f1"]
+        >>> value, round(low, 2), round(high, 2)
+        (0.5, 0.4, 0.6)
         >>> scores.differences(1, 0)["f1"].is_significant
         True
     """
@@ -95,7 +98,10 @@ def bootstrap(
     metrics = [metric for metric in scoring.METRICS if metric.name in systems[0]]
     parts = [np.hstack([system[m.name] for system in systems]) for m in metrics]
     counts = np.hstack(parts).astype(float)  # floats multiply faster
-    drawn = [w @ counts for w in draw_weights(len(counts), num_draws, seed)]
+    if groups is None:
+        groups = np.arange(len(counts))
+    weights = draw_weights(int(groups.max()) + 1, num_draws, seed)
+    drawn = [w[:, groups] @ counts for w in weights]
     sums = np.concatenate([counts.sum(0, keepdims=True), *drawn])
     ends = np.cumsum([part.shape[1] for part in parts])[:-1]
     shape = len(sums), len(systems)
@@ -118,15 +124,6 @@ def draw_weights(num_clips: int, num_draws: int, seed: int) -> Iterator[np.ndarr
         clips += num_clips * np.arange(size)[:, None]  # each draw counts for itself
         weights = np.bincount(clips.ravel(), minlength=clips.size)
         yield weights.reshape(clips.shape).astype(float)
-
-
-def interval_of(scores: np.ndarray) -> Interval:
-    """The middle 95 % of the scores of draws, [R], that are finite."""
-    defined = scores[np.isfinite(scores)]
-    if not defined.size:
-        return Interval(float("nan"), float("nan"))
-    low, high = np.percentile(defined, [2.5, 97.5])
-    return Interval(float(low), float(high))
 
 
 def _check_same_reference(systems: Sequence[ClipCounts]) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gcrnn_jax.data.lists.event_lists import Event
+from gcrnn_jax.data.lists.event_tables import ScoredEvent
 from gcrnn_jax.data.store import EventTuple, Split
 from gcrnn_jax.detection.events import (
     class_numbers,
@@ -81,9 +82,15 @@ def decide_parts(
 
 
 def reference_events(split: Split) -> dict[str, list[Event]]:
-    """The strong labels of a split, clips without any event included."""
+    """The strong labels of a split, clips without any event included.
+
+    Events of no length are none, as in lists that `evaluate` scores.
+    """
     events = _strong_labels(split)
-    return {c: [Event(*event) for event in events.get(c, ())] for c in split.clip_ids}
+    return {
+        clip: [Event(*event) for event in events.get(clip, ()) if event[0] < event[1]]
+        for clip in split.clip_ids
+    }
 
 
 def _strong_labels(split: Split) -> Mapping[str, Sequence[EventTuple]]:
@@ -128,9 +135,8 @@ def times_of_runs(
 
 
 def reference_times(split: Split) -> EventTimes:
-    """The strong labels of a split."""
-    of_clips = _strong_labels(split)
-    events = [of_clips.get(clip, ()) for clip in split.clip_ids]
+    """The events of `reference_events`."""
+    events = list(reference_events(split).values())
     clips = np.repeat(np.arange(len(events)), [len(of_clip) for of_clip in events])
     flat = [event for of_clip in events for event in of_clip]
     classes = class_numbers((label for *_, label in flat), split.class_names)
@@ -143,12 +149,53 @@ def estimated_events(
 ) -> dict[str, list[Event]]:
     """The events of every clip, by onset and then by class; also clips without any."""
     found, names = estimated_times(decisions, posteriors), posteriors.class_names
-    found = found.select(np.lexsort((found.classes, found.onsets, found.clips)))
+    found = found.select(_by_onset(found))
     events: list[list[Event]] = [[] for _ in posteriors.clip_ids]
     columns = found.clips, found.onsets, found.offsets, found.classes
     for clip, onset, offset, k in zip(*(c.tolist() for c in columns), strict=True):
         events[clip].append(Event(onset, offset, names[k]))
     return dict(zip(posteriors.clip_ids, events, strict=True))
+
+
+def scored_events(
+    decisions: Decisions, posteriors: PosteriorSet
+) -> dict[str, list[ScoredEvent]]:
+    """The events of `estimated_events` with their scores."""
+    found = estimated_times(decisions, posteriors)
+    firsts, ends = (
+        np.rint(times / posteriors.hop_s).astype(int)  # but at the end of the clip
+        for times in (found.onsets, found.offsets)
+    )
+    scores = np.zeros(len(firsts))
+    for clips, frame in posteriors.blocks():
+        some = slice(*np.searchsorted(found.clips, [clips.start, clips.stop]).tolist())
+        columns = found.clips - clips.start, firsts, ends, found.classes
+        rows = zip(*(column[some].tolist() for column in columns), strict=True)
+        scores[some] = [frame[n, a : max(a + 1, b), k].max() for n, a, b, k in rows]
+    ranked = iter(scores[_by_onset(found)].tolist())
+    return {
+        clip: [ScoredEvent(*event, next(ranked)) for event in of_clip]
+        for clip, of_clip in estimated_events(decisions, posteriors).items()
+    }
+
+
+def _by_onset(events: EventTimes) -> np.ndarray:
+    """The order of events by clip, onset and class, int [E]."""
+    return np.lexsort((events.classes, events.onsets, events.clips))
+
+
+def scored_tags(
+    decisions: Decisions, posteriors: PosteriorSet
+) -> dict[str, list[ScoredEvent]]:
+    """The tags of every clip, by falling posterior; each lasts as long as a clip."""
+    seconds, names = clip_seconds(posteriors), posteriors.class_names
+    tags: dict[str, list[ScoredEvent]] = {}
+    clips = zip(posteriors.clip_ids, decisions.tags, posteriors.clip, strict=True)
+    for clip_id, is_tag, posterior in clips:
+        order = np.argsort(-posterior, kind="stable")
+        found = ((names[k], float(posterior[k])) for k in order if is_tag[k])
+        tags[clip_id] = [ScoredEvent(0.0, seconds, *one) for one in found]
+    return tags
 
 
 def clip_seconds(posteriors: PosteriorSet) -> float:

@@ -1,7 +1,7 @@
 """Systems scored on one split, with thresholds that its labels did not choose."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +25,7 @@ from gcrnn_jax.metrics.decisions import (
     reference_segments,
 )
 from gcrnn_jax.metrics.scoring import Scores, score
+from gcrnn_jax.metrics.uncertainty import Estimate, Figure
 
 CHOSEN_HERE = "these clips"  # thresholds that say nothing of other clips
 CHOSEN_ELSEWHERE = "other clips"
@@ -41,6 +42,10 @@ class Row:
     scores: Scores
     postprocessing: Postprocessing | None  # None: it differs from clip to clip
     fitted_postprocessing: Postprocessing  # the system's best for other clips
+    figures: Sequence[Figure] = ()  # with their intervals; see `evaluation.labelled`
+    notes: Sequence[str] = ()  # on the figures, and on how sure they are
+    # of the columns of the table, by their keys
+    estimates: Mapping[str, Estimate] = dataclasses.field(default_factory=dict)
 
     def without_large_frames(self) -> "Row":
         """The same; frames that lie in a file are silent, and the file is let go."""

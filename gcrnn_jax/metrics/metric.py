@@ -31,7 +31,8 @@ class Column:
             "main" ones are logged each epoch and compared between systems, "side" ones
             have an interval, "detail" ones are in the table of systems alone.
         is_summed: Whether it is computed from the sums of `Metric.counts`. Others, as
-            those of ranks, are scored on the whole set and not bootstrapped.
+            those of ranks, are scored on the whole set; an interval they have only if
+            they are figures of `gcrnn_jax.evaluation.labelled`.
     """
 
     key: str  # in JSON; no other column has it

@@ -12,7 +12,7 @@ import numpy as np
 
 from gcrnn_jax.audio.decode import resample
 from gcrnn_jax.audio.rejected import Rejected
-from gcrnn_jax.data.lists.event_lists import Event
+from gcrnn_jax.data.lists.event_tables import ScoredEvent
 from gcrnn_jax.detection.events import decode_events
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError, DataError
@@ -31,20 +31,6 @@ if TYPE_CHECKING:  # which bring JAX
 
 _BLOCK_LENGTH = 1 << 18  # samples
 _BYTES_AT_ONCE = 4_000_000  # of the classes that are decoded together
-
-
-class ScoredEvent(NamedTuple):
-    """A tag or an event; `score` is the maximum of the posterior in it."""
-
-    onset: float
-    offset: float
-    event_label: str
-    score: float
-
-    @property
-    def event(self) -> Event:
-        """Without its score."""
-        return Event(*self[:3])
 
 
 class Prediction(NamedTuple):

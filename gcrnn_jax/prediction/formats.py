@@ -1,6 +1,7 @@
 r"""The formats that predictions are written in.
 
-  events    events.csv: filename,onset,offset,event_label,score; times in seconds
+  events    events.csv: filename,onset,offset,event_label,score; times in seconds;
+            as results of a run have it (`event_tables`)
   tags      tags.csv: the classes that are in each recording, the same columns; a
             recording that no class passes has none, though in scores of the task, whose
             clips all have a label, a clip has at least one (`at_least_one_tag`)
@@ -27,6 +28,7 @@ import numpy as np
 from gcrnn_jax.audio.decode import stream_waveform
 from gcrnn_jax.audio.frames import stream_log_mel
 from gcrnn_jax.data.lists.event_lists import Event
+from gcrnn_jax.data.lists.event_tables import EVENT_COLUMNS, csv_text, event_cells
 from gcrnn_jax.prediction.ensemble import Ensemble
 from gcrnn_jax.prediction.posteriors import ATTENTION, FRAME, RecordingPosteriors
 from gcrnn_jax.prediction.recordings import Recording
@@ -34,7 +36,6 @@ from gcrnn_jax.prediction.stream import until_fault
 from gcrnn_jax.report.picture import draw, picture_png
 
 MAX_COLUMNS = 4000  # of a picture; more do not show, and hours would not fit
-_CSV_HEADER = ("filename", "onset", "offset", "event_label", "score")
 _RAVEN_HEADER = (
     "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\t"
     "High Freq (Hz)\tAnnotation\tScore\n"
@@ -88,25 +89,12 @@ class RecordingFormat(NamedTuple):
     needs_posteriors: bool = False
 
 
-def csv_text(rows: Iterable[Sequence[str]]) -> str:
-    """Rows as CSV; what holds a comma, a quote or a line end is quoted."""
-    return "".join(",".join(map(_csv_field, row)) + "\n" for row in rows)
-
-
-def _csv_field(text: str) -> str:
-    return (
-        f'"{text.replace(chr(34), chr(34) * 2)}"' if set(text) & set(',"\r\n') else text
-    )
-
-
 def csv_table(kind: str, records: Iterable[Record]) -> Iterator[str]:
     """CSV of the "tags" or the "events" of records."""
-    yield csv_text([_CSV_HEADER])
+    yield csv_text([EVENT_COLUMNS])
     for record in records:
-        yield csv_text(
-            (record.filename, f"{on:.3f}", f"{off:.3f}", label, f"{score:.4f}")
-            for on, off, label, score in getattr(record, kind)
-        )
+        rows = getattr(record, kind)
+        yield csv_text(event_cells(record.filename, *row) for row in rows)
 
 
 def json_lines(records: Iterable[Record]) -> Iterator[str]:

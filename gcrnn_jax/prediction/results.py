@@ -19,6 +19,7 @@ from gcrnn_jax.data.atomic_files import (
     storage_errors,
     write_atomically,
 )
+from gcrnn_jax.data.lists.event_tables import csv_text
 from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.prediction.decoding import expected_s, stream_decoded
@@ -29,7 +30,6 @@ from gcrnn_jax.prediction.formats import (
     PER_RECORDING,
     Output,
     Record,
-    csv_text,
 )
 from gcrnn_jax.prediction.posteriors import CLIP, RecordingPosteriors
 from gcrnn_jax.prediction.recordings import Recording, Unreadable, list_recordings

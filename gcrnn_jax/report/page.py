@@ -11,15 +11,15 @@ import hashlib
 import importlib.resources
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gcrnn_jax.data.atomic_files import make_folder, write_atomically
 from gcrnn_jax.metrics import scoring
-from gcrnn_jax.metrics.bootstrap import Estimate, bootstrap
 from gcrnn_jax.metrics.tables import percent, to_json
 from gcrnn_jax.metrics.tagging import precision_recall
+from gcrnn_jax.metrics.uncertainty import Estimate
 from gcrnn_jax.report import charts, systems, threshold_tables
 from gcrnn_jax.report.clip_cards import clip_cards
 from gcrnn_jax.report.examples import PER_CLASS
@@ -47,7 +47,7 @@ def render_page(data: ReportData) -> str:
     )
     environment.filters |= {"percent": percent, "fraction": fraction}
     row, split = data.main_row, data.split
-    estimates = _estimates(data)
+    estimates = [each.estimates for each in data.rows]
     tables = threshold_tables.threshold_tables(
         row.posteriors, split, row.fitted_postprocessing
     )
@@ -62,6 +62,7 @@ def render_page(data: ReportData) -> str:
         columns=[c for c in scoring.columns() if c.key in row.scores.values],
         class_header=class_header,
         class_rows=class_rows,
+        class_intervals=systems.class_intervals(row),
         interval_charts=_interval_charts(data, estimates),
         training_charts=_training_charts(data.curves) if data.curves else [],
         threshold_note=_threshold_note(data),
@@ -99,7 +100,7 @@ def _event_clips(data: ReportData) -> str:
 
 
 def _interval_charts(
-    data: ReportData, estimates: list[dict[str, Estimate]]
+    data: ReportData, estimates: Sequence[Mapping[str, Estimate]]
 ) -> list[tuple[str, str, charts.Axis, Callable[[float], str]]]:
     """(title, score, axis, text of a value) of each chart of systems."""
     interval_charts = []
@@ -164,13 +165,6 @@ def _precision_recall_charts(data: ReportData) -> list[charts.LineChart]:
         label = f"Precision over recall of {name}"
         line_charts.append(charts.LineChart(label, *names, axis, axis, lines))
     return line_charts
-
-
-def _estimates(data: ReportData) -> list[dict[str, Estimate]]:
-    """Scores of every row by name, with the intervals of the same draws of clips."""
-    arguments = ((row.decisions, row.posteriors, data.split) for row in data.rows)
-    found = bootstrap([scoring.clip_counts(*each) for each in arguments])
-    return [found.estimates(number) for number in range(len(data.rows))]
 
 
 def fraction(value: float) -> str:

@@ -1,47 +1,79 @@
-"""Results of a run: systems side by side, classes, lists; on screen and on disk."""
+"""Results of a run: systems side by side, classes, lists; on screen and on disk.
+
+Every score has its 95 % interval, in the line below it.
+"""
 
 import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from gcrnn_jax.data.atomic_files import make_folder, write_text
-from gcrnn_jax.data.lists.event_lists import Event, write_event_list
+from gcrnn_jax.data.lists.event_tables import write_event_table
+from gcrnn_jax.evaluation.labelled import CLASS_FIGURES
+from gcrnn_jax.evaluation.output import figure_entry, figures_table
 from gcrnn_jax.metrics import scoring
-from gcrnn_jax.metrics.decisions import clip_seconds, estimated_events
+from gcrnn_jax.metrics.decisions import scored_events, scored_tags
 from gcrnn_jax.metrics.evaluator import Row
-from gcrnn_jax.metrics.metric import MACRO, MICRO
+from gcrnn_jax.metrics.metric import MACRO, MICRO, Column
 from gcrnn_jax.metrics.scoring import Scores
 from gcrnn_jax.metrics.tables import json_text, text_table
+from gcrnn_jax.metrics.uncertainty import Estimate
 
 MAX_ABSENT = 20  # classes that no clip has, in a table on the screen
+_PERCENT, _NUMBER = Column("", ""), Column("", "", "number")
 
 
 def systems_table(rows: Sequence[Row]) -> str:
     """The systems side by side, with every score of every metric."""
-    lines = [[row.system, row.thresholds] for row in rows]
-    header = ["system", "thresholds"]
-    for column in scoring.columns():
-        header.append(column.heading)
-        for row, line in zip(rows, lines, strict=True):
-            value = row.scores.values.get(column.key)
-            line.append("-" if value is None else column.text(value))
+    columns = scoring.columns()
+    lines: list[list[str]] = []
+    for row in rows:
+        values, estimates = row.scores.values, row.estimates
+        texts = [c.text(values[c.key]) if c.key in values else "-" for c in columns]
+        lines.append([row.system, row.thresholds, *texts])
+        if estimates:
+            below = [interval_text(estimates.get(c.key), c) for c in columns]
+            lines.append(["", "", *below])
+    header = ["system", "thresholds", *(column.heading for column in columns)]
     return text_table(header, lines)
 
 
-def classes_table(scores: Scores) -> str:
-    """Every class, and the two kinds of averages below them.
+def interval_text(estimate: Estimate | None, column: Column = _PERCENT) -> str:
+    """The interval of a score as the column prints it; "" where there is none.
+
+    Example:
+        >>> from gcrnn_jax.metrics.uncertainty import Interval
+        >>> interval_text(Estimate(0.5, Interval(0.43, 0.5612)))
+        '43.0-56.1'
+    """
+    if estimate is None or not math.isfinite(estimate.interval.low):
+        return ""
+    return "-".join(column.short_text(end) for end in estimate.interval)
+
+
+def classes_table(row: Row) -> str:
+    """Every class of a system, and the two kinds of averages below them.
 
     Many classes that no clip has are left out, and counted in a line.
     """
-    header, rows, averages = class_rows(scores)
+    header, rows, averages = class_rows(row.scores)
+    intervals = class_intervals(row)
     there = [
         row for row in rows if str(row[1]) != "0"
     ]  # clips, or seconds, of the reference
-    if (num_absent := len(rows) - len(there)) <= MAX_ABSENT:
-        return text_table(header, [*rows, *averages])
+    num_absent = len(rows) - len(there)
+    lines: list[list[object]] = []
+    for cells in [*(rows if num_absent <= MAX_ABSENT else there), *averages]:
+        lines.append(cells)
+        if any(below := intervals[str(cells[0])]):
+            lines.append(["", *below])
+    table = text_table(header, lines)
+    if num_absent <= MAX_ABSENT:
+        return table
     absent = f"{num_absent} classes that no clip has are left out; scores.json has all"
-    return f"{text_table(header, [*there, *averages])}\n{absent}"
+    return f"{table}\n{absent}"
 
 
 def class_rows(
@@ -57,6 +89,27 @@ def class_rows(
             rows.setdefault(name, [name]).extend(row)
     averages = [rows.pop(name) for name in (MICRO, MACRO)]
     return header, list(rows.values()), averages
+
+
+def class_intervals(row: Row) -> dict[str, list[str]]:
+    """The intervals of the cells of `class_rows`, of each but the first."""
+    classes = {f.quantity: f.classes for f in row.figures if f.classes}
+    averages = {(f.quantity, f.average): f.estimate for f in row.figures}
+    below: dict[str, list[str]] = {}
+    for metric in scoring.METRICS:
+        details = row.scores.details[metric.name]
+        found = {} if details is None else metric.class_cells(details)
+        for name, cells in found.items():
+            average = {MICRO: "micro", MACRO: "macro"}.get(name)
+            quantities = CLASS_FIGURES.get(metric.name, [""] * len(cells))
+            for quantity, cell in zip(quantities, cells, strict=True):
+                estimate = averages.get((quantity, average or ""))
+                if average is None:
+                    estimate = classes.get(quantity, {}).get(name)
+                form = _NUMBER if "error_rate" in quantity else _PERCENT
+                text = interval_text(estimate, form) if cell != "" else ""
+                below.setdefault(name, []).append(text)
+    return below
 
 
 def shortfall(row: Row, constant: Row) -> str:
@@ -84,32 +137,40 @@ def shortfall(row: Row, constant: Row) -> str:
     )
 
 
+def row_content(row: Row) -> dict[str, Any]:
+    """What JSON files hold of a system: thresholds, details, figures and notes."""
+    return {
+        **{n: getattr(row, n) for n in ("system", "thresholds", "postprocessing")},
+        **row.scores.details,
+        "figures": [figure_entry(figure) for figure in row.figures],
+        "notes": list(row.notes),
+    }
+
+
+def figures_text(row: Row) -> str:
+    """Every figure of a system with its definition, and notes."""
+    notes = "\n".join(f"- {note}" for note in row.notes)
+    return f"{figures_table(row.figures)}\n\n{notes}".rstrip()
+
+
 def write_results(
     folder: Path, rows: list[Row], chosen: Row, *, data_sha256: str
 ) -> None:
     """Writes the scores of all rows; of the chosen row posteriors and decisions.
 
     With the scores goes the hash of the data that they were made on. The decisions are
-    lists as DCASE has them. The posteriors carry the thresholds fitted for them.
+    tables as `predict` writes them; a clip without any is in them by its name. The
+    posteriors carry the thresholds fitted for them.
     """
     make_folder(folder)
-    fields = ("system", "thresholds", "postprocessing")
-    content = [
-        {name: getattr(row, name) for name in fields} | {**row.scores.details}
-        for row in rows
-    ]
-    scores = {"data_sha256": data_sha256, "systems": content}
+    scores = {"data_sha256": data_sha256, "systems": [*map(row_content, rows)]}
     write_text(folder / "scores.json", json_text(scores))
     posteriors, rules = chosen.posteriors, chosen.fitted_postprocessing
     with_rules = dataclasses.replace(posteriors, postprocessing=rules)
     with_rules.save(folder / "posteriors.npz")
-    files = [f"{clip}.wav" for clip in posteriors.clip_ids]  # as the task names them
-    found = estimated_events(chosen.decisions, posteriors).values()
-    write_event_list(folder / "events.csv", dict(zip(files, found, strict=True)))
-    seconds = clip_seconds(posteriors)
-    names = posteriors.class_names
-    tags = {
-        file: [Event(0.0, seconds, names[k]) for k in row.nonzero()[0]]
-        for file, row in zip(files, chosen.decisions.tags, strict=True)
-    }
-    write_event_list(folder / "tags.csv", tags)
+    for name, of_clips in (
+        ("events.csv", scored_events(chosen.decisions, posteriors)),
+        ("tags.csv", scored_tags(chosen.decisions, posteriors)),
+    ):
+        files = {f"{clip}.wav": found for clip, found in of_clips.items()}
+        write_event_table(folder / name, files)  # as the task names them

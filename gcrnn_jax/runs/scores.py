@@ -13,6 +13,8 @@ import jax
 from gcrnn_jax.data.store import FeatureStore, Split
 from gcrnn_jax.detection.posteriors import NoProbabilityError, PosteriorSet
 from gcrnn_jax.errors import DivergedError
+from gcrnn_jax.evaluation.labelled import OF_TABLES, SplitFigures
+from gcrnn_jax.evaluation.results import Choice
 from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.inference.model import TrainedModel
 from gcrnn_jax.metrics.decisions import decide
@@ -76,6 +78,8 @@ def score_systems(
         In the first process: the three with fitted thresholds, the fused epochs second
         and the averaged weights third; the three with their own; the best constant
         answer. In others none. Of the second alone frames too large for memory stay.
+        All have the figures of the table of systems, the second has all figures, each
+        with its interval; see `gcrnn_jax.evaluation.labelled`.
     """
     return score_each(run, store, _systems(run, model, averaged), main=1)
 
@@ -95,20 +99,24 @@ def score_each(
     fit_split = store.find_fit_split(split)
     options = dataclasses.asdict(run.config.thresholds)
     evaluator = Evaluator(split, fit_split, **options)
+    figures, of_table = SplitFigures(split), Choice(OF_TABLES)
     rows: list[tuple[Row, Row]] = []
     for name, predict in systems:
         reported = predict(split)
         fitting = predict(fit_split) if fit_split else None
         if jax.process_index() == 0:
-            fitted = evaluator.with_fitted_thresholds(name, reported, fitting)
-            own = evaluator.with_own_thresholds(name, reported).without_large_frames()
             is_main = len(rows) == main
+            fitted = evaluator.with_fitted_thresholds(name, reported, fitting)
+            fitted = figures.add(fitted, None if is_main else of_table)
+            own = figures.add(evaluator.with_own_thresholds(name, reported), of_table)
+            own = own.without_large_frames()
             rows.append((fitted if is_main else fitted.without_large_frames(), own))
         del reported, fitting  # and the files without a name that they map
         processes.barrier(f"the first process has scored {name}")
     if not rows:
         return []
     constant = evaluator.best_constant(rows[0][0].posteriors)
+    constant = figures.add(constant, of_table)
     return [*(fitted for fitted, _ in rows), *(own for _, own in rows), constant]
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from gcrnn_jax.data.lists.event_lists import Event
 from gcrnn_jax.evaluation import curves
-from gcrnn_jax.evaluation.curves import PsdsMeasure
+from gcrnn_jax.evaluation.curves import PsdsMeasure, sought_for_psds
+from gcrnn_jax.evaluation.sweep import Sweep
 from gcrnn_jax.metrics import (
     PSDS1,
     PSDS2,
@@ -16,6 +17,7 @@ from gcrnn_jax.metrics import (
     ScoreTable,
     psds,
 )
+from gcrnn_jax.metrics.polyphonic import classes_of
 
 NAMES = ("Bus", "Car", "Tram")
 FEW = PsdsParameters(Intersection(0.5, 0.5), max_efpr=60)
@@ -42,6 +44,17 @@ def random_case(seed, num_clips):
     return tables, reference, durations
 
 
+def measure_of(case, parameters):
+    """PSDS of tables, a reference and durations, as `evaluate` has it."""
+    tables, reference, durations = case
+    names, there = classes_of(reference, durations)
+    sweep = Sweep(tables, list(durations), tuple(names))
+    sought = sought_for_psds(there, durations, parameters)
+    [counted] = sweep.count([sought])
+    options = sweep, sought, counted, durations
+    return PsdsMeasure("psds", *options, parameters=parameters)
+
+
 def copied(case, weights):
     """The case with each clip as often as its weight says."""
     tables, found = case[0], ([], {}, {})
@@ -66,8 +79,8 @@ def weights_of(num_clips, num_draws=4):
 @pytest.mark.parametrize("num_clips", [6, 40])  # with 40, most thresholds are left out
 @pytest.mark.parametrize("parameters", [PSDS1, PSDS2, FEW, CROSSES])
 def test_psds_of_a_draw_is_that_of_copied_recordings(num_clips, parameters):
-    tables, reference, durations = case = random_case(num_clips, num_clips)
-    measure = PsdsMeasure("psds", tables, reference, durations, parameters=parameters)
+    case = random_case(num_clips, num_clips)
+    measure = measure_of(case, parameters)
     weights = weights_of(num_clips)
     found = measure.scores(weights)
     [values], [classes] = found.averages.values(), found.classes.values()
@@ -83,11 +96,10 @@ def test_psds_of_a_draw_is_that_of_copied_recordings(num_clips, parameters):
 
 
 def test_changes_are_looked_for_again_where_a_draw_needs_more(monkeypatch):
-    tables, reference, durations = random_case(40, 40)
-    weights = weights_of(40)
-    wide = PsdsMeasure("psds", tables, reference, durations, parameters=FEW)
+    case, weights = random_case(40, 40), weights_of(40)
+    wide = measure_of(case, FEW)
     monkeypatch.setattr(curves, "_SPARE", 0.0)
-    narrow = PsdsMeasure("psds", tables, reference, durations, parameters=FEW)
+    narrow = measure_of(case, FEW)
     assert narrow.cost < wide.cost
     before = narrow.cost
     found, expected = (one.scores(weights).averages for one in (narrow, wide))

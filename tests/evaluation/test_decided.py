@@ -98,14 +98,20 @@ def of_f1(scores, quantity, error_quantity):
 
 def test_segments(weights):
     lists = random_lists(0)
-    check(
-        decided.segments(*lists, NAMES, 1.0),
-        weights,
-        lists,
-        lambda *both: of_f1(
-            segment_scores(*both, NAMES), "segment_f1[1 s]", "segment_error_rate[1 s]"
-        ),
-    )
+
+    def expected_of(*both):
+        scores = segment_scores(*both, NAMES)
+        quantities = "segment_f1[1 s]", "segment_error_rate[1 s]"
+        averages, classes = of_f1(scores, *quantities)
+        for name in ("precision", "recall"):
+            averages[f"segment_{name}[1 s]", "micro"] = getattr(scores.micro, name)
+            of_classes = [getattr(c.rates, name) for c in scores.per_class.values()]
+            classes[f"segment_{name}[1 s]"] = of_classes
+        for name in ("substitution_rate", "deletion_rate", "insertion_rate"):
+            averages[f"segment_{name}[1 s]", "micro"] = getattr(scores, name)
+        return averages, classes
+
+    check(decided.segments(*lists, NAMES, 1.0), weights, lists, expected_of)
 
 
 @pytest.mark.parametrize("matching", ["optimal", "greedy"])

@@ -19,6 +19,8 @@ from gcrnn_jax.metrics.decisions import (
     estimated_events,
     reference_events,
     reference_times,
+    scored_events,
+    scored_tags,
 )
 from gcrnn_jax.metrics.evaluator import decide_cross_fitted, fit_thresholds
 from gcrnn_jax.metrics.segment import COUNTS, segment_scores
@@ -122,6 +124,24 @@ def test_decisions_and_their_scores_are_those_of_all_clips_at_once(case, changes
         assert repr(found) == repr(expected)  # nan is nan
         counts = clip_counts(one, posteriors, split)["detection"]
         np.testing.assert_array_equal(counts, by_clip(split, events))
+
+
+def test_tags_and_events_have_the_greatest_posterior_in_them(case):
+    split, posteriors = case
+    decisions, frame = decide(posteriors, RULES), np.array(posteriors.frame)
+    expected = estimated_events(decisions, posteriors)
+    for n, (clip, events) in enumerate(scored_events(decisions, posteriors).items()):
+        assert [e.event for e in events] == expected[clip]
+        for onset, offset, label, found in events:
+            frames = slice(round(onset / 0.1), round(offset / 0.1))
+            assert found == frame[n, frames, NAMES.index(label)].max()
+    for n, (clip, tags) in enumerate(scored_tags(decisions, posteriors).items()):
+        assert clip == split.clip_ids[n]
+        labels = [NAMES.index(tag.event_label) for tag in tags]
+        assert sorted(labels) == decisions.tags[n].nonzero()[0].tolist()
+        scores = [tag.score for tag in tags]
+        assert scores == sorted(posteriors.clip[n, labels].tolist(), reverse=True)
+        assert {tag[:2] for tag in tags} == ({(0.0, 4.0)} if tags else set())
 
 
 def test_halves_are_fitted_together_as_each_alone(case):

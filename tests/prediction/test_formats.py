@@ -54,7 +54,7 @@ def test_csv_keeps_every_name_exactly():
     assert rows == [
         ["filename", "onset", "offset", "event_label", "score"],
         ["a.wav", "0.500", "1.250", "Car", "0.8750"],
-        ["a.wav", "1.000", "3.000", "Air horn, truck horn", "0.2500"],
+        ["a.wav", "1.000", "3.0004", "Air horn, truck horn", "0.2500"],
         [ODD, "0.000", "2.000", "Air horn, truck horn", "0.5000"],
         [RETURN, "0.000", "2.000", "Car", "0.5000"],
     ]

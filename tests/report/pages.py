@@ -8,6 +8,8 @@ from gcrnn_jax.audio.rejected import Rejected
 from gcrnn_jax.data.store import Shard, Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.evaluation.labelled import OF_TABLES, SplitFigures
+from gcrnn_jax.evaluation.results import Choice
 from gcrnn_jax.metrics.evaluator import Evaluator
 from gcrnn_jax.report.examples import select_examples
 from gcrnn_jax.report.report_data import ReportData
@@ -75,9 +77,10 @@ def make_data(folder, names):
         split.clip_ids, tuple(names), FRONT_END.hop_s, clip, frame, RULES
     )
     evaluator = Evaluator(split, None)
+    figures = SplitFigures(split, num_draws=100)
     rows = [
-        evaluator.with_own_thresholds(names[0], posteriors),
-        evaluator.best_constant(posteriors),
+        figures.add(evaluator.with_own_thresholds(names[0], posteriors)),
+        figures.add(evaluator.best_constant(posteriors), Choice(OF_TABLES)),
     ]
     selection = select_examples(rows[0], split)
     kept = {"epoch": 1, "tag_f1": 0.5, "mean_average_precision": 0.4}

@@ -100,16 +100,18 @@ def test_it_fits_and_follows_the_scheme(browser, file, width, scheme):
     assert (brightness < 128) == (scheme == "light")
 
 
-def test_far_intervals_end_at_the_edge_of_those_of_systems(data, monkeypatch):
+def test_far_intervals_end_at_the_edge_of_those_of_systems(data):
     """The answer that is the same for all clips does not squeeze the others."""
-    estimates = page._estimates(data)
-    value, (low, high) = estimates[0]["f1"]
-    estimates[1]["f1"] = Estimate(value, Interval(-1.0, 2.0))
+    mine, constant = data.rows
+    value, (low, high) = mine.estimates["f1"]
+    far = {**constant.estimates, "f1": Estimate(value, Interval(-1.0, 2.0))}
+    rows = [mine, dataclasses.replace(constant, estimates=far)]
+    estimates = [mine.estimates, far]
     (_, _, axis, _), *_ = page._interval_charts(data, estimates)
     assert axis.low == pytest.approx(low - 0.08 * (high - low))
     assert axis.high == pytest.approx(high + 0.08 * (high - low))
-    monkeypatch.setattr(page, "_estimates", lambda _: estimates)
-    bars = re.findall(r'"bar" x1="([^"]+)%" x2="([^"]+)%"', page.render_page(data))
+    text = page.render_page(dataclasses.replace(data, rows=rows))
+    bars = re.findall(r'"bar" x1="([^"]+)%" x2="([^"]+)%"', text)
     assert [float(end) for end in bars[1]] == [0, 100]
 
 

@@ -1,4 +1,4 @@
-"""Readers of the files in which labels are written.
+"""Readers of the files in which labels are written, and what writes events.
 
 Each reads one kind:
 
@@ -9,4 +9,6 @@ Each reads one kind:
     timed_labels      what the two below read
     label_tracks      Audacity
     selection_tables  Raven, and tables of detections as BirdNET writes them
+
+`event_tables` writes events.csv and tags.csv, which `event_lists` reads.
 """

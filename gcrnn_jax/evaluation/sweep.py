@@ -1,0 +1,240 @@
+"""What recordings change in the counts of all thresholds, for several criteria at once.
+
+All score tables are gone through once, in parallel processes where they are large
+files, and of each only the scores at which a count changes are kept, above a floor
+below which false positives are too many to matter. Most changes are of classes without
+an event in their recording, which are the same for all criteria.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gcrnn_jax.errors import DataError
+from gcrnn_jax.evaluation.placed_tables import over_tables
+from gcrnn_jax.evaluation.steps import Columns, Steps, by_class, steps_of
+from gcrnn_jax.metrics.clip_changes import add_collars, add_shares
+from gcrnn_jax.metrics.detections import changes_in_number
+from gcrnn_jax.metrics.event_based import Collars
+from gcrnn_jax.metrics.floors import Floors
+from gcrnn_jax.metrics.intersection import Intersection
+from gcrnn_jax.metrics.score_tables import ScoreTable
+from gcrnn_jax.metrics.threshold_counts import columns_of
+
+
+@dataclass(frozen=True, eq=False)
+class Sought:
+    """One criterion, and what of its counts is of interest.
+
+    Attributes:
+        criteria: What makes a detection correct.
+        by_clip: Clip id -> class -> onsets and offsets of reference events, [R, 2].
+        most: False positives of a class that are of interest; inf: any number.
+    """
+
+    criteria: Intersection | Collars
+    by_clip: Mapping[str, Mapping[int, np.ndarray]]
+    most: float
+
+
+class Counted(NamedTuple):
+    """The counts of all K classes for one criterion.
+
+    Attributes:
+        steps: Of each class.
+        pairs: int [Q, 2], recordings and classes with events.
+        floor: [K], scores at or below which changes are not known; -inf: all are.
+    """
+
+    steps: list[Steps]
+    pairs: np.ndarray
+    floor: np.ndarray
+
+
+class Sweep:
+    """The tables of N recordings, and what is needed to count in them."""
+
+    def __init__(
+        self,
+        tables: Iterable[ScoreTable],
+        clip_ids: Sequence[str],
+        class_names: tuple[str, ...],
+        highest: np.ndarray | None = None,
+    ):
+        """Takes the tables, which may be gone through several times.
+
+        Args:
+            tables: Of all recordings, others are ignored.
+            clip_ids: N, in the order of weights.
+            class_names: K of the tables' classes.
+            highest: [N, K], the highest score of each recording and class; None: the
+                tables are gone through for them, if they are needed.
+        """
+        self.tables, self.class_names = tables, class_names
+        self.clip_ids = tuple(clip_ids)
+        self._highest = highest
+
+    def highest(self) -> np.ndarray:
+        """[N, K], the highest score of each recording and class."""
+        if self._highest is None:
+            shape = len(self.clip_ids), len(self.class_names)
+            self._highest = np.full(shape, -np.inf)
+            context = self.class_names, self._rows()
+            for found in over_tables(_highest_of, context, self.tables):
+                if found is not None:
+                    self._highest[found[0]] = found[1]
+        return self._highest
+
+    def floors(self, sought: Sought) -> tuple[np.ndarray, np.ndarray]:
+        """Scores [K] that need not be gone below, and the highest false ones, [N, K].
+
+        At all thresholds below the highest score of a recording without an event of the
+        class it has a false positive.
+        """
+        names = self.class_names
+        if sought.most >= len(self.clip_ids):
+            return Floors(len(names)).floor, np.zeros((0, len(names)))
+        false = self.highest().astype(np.float64)
+        for clip_id, row in self._rows().items():
+            false[row, list(sought.by_clip.get(clip_id, ()))] = -np.inf
+        return Floors(len(names), sought.most, self.clip_ids, false).floor, false
+
+    def count(self, sought: Sequence[Sought]) -> list[Counted]:
+        """Counts for several criteria, in one pass through the tables.
+
+        Raises:
+            DataError: A recording has no table, or two; a table lacks a class.
+        """
+        floors = [self.floors(one)[0] for one in sought]
+        rows, seen = self._rows(), set[int]()
+        parts: list[list[Columns]] = [[] for _ in range(1 + len(sought))]
+        context = _Context(self.class_names, rows, tuple(sought), tuple(floors))
+        for found in over_tables(_changes_of, context, self.tables):
+            if found is None:
+                continue
+            row, changes = found
+            if row in seen:
+                one = self.clip_ids[row]
+                raise DataError(f"{one}: expected one score table, got two")
+            seen.add(row)
+            for all_, new in zip(parts, changes, strict=True):
+                all_.append((*new, np.full(len(new[0]), row, np.int32)))
+        if missing := [n for n in range(len(self.clip_ids)) if n not in seen]:
+            raise DataError(
+                f"{len(missing)} of {len(self.clip_ids)} clips have no score table, "
+                f"first {self.clip_ids[missing[0]]}"
+            )
+        num = len(self.class_names)
+        without, *with_ = (by_class(part, num) for part in parts)
+        parts.clear()
+        return [
+            self._counted(one, floor, without, own)
+            for one, floor, own in zip(sought, floors, with_, strict=True)
+        ]
+
+    def _counted(
+        self,
+        sought: Sought,
+        floor: np.ndarray,
+        without: list[Columns],
+        own: list[Columns],
+    ) -> Counted:
+        rows = self._rows()
+        pairs = [(rows[c], k) for c, own in sought.by_clip.items() for k in own]
+        place = np.full((len(rows), len(self.class_names)), -1, np.int32)
+        place[tuple(np.array(pairs, int).reshape(-1, 2).T)] = np.arange(len(pairs))
+        steps = [
+            steps_of(mine, others, lowest, place, len(pairs))
+            for mine, others, lowest in zip(own, without, floor, strict=True)
+        ]
+        return Counted(steps, np.array(pairs, int).reshape(-1, 2), floor)
+
+    def _rows(self) -> dict[str, int]:
+        return {clip_id: n for n, clip_id in enumerate(self.clip_ids)}
+
+
+class _Context(NamedTuple):
+    class_names: tuple[str, ...]
+    rows: Mapping[str, int]
+    sought: tuple[Sought, ...]
+    floors: tuple[np.ndarray, ...]
+
+
+def _highest_of(
+    context: tuple[tuple[str, ...], Mapping[str, int]], table: ScoreTable
+) -> tuple[int, np.ndarray] | None:
+    class_names, rows = context
+    if (row := rows.get(table.clip_id)) is None:
+        return None
+    return row, columns_of(table, class_names).max(0)
+
+
+def _changes_of(
+    context: _Context, table: ScoreTable
+) -> tuple[int, list[Columns]] | None:
+    """Of a table: changes of the classes without events, and of the others.
+
+    The first are class, score and false positives; the others, for each criterion,
+    class, score, events found, false positives, the class of events that are crossed
+    (-1: none) and by how many.
+    """
+    class_names, rows, every, floors = context
+    if (row := rows.get(table.clip_id)) is None:
+        return None
+    scores = columns_of(table, class_names)
+    has_none = np.ones(len(class_names), bool)
+    has_none[list(every[0].by_clip.get(table.clip_id, ()))] = False
+    lowest = np.min(floors, 0)
+    k, score, change = changes_in_number(scores, lowest, has_none)
+    found: list[Columns] = [
+        (k.astype(np.int32), score.astype(np.float64), change.astype(np.int8))
+    ]
+    for sought, floor in zip(every, floors, strict=True):
+        own = sought.by_clip.get(table.clip_id, {})
+        ledger = _Changes(Floors(len(class_names)))
+        ledger.floors.floor = floor
+        if own and isinstance(sought.criteria, Collars):
+            add_collars(ledger, scores, table.times, own, sought.criteria)
+        elif own and isinstance(sought.criteria, Intersection):
+            add_shares(ledger, scores, table.times, own, by=sought.criteria)
+        found.append(ledger.columns())
+    return row, found
+
+
+class _Changes:
+    """Takes the changes of one recording, as `Ledger` does."""
+
+    _KINDS = (np.int32, np.float64, np.int32, np.int32, np.int32, np.int32)
+
+    def __init__(self, floors: Floors):
+        self.floors = floors
+        self._parts: list[Columns] = [tuple(np.zeros(0, t) for t in self._KINDS)]
+
+    def add(
+        self, k: Any, score: np.ndarray, true: Any, false: Any, cross: Any = 0.0
+    ) -> None:
+        """See `Ledger`; cross-triggers come by `add_crosses`."""
+        self._take(k, score, true, false, -1, 0)
+
+    add_clip = add
+
+    def add_crosses(
+        self, other: int, k: np.ndarray, score: np.ndarray, number: np.ndarray
+    ) -> None:
+        """See `Ledger`."""
+        self._take(k, score, 0, 0, other, number)
+
+    def end_clip(self, clip_id: str) -> None:
+        """See `Ledger`; of one recording nothing is left to do."""
+
+    def _take(self, *values: Any) -> None:
+        columns = np.broadcast_arrays(*values)
+        kept = columns[1] > self.floors.floor[columns[0]]
+        pairs = zip(columns, self._KINDS, strict=True)
+        self._parts.append(tuple(c[kept].astype(kind) for c, kind in pairs))
+
+    def columns(self) -> Columns:
+        """All of them."""
+        return tuple(map(np.concatenate, zip(*self._parts, strict=True)))
