@@ -154,7 +154,8 @@ def get_config() -> ConfigDict:
     config.thresholds = ConfigDict()  # found on validation clips, beside the fixed ones
     config.thresholds.per_class = True  # or one for all classes
     # clips that one for all counts as, in a mean with that of each class; 0: none
-    config.thresholds.shrinkage = 0.0
+    config.thresholds.shrinkage = 50.0
+    config.thresholds.calibrated = True  # one for all: a probability, or a posterior
 
     config.fusion = ConfigDict()
     # epochs whose posteriors are averaged; 0 follows num_epochs: 20, 30 ... 80 of 80

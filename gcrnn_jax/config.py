@@ -45,10 +45,12 @@ class ThresholdOptions:
     Attributes:
         per_class: One for each class, or one for all.
         shrinkage: Of those of classes towards one for all; see `fit_thresholds`.
+        calibrated: One for all is a calibrated probability, not a posterior.
     """
 
     per_class: bool
     shrinkage: float
+    calibrated: bool
 
     def __post_init__(self):
         """Raises ValueError for a number that is out of range."""

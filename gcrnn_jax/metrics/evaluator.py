@@ -2,11 +2,13 @@
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from gcrnn_jax.data.clips.division import source_of
 from gcrnn_jax.data.store import Split
+from gcrnn_jax.detection.cross_fitting import cross_fit
 from gcrnn_jax.detection.posterior_files import is_map
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing, Threshold
@@ -15,7 +17,6 @@ from gcrnn_jax.detection.tag_thresholds import best_tag_thresholds
 from gcrnn_jax.detection.thresholds import (
     BestThresholds,
     best_event_thresholds_of_parts,
-    cross_fit,
 )
 from gcrnn_jax.metrics.decisions import (
     Decisions,
@@ -59,15 +60,19 @@ class Evaluator:
         *,
         per_class: bool = True,
         shrinkage: float = 0.0,
+        calibrated: bool = False,
+        groups: Sequence[str] | None = None,
         others: Iterable[Split] = (),
     ):
         """Thresholds come from fit_split, or by cross-fitting where there is none.
 
-        Per_class and shrinkage: as of `fit_thresholds`. Others: splits that a system's
-        own thresholds may have been found on, to call them by name.
+        Per_class, shrinkage and calibrated: as of `fit_thresholds`. Groups: as of
+        `decide_cross_fitted`. Others: splits that a system's own thresholds may have
+        been found on, to call them by name.
         """
         self.split, self.fit_split = split, fit_split
-        self.options = _Options(per_class, shrinkage)
+        self.options = _Options(per_class, shrinkage, calibrated)
+        self.groups = sources_of(split) if groups is None else groups
         self.others = tuple(others)
 
     def with_own_thresholds(self, system: str, posteriors: PosteriorSet) -> Row:
@@ -85,15 +90,17 @@ class Evaluator:
     ) -> Row:
         """With thresholds fitted to the system's posteriors of the fit split.
 
-        Without any, those of each half of the clips are fitted to the other half.
+        Without any, those of each half of the clips are fitted to the other half. Clips
+        of a single recording have no halves: thresholds stay as they are.
         """
         if self.fit_split is not None and fit is not None:
             fitted = fit_thresholds(fit, self.fit_split, **self.options._asdict())
             name, decisions = self.fit_split.name, decide(posteriors, fitted)
             return self._row(system, name, posteriors, decisions, fitted, fitted)
-        if len(self.split) < 2:
+        if len(set(self.groups)) < 2:
             return self.with_own_thresholds(system, posteriors)
-        halves, fitted = _cross_fit(posteriors, self.split, self.options)
+        halves = cross_fit(len(self.split), self.groups)
+        halves, fitted = _cross_fit(posteriors, self.split, halves, self.options)
         decisions = decide_parts(posteriors, halves)
         return self._row(system, "other half", posteriors, decisions, None, fitted)
 
@@ -123,6 +130,7 @@ class Evaluator:
 class _Options(NamedTuple):
     per_class: bool = True
     shrinkage: float = 0.0
+    calibrated: bool = False
 
 
 def fit_thresholds(
@@ -131,48 +139,72 @@ def fit_thresholds(
     *,
     per_class: bool = True,
     shrinkage: float = 0.0,
+    calibrated: bool = False,
 ) -> Postprocessing:
     """The system's post-processing with the thresholds that fit a split best.
 
     Never to be scored on the same clips. Event thresholds stay as they are where the
     split has no strong labels. Not per_class: one threshold for all classes.
     Shrinkage: the threshold of a class that n clips have is the mean of its own best,
-    counted n times, and of the best for all classes, counted so many times.
+    counted n times, and of the best for all classes, counted so many times. Calibrated:
+    in place of the latter, the one at which the class is as probable as all others are
+    at theirs; see `calibration`.
 
     Raises:
         DataError: The posteriors are of other clips or classes than the split.
     """
     check_same_clips(posteriors, split)
-    every = np.ones(len(split), bool)
-    [fitted] = _fit(posteriors, split, [every], _Options(per_class, shrinkage))
+    options = _Options(per_class, shrinkage, calibrated)
+    [fitted] = _fit(posteriors, split, [np.ones(len(split), bool)], options)
     return dataclasses.replace(fitted, chosen_on=split.content_hash)
+
+
+def sources_of(split: Split) -> list[str]:
+    """The recording that each clip was cut from, by its id; most by themselves."""
+    return [source_of(clip_id) for clip_id in split.clip_ids]
 
 
 def decide_cross_fitted(
     posteriors: PosteriorSet,
     split: Split,
     *,
-    per_class: bool = True,
-    shrinkage: float = 0.0,
+    groups: Sequence[str] | None = None,
+    seed: int = 0,
+    **options: Any,
 ) -> Decisions:
     """Decides each half of the clips with thresholds fitted to the other half.
 
-    No label has a say in its own score. Arguments and errors as of `fit_thresholds`.
+    No label has a say in its own score.
+
+    Args:
+        posteriors: Of the clips of the split.
+        split: With their labels.
+        groups: Of the clips, [N], as of `cross_fit`; None: clips of one recording.
+        seed: Of the halves.
+        options: Those of `fit_thresholds`.
+
+    Raises:
+        ConfigError: There are fewer than two groups.
+        DataError: The posteriors are of other clips or classes than the split.
     """
     check_same_clips(posteriors, split)
-    halves, _ = _cross_fit(posteriors, split, _Options(per_class, shrinkage))
-    return decide_parts(posteriors, halves)
+    groups = sources_of(split) if groups is None else groups
+    halves = cross_fit(len(split), groups, seed)
+    parts, _ = _cross_fit(posteriors, split, halves, _Options(**options))
+    return decide_parts(posteriors, parts)
 
 
 def _cross_fit(
-    posteriors: PosteriorSet, split: Split, options: _Options
+    posteriors: PosteriorSet,
+    split: Split,
+    halves: Sequence[tuple[np.ndarray, np.ndarray]],
+    options: _Options,
 ) -> tuple[list[tuple[np.ndarray, Postprocessing]], Postprocessing]:
     """Each half, bool [N], and the rules that the other gives it; those of all clips.
 
     All three are fitted while posteriors are read once.
     """
     check_same_clips(posteriors, split)
-    halves = cross_fit(len(split))
     is_fit = [np.isin(np.arange(len(split)), fit) for fit, _ in halves]
     every = np.ones(len(split), bool)
     *rules, of_all = _fit(posteriors, split, [*is_fit, every], options)
@@ -193,7 +225,8 @@ def _fit(
             return best.overall
         count, shrinkage = split.weak_label[part].sum(0), options.shrinkage
         own = count / np.maximum(count + shrinkage, 1) if shrinkage else 1
-        return tuple((own * best.per_class + (1 - own) * best.overall).tolist())
+        other = best.calibrated if options.calibrated else best.overall
+        return tuple((own * best.per_class + (1 - own) * other).tolist())
 
     bases, rules = [], posteriors.postprocessing
     for part in parts:

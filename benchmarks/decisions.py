@@ -1,0 +1,133 @@
+r"""Which thresholds hold on clips that did not choose them? Finished runs, all clips.
+
+    python -m benchmarks.decisions RUN RUN RUN
+
+The runs are one system trained on several folds. Thresholds of one half of a fold's
+validation clips decide the other half, for ten ways to halve them. The table has the
+scores of all clips of all folds together, counts averaged over the halvings, and the
+differences to thresholds of each class on the same draws of clips, with 95 % intervals.
+"""
+
+import argparse
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks.timing import code_version
+from gcrnn_jax.data.store import Split
+from gcrnn_jax.detection.posteriors import PosteriorSet
+from gcrnn_jax.errors import run_command
+from gcrnn_jax.fields import command_parser, user_path
+from gcrnn_jax.metrics import Column, scoring
+from gcrnn_jax.metrics.bootstrap import Estimate, bootstrap
+from gcrnn_jax.metrics.decisions import decide
+from gcrnn_jax.metrics.evaluator import decide_cross_fitted
+from gcrnn_jax.runs import Run
+
+OWN = "of each class"
+FIXED: dict[str, Any] = {}  # those of the run's configuration
+WAYS: dict[str, dict[str, Any]] = {
+    OWN: {"per_class": True},
+    "the run's fixed ones": FIXED,
+    "one for all": {"per_class": False},
+    **{
+        f"of each class, drawn to one for all as {n} clips": {"shrinkage": float(n)}
+        for n in (5, 10, 20, 50)
+    },
+    "one calibrated probability": {"shrinkage": 1e9, "calibrated": True},
+    **{
+        f"of each class, drawn to that as {n} clips": {
+            "shrinkage": float(n),
+            "calibrated": True,
+        }
+        for n in (10, 50, 200)
+    },
+}
+
+
+class Fold(NamedTuple):
+    """Validation clips and what a run says of them."""
+
+    posteriors: PosteriorSet
+    split: Split
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
+    flags = _parser().parse_args(argv)
+    folds = [read_fold(Run.open(path)) for path in flags.runs]
+    print(table(folds, flags.halvings))
+    print("\nCommit {commit}, {date}.".format(**code_version()))
+
+
+def read_fold(run: Run) -> Fold:
+    """The scored clips of a finished run, with the run's configured post-processing."""
+    split = run.open_store().find_split(None)
+    posteriors = PosteriorSet.load(run.results(split) / "posteriors.npz")
+    rules = run.config.postprocessing  # a run's results have the thresholds it found
+    return Fold(dataclasses.replace(posteriors, postprocessing=rules), split)
+
+
+def table(folds: Sequence[Fold], halvings: int) -> str:
+    """Scores of every way, and the differences to thresholds of each class."""
+    columns = [c for c in scoring.columns() if c.is_main and c.has_interval]
+    counts = [_together(folds, options, halvings) for options in WAYS.values()]
+    scores = bootstrap(counts)
+    lines = [["thresholds", *(c.heading for c in columns)]]
+    lines.append(["---"] * len(lines[0]))
+    for number, way in enumerate(WAYS):
+        values = scores.estimates(number)
+        changes = scores.differences(number, 0)
+        cells = [
+            column.short_text(values[column.key].value)
+            + ("" if way == OWN else f" ({_change(column, changes[column.key])})")
+            for column in columns
+        ]
+        lines.append([way, *cells])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _together(
+    folds: Sequence[Fold], options: dict[str, Any], halvings: int
+) -> scoring.ClipCounts:
+    """Counts of the clips of all folds, the mean over the halvings."""
+    per_fold = [list(_counts(fold, options, halvings)) for fold in folds]
+    return {
+        name: np.concatenate(
+            [np.mean([one[name] for one in of_fold], axis=0) for of_fold in per_fold]
+        )
+        for name in per_fold[0][0]
+    }
+
+
+def _counts(
+    fold: Fold, options: dict[str, Any], halvings: int
+) -> Iterator[scoring.ClipCounts]:
+    posteriors, split = fold
+    if options is FIXED:
+        decisions = decide(posteriors, posteriors.postprocessing)
+        yield scoring.clip_counts(decisions, posteriors, split)
+        return
+    for seed in range(halvings):
+        decisions = decide_cross_fitted(posteriors, split, seed=seed, **options)
+        yield scoring.clip_counts(decisions, posteriors, split)
+
+
+def _change(column: Column, difference: Estimate) -> str:
+    value, (low, high) = difference
+    texts = [column.short_text(x, "+") for x in (value, low, high)]
+    return "{}, {} to {}".format(*texts)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = command_parser("benchmarks.decisions", __doc__)
+    what = "folders of runs of one system, a fold each"
+    parser.add_argument("runs", type=user_path, nargs="+", metavar="RUN", help=what)
+    parser.add_argument("--halvings", type=int, default=10, help="default: 10")
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)
