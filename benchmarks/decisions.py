@@ -6,6 +6,8 @@ The runs are one system trained on several folds. Thresholds of one half of a fo
 validation clips decide the other half, for ten ways to halve them. The table has the
 scores of all clips of all folds together, counts averaged over the halvings, and the
 differences to thresholds of each class on the same draws of clips, with 95 % intervals.
+A second table says how far posteriors are from probabilities, and how far calibrated on
+the other half of the clips.
 """
 
 import argparse
@@ -17,13 +19,16 @@ import numpy as np
 
 from benchmarks.timing import code_version
 from gcrnn_jax.data.store import Split
+from gcrnn_jax.detection.calibration import calibrate
+from gcrnn_jax.detection.cross_fitting import cross_fit
+from gcrnn_jax.detection.frame_labels import FrameLabels
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.errors import run_command
 from gcrnn_jax.fields import command_parser, user_path
-from gcrnn_jax.metrics import Column, scoring
+from gcrnn_jax.metrics import Column, calibration, scoring
 from gcrnn_jax.metrics.bootstrap import Estimate, bootstrap
 from gcrnn_jax.metrics.decisions import decide
-from gcrnn_jax.metrics.evaluator import decide_cross_fitted
+from gcrnn_jax.metrics.evaluator import decide_cross_fitted, sources_of
 from gcrnn_jax.runs import Run
 
 OWN = "of each class"
@@ -58,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
     flags = _parser().parse_args(argv)
     folds = [read_fold(Run.open(path)) for path in flags.runs]
-    print(table(folds, flags.halvings))
+    print(f"{table(folds, flags.halvings)}\n\n{calibration_table(folds)}")
     print("\nCommit {commit}, {date}.".format(**code_version()))
 
 
@@ -87,6 +92,36 @@ def table(folds: Sequence[Fold], halvings: int) -> str:
         ]
         lines.append([way, *cells])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def calibration_table(folds: Sequence[Fold]) -> str:
+    """Errors of posteriors, and of probabilities that the other half calibrated."""
+    lines = [["", "expected calibration error", "Brier score", "log loss"]]
+    lines.append(["---"] * len(lines[0]))
+    for what, frames in (("clips", False), ("frames", True)):
+        parts = [_probabilities(fold, frames) for fold in folds]
+        label, before, after = map(np.concatenate, zip(*parts, strict=True))
+        for name, values in (("posteriors", before), ("probabilities", after)):
+            found = calibration(label, values)
+            figures = found.expected_error, found.brier, found.log_loss
+            lines.append([f"{name} of {what}", *(f"{x:.4f}" for x in figures)])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _probabilities(fold: Fold, frames: bool) -> tuple[np.ndarray, ...]:
+    """Labels, posteriors and probabilities of clips or frames, [n, K] each."""
+    posteriors, split = fold
+    label, values = split.weak_label, posteriors.clip
+    if frames:
+        fields = split.events or {}, posteriors.frame.shape[1], posteriors.hop_s
+        labels = FrameLabels(split.clip_ids, *fields, split.class_names)
+        label, values = labels[np.arange(len(split))], posteriors.frame
+    probabilities = np.zeros(values.shape)
+    for fit, apply in cross_fit(len(split), sources_of(split)):
+        calibrator = calibrate(values[fit], label[fit])
+        probabilities[apply] = calibrator.probabilities(values[apply])
+    shape = -1, values.shape[-1]
+    return label.reshape(shape), values.reshape(shape), probabilities.reshape(shape)
 
 
 def _together(

@@ -154,7 +154,7 @@ def get_config() -> ConfigDict:
     config.thresholds = ConfigDict()  # found on validation clips, beside the fixed ones
     config.thresholds.per_class = True  # or one for all classes
     # clips that one for all counts as, in a mean with that of each class; 0: none
-    config.thresholds.shrinkage = 50.0
+    config.thresholds.shrinkage = 10.0
     config.thresholds.calibrated = True  # one for all: a probability, or a posterior
 
     config.fusion = ConfigDict()

@@ -19,6 +19,7 @@ there are PSDS, mAP, AUC, d', lwlrap and calibration as well.
 """
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -181,6 +182,7 @@ def _evaluate_lists(flags: argparse.Namespace) -> None:
 
 def _evaluate_system(flags: argparse.Namespace) -> None:
     """Scores a model, or posteriors, on a split of a feature store."""
+    from gcrnn_jax.config import load_config
     from gcrnn_jax.metrics.evaluator import CHOSEN_HERE, Evaluator
     from gcrnn_jax.report.systems import classes_table, systems_table
     from gcrnn_jax.training.parallel import configure_jax
@@ -193,7 +195,10 @@ def _evaluate_system(flags: argparse.Namespace) -> None:
             f"--fit: thresholds found on {split.name} say nothing when scored on it"
         )
     others = scored.store.scored_splits()
-    evaluator = Evaluator(split, fit and fit.split, others=others)
+    # as of the model's run; posteriors do not say what theirs was
+    thresholds = (scored.config or load_config("sed")).thresholds
+    options = dataclasses.asdict(thresholds)
+    evaluator = Evaluator(split, fit and fit.split, others=others, **options)
     rows = [evaluator.with_own_thresholds(name, scored.posteriors)]
     if fit is not None:
         fitted = (name, scored.posteriors, fit.posteriors)

@@ -130,8 +130,9 @@ def _report(
     rows = score_systems(run, store, model, averaged)
     clips, card = np.full(examples.MAX_CLIPS, -1), averaged.card
     if is_first:
-        rules = rows[2].fitted_postprocessing
-        card = dataclasses.replace(card, postprocessing=rules)
+        rules, probabilities = rows[2].fitted_postprocessing, rows[2].probabilities
+        fitted = {"postprocessing": rules, "probabilities": probabilities}
+        card = dataclasses.replace(card, **fitted)
         selection = examples.select_examples(rows[1], split)
         clips[: len(selection.clips)] = selection.clips
     # by all processes, as orbax wants; the first one writes the card

@@ -9,6 +9,7 @@ import pytest
 
 from gcrnn_jax.detection import posterior_files
 from gcrnn_jax.detection.posteriors import PosteriorSet
+from gcrnn_jax.runs import read_card_and_variables
 
 
 def test_a_run_ends_with_a_table_and_what_it_wrote(finished_run):
@@ -24,6 +25,8 @@ def test_a_run_ends_with_a_table_and_what_it_wrote(finished_run):
     assert len(scores["systems"]) == 7
     clips = (workdir / "results" / "testing" / "tags.csv").read_text().splitlines()
     assert len({line.split("\t")[0] for line in clips}) == 12
+    card, _ = read_card_and_variables(workdir / "averaged")
+    assert card.probabilities and len(card.probabilities.frame.bias) == 17
     log = (workdir / "metrics.jsonl").read_text().splitlines()
     steps = [(line["epoch"], line["learning_rate"]) for line in map(json.loads, log)]
     rates = [0.003 * step / 20 for step in range(4)]  # it rises over 20 steps

@@ -1,6 +1,6 @@
 """Posteriors of clips and frames; their fusion, thresholds and events."""
 
-from gcrnn_jax.detection.calibration import Calibration, calibrate
+from gcrnn_jax.detection.calibration import Calibrator, Probabilities, calibrate
 from gcrnn_jax.detection.cross_fitting import cross_fit
 from gcrnn_jax.detection.events import (
     decode_events,
@@ -15,9 +15,10 @@ from gcrnn_jax.detection.thresholds import BestThresholds, best_event_thresholds
 
 __all__ = [
     "BestThresholds",
-    "Calibration",
+    "Calibrator",
     "PosteriorSet",
     "Postprocessing",
+    "Probabilities",
     "best_event_thresholds",
     "best_tag_thresholds",
     "calibrate",

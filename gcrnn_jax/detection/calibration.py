@@ -31,7 +31,7 @@ _MAX_STEPS, _MAX_HALVINGS, _TOLERANCE = 100, 30, 1e-9
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibrator:
     """Probability = logistic(bias + slope * logit(posterior)), class by class.
 
     Attributes:
@@ -55,7 +55,7 @@ class Calibration:
             )
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Calibration":
+    def from_dict(cls, values: Mapping[str, Any]) -> "Calibrator":
         """Reads what `dataclasses.asdict` gives, from JSON.
 
         Raises:
@@ -72,16 +72,52 @@ class Calibration:
         """Of posteriors [..., K] in [0, 1]: float64 of the same shape, in (0, 1).
 
         Example:
-            >>> half = Calibration(bias=(0.0,), slope=(0.5,))
+            >>> half = Calibrator(bias=(0.0,), slope=(0.5,))
             >>> half.probabilities(np.array([[0.5], [0.9]])).round(3).tolist()
             [[0.5], [0.75]]
         """
         return logistic(np.array(self.bias) + np.array(self.slope) * logit(posterior))
 
+    def of_classes(self, posterior: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        """As `probabilities`, of posteriors [n] of the classes int [n]."""
+        bias, slope = np.array(self.bias)[classes], np.array(self.slope)[classes]
+        return logistic(bias + slope * logit(posterior))
+
     def posteriors(self, probability: np.ndarray) -> np.ndarray:
         """Which posterior of each class has a probability [...]: float64 [..., K]."""
         logits = logit(probability)[..., None]
         return logistic((logits - np.array(self.bias)) / np.array(self.slope))
+
+
+@dataclass(frozen=True)
+class Probabilities:
+    """From the posteriors of a model to probabilities.
+
+    Attributes:
+        clip: That a class is in a clip of this posterior.
+        frame: That it is active in a frame of this posterior; None: no clip with strong
+            labels was there to say so.
+
+    Raises:
+        ValueError: They are not of the same number of classes.
+    """
+
+    clip: Calibrator
+    frame: Calibrator | None
+
+    def __post_init__(self):
+        if self.frame and len(self.frame.bias) != len(self.clip.bias):
+            numbers = len(self.clip.bias), len(self.frame.bias)
+            raise ValueError(f"probabilities: of {numbers} classes, expected the same")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Probabilities":
+        """Reads what `dataclasses.asdict` gives; raises as that of `Calibrator`."""
+        frame = values["frame"]
+        return cls(
+            Calibrator.from_dict(values["clip"]),
+            None if frame is None else Calibrator.from_dict(frame),
+        )
 
 
 class LogitCounts:
@@ -94,23 +130,27 @@ class LogitCounts:
         self._right = np.zeros(self._shape, np.int64)
 
     def add(self, posterior: np.ndarray, label: np.ndarray) -> None:
-        """Counts posteriors, [..., K], whose labels are bool of the same shape."""
+        """Counts posteriors, [..., K], whose labels are bool of the same shape.
+
+        A posterior of 0, as those of padding are, is no sound at all and not counted.
+        """
         place = (logit(posterior) + _LIMIT) * ((_BINS - 1) / (2 * _LIMIT))
         place = np.rint(place).astype(np.int32)
         place += np.arange(self._shape[0], dtype=np.int32) * _BINS
-        self._all += self._count(place.ravel())
-        self._right += self._count(place[label])
+        is_some = posterior > 0
+        self._all += self._count(place[is_some])
+        self._right += self._count(place[label & is_some])
 
     def _count(self, places: np.ndarray) -> np.ndarray:
         size = self._all.size
         return np.bincount(places, minlength=size).reshape(self._shape)
 
-    def fit(self) -> Calibration:
+    def fit(self) -> Calibrator:
         """The calibration that fits them best."""
         return fit_calibration(_LOGITS, self._right, self._all)
 
 
-def calibrate(posterior: np.ndarray, label: np.ndarray) -> Calibration:
+def calibrate(posterior: np.ndarray, label: np.ndarray) -> Calibrator:
     """Fits slopes and biases to labelled clips, other than those to be decided on.
 
     Args:
@@ -124,7 +164,7 @@ def calibrate(posterior: np.ndarray, label: np.ndarray) -> Calibration:
 
 def fit_calibration(
     logits: np.ndarray, right: np.ndarray, total: np.ndarray
-) -> Calibration:
+) -> Calibrator:
     """Fits slopes and biases to counts, by Newton's method.
 
     Args:
@@ -135,7 +175,6 @@ def fit_calibration(
     right, total = np.asarray(right, float), np.asarray(total, float)
     pooled = right.sum(0, keepdims=True), total.sum(0, keepdims=True)
     common = _newton(logits, *pooled, (np.array([[0.0, 1.0]]), _WEAK_PRIOR))
-    common[:, 1] = np.maximum(common[:, 1], MIN_SLOPE)
     center = np.repeat(common, len(right), axis=0)
     found = _newton(logits, right, total, (center, 1 / SPREAD**2))
     if (low := found[:, 1] < MIN_SLOPE).any():
@@ -143,7 +182,7 @@ def fit_calibration(
         fixed = center[low], np.array([1 / SPREAD[0] ** 2, 1e12])
         found[low] = _newton(logits, right[low], total[low], fixed)
         found[low, 1] = MIN_SLOPE
-    return Calibration(tuple(found[:, 0].tolist()), tuple(found[:, 1].tolist()))
+    return Calibrator(tuple(found[:, 0].tolist()), tuple(found[:, 1].tolist()))
 
 
 def logit(posterior: np.ndarray) -> np.ndarray:

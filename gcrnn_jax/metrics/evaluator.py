@@ -8,6 +8,7 @@ import numpy as np
 
 from gcrnn_jax.data.clips.division import source_of
 from gcrnn_jax.data.store import Split
+from gcrnn_jax.detection.calibration import Probabilities
 from gcrnn_jax.detection.cross_fitting import cross_fit
 from gcrnn_jax.detection.posterior_files import is_map
 from gcrnn_jax.detection.posteriors import PosteriorSet
@@ -25,6 +26,7 @@ from gcrnn_jax.metrics.decisions import (
     decide_parts,
     reference_segments,
 )
+from gcrnn_jax.metrics.probabilities import fit_probabilities
 from gcrnn_jax.metrics.scoring import Scores, score
 
 CHOSEN_HERE = "these clips"  # thresholds that say nothing of other clips
@@ -42,6 +44,8 @@ class Row:
     scores: Scores
     postprocessing: Postprocessing | None  # None: it differs from clip to clip
     fitted_postprocessing: Postprocessing  # the system's best for other clips
+    # of its posteriors, where thresholds were fitted: by the labels of the same clips
+    probabilities: Probabilities | None = None
 
     def without_large_frames(self) -> "Row":
         """The same; frames that lie in a file are silent, and the file is let go."""
@@ -96,13 +100,17 @@ class Evaluator:
         if self.fit_split is not None and fit is not None:
             fitted = fit_thresholds(fit, self.fit_split, **self.options._asdict())
             name, decisions = self.fit_split.name, decide(posteriors, fitted)
-            return self._row(system, name, posteriors, decisions, fitted, fitted)
+            row = self._row(system, name, posteriors, decisions, fitted, fitted)
+            probabilities = fit_probabilities(fit, self.fit_split)
+            return dataclasses.replace(row, probabilities=probabilities)
         if len(set(self.groups)) < 2:
             return self.with_own_thresholds(system, posteriors)
         halves = cross_fit(len(self.split), self.groups)
         halves, fitted = _cross_fit(posteriors, self.split, halves, self.options)
         decisions = decide_parts(posteriors, halves)
-        return self._row(system, "other half", posteriors, decisions, None, fitted)
+        row = self._row(system, "other half", posteriors, decisions, None, fitted)
+        probabilities = fit_probabilities(posteriors, self.split)
+        return dataclasses.replace(row, probabilities=probabilities)
 
     def best_constant(self, posteriors: PosteriorSet) -> Row:
         """The best answer without listening: the same classes in all frames and clips.

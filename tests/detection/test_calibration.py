@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from gcrnn_jax.detection.calibration import (
     MIN_SLOPE,
     SPREAD,
-    Calibration,
+    Calibrator,
     calibrate,
     fit_calibration,
     logistic,
@@ -84,7 +84,7 @@ def test_posteriors_of_classes_on_other_scales_get_the_same_meaning():
 
 
 def test_posteriors_of_a_probability_are_the_inverse():
-    found = Calibration(bias=(-1.0, 2.0), slope=(0.5, 3.0))
+    found = Calibrator(bias=(-1.0, 2.0), slope=(0.5, 3.0))
     posterior = found.posteriors(np.array([0.1, 0.5, 0.9]))
     probability = found.probabilities(posterior)
     np.testing.assert_allclose(probability, [[0.1] * 2, [0.5] * 2, [0.9] * 2])
@@ -98,11 +98,11 @@ def test_logits_of_any_posterior_are_finite():
 
 def test_what_is_no_calibration_is_an_error():
     good = {"bias": [0.0, 1.0], "slope": [1.0, 2.0]}
-    assert asdict(Calibration.from_dict(good)) == {
+    assert asdict(Calibrator.from_dict(good)) == {
         name: tuple(values) for name, values in good.items()
     }
     for changes in ({"slope": [1.0]}, {"slope": [1.0, 0.0]}):
         with pytest.raises(ValueError, match="a finite bias and a slope over 0"):
-            Calibration.from_dict({**good, **changes})
+            Calibrator.from_dict({**good, **changes})
     with pytest.raises(ConfigError, match="bias: expected a list of a finite number"):
-        Calibration.from_dict({**good, "bias": [0.0, np.inf]})
+        Calibrator.from_dict({**good, "bias": [0.0, np.inf]})
