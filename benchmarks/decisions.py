@@ -7,7 +7,7 @@ validation clips decide the other half, for ten ways to halve them. The table ha
 scores of all clips of all folds together, counts averaged over the halvings, and the
 differences to thresholds of each class on the same draws of clips, with 95 % intervals.
 A second table says how far posteriors are from probabilities, and how far calibrated on
-the other half of the clips.
+the other half of the clips. A third has scores with other post-processing.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.timing import code_version
+from gcrnn_jax.config import load_config
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.calibration import calibrate
 from gcrnn_jax.detection.cross_fitting import cross_fit
@@ -50,6 +51,21 @@ WAYS: dict[str, dict[str, Any]] = {
         for n in (10, 50, 200)
     },
 }
+# changes of post-processing, each with the thresholds that a configuration asks for
+NOW: dict[str, Any] = {}
+RULES: dict[str, dict[str, Any]] = {
+    "as in `configs/sed.py`": NOW,
+    **{f"`median_s` {s}": {"median_s": s} for s in (0.5, 1.0, 1.7, 2.5)},
+    **{f"`gap_s` {s}": {"gap_s": s} for s in (0.0, 1.0, 2.0)},
+    **{f"`min_event_s` {s}": {"min_event_s": s} for s in (0.0, 1.0)},
+    **{
+        f"`box_filter_s` {s}, `box_merge` {merge}": {
+            "box_filter_s": s,
+            "box_merge": merge,
+        }
+        for s, merge in ((0.3, 0.3), (0.6, 0.3), (1.2, 0.3), (0.6, 0.7))
+    },
+}
 
 
 class Fold(NamedTuple):
@@ -59,11 +75,24 @@ class Fold(NamedTuple):
     split: Split
 
 
+class Way(NamedTuple):
+    """A way from posteriors to decisions."""
+
+    name: str
+    changes: dict[str, Any]  # of post-processing
+    options: dict[str, Any]  # of `decide_cross_fitted`
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
     flags = _parser().parse_args(argv)
     folds = [read_fold(Run.open(path)) for path in flags.runs]
-    print(f"{table(folds, flags.halvings)}\n\n{calibration_table(folds)}")
+    ways = [Way(name, NOW, options) for name, options in WAYS.items()]
+    print(f"{table(folds, ways, flags.halvings)}\n\n{calibration_table(folds)}\n")
+    options = dataclasses.asdict(load_config("sed").thresholds)
+    del options["groups"]
+    ways = [Way(name, changes, options) for name, changes in RULES.items()]
+    print(table(folds, ways, flags.halvings))
     print("\nCommit {commit}, {date}.".format(**code_version()))
 
 
@@ -75,22 +104,21 @@ def read_fold(run: Run) -> Fold:
     return Fold(dataclasses.replace(posteriors, postprocessing=rules), split)
 
 
-def table(folds: Sequence[Fold], halvings: int) -> str:
-    """Scores of every way, and the differences to thresholds of each class."""
+def table(folds: Sequence[Fold], ways: Sequence[Way], halvings: int) -> str:
+    """Scores of every way, and the differences to the first."""
     columns = [c for c in scoring.columns() if c.is_main and c.has_interval]
-    counts = [_together(folds, options, halvings) for options in WAYS.values()]
-    scores = bootstrap(counts)
-    lines = [["thresholds", *(c.heading for c in columns)]]
+    scores = bootstrap([_together(folds, way, halvings) for way in ways])
+    lines = [["decisions", *(c.heading for c in columns)]]
     lines.append(["---"] * len(lines[0]))
-    for number, way in enumerate(WAYS):
+    for number, way in enumerate(ways):
         values = scores.estimates(number)
         changes = scores.differences(number, 0)
         cells = [
             column.short_text(values[column.key].value)
-            + ("" if way == OWN else f" ({_change(column, changes[column.key])})")
+            + (f" ({_change(column, changes[column.key])})" if number else "")
             for column in columns
         ]
-        lines.append([way, *cells])
+        lines.append([way.name, *cells])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
@@ -124,11 +152,9 @@ def _probabilities(fold: Fold, frames: bool) -> tuple[np.ndarray, ...]:
     return label.reshape(shape), values.reshape(shape), probabilities.reshape(shape)
 
 
-def _together(
-    folds: Sequence[Fold], options: dict[str, Any], halvings: int
-) -> scoring.ClipCounts:
+def _together(folds: Sequence[Fold], way: Way, halvings: int) -> scoring.ClipCounts:
     """Counts of the clips of all folds, the mean over the halvings."""
-    per_fold = [list(_counts(fold, options, halvings)) for fold in folds]
+    per_fold = [list(_counts(fold, way, halvings)) for fold in folds]
     return {
         name: np.concatenate(
             [np.mean([one[name] for one in of_fold], axis=0) for of_fold in per_fold]
@@ -137,16 +163,15 @@ def _together(
     }
 
 
-def _counts(
-    fold: Fold, options: dict[str, Any], halvings: int
-) -> Iterator[scoring.ClipCounts]:
+def _counts(fold: Fold, way: Way, halvings: int) -> Iterator[scoring.ClipCounts]:
     posteriors, split = fold
-    if options is FIXED:
-        decisions = decide(posteriors, posteriors.postprocessing)
-        yield scoring.clip_counts(decisions, posteriors, split)
+    rules = dataclasses.replace(posteriors.postprocessing, **way.changes)
+    posteriors = dataclasses.replace(posteriors, postprocessing=rules)
+    if way.options is FIXED:
+        yield scoring.clip_counts(decide(posteriors, rules), posteriors, split)
         return
     for seed in range(halvings):
-        decisions = decide_cross_fitted(posteriors, split, seed=seed, **options)
+        decisions = decide_cross_fitted(posteriors, split, seed=seed, **way.options)
         yield scoring.clip_counts(decisions, posteriors, split)
 
 

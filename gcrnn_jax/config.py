@@ -46,11 +46,14 @@ class ThresholdOptions:
         per_class: One for each class, or one for all.
         shrinkage: Of those of classes towards one for all; see `fit_thresholds`.
         calibrated: One for all is a calibrated probability, not a posterior.
+        groups: A file of clips, or recordings, and groups: where halves of the clips
+            find thresholds for each other, those of a group are in one half.
     """
 
     per_class: bool
     shrinkage: float
     calibrated: bool
+    groups: str
 
     def __post_init__(self):
         """Raises ValueError for a number that is out of range."""

@@ -198,6 +198,7 @@ def _evaluate_system(flags: argparse.Namespace) -> None:
     # as of the model's run; posteriors do not say what theirs was
     thresholds = (scored.config or load_config("sed")).thresholds
     options = dataclasses.asdict(thresholds)
+    del options["groups"]  # of halves, which are not made here
     evaluator = Evaluator(split, fit and fit.split, others=others, **options)
     rows = [evaluator.with_own_thresholds(name, scored.posteriors)]
     if fit is not None:
