@@ -66,6 +66,7 @@ RULES: dict[str, dict[str, Any]] = {
         for s, merge in ((0.3, 0.3), (0.6, 0.3), (1.2, 0.3), (0.6, 0.7))
     },
 }
+MEDIANS_S = (0.0, 0.5, 1.0, 1.7)
 
 
 class Fold(NamedTuple):
@@ -92,6 +93,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = dataclasses.asdict(load_config("sed").thresholds)
     del options["groups"]
     ways = [Way(name, changes, options) for name, changes in RULES.items()]
+    tuned = {**options, "medians_s": MEDIANS_S}
+    ways.append(Way(f"`median_s` of each class, one of {MEDIANS_S}", NOW, tuned))
     print(table(folds, ways, flags.halvings))
     print("\nCommit {commit}, {date}.".format(**code_version()))
 

@@ -156,6 +156,8 @@ def get_config() -> ConfigDict:
     # clips that one for all counts as, in a mean with that of each class; 0: none
     config.thresholds.shrinkage = 10.0
     config.thresholds.calibrated = True  # one for all: a probability, or a posterior
+    # seconds: the best is each class's postprocessing.median_s; (): it is not sought
+    config.thresholds.medians_s = ()
     # a file of clips and what they share: a group is in one of the halves that choose
     config.thresholds.groups = ""  # thresholds for each other; "": by recording
 

@@ -44,6 +44,7 @@ _ADDED: dict[str, Any] = {
     "training.evaluate_every": 1,
     "thresholds.shrinkage": 0.0,
     "thresholds.calibrated": False,
+    "thresholds.medians_s": (),
     "thresholds.groups": "",
     "postprocessing.box_filter_s": 0.0,
     "postprocessing.box_merge": 0.5,

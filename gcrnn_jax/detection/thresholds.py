@@ -97,9 +97,29 @@ def best_event_thresholds_of_parts(
     clip_s: float | None = None,
     grid: Sequence[float] = EVENT_GRID,
 ) -> list[BestThresholds]:
-    """As `best_event_thresholds` of each of several parts of the clips, bool [N].
+    """As `best_event_thresholds` of each of several parts of the clips, bool [N]."""
+    arrays = frame_posterior, clip_posterior, segment_reference
+    found = count_events_of_parts(*arrays, hop_s, parts, clip_s=clip_s, grid=grid)
+    return [best_on_grid(*each, grid) for each in zip(*found, strict=True)]
+
+
+def count_events_of_parts(
+    frame_posterior: np.ndarray,
+    clip_posterior: np.ndarray,
+    segment_reference: np.ndarray,
+    hop_s: float,
+    parts: Sequence[tuple[np.ndarray, Postprocessing]],
+    *,
+    clip_s: float | None = None,
+    grid: Sequence[float] = EVENT_GRID,
+) -> tuple[np.ndarray, list[int]]:
+    """Counts segments of 1 s; arguments as of `best_event_thresholds_of_parts`.
 
     Frames are read once, some clips at a time.
+
+    Returns:
+        Hits and estimated segments of each part at each threshold, int [P, 2, K, G],
+        and the reference's number of segments, one a part.
     """
     # Frames after the reference's last segment are false alarms, not to be dropped.
     num_seconds = int(np.ceil(round(frame_posterior.shape[1] * hop_s, 6)))
@@ -125,8 +145,7 @@ def best_event_thresholds_of_parts(
                 grid=grid,
                 num_classes=num_classes,
             )
-    totals = (int(reference[is_clip].sum()) for is_clip, _ in parts)
-    return [best_on_grid(*each, grid) for each in zip(counts, totals, strict=True)]
+    return counts, [int(reference[is_clip].sum()) for is_clip, _ in parts]
 
 
 def count_segments_above(
@@ -156,6 +175,20 @@ def count_segments_above(
         Hits and estimated segments, int [2, K, G].
     """
     length, candidates = reference.shape[1], np.asarray(grid, np.float64)
+    if isinstance(postprocessing.median_s, tuple):
+        counts = np.zeros((2, num_classes, len(candidates)), int)
+        for rules, at in postprocessing.by_median(classes, num_classes):
+            counts += count_segments_above(
+                frame_posterior[at],
+                reference[at],
+                classes[at],
+                hop_s,
+                rules,
+                clip_s=clip_s,
+                grid=grid,
+                num_classes=num_classes,
+            )
+        return counts
     if postprocessing.is_plain(hop_s):  # a segment is found by its greatest frame
         touching = frames_of_segments(frame_posterior.shape[1], hop_s, length, clip_s)
         greatest = np.stack(

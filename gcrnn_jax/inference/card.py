@@ -72,7 +72,7 @@ class ModelCard:
             raise ValueError(
                 f"scaler.std: expected positive numbers, got {min(self.scaler.std)}"
             )
-        for name in ("tag_threshold", "event_threshold"):
+        for name in ("tag_threshold", "event_threshold", "median_s"):
             thresholds = getattr(self.postprocessing, name)
             if isinstance(thresholds, tuple) and len(thresholds) != num_classes:
                 raise ValueError(

@@ -10,6 +10,7 @@ from gcrnn_jax.data.clips.division import source_of
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.calibration import Probabilities
 from gcrnn_jax.detection.cross_fitting import cross_fit
+from gcrnn_jax.detection.medians import best_medians_of_parts
 from gcrnn_jax.detection.posterior_files import is_map
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing, Threshold
@@ -65,17 +66,18 @@ class Evaluator:
         per_class: bool = True,
         shrinkage: float = 0.0,
         calibrated: bool = False,
+        medians_s: tuple[float, ...] = (),
         groups: Sequence[str] | None = None,
         others: Iterable[Split] = (),
     ):
         """Thresholds come from fit_split, or by cross-fitting where there is none.
 
-        Per_class, shrinkage and calibrated: as of `fit_thresholds`. Groups: as of
-        `decide_cross_fitted`. Others: splits that a system's own thresholds may have
-        been found on, to call them by name.
+        Per_class, shrinkage, calibrated and medians_s: as of `fit_thresholds`. Groups:
+        as of `decide_cross_fitted`. Others: splits that a system's own thresholds may
+        have been found on, to call them by name.
         """
         self.split, self.fit_split = split, fit_split
-        self.options = _Options(per_class, shrinkage, calibrated)
+        self.options = _Options(per_class, shrinkage, calibrated, medians_s)
         self.groups = sources_of(split) if groups is None else groups
         self.others = tuple(others)
 
@@ -139,6 +141,7 @@ class _Options(NamedTuple):
     per_class: bool = True
     shrinkage: float = 0.0
     calibrated: bool = False
+    medians_s: tuple[float, ...] = ()
 
 
 def fit_thresholds(
@@ -148,6 +151,7 @@ def fit_thresholds(
     per_class: bool = True,
     shrinkage: float = 0.0,
     calibrated: bool = False,
+    medians_s: tuple[float, ...] = (),
 ) -> Postprocessing:
     """The system's post-processing with the thresholds that fit a split best.
 
@@ -156,13 +160,14 @@ def fit_thresholds(
     Shrinkage: the threshold of a class that n clips have is the mean of its own best,
     counted n times, and of the best for all classes, counted so many times. Calibrated:
     in place of the latter, the one at which the class is as probable as all others are
-    at theirs; see `calibration`.
+    at theirs; see `calibration`. Medians_s: lengths of which each class gets the best
+    one as its `median_s`; none: it stays as it is.
 
     Raises:
         DataError: The posteriors are of other clips or classes than the split.
     """
     check_same_clips(posteriors, split)
-    options = _Options(per_class, shrinkage, calibrated)
+    options = _Options(per_class, shrinkage, calibrated, medians_s)
     [fitted] = _fit(posteriors, split, [np.ones(len(split), bool)], options)
     return dataclasses.replace(fitted, chosen_on=split.content_hash)
 
@@ -246,14 +251,20 @@ def _fit(
         bases.append(dataclasses.replace(rules, tag_threshold=threshold(best, part)))
     if split.events is None:
         return bases
-    every = best_event_thresholds_of_parts(
+    arrays = (
         posteriors.frame,
         posteriors.clip,
         reference_segments(posteriors, split, np.arange(len(split))),
         posteriors.hop_s,
-        list(zip(parts, bases, strict=True)),
-        clip_s=posteriors.clip_s,
     )
+    pairs, clip_s = list(zip(parts, bases, strict=True)), posteriors.clip_s
+    if options.medians_s:
+        medians_s = options.medians_s
+        bases = best_medians_of_parts(
+            *arrays, pairs, medians_s=medians_s, clip_s=clip_s
+        )
+        pairs = list(zip(parts, bases, strict=True))
+    every = best_event_thresholds_of_parts(*arrays, pairs, clip_s=clip_s)
     return [
         dataclasses.replace(base, event_threshold=threshold(best, part))
         for base, best, part in zip(bases, every, parts, strict=True)

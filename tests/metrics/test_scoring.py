@@ -114,6 +114,20 @@ def test_thresholds_of_rare_classes_are_near_that_of_all():
     np.testing.assert_array_equal(halves, alike)
 
 
+def test_each_class_gets_the_best_of_the_median_lengths_that_are_tried():
+    posteriors = oracle()
+    frame = posteriors.frame.copy()
+    frame[:, 7, 1] = 0.9  # a click of one frame in every clip, of one class
+    posteriors = replace(posteriors, frame=frame)
+    found = fit_thresholds(posteriors, Labels(), medians_s=(0.5, 1.5))
+    assert found.median_s == (0.5, 1.5, 0.5)
+    scores = score(decide(posteriors, found), posteriors, Labels())
+    assert scores.detection.micro.f1 == 1.0
+    assert fit_thresholds(posteriors, Labels()).median_s == 0.0
+    weak = fit_thresholds(posteriors, Labels(strong=False), medians_s=(0.5, 1.5))
+    assert weak.median_s == 0.0
+
+
 def test_no_label_has_a_say_in_the_decision_on_its_own_clip():
     rng = np.random.default_rng(0)
     posteriors = replace(
