@@ -177,7 +177,12 @@ def get_config() -> ConfigDict:
     config.thresholds = ConfigDict()  # found on validation clips, beside the fixed ones
     config.thresholds.per_class = True  # or one for all classes
     # clips that one for all counts as, in a mean with that of each class; 0: none
-    config.thresholds.shrinkage = 0.0
+    config.thresholds.shrinkage = 10.0
+    config.thresholds.calibrated = True  # one for all: a probability, or a posterior
+    # seconds: the best is each class's postprocessing.median_s; (): it is not sought
+    config.thresholds.medians_s = ()
+    # a file of clips and what they share: a group is in one of the halves that choose
+    config.thresholds.groups = ""  # thresholds for each other; "": by recording
 
     config.fusion = ConfigDict()
     # epochs whose posteriors are averaged; 0 follows num_epochs: 20, 30 ... 80 of 80

@@ -182,6 +182,7 @@ def _evaluate_lists(flags: argparse.Namespace) -> None:
 
 def _evaluate_system(flags: argparse.Namespace) -> None:
     """Scores a model, or posteriors, on a split of a feature store."""
+    from gcrnn_jax.config import load_config
     from gcrnn_jax.evaluation.labelled import OF_TABLES, SplitFigures
     from gcrnn_jax.metrics.evaluator import CHOSEN_HERE, Evaluator
     from gcrnn_jax.report.systems import (
@@ -201,7 +202,11 @@ def _evaluate_system(flags: argparse.Namespace) -> None:
             f"--fit: thresholds found on {split.name} say nothing when scored on it"
         )
     others = scored.store.scored_splits()
-    evaluator = Evaluator(split, fit and fit.split, others=others)
+    # as of the model's run; posteriors do not say what theirs was
+    thresholds = (scored.config or load_config("sed")).thresholds
+    options = dataclasses.asdict(thresholds)
+    del options["groups"]  # of halves, which are not made here
+    evaluator = Evaluator(split, fit and fit.split, others=others, **options)
     rows = [evaluator.with_own_thresholds(name, scored.posteriors)]
     if fit is not None:
         fitted = (name, scored.posteriors, fit.posteriors)

@@ -249,8 +249,10 @@ def _report(
     for owner, model in averaged:
         card = model.card
         if is_first:
-            rules = rows[main + 1].fitted_postprocessing
-            card = dataclasses.replace(card, postprocessing=rules)
+            of_card = rows[main + 1]
+            fitted = {"postprocessing": of_card.fitted_postprocessing}
+            fitted |= {"probabilities": of_card.probabilities}
+            card = dataclasses.replace(card, **fitted)
         # by all processes, as orbax wants; the first one writes the card
         model.replace(card=card).save(owner.averaged)
     clips = processes.array_from_first(clips)

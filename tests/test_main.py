@@ -12,6 +12,7 @@ from gcrnn_jax.data.lists.event_tables import EVENT_COLUMNS
 from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.detection import posterior_files
 from gcrnn_jax.detection.posteriors import PosteriorSet
+from gcrnn_jax.runs import read_card_and_variables
 
 
 def test_a_run_ends_with_a_table_and_what_it_wrote(finished_run):
@@ -30,6 +31,8 @@ def test_a_run_ends_with_a_table_and_what_it_wrote(finished_run):
             lines = list(csv.DictReader(file))
         assert tuple(lines[0]) == EVENT_COLUMNS
         assert len({line["filename"] for line in lines}) == 12
+    card, _ = read_card_and_variables(workdir / "averaged")
+    assert card.probabilities and len(card.probabilities.frame.bias) == 17
     log = (workdir / "metrics.jsonl").read_text().splitlines()
     steps = [(line["epoch"], line["learning_rate"]) for line in map(json.loads, log)]
     rates = [0.003 * step / 20 for step in range(4)]  # it rises over 20 steps

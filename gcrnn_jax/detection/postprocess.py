@@ -1,12 +1,19 @@
 """Posteriors to decisions: thresholds, gaps filled, short events removed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from gcrnn_jax.detection.event_boxes import confidences_of_frames
+from gcrnn_jax.detection.rolls import (
+    clean_runs,
+    flat_rows,
+    running_median,
+    runs_of,
+    runs_with_seed,
+)
 from gcrnn_jax.errors import ConfigError
 from gcrnn_jax.fields import check, construct
 
@@ -39,7 +46,7 @@ class Postprocessing:
     when r * hop_s < min_event_s. So 0 s switches each of the three off.
 
     Attributes:
-        tag_threshold: In [0, 1], one number or one a class.
+        tag_threshold: In [0, 1], one number or one a class; so may be `median_s`.
         event_threshold: In [0, 1], one number or one a class.
         require_clip_tag: Whether only tags of the clip have events in it.
         at_least_one_tag: A clip that no class passes gets the class with the greatest
@@ -66,7 +73,7 @@ class Postprocessing:
     require_clip_tag: bool
     at_least_one_tag: bool
     hysteresis: float
-    median_s: float
+    median_s: float | tuple[float, ...]
     box_filter_s: float
     box_merge: float
     chosen_on: str | None = None
@@ -76,7 +83,8 @@ class Postprocessing:
             threshold = _checked_threshold(name, getattr(self, name))
             object.__setattr__(self, name, threshold)
         for name in ("gap_s", "min_event_s", "median_s", "box_filter_s"):
-            if not 0 <= getattr(self, name) < 1e9:  # s: frames must be int64
+            values = np.asarray(getattr(self, name))
+            if not ((values >= 0) & (values < 1e9)).all():  # s: frames must be int64
                 raise ValueError(f"{name}: expected >= 0, got {getattr(self, name)}")
         check(self, "in [0, 1]", "hysteresis", "box_merge")
 
@@ -148,6 +156,15 @@ class Postprocessing:
     ) -> np.ndarray:
         """As `detect`, for tags decided before, bool [..., T, K] or [..., 1, K]."""
         num_classes = frame_posterior.shape[-1]
+        if isinstance(self.median_s, tuple):
+            roll = np.zeros(frame_posterior.shape, bool)
+            for rules, k in self.by_median(np.arange(num_classes), num_classes):
+                part = rules.select_classes(k, num_classes)
+                is_array = isinstance(is_tagged, np.ndarray)
+                tagged = is_tagged[..., k] if is_array else is_tagged
+                frames = frame_posterior[..., k]
+                roll[..., k] = part.detect_tagged(frames, tagged, hop_s)
+            return roll
         threshold = _per_class("event_threshold", self.event_threshold, num_classes)
         return self._detect(frame_posterior, threshold, is_tagged, hop_s)
 
@@ -175,11 +192,12 @@ class Postprocessing:
         is_over = np.fmax.reduce(frame_posterior, axis=1, initial=0) > threshold
         clips, classes = np.nonzero(is_over & is_wanted)
         rows = frame_posterior[clips, :, classes]
-        roll = self._detect(
-            rows[..., None], threshold[classes, None, None], np.True_, hop_s
-        )
-        flat = _flat_rows(roll)
-        first, end = _runs(flat)
+        roll = np.zeros((*rows.shape, 1), bool)
+        for rules, at in self.by_median(classes, num_classes):
+            of_rows = threshold[classes[at], None, None]
+            roll[at] = rules._detect(rows[at][..., None], of_rows, np.True_, hop_s)
+        flat = flat_rows(roll)
+        first, end = runs_of(flat)
         row, first = np.divmod(first, flat.shape[-1])
         return clips[row], classes[row], first, end - row * flat.shape[-1]
 
@@ -188,7 +206,7 @@ class Postprocessing:
         return (
             self.hysteresis >= 1
             and not self.box_filter_s
-            and _frames_within(self.median_s, hop_s) <= 1
+            and _frames_within(self._longest_median_s, hop_s) <= 1
             and _frames_to_reach(self.gap_s, hop_s) <= 1
             and _frames_to_reach(self.min_event_s, hop_s) <= 1
         )
@@ -203,12 +221,16 @@ class Postprocessing:
         posterior = self.with_extents(posterior, hop_s)
         roll = posterior > threshold
         if self.hysteresis < 1:
-            roll = _runs_with_seed(roll, posterior > self.hysteresis * threshold)
+            roll = runs_with_seed(roll, posterior > self.hysteresis * threshold)
         if self.require_clip_tag:
             roll &= is_tagged
-        roll = _median(roll, _frames_within(self.median_s, hop_s))
+        roll = running_median(roll, _frames_within(self._longest_median_s, hop_s))
         max_gap = _frames_to_reach(self.gap_s, hop_s) - 1
-        return _clean_runs(roll, max_gap, _frames_to_reach(self.min_event_s, hop_s))
+        return clean_runs(roll, max_gap, _frames_to_reach(self.min_event_s, hop_s))
+
+    @property
+    def _longest_median_s(self) -> float:
+        return float(np.max(self.median_s))
 
     def with_extents(self, posterior: np.ndarray, hop_s: float) -> np.ndarray:
         """Posteriors [..., T, K], or confidences of candidate events in their place."""
@@ -217,69 +239,32 @@ class Postprocessing:
         count = max(1, round(self.box_filter_s / hop_s))
         return confidences_of_frames(posterior, count, self.box_merge)
 
+    def by_median(
+        self, classes: np.ndarray, num_classes: int
+    ) -> Iterator[tuple["Postprocessing", np.ndarray]]:
+        """Rules with one median length each, and where in classes, int [n], it is.
+
+        Raises:
+            ConfigError: As many lengths as classes are needed, or one for all.
+        """
+        if not isinstance(self.median_s, tuple):
+            yield self, np.arange(len(classes))
+            return
+        lengths = _per_class("median_s", self.median_s, num_classes)[classes]
+        for length in np.unique(lengths):
+            rules = replace(self, median_s=float(length))
+            yield rules, np.flatnonzero(lengths == length)
+
     def select_classes(self, classes: np.ndarray, num_classes: int) -> "Postprocessing":
         """The rules of some of K classes, whose numbers are int [k]."""
-        thresholds = {
+        changes: dict[str, Any] = {
             name: np.broadcast_to(getattr(self, name), num_classes)[classes]
             for name in ("tag_threshold", "event_threshold")
         }
-        return replace(self, **thresholds)
-
-
-def _clean_runs(roll: np.ndarray, max_gap: int, min_frames: int) -> np.ndarray:
-    """Fills gaps of at most `max_gap` frames, then removes runs under `min_frames`."""
-    flat = _flat_rows(roll)
-    row_length = flat.shape[-1]
-    first, end = _runs(flat)
-    gaps = first[1:] - end[:-1]
-    joined = (gaps <= max_gap) & (first[1:] // row_length == end[:-1] // row_length)
-    first = first[np.concatenate(([True], ~joined))] if first.size else first
-    end = end[np.concatenate((~joined, [True]))] if end.size else end
-    kept = end - first >= min_frames
-    return _roll(first[kept], end[kept], flat.shape)
-
-
-def _runs_with_seed(seeds: np.ndarray, roll: np.ndarray) -> np.ndarray:
-    """Keeps the runs of a roll in which there is a seed; both are [..., T, K]."""
-    flat = _flat_rows(roll)
-    first, end = _runs(flat)
-    places = np.flatnonzero(_flat_rows(seeds))
-    kept = np.searchsorted(places, first) < np.searchsorted(places, end)
-    return _roll(first[kept], end[kept], flat.shape)
-
-
-def _median(roll: np.ndarray, num_frames: int) -> np.ndarray:
-    """The running median over an odd number of frames, silence beyond both ends."""
-    reach = (num_frames - 1) // 2  # frames on either side
-    if reach < 1:
-        return roll
-    length = roll.shape[-2]
-    before = np.zeros((*roll.shape[:-2], length + 1, roll.shape[-1]), np.int32)
-    np.cumsum(roll, axis=-2, out=before[..., 1:, :])  # active frames before frame t
-    frames = np.arange(length)
-    first, end = np.maximum(frames - reach, 0), np.minimum(frames + reach + 1, length)
-    return before[..., end, :] - before[..., first, :] > reach
-
-
-def _flat_rows(roll: np.ndarray) -> np.ndarray:
-    """[..., T, K] as int8 [..., K, T + 1]: a row is one class of one clip."""
-    by_row = np.moveaxis(roll, -2, -1).view(np.int8)
-    silence = [(0, 0)] * (roll.ndim - 1) + [(0, 1)]  # keeps runs of two rows apart
-    return np.pad(by_row, silence)
-
-
-def _runs(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First frame and end of every run, counted through all rows."""
-    steps = np.diff(flat.ravel(), prepend=np.int8(0))
-    return np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
-
-
-def _roll(first: np.ndarray, end: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Runs back to bool [..., T, K]; `shape` is that of the flat rows."""
-    steps = np.zeros(np.prod(shape, dtype=int), np.int8)
-    steps[first], steps[end] = 1, -1
-    rows = np.cumsum(steps, dtype=np.int8).astype(bool).reshape(shape)
-    return np.moveaxis(rows[..., :-1], -1, -2)
+        if isinstance(self.median_s, tuple):
+            lengths = np.array(self.median_s)[classes]
+            changes["median_s"] = tuple(lengths.tolist())
+        return replace(self, **changes)
 
 
 def _frames_within(seconds: float, hop_s: float) -> int:

@@ -12,11 +12,13 @@ import numpy as np
 
 from gcrnn_jax.detection.posteriors import as_bool
 from gcrnn_jax.detection.thresholds import (
+    PROBABILITIES,
     BestThresholds,
     best_on_grid,
     count_above,
     micro_f1,
     middle_of_best,
+    probable_thresholds,
 )
 from gcrnn_jax.errors import DataError
 
@@ -48,7 +50,8 @@ def best_tag_thresholds(
             always the best of all combinations.
 
     Returns:
-        One threshold a class and one for all; a tag is a posterior greater than it.
+        Thresholds of classes, one for all, and those where the classes reach one
+        calibrated probability; a tag is a posterior greater than its threshold.
 
     Raises:
         DataError: The two are not the same [N, K], or a label is not 0 or 1.
@@ -103,7 +106,9 @@ class _Search:
 
     def best(self, start: BestThresholds, num_reference, grid) -> BestThresholds:
         """The best thresholds found, from those without the rule on."""
-        totals = self.counts.sum(1) + self._fallback_by_threshold(self.ranks.max(1))
+        size = len(grid)
+        fallback = self._fallback_by_threshold(self.ranks.max(1), size)
+        totals = self.counts.sum(1) + fallback
         overall_f1 = micro_f1(totals[0], totals[1], num_reference)
         overall = middle_of_best(overall_f1, grid)
         indices = np.searchsorted(np.asarray(grid), start.per_class)
@@ -111,9 +116,29 @@ class _Search:
         found = [self._climb(one, num_reference, grid) for one in starts]
         per_class, f1 = max(found, key=lambda one: one[1])
         thresholds = np.asarray(grid)[per_class]
+        calibrated, calibrated_f1 = self._calibrated(num_reference, grid)
         return BestThresholds(
-            thresholds, f1, float(grid[overall]), float(overall_f1[overall])
+            thresholds,
+            f1,
+            float(grid[overall]),
+            float(overall_f1[overall]),
+            np.asarray(grid)[calibrated],
+            calibrated_f1,
         )
+
+    def _calibrated(self, num_reference, grid) -> tuple[np.ndarray, float]:
+        """The best of thresholds at one probability; indices of the grid, micro-F1."""
+        reached = probable_thresholds(self.counts, grid)
+        classes = np.arange(reached.shape[1])
+        passed = np.zeros(len(self.ranks), int)  # probabilities, by the best class
+        for k in classes:
+            of_class = np.searchsorted(reached[:, k], self.ranks[:, k])
+            np.maximum(passed, of_class, out=passed)
+        totals = self.counts[:, classes, reached].sum(-1)
+        totals = totals + self._fallback_by_threshold(passed, len(reached))
+        f1 = micro_f1(totals[0], totals[1], num_reference)
+        best = middle_of_best(f1, PROBABILITIES)
+        return reached[best], float(f1[best])
 
     def _climb(self, indices, num_reference, grid) -> tuple[np.ndarray, float]:
         """Class after class, until none gains; indices of the grid, and micro-F1."""
@@ -127,7 +152,8 @@ class _Search:
                 chosen = self.counts[:, np.arange(len(indices)), indices].sum(1)
                 fixed = chosen - self.counts[:, k, indices[k]]
                 free = others == 0
-                added = self._fallback_by_threshold(self.ranks[free, k], free)
+                ranks = self.ranks[free, k]
+                added = self._fallback_by_threshold(ranks, len(grid), free)
                 totals = fixed[:, None] + self.counts[:, k] + added
                 by_threshold = micro_f1(totals[0], totals[1], num_reference)
                 if by_threshold.max() > max(by_threshold[indices[k]], f1) + 1e-12:
@@ -138,12 +164,14 @@ class _Search:
             if f1 <= before:
                 return indices, f1
 
-    def _fallback_by_threshold(self, ranks, clips=slice(None)) -> np.ndarray:
-        """Hits and estimated of clips that no class passes, [2, G]; ranks int [n]."""
-        size = self.counts.shape[2] + 1
+    def _fallback_by_threshold(self, ranks, size, clips=slice(None)) -> np.ndarray:
+        """Hits and estimated of clips that no class passes, at `size` thresholds.
+
+        Ranks: int [n], above how many of them the greatest posterior is.
+        """
         return np.stack(
             [
-                np.bincount(ranks, weights, size)[:-1].cumsum().astype(int)
+                np.bincount(ranks, weights, size + 1)[:-1].cumsum().astype(int)
                 for weights in self.fallback[:, clips]
             ]
         )

@@ -19,16 +19,21 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gcrnn_jax.detection.calibration import fit_calibration, logit
+from gcrnn_jax.detection.cross_fitting import (  # noqa: F401 - a name of this module
+    cross_fit,
+)
 from gcrnn_jax.detection.events import frames_of_segments, segments_from_frames
 from gcrnn_jax.detection.posterior_files import blocks_of
 from gcrnn_jax.detection.posteriors import as_bool
 from gcrnn_jax.detection.postprocess import Postprocessing
-from gcrnn_jax.errors import ConfigError, DataError
+from gcrnn_jax.errors import DataError
 
 EVENT_STEPS = tuple(float(x) for x in np.round(np.linspace(0.02, 0.96, 48), 2))
 # and below them 1, 2, 5 a decade, for posteriors of any scale
 _SMALL = (float(f"{digit}e-{power}") for power in (5, 4, 3) for digit in (1, 2, 5))
 EVENT_GRID = (*_SMALL, 0.01, *EVENT_STEPS)
+PROBABILITIES = tuple(k / 100 for k in range(1, 100))  # that are tried as a threshold
 
 
 class BestThresholds(NamedTuple):
@@ -38,6 +43,8 @@ class BestThresholds(NamedTuple):
     per_class_f1: float
     overall: float  # the best single threshold for all classes
     overall_f1: float
+    calibrated: np.ndarray  # [K], where each class reaches the best probability
+    calibrated_f1: float
 
 
 def best_event_thresholds(
@@ -90,9 +97,29 @@ def best_event_thresholds_of_parts(
     clip_s: float | None = None,
     grid: Sequence[float] = EVENT_GRID,
 ) -> list[BestThresholds]:
-    """As `best_event_thresholds` of each of several parts of the clips, bool [N].
+    """As `best_event_thresholds` of each of several parts of the clips, bool [N]."""
+    arrays = frame_posterior, clip_posterior, segment_reference
+    found = count_events_of_parts(*arrays, hop_s, parts, clip_s=clip_s, grid=grid)
+    return [best_on_grid(*each, grid) for each in zip(*found, strict=True)]
+
+
+def count_events_of_parts(
+    frame_posterior: np.ndarray,
+    clip_posterior: np.ndarray,
+    segment_reference: np.ndarray,
+    hop_s: float,
+    parts: Sequence[tuple[np.ndarray, Postprocessing]],
+    *,
+    clip_s: float | None = None,
+    grid: Sequence[float] = EVENT_GRID,
+) -> tuple[np.ndarray, list[int]]:
+    """Counts segments of 1 s; arguments as of `best_event_thresholds_of_parts`.
 
     Frames are read once, some clips at a time.
+
+    Returns:
+        Hits and estimated segments of each part at each threshold, int [P, 2, K, G],
+        and the reference's number of segments, one a part.
     """
     # Frames after the reference's last segment are false alarms, not to be dropped.
     num_seconds = int(np.ceil(round(frame_posterior.shape[1] * hop_s, 6)))
@@ -118,8 +145,7 @@ def best_event_thresholds_of_parts(
                 grid=grid,
                 num_classes=num_classes,
             )
-    totals = (int(reference[is_clip].sum()) for is_clip, _ in parts)
-    return [best_on_grid(*each, grid) for each in zip(counts, totals, strict=True)]
+    return counts, [int(reference[is_clip].sum()) for is_clip, _ in parts]
 
 
 def count_segments_above(
@@ -149,6 +175,20 @@ def count_segments_above(
         Hits and estimated segments, int [2, K, G].
     """
     length, candidates = reference.shape[1], np.asarray(grid, np.float64)
+    if isinstance(postprocessing.median_s, tuple):
+        counts = np.zeros((2, num_classes, len(candidates)), int)
+        for rules, at in postprocessing.by_median(classes, num_classes):
+            counts += count_segments_above(
+                frame_posterior[at],
+                reference[at],
+                classes[at],
+                hop_s,
+                rules,
+                clip_s=clip_s,
+                grid=grid,
+                num_classes=num_classes,
+            )
+        return counts
     if postprocessing.is_plain(hop_s):  # a segment is found by its greatest frame
         touching = frames_of_segments(frame_posterior.shape[1], hop_s, length, clip_s)
         greatest = np.stack(
@@ -204,24 +244,6 @@ def count_above(
     return np.stack(counts)[..., ::-1].cumsum(-1)[..., -2::-1]
 
 
-def cross_fit(num_clips: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Splits clips into random halves, always the same, to fit on one or the other.
-
-    Lists are often sorted by class, so that halves by order would differ.
-
-    Returns:
-        (fit, apply) for each half: indices of the clips to fit on, and to apply to.
-
-    Raises:
-        ConfigError: There are fewer than two clips.
-    """
-    if num_clips < 2:
-        raise ConfigError(f"cannot cross-fit {num_clips} clips: two are needed")
-    half = np.random.default_rng(0).permutation(np.arange(num_clips) % 2)
-    first, second = np.flatnonzero(half == 0), np.flatnonzero(half == 1)
-    return [(second, first), (first, second)]
-
-
 def best_on_grid(
     counts: np.ndarray, num_reference: int, grid: Sequence[float]
 ) -> BestThresholds:
@@ -239,7 +261,38 @@ def best_on_grid(
             break
         f1 = float(better)
     per_class = np.array([grid[middle_of_best(row, grid)] for row in gain])
-    return BestThresholds(per_class, f1, grid[overall], float(overall_f1[overall]))
+    reached = probable_thresholds(counts, grid)
+    of_probability = counts[:, np.arange(len(hits)), reached].sum(-1)  # [2, P]
+    calibrated_f1 = micro_f1(of_probability[0], of_probability[1], num_reference)
+    chosen = middle_of_best(calibrated_f1, PROBABILITIES)
+    return BestThresholds(
+        per_class,
+        f1,
+        grid[overall],
+        float(overall_f1[overall]),
+        np.asarray(grid)[reached[chosen]],
+        float(calibrated_f1[chosen]),
+    )
+
+
+def probable_thresholds(counts: np.ndarray, grid: Sequence[float]) -> np.ndarray:
+    """Where on the grid each class reaches each of P probabilities, int [P, K].
+
+    What passes a threshold and not the next has the posterior between them. Posteriors
+    of each class are calibrated by how many of those are right (`fit_calibration`).
+
+    Args:
+        counts: Hits and estimated at the G thresholds, [2, K, G].
+        grid: The thresholds.
+    """
+    edges = np.append(grid, 1.0)
+    logits = logit((edges[:-1] + edges[1:]) / 2)
+    right, total = -np.diff(counts, axis=-1, append=0)  # no rule makes one negative
+    calibration = fit_calibration(logits, right, total)
+    wanted = logit(calibration.posteriors(np.array(PROBABILITIES)))
+    of_grid = logit(np.array(grid))
+    places = np.searchsorted((of_grid[1:] + of_grid[:-1]) / 2, wanted)
+    return np.maximum.accumulate(places, axis=0)
 
 
 def micro_f1(hits: np.ndarray, estimated: np.ndarray, num_reference: int) -> np.ndarray:

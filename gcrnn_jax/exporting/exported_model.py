@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gcrnn_jax.audio.front_end import FrontEnd
+from gcrnn_jax.detection.calibration import Probabilities
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.exporting.stablehlo import (
@@ -33,6 +34,7 @@ class ExportedModel:
         hop_s: Seconds a frame of its posteriors.
         min_input_frames: Fewest frames of features that the program takes.
         content_hash: SHA-256 of program and card.
+        probabilities: From its posteriors to probabilities, where its card has them.
     """
 
     front_end: FrontEnd
@@ -43,6 +45,7 @@ class ExportedModel:
     hop_s: float
     min_input_frames: int
     content_hash: str
+    probabilities: Probabilities | None = None
 
     @classmethod
     def load(cls, path: Path, batch_size: int) -> "ExportedModel":
@@ -64,6 +67,7 @@ class ExportedModel:
             hop_s,
             min_frames,
             hash_model(content, [(path / FEATURES_PROGRAM).read_bytes()]),
+            card.probabilities,
         )
 
     @property

@@ -23,6 +23,7 @@ def average_models(
 
     Returns:
         The card of the last, whose `averaged` lists the steps, and float32 variables.
+        Of several models it has no probabilities, which are of their posteriors.
 
     Raises:
         DataError: There are none, they differ in network, front end, classes or
@@ -45,7 +46,10 @@ def average_models(
         raise DataError("no models to average")
     mean = jax.tree.map(lambda x: (x / len(cards)).astype(np.float32), total)
     steps = tuple(card.step for card in cards)
-    return dataclasses.replace(cards[-1], averaged=steps), mean
+    card = dataclasses.replace(cards[-1], averaged=steps)
+    return card if len(cards) == 1 else dataclasses.replace(
+        card, probabilities=None
+    ), mean
 
 
 def _check_same_system(first: ModelCard, other: ModelCard) -> None:

@@ -12,6 +12,7 @@ from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.config import Config
 from gcrnn_jax.data.labels import ClassList
 from gcrnn_jax.data.store import FeatureStore
+from gcrnn_jax.detection.calibration import Probabilities
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import DataError, GcrnnError
 from gcrnn_jax.fields import convert
@@ -36,6 +37,7 @@ class ModelCard:
         postprocessing: Its thresholds, and its way from posteriors to events.
         step: Optimizer steps that it took.
         averaged: The steps whose weights it is the mean of, if it is.
+        probabilities: From its posteriors to probabilities; None: never fitted.
     """
 
     config: Config
@@ -45,6 +47,7 @@ class ModelCard:
     postprocessing: Postprocessing
     step: int = 0
     averaged: tuple[int, ...] = ()
+    probabilities: Probabilities | None = None
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -69,13 +72,18 @@ class ModelCard:
             raise ValueError(
                 f"scaler.std: expected positive numbers, got {min(self.scaler.std)}"
             )
-        for name in ("tag_threshold", "event_threshold"):
+        for name in ("tag_threshold", "event_threshold", "median_s"):
             thresholds = getattr(self.postprocessing, name)
             if isinstance(thresholds, tuple) and len(thresholds) != num_classes:
                 raise ValueError(
                     f"postprocessing.{name}: expected one for each of the "
                     f"{num_classes} classes, got {len(thresholds)}"
                 )
+        if self.probabilities and len(self.probabilities.clip.bias) != num_classes:
+            raise ValueError(
+                f"probabilities: expected those of {num_classes} classes, got "
+                f"{len(self.probabilities.clip.bias)}"
+            )
 
     @classmethod
     def from_run(cls, config: Config, store: FeatureStore) -> "ModelCard":
@@ -107,6 +115,8 @@ class ModelCard:
         }
         if self.averaged:
             card["averaged"] = list(self.averaged)
+        if self.probabilities:
+            card["probabilities"] = dataclasses.asdict(self.probabilities)
         return card
 
     @classmethod
@@ -125,7 +135,7 @@ class ModelCard:
         if not isinstance(card, Mapping) or card.get("format") not in formats:
             raise DataError(f"{where}: its card has not the format {_FORMAT!r}")
         try:
-            scaler = card["scaler"]
+            scaler, probabilities = card["scaler"], card.get("probabilities")
             return cls(
                 Config.from_dict(card["config"]),
                 FrontEnd.from_dict(card["front_end"]),
@@ -134,6 +144,7 @@ class ModelCard:
                 Postprocessing.from_dict(card["postprocessing"]),
                 convert(card.get("step", 0), int, "step"),
                 convert(card.get("averaged", ()), tuple[int, ...], "averaged"),
+                probabilities and Probabilities.from_dict(probabilities),
             )
         except KeyError as error:
             raise DataError(f"{where}: its card lacks {error}") from error

@@ -15,6 +15,7 @@ from jax.sharding import Mesh
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.loader import evaluation_batches
 from gcrnn_jax.data.store import FeatureStore, Split
+from gcrnn_jax.detection.calibration import Probabilities
 from gcrnn_jax.detection.posterior_files import Block, is_large
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
@@ -98,6 +99,11 @@ class TrainedModel:
     def postprocessing(self) -> Postprocessing:
         """Its thresholds, and its way from posteriors to events."""
         return self.card.postprocessing
+
+    @property
+    def probabilities(self) -> Probabilities | None:
+        """From its posteriors to probabilities, where its card has them."""
+        return self.card.probabilities
 
     @property
     def time_reduction(self) -> int:

@@ -2,11 +2,15 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from gcrnn_jax.data.clips.division import source_of
 from gcrnn_jax.data.store import Split
+from gcrnn_jax.detection.calibration import Probabilities
+from gcrnn_jax.detection.cross_fitting import cross_fit
+from gcrnn_jax.detection.medians import best_medians_of_parts
 from gcrnn_jax.detection.posterior_files import is_map
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing, Threshold
@@ -15,7 +19,6 @@ from gcrnn_jax.detection.tag_thresholds import best_tag_thresholds
 from gcrnn_jax.detection.thresholds import (
     BestThresholds,
     best_event_thresholds_of_parts,
-    cross_fit,
 )
 from gcrnn_jax.metrics.decisions import (
     Decisions,
@@ -24,6 +27,7 @@ from gcrnn_jax.metrics.decisions import (
     decide_parts,
     reference_segments,
 )
+from gcrnn_jax.metrics.probabilities import fit_probabilities
 from gcrnn_jax.metrics.scoring import Scores, score
 from gcrnn_jax.metrics.uncertainty import Estimate, Figure
 
@@ -46,6 +50,8 @@ class Row:
     notes: Sequence[str] = ()  # on the figures, and on how sure they are
     # of the columns of the table, by their keys
     estimates: Mapping[str, Estimate] = dataclasses.field(default_factory=dict)
+    # of its posteriors, where thresholds were fitted: by the labels of the same clips
+    probabilities: Probabilities | None = None
 
     def without_large_frames(self) -> "Row":
         """The same; frames that lie in a file are silent, and the file is let go."""
@@ -64,15 +70,20 @@ class Evaluator:
         *,
         per_class: bool = True,
         shrinkage: float = 0.0,
+        calibrated: bool = False,
+        medians_s: tuple[float, ...] = (),
+        groups: Sequence[str] | None = None,
         others: Iterable[Split] = (),
     ):
         """Thresholds come from fit_split, or by cross-fitting where there is none.
 
-        Per_class and shrinkage: as of `fit_thresholds`. Others: splits that a system's
-        own thresholds may have been found on, to call them by name.
+        Per_class, shrinkage, calibrated and medians_s: as of `fit_thresholds`. Groups:
+        as of `decide_cross_fitted`. Others: splits that a system's own thresholds may
+        have been found on, to call them by name.
         """
         self.split, self.fit_split = split, fit_split
-        self.options = _Options(per_class, shrinkage)
+        self.options = _Options(per_class, shrinkage, calibrated, medians_s)
+        self.groups = sources_of(split) if groups is None else groups
         self.others = tuple(others)
 
     def with_own_thresholds(self, system: str, posteriors: PosteriorSet) -> Row:
@@ -90,17 +101,23 @@ class Evaluator:
     ) -> Row:
         """With thresholds fitted to the system's posteriors of the fit split.
 
-        Without any, those of each half of the clips are fitted to the other half.
+        Without any, those of each half of the clips are fitted to the other half. Clips
+        of a single recording have no halves: thresholds stay as they are.
         """
         if self.fit_split is not None and fit is not None:
             fitted = fit_thresholds(fit, self.fit_split, **self.options._asdict())
             name, decisions = self.fit_split.name, decide(posteriors, fitted)
-            return self._row(system, name, posteriors, decisions, fitted, fitted)
-        if len(self.split) < 2:
+            row = self._row(system, name, posteriors, decisions, fitted, fitted)
+            probabilities = fit_probabilities(fit, self.fit_split)
+            return dataclasses.replace(row, probabilities=probabilities)
+        if len(set(self.groups)) < 2:
             return self.with_own_thresholds(system, posteriors)
-        halves, fitted = _cross_fit(posteriors, self.split, self.options)
+        halves = cross_fit(len(self.split), self.groups)
+        halves, fitted = _cross_fit(posteriors, self.split, halves, self.options)
         decisions = decide_parts(posteriors, halves)
-        return self._row(system, "other half", posteriors, decisions, None, fitted)
+        row = self._row(system, "other half", posteriors, decisions, None, fitted)
+        probabilities = fit_probabilities(posteriors, self.split)
+        return dataclasses.replace(row, probabilities=probabilities)
 
     def best_constant(self, posteriors: PosteriorSet) -> Row:
         """The best answer without listening: the same classes in all frames and clips.
@@ -128,6 +145,8 @@ class Evaluator:
 class _Options(NamedTuple):
     per_class: bool = True
     shrinkage: float = 0.0
+    calibrated: bool = False
+    medians_s: tuple[float, ...] = ()
 
 
 def fit_thresholds(
@@ -136,48 +155,74 @@ def fit_thresholds(
     *,
     per_class: bool = True,
     shrinkage: float = 0.0,
+    calibrated: bool = False,
+    medians_s: tuple[float, ...] = (),
 ) -> Postprocessing:
     """The system's post-processing with the thresholds that fit a split best.
 
     Never to be scored on the same clips. Event thresholds stay as they are where the
     split has no strong labels. Not per_class: one threshold for all classes.
     Shrinkage: the threshold of a class that n clips have is the mean of its own best,
-    counted n times, and of the best for all classes, counted so many times.
+    counted n times, and of the best for all classes, counted so many times. Calibrated:
+    in place of the latter, the one at which the class is as probable as all others are
+    at theirs; see `calibration`. Medians_s: lengths of which each class gets the best
+    one as its `median_s`; none: it stays as it is.
 
     Raises:
         DataError: The posteriors are of other clips or classes than the split.
     """
     check_same_clips(posteriors, split)
-    every = np.ones(len(split), bool)
-    [fitted] = _fit(posteriors, split, [every], _Options(per_class, shrinkage))
+    options = _Options(per_class, shrinkage, calibrated, medians_s)
+    [fitted] = _fit(posteriors, split, [np.ones(len(split), bool)], options)
     return dataclasses.replace(fitted, chosen_on=split.content_hash)
+
+
+def sources_of(split: Split) -> list[str]:
+    """The recording that each clip was cut from, by its id; most by themselves."""
+    return [source_of(clip_id) for clip_id in split.clip_ids]
 
 
 def decide_cross_fitted(
     posteriors: PosteriorSet,
     split: Split,
     *,
-    per_class: bool = True,
-    shrinkage: float = 0.0,
+    groups: Sequence[str] | None = None,
+    seed: int = 0,
+    **options: Any,
 ) -> Decisions:
     """Decides each half of the clips with thresholds fitted to the other half.
 
-    No label has a say in its own score. Arguments and errors as of `fit_thresholds`.
+    No label has a say in its own score.
+
+    Args:
+        posteriors: Of the clips of the split.
+        split: With their labels.
+        groups: Of the clips, [N], as of `cross_fit`; None: clips of one recording.
+        seed: Of the halves.
+        options: Those of `fit_thresholds`.
+
+    Raises:
+        ConfigError: There are fewer than two groups.
+        DataError: The posteriors are of other clips or classes than the split.
     """
     check_same_clips(posteriors, split)
-    halves, _ = _cross_fit(posteriors, split, _Options(per_class, shrinkage))
-    return decide_parts(posteriors, halves)
+    groups = sources_of(split) if groups is None else groups
+    halves = cross_fit(len(split), groups, seed)
+    parts, _ = _cross_fit(posteriors, split, halves, _Options(**options))
+    return decide_parts(posteriors, parts)
 
 
 def _cross_fit(
-    posteriors: PosteriorSet, split: Split, options: _Options
+    posteriors: PosteriorSet,
+    split: Split,
+    halves: Sequence[tuple[np.ndarray, np.ndarray]],
+    options: _Options,
 ) -> tuple[list[tuple[np.ndarray, Postprocessing]], Postprocessing]:
     """Each half, bool [N], and the rules that the other gives it; those of all clips.
 
     All three are fitted while posteriors are read once.
     """
     check_same_clips(posteriors, split)
-    halves = cross_fit(len(split))
     is_fit = [np.isin(np.arange(len(split)), fit) for fit, _ in halves]
     every = np.ones(len(split), bool)
     *rules, of_all = _fit(posteriors, split, [*is_fit, every], options)
@@ -198,7 +243,8 @@ def _fit(
             return best.overall
         count, shrinkage = split.weak_label[part].sum(0), options.shrinkage
         own = count / np.maximum(count + shrinkage, 1) if shrinkage else 1
-        return tuple((own * best.per_class + (1 - own) * best.overall).tolist())
+        other = best.calibrated if options.calibrated else best.overall
+        return tuple((own * best.per_class + (1 - own) * other).tolist())
 
     bases, rules = [], posteriors.postprocessing
     for part in parts:
@@ -210,14 +256,20 @@ def _fit(
         bases.append(dataclasses.replace(rules, tag_threshold=threshold(best, part)))
     if split.events is None:
         return bases
-    every = best_event_thresholds_of_parts(
+    arrays = (
         posteriors.frame,
         posteriors.clip,
         reference_segments(posteriors, split, np.arange(len(split))),
         posteriors.hop_s,
-        list(zip(parts, bases, strict=True)),
-        clip_s=posteriors.clip_s,
     )
+    pairs, clip_s = list(zip(parts, bases, strict=True)), posteriors.clip_s
+    if options.medians_s:
+        medians_s = options.medians_s
+        bases = best_medians_of_parts(
+            *arrays, pairs, medians_s=medians_s, clip_s=clip_s
+        )
+        pairs = list(zip(parts, bases, strict=True))
+    every = best_event_thresholds_of_parts(*arrays, pairs, clip_s=clip_s)
     return [
         dataclasses.replace(base, event_threshold=threshold(best, part))
         for base, best, part in zip(bases, every, parts, strict=True)

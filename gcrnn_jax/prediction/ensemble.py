@@ -152,6 +152,24 @@ class Ensemble:
         order = {name: k for k, name in enumerate(posteriors.class_names)}
         return sorted(events, key=lambda one: (one.onset, order[one.event_label]))
 
+    def with_probability(
+        self, found: Sequence[ScoredEvent], part: int
+    ) -> list[tuple[Any, ...]]:
+        """Tags (part CLIP) or events (FRAME), each with the probability of its score.
+
+        That a window, or a frame, of this posterior has the class. None: the model's
+        card does not say, or the posteriors are the mean of several models.
+        """
+        fitted = self.models[0].probabilities if len(self.models) == 1 else None
+        calibrator = fitted and (fitted.clip if part == CLIP else fitted.frame)
+        if calibrator is None:
+            return [(*one, None) for one in found]
+        place = {name: k for k, name in enumerate(self.class_names)}
+        classes = np.array([place[one.event_label] for one in found], int)
+        scores = np.array([one.score for one in found])
+        values = calibrator.of_classes(scores, classes).tolist()
+        return [(*one, value) for one, value in zip(found, values, strict=True)]
+
     def predict(self, waveform: Any, rate_hz: int) -> Prediction:
         """Tags, events and posteriors of a waveform.
 

@@ -1,7 +1,9 @@
 r"""The formats that predictions are written in.
 
-  events    events.csv: filename,onset,offset,event_label,score; times in seconds;
-            as results of a run have it (`event_tables`)
+  events    events.csv: filename,onset,offset,event_label,score,probability; times in
+            seconds; as results of a run have it (`event_tables`); probability: of a
+            frame with this score being right, calibrated on labelled clips; empty where
+            the model's card has none, or for several models
   tags      tags.csv: the classes that are in each recording, the same columns; a
             recording that no class passes has none, though in scores of the task, whose
             clips all have a label, a clip has at least one (`at_least_one_tag`)
@@ -51,7 +53,7 @@ class Record:
         filename: The recording's name.
         duration_s: Its length.
         scores: Maximum of the clip posteriors by class name.
-        tags: Onset, offset, event_label and score, by falling score.
+        tags: Onset, offset, event_label, score and probability, by falling score.
         events: The same of events, by onset.
         complete: Whether the recording was read to its end; if not, all is of what
             comes before.
@@ -108,7 +110,7 @@ def dcase_list(kind: str, records: Iterable[Record]) -> Iterator[str]:
         name = record.filename.translate(_ESCAPES)
         lines = [
             f"{name}\t{on:.3f}\t{off:.3f}\t{label.translate(_ESCAPES)}\n"
-            for on, off, label, _ in getattr(record, kind)
+            for on, off, label, *_ in getattr(record, kind)
         ]
         yield "".join(lines) or f"{name}\n"
 
@@ -118,7 +120,7 @@ def audacity_labels(output: Output) -> Iterator[str]:
 
     Source: the manual of Audacity.
     """
-    for on, off, label, score in output.record.events:
+    for on, off, label, score, *_ in output.record.events:
         yield f"{on:.6f}\t{off:.6f}\t{label.translate(_ESCAPES)} {score:.2f}\n"
 
 
@@ -129,7 +131,7 @@ def raven_selections(output: Output) -> Iterator[str]:
     """
     max_hz = max(model.front_end.max_hz for model in output.ensemble.models)
     yield _RAVEN_HEADER
-    for number, (on, off, label, score) in enumerate(output.record.events, start=1):
+    for number, (on, off, label, score, *_) in enumerate(output.record.events, start=1):
         place = f"{number}\tSpectrogram 1\t1\t{on:.6f}\t{off:.6f}\t0.0\t{max_hz:.1f}"
         yield f"{place}\t{label.translate(_ESCAPES)}\t{score:.4f}\n"
 

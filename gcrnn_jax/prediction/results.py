@@ -31,7 +31,7 @@ from gcrnn_jax.prediction.formats import (
     Output,
     Record,
 )
-from gcrnn_jax.prediction.posteriors import CLIP, RecordingPosteriors
+from gcrnn_jax.prediction.posteriors import CLIP, FRAME, RecordingPosteriors
 from gcrnn_jax.prediction.recordings import Recording, Unreadable, list_recordings
 from gcrnn_jax.progress import Progress
 
@@ -182,7 +182,8 @@ class Results:
         ensemble, ledger = self._ensemble, self._read_ledger(recording)
         peak = posteriors.peak[CLIP].tolist()
         scores = dict(zip(ensemble.class_names, peak, strict=True))
-        tags, events = ensemble.tags(posteriors), ensemble.events(posteriors)
+        tags = ensemble.with_probability(ensemble.tags(posteriors), CLIP)
+        events = ensemble.with_probability(ensemble.events(posteriors), FRAME)
         fault = posteriors.fault
         remarks = [*([fault.args] if fault else []), *remarks]
         length_s, is_whole = posteriors.duration_s, fault is None

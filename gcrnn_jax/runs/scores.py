@@ -20,6 +20,7 @@ from gcrnn_jax.inference.model import TrainedModel
 from gcrnn_jax.metrics.decisions import decide
 from gcrnn_jax.metrics.evaluator import Evaluator, Row
 from gcrnn_jax.metrics.scoring import epoch_line, score
+from gcrnn_jax.runs.groups import evaluator_options
 from gcrnn_jax.runs.kept_posteriors import collect_in_first, predict_fused
 from gcrnn_jax.runs.run import Run
 from gcrnn_jax.training import phases, processes
@@ -97,8 +98,10 @@ def score_each(
     """
     split = store.find_split(None)
     fit_split = store.find_fit_split(split)
-    options = dataclasses.asdict(run.config.thresholds)
-    evaluator = Evaluator(split, fit_split, **options)
+    thresholds = run.config.thresholds
+    if fit_split:  # no halves are made
+        thresholds = dataclasses.replace(thresholds, groups="")
+    evaluator = Evaluator(split, fit_split, **evaluator_options(thresholds, split))
     figures, of_table = SplitFigures(split), Choice(OF_TABLES)
     rows: list[tuple[Row, Row]] = []
     for name, predict in systems:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from gcrnn_jax.data.store import FeatureStore
+from gcrnn_jax.detection.calibration import Calibrator, Probabilities
 from gcrnn_jax.errors import DataError
-from gcrnn_jax.inference import ModelCard
+from gcrnn_jax.inference import ModelCard, average_models
 from gcrnn_jax.inference.card import check_values
 from gcrnn_jax.training.augment import Scaler
 from gcrnn_jax.training.model_files import read_model
@@ -20,6 +21,9 @@ OLD = GOLDENS / "run_0_1"
 CARD = ModelCard.from_dict(
     json.loads((OLD / "averaged" / "card" / "data.json").read_text()), "card"
 )
+
+
+FITTED = Calibrator(*(tuple(x + k for k in range(len(CARD.classes))) for x in (-1, 1)))
 
 
 def assert_same_card(one, other):
@@ -33,13 +37,21 @@ def assert_same_card(one, other):
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"averaged": ()}, {"step": 7, "averaged": (3, 7)}]
+    "changes",
+    [
+        {},
+        {"averaged": ()},
+        {"step": 7, "averaged": (3, 7)},
+        {"probabilities": Probabilities(FITTED, None)},
+        {"probabilities": Probabilities(FITTED, FITTED)},
+    ],
 )
 def test_a_card_is_written_as_it_is_read(changes):
     card = dataclasses.replace(CARD, **changes)
     written = json.loads(json.dumps(card.to_dict()))
     assert_same_card(ModelCard.from_dict(written, "card"), card)
     assert ("averaged" in written) == bool(card.averaged)
+    assert ("probabilities" in written) == (card.probabilities is not None)
 
 
 def test_the_card_of_a_run_is_of_its_features():
@@ -59,6 +71,34 @@ def changed(*path, to):
         part = part[name]
     part[path[-1]] = to(part[path[-1]]) if callable(to) else to
     return card
+
+
+def test_probabilities_that_do_not_fit_the_classes_are_named():
+    card = dataclasses.replace(CARD, probabilities=Probabilities(FITTED, FITTED))
+    good = json.loads(json.dumps(card.to_dict()))
+    for part, field, value, message in (
+        ("clip", "bias", [0.0], "finite bias and a slope over 0 a class"),
+        ("frame", "slope", [1.0, "a", 2.0], "slope: expected a list"),
+        ("frame", None, {"bias": [], "slope": []}, "expected the same"),
+        ("clip", "slope", None, "slope"),
+    ):
+        wrong = copy.deepcopy(good)
+        if field is None:
+            wrong["probabilities"][part] = value
+        else:
+            wrong["probabilities"][part][field] = value
+        with pytest.raises(DataError, match=f"^a/model: its card .*{message}"):
+            ModelCard.from_dict(wrong, "a/model")
+    one = Calibrator((0.0,), (1.0,))
+    with pytest.raises(ValueError, match="expected those of"):
+        dataclasses.replace(CARD, probabilities=Probabilities(one, None))
+
+
+def test_averaged_weights_have_no_probabilities_of_other_weights():
+    card = dataclasses.replace(CARD, probabilities=Probabilities(FITTED, FITTED))
+    model = card, {"kernel": np.ones(2)}
+    assert average_models([model, model])[0].probabilities is None
+    assert average_models([model])[0].probabilities == card.probabilities
 
 
 @pytest.mark.parametrize(

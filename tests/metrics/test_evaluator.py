@@ -5,10 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gcrnn_jax.detection.calibration import Probabilities, calibrate
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.metrics import probabilities
 from gcrnn_jax.metrics.decisions import Decisions, clip_seconds, estimated_events
 from gcrnn_jax.metrics.evaluator import CHOSEN_HERE, Evaluator, fit_thresholds
+from gcrnn_jax.metrics.probabilities import fit_probabilities
 from gcrnn_jax.report.systems import shortfall
 
 NAMES = ("Car", "Bus")
@@ -33,6 +36,13 @@ def posteriors_of(split):
     clip = np.where(split.weak_label, 0.3, 0.1).astype(np.float32)
     frame = np.repeat(clip[:, None], 3, axis=1)
     return PosteriorSet(split.clip_ids, NAMES, 1.0, clip, frame, RULES)
+
+
+def fit_of(split):
+    rng = np.random.default_rng(1)
+    posteriors = posteriors_of(split)
+    noise = rng.random(posteriors.clip.shape, np.float32)
+    return replace(posteriors, clip=(posteriors.clip + noise) / 2)
 
 
 @pytest.fixture
@@ -88,6 +98,37 @@ def test_without_a_fit_split_each_half_has_the_thresholds_of_the_other(splits):
         assert (row.thresholds, row.postprocessing) == ("other half", None)
         assert row.scores.tagging.micro.f1 == 1.0
         assert row.fitted_postprocessing.chosen_on == split.content_hash
+
+
+def test_probabilities_are_fitted_to_the_clips_that_chose_the_thresholds(splits):
+    split, fit_split = splits
+    fit = posteriors_of(fit_split)
+    row = Evaluator(split, fit_split).with_fitted_thresholds(
+        "mine", posteriors_of(split), fit
+    )
+    assert row.probabilities == Probabilities(
+        calibrate(fit.clip, fit_split.weak_label), None
+    )
+    row = Evaluator(split, None).with_fitted_thresholds("mine", fit_of(split), None)
+    assert row.probabilities.clip == calibrate(fit_of(split).clip, split.weak_label)
+    own = Evaluator(split, None).with_own_thresholds("mine", posteriors_of(split))
+    assert own.probabilities is None
+
+
+def test_probabilities_of_frames_are_those_of_all_real_frames(splits, monkeypatch):
+    split, _ = splits
+    split.events = {"testing 0": ((0.0, 1.0, "Car"), (1.0, 3.0, "Bus"))}
+    noise = np.random.default_rng(0).random((8, 3, 2), np.float32)
+    noise[:, 2] = 0  # padding
+    posteriors = replace(posteriors_of(split), frame=noise)
+    active = np.zeros((8, 3, 2), bool)
+    active[0, 0, 0] = active[0, 1:, 1] = True
+    found = fit_probabilities(posteriors, split)
+    assert found.frame == calibrate(noise[:, :2], active[:, :2])
+    assert found.clip == calibrate(posteriors.clip, split.weak_label)
+    monkeypatch.setattr(probabilities, "_MOST_FRAMES", noise.size // 2)
+    thinned = fit_probabilities(posteriors, split).frame
+    assert thinned == calibrate(noise[:, :1], active[:, :1])
 
 
 def test_halves_have_one_threshold_for_all_classes_if_asked(splits):

@@ -5,6 +5,7 @@ import pytest
 
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.detection.tag_thresholds import best_tag_thresholds
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.metrics.decisions import decide
 from gcrnn_jax.metrics.evaluator import (
@@ -102,9 +103,29 @@ def test_thresholds_of_rare_classes_are_near_that_of_all():
     counts = Labels.weak_label.sum(0)
     np.testing.assert_allclose(some, (counts * own + 2 * overall) / (counts + 2))
     assert (np.abs(some - overall) <= np.abs(own - overall)).all()
+    options = {"shrinkage": 2.0, "calibrated": True}
+    towards = np.asarray(fit_thresholds(moved, Labels(), **options).tag_threshold)
+    best = best_tag_thresholds(moved.clip, Labels.weak_label, at_least_one=False)
+    mean = (counts * own + 2 * best.calibrated) / (counts + 2)
+    np.testing.assert_allclose(towards, mean)
+    assert (towards != some).all()
     halves = decide_cross_fitted(moved, Labels(), shrinkage=1e9).tags
     alike = decide_cross_fitted(moved, Labels(), per_class=False).tags
     np.testing.assert_array_equal(halves, alike)
+
+
+def test_each_class_gets_the_best_of_the_median_lengths_that_are_tried():
+    posteriors = oracle()
+    frame = posteriors.frame.copy()
+    frame[:, 7, 1] = 0.9  # a click of one frame in every clip, of one class
+    posteriors = replace(posteriors, frame=frame)
+    found = fit_thresholds(posteriors, Labels(), medians_s=(0.5, 1.5))
+    assert found.median_s == (0.5, 1.5, 0.5)
+    scores = score(decide(posteriors, found), posteriors, Labels())
+    assert scores.detection.micro.f1 == 1.0
+    assert fit_thresholds(posteriors, Labels()).median_s == 0.0
+    weak = fit_thresholds(posteriors, Labels(strong=False), medians_s=(0.5, 1.5))
+    assert weak.median_s == 0.0
 
 
 def test_no_label_has_a_say_in_the_decision_on_its_own_clip():
@@ -123,6 +144,38 @@ def test_no_label_has_a_say_in_the_decision_on_its_own_clip():
         after = decide_cross_fitted(posteriors, other)
         np.testing.assert_array_equal(after.tags[clip], before.tags[clip])
         np.testing.assert_array_equal(after.roll[clip], before.roll[clip])
+
+
+def test_clips_of_one_recording_have_no_say_in_the_decision_on_each_other():
+    rng = np.random.default_rng(0)
+    labels, ids = (
+        Labels(strong=False),
+        [f"site{n // 2}_0.000_{n}.000" for n in range(6)],
+    )
+    labels.clip_ids = tuple(ids)
+    noise = rng.random((6, 3), np.float32)
+    posteriors = replace(oracle(), clip_ids=labels.clip_ids, clip=noise)
+    for groups, twins in ((None, (0, 1)), ([*"abcabc"], (0, 3))):
+        before = decide_cross_fitted(posteriors, labels, groups=groups).tags
+        other = Labels(strong=False)
+        other.clip_ids, other.weak_label = labels.clip_ids, Labels.weak_label.copy()
+        other.weak_label[list(twins)] = ~other.weak_label[list(twins)]
+        after = decide_cross_fitted(posteriors, other, groups=groups).tags
+        np.testing.assert_array_equal(after[list(twins)], before[list(twins)])
+        assert (after != before).any()  # of the other half
+        row = Evaluator(other, None, groups=groups).with_fitted_thresholds(
+            "mine", posteriors, None
+        )
+        np.testing.assert_array_equal(row.decisions.tags, after)
+
+
+def test_clips_of_a_single_recording_keep_the_thresholds_that_they_have():
+    labels = Labels()
+    labels.clip_ids = tuple(f"site_{n}.000_{n + 4}.000" for n in range(6))
+    labels.events = None
+    posteriors = replace(oracle(), clip_ids=labels.clip_ids)
+    row = Evaluator(labels, None).with_fitted_thresholds("mine", posteriors, None)
+    assert row.thresholds == "fixed"
 
 
 def test_the_best_constant_answer_is_the_best_of_all_constant_answers():

@@ -11,13 +11,14 @@ import soundfile
 from gcrnn_jax.audio.decode import stream_waveform
 from gcrnn_jax.audio.rejected import Rejected
 from gcrnn_jax.data.lists.event_lists import Event
+from gcrnn_jax.detection.calibration import Calibrator, Probabilities
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.exporting import export_model
 from gcrnn_jax.exporting.exported_model import ExportedModel
 from gcrnn_jax.prediction import ensemble as ensemble_module
 from gcrnn_jax.prediction import formats, loading
-from gcrnn_jax.prediction.ensemble import Ensemble
+from gcrnn_jax.prediction.ensemble import Ensemble, ScoredEvent
 from gcrnn_jax.prediction.loading import load_model
 from gcrnn_jax.prediction.posteriors import CLIP, FRAME, RecordingPosteriors
 from gcrnn_jax.prediction.recordings import Recording
@@ -130,6 +131,7 @@ def loudness_model(front_end=None, *, reduction=1, min_input_frames=1):
         hop_s=front_end.hop_s * reduction,
         time_reduction=reduction,
         postprocessing=decide,
+        probabilities=None,
         content_hash="loud",
         batch_size=4,
         min_input_frames=min_input_frames,
@@ -140,6 +142,29 @@ def loudness_model(front_end=None, *, reduction=1, min_input_frames=1):
 def loudness_ensemble(*models):
     models = models or (loudness_model(),)
     return Ensemble(models, models[0].postprocessing)
+
+
+def test_scores_have_the_probability_of_the_models_card():
+    clip = Calibrator(bias=(0.0, 1.0, 0.0), slope=(1.0, 2.0, 1.0))
+    frame = Calibrator(bias=(0.0, 0.0, -1.0), slope=(1.0, 1.0, 0.5))
+    found = [ScoredEvent(0, 2, NAMES[1], 0.5), ScoredEvent(1, 2, NAMES[2], 0.8)]
+    model = loudness_model()
+
+    def probabilities(part, *cards):
+        models = [SimpleNamespace(**{**vars(model), "probabilities": c}) for c in cards]
+        rows = loudness_ensemble(*models).with_probability(found, part)
+        assert [row[:4] for row in rows] == found
+        return [row[4] for row in rows]
+
+    both = Probabilities(clip, frame)
+    e = np.e
+    expected = [e / (1 + e), 0.8]  # logit 1 + 2 * 0, and as it is
+    np.testing.assert_allclose(probabilities(CLIP, both), expected)
+    expected = [0.5, 2 / (2 + e)]  # the logit of 0.8 is log 4: -1 + log 2
+    np.testing.assert_allclose(probabilities(FRAME, both), expected)
+    nothing = [None, None]
+    assert probabilities(FRAME, Probabilities(clip, None)) == nothing
+    assert probabilities(CLIP, None) == probabilities(CLIP, both, both) == nothing
 
 
 @pytest.mark.parametrize("reduction", [1, 2, 4])

@@ -22,11 +22,13 @@ def record(filename, *events):
     labels = dict.fromkeys(event[2] for event in events)
     tags = [ScoredEvent(0.0, 12.5, label, 0.75) for label in labels]
     scores = dict(zip(NAMES, (0.75, 0.25), strict=True))
-    return Record(filename, 12.5, scores, tags, [ScoredEvent(*e) for e in events])
+    return Record(filename, 12.5, scores, tags, events)
 
 
 RECORDS = [
-    record("a.wav", (0.5, 1.25, "Car", 0.875), (1.0, 3.0004, NAMES[1], 0.25)),
+    record(
+        "a.wav", (0.5, 1.25, "Car", 0.875, 0.98437), (1.0, 3.0004, NAMES[1], 0.25, None)
+    ),
     record("b/silent.wav"),
     record(ODD, (0.0, 2.0, NAMES[1], 0.5)),
     record(RETURN, (0.0, 2.0, "Car", 0.5)),
@@ -52,16 +54,16 @@ def own_text(name, record=RECORDS[0], posteriors=None):
 def test_csv_keeps_every_name_exactly():
     rows = list(csv.reader(io.StringIO(text("events.csv"), newline="")))
     assert rows == [
-        ["filename", "onset", "offset", "event_label", "score"],
-        ["a.wav", "0.500", "1.250", "Car", "0.8750"],
-        ["a.wav", "1.000", "3.0004", "Air horn, truck horn", "0.2500"],
-        [ODD, "0.000", "2.000", "Air horn, truck horn", "0.5000"],
-        [RETURN, "0.000", "2.000", "Car", "0.5000"],
+        ["filename", "onset", "offset", "event_label", "score", "probability"],
+        ["a.wav", "0.500", "1.250", "Car", "0.8750", "0.9844"],
+        ["a.wav", "1.000", "3.0004", "Air horn, truck horn", "0.2500", ""],
+        [ODD, "0.000", "2.000", "Air horn, truck horn", "0.5000", ""],
+        [RETURN, "0.000", "2.000", "Car", "0.5000", ""],
     ]
     rows = list(csv.reader(io.StringIO(text("tags.csv"), newline="")))
     assert rows[1:3] == [
-        ["a.wav", "0.000", "12.500", "Car", "0.7500"],
-        ["a.wav", "0.000", "12.500", "Air horn, truck horn", "0.7500"],
+        ["a.wav", "0.000", "12.500", "Car", "0.7500", ""],
+        ["a.wav", "0.000", "12.500", "Air horn, truck horn", "0.7500", ""],
     ]
     assert [row[0] for row in rows[3:]] == [ODD, RETURN]
 
@@ -71,7 +73,7 @@ def test_json_lines_have_the_score_of_every_class():
     assert [line["filename"] for line in lines] == [r.filename for r in RECORDS]
     assert lines[0]["scores"] == {"Car": 0.75, "Air horn, truck horn": 0.25}
     assert lines[0]["duration_s"] == 12.5
-    assert lines[0]["events"][0] == [0.5, 1.25, "Car", 0.875]
+    assert lines[0]["events"][0] == [0.5, 1.25, "Car", 0.875, 0.98437]
 
 
 def test_dcase_lists_have_a_line_for_every_recording():

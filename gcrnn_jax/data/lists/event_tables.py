@@ -1,7 +1,6 @@
 """Tables of what was found, as every command writes them: events.csv and tags.csv.
 
-Commas separate, the first line is `filename,onset,offset,event_label,score`, times are
-in seconds. CSV quotes what it must, so that every name is exactly that of the file.
+Commas separate, the first line is `EVENT_COLUMNS`, times are in seconds. CSV quotes what it must, so that every name is exactly that of the file.
 What reads event lists (`event_lists`) reads these tables too.
 """
 
@@ -12,7 +11,14 @@ from typing import NamedTuple
 from gcrnn_jax.data.atomic_files import write_text
 from gcrnn_jax.data.lists.event_lists import Event
 
-EVENT_COLUMNS = ("filename", "onset", "offset", "event_label", "score")
+EVENT_COLUMNS = (
+    "filename",
+    "onset",
+    "offset",
+    "event_label",
+    "score",
+    "probability",  # of the score being right; empty where nothing was fitted
+)
 _MIN_DECIMALS = 3  # of times
 
 
@@ -31,7 +37,12 @@ class ScoredEvent(NamedTuple):
 
 
 def event_cells(
-    filename: str, onset: float, offset: float, event_label: str, score: float
+    filename: str,
+    onset: float,
+    offset: float,
+    event_label: str,
+    score: float,
+    probability: float | None = None,
 ) -> tuple[str, ...]:
     """A row of the table.
 
@@ -40,9 +51,11 @@ def event_cells(
 
     Example:
         >>> event_cells("a.wav", 0.5, 4.958333, "Car", 0.87654)
-        ('a.wav', '0.500', '4.958333', 'Car', '0.8765')
+        ('a.wav', '0.500', '4.958333', 'Car', '0.8765', '')
     """
-    return filename, _time_text(onset), _time_text(offset), event_label, f"{score:.4f}"
+    times = _time_text(onset), _time_text(offset)
+    known = "" if probability is None else f"{probability:.4f}"
+    return filename, *times, event_label, f"{score:.4f}", known
 
 
 def write_event_table(
