@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gcrnn_jax.config import load_config
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.metrics import Column, Evaluator, scoring
@@ -20,6 +21,7 @@ from gcrnn_jax.metrics.bootstrap import (
     draw_weights,
     interval_of,
 )
+from gcrnn_jax.runs.groups import evaluator_options
 
 # Where thresholds come from, the first two from the other half of the validation clips.
 WAYS = {
@@ -59,12 +61,14 @@ def score_fold(
     """
     names = [name for name, trainings in systems.items() for _ in trainings]
     trainings = [one for of_system in systems.values() for one in of_system]
-    options = {"num_draws": num_draws, "seed": seed}
+    options: dict[str, Any] = {"num_draws": num_draws, "seed": seed}
+    defaults = evaluator_options(load_config("sed").thresholds, split)
     precision = np.stack([_drawn_precision(split, one, **options) for one in trainings])
     values: dict[str, Any] = {name: {} for name in systems}
     drawn: dict[str, Any] = {name: {} for name in systems}
     for way in WAYS:
-        evaluator = Evaluator(split, None, per_class=way == "class")
+        chosen = defaults if way == "class" else {"per_class": False}
+        evaluator = Evaluator(split, None, **chosen)
         rows = [
             evaluator.with_own_thresholds("", one)
             if way == "fixed"

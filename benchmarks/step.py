@@ -25,6 +25,7 @@ from gcrnn_jax.data.batch_shares import BatchShares
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.fields import at_least_one, command_parser
 from gcrnn_jax.inference.model import compile_network
+from gcrnn_jax.models.shifted_inputs import ShiftedInputs
 from gcrnn_jax.training import device_cache, parallel
 from gcrnn_jax.training.augment import Scaler
 from gcrnn_jax.training.state import TrainStep, initial_state
@@ -116,7 +117,7 @@ def our_side(flags) -> Callable[[], dict[str, float]]:
     state, model = training.state, training.model.clone(axis_name=None)
     variables = {"params": state.params, "batch_stats": state.batch_stats}
     variables = parallel.put_state(jax.tree.map(np.array, variables), training.mesh)
-    predict = compile_network(model, training.scaler, training.mesh)
+    predict = compile_network(model, training.scaler, training.mesh, ShiftedInputs(0))
     return lambda: {
         "train": rate(lambda: training(batch), flags),
         "inference": rate(lambda: predict(variables, inputs), flags),

@@ -18,11 +18,11 @@ from gcrnn_jax.audio.front_end import FrontEnd, make_front_end
 from gcrnn_jax.data.data_options import DataOptions
 from gcrnn_jax.data.sampling import Sampling
 from gcrnn_jax.detection.postprocess import Postprocessing
+from gcrnn_jax.detection.threshold_options import ThresholdOptions
 from gcrnn_jax.errors import ConfigError
 from gcrnn_jax.field_names import FieldNames
 from gcrnn_jax.fields import (  # noqa: F401 - flatten has been a name of this module
     as_json_lists,
-    check,
     construct,
     flatten,
 )
@@ -39,32 +39,6 @@ from gcrnn_jax.training.members import EnsembleOptions
 from gcrnn_jax.training.optimizer import Optimizer
 from gcrnn_jax.training.parallel import Parallelism
 from gcrnn_jax.training.soundscape_start import soundscape_fields
-
-
-@dataclasses.dataclass(frozen=True)
-class ThresholdOptions:
-    """How thresholds are fitted.
-
-    Attributes:
-        per_class: One for each class, or one for all.
-        shrinkage: Of those of classes towards one for all; see `fit_thresholds`.
-        calibrated: One for all is a calibrated probability, not a posterior.
-        medians_s: Lengths of which each class gets the best as its median; (): none.
-        groups: A file of clips, or recordings, and groups: where halves of the clips
-            find thresholds for each other, those of a group are in one half.
-    """
-
-    per_class: bool
-    shrinkage: float
-    calibrated: bool
-    medians_s: tuple[float, ...]
-    groups: str
-
-    def __post_init__(self):
-        """Raises ValueError for a number that is out of range."""
-        check(self, "0 or more", "shrinkage")
-        if not all(0 <= length < math.inf for length in self.medians_s):
-            raise ValueError(f"medians_s: expected >= 0, got {self.medians_s}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -246,12 +246,12 @@ def _report(
     if is_first:
         selection = examples.select_examples(rows[main], split)
         clips[: len(selection.clips)] = selection.clips
+        fitted = {"postprocessing": rows[main + 1].fitted_postprocessing}
+        if len(averaged) == 1:  # or they are of the mean of the members
+            fitted["probabilities"] = rows[main + 1].probabilities
     for owner, model in averaged:
         card = model.card
         if is_first:
-            of_card = rows[main + 1]
-            fitted = {"postprocessing": of_card.fitted_postprocessing}
-            fitted |= {"probabilities": of_card.probabilities}
             card = dataclasses.replace(card, **fitted)
         # by all processes, as orbax wants; the first one writes the card
         model.replace(card=card).save(owner.averaged)

@@ -96,7 +96,7 @@ def csv_table(kind: str, records: Iterable[Record]) -> Iterator[str]:
     yield csv_text([EVENT_COLUMNS])
     for record in records:
         rows = getattr(record, kind)
-        yield csv_text(event_cells(record.filename, *row) for row in rows)
+        yield csv_text(event_cells(record.filename, row) for row in rows)
 
 
 def json_lines(records: Iterable[Record]) -> Iterator[str]:

@@ -4,8 +4,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from gcrnn_jax.config import ThresholdOptions
 from gcrnn_jax.data.store import Split
+from gcrnn_jax.detection.threshold_options import ThresholdOptions
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.evaluation.names import Names
 from gcrnn_jax.evaluation.recordings import read_groups

@@ -17,14 +17,24 @@ from gcrnn_jax.inference.model import TrainedModel
 from gcrnn_jax.training import processes
 from gcrnn_jax.training.fusion import Fusion
 
-if TYPE_CHECKING:  # whose method `predict_epochs` is
+if TYPE_CHECKING:  # whose posteriors they are
     from gcrnn_jax.runs.run import Run
 
 
 def predict_epochs(
     run: "Run", epochs: Sequence[int], split: Split, model: TrainedModel
 ) -> Iterator[PosteriorSet]:
-    """Posteriors of epochs, as `Run.predict_epochs`."""
+    """Posteriors of epochs, counted from 1, computed where not yet on disk.
+
+    By all processes at once; those but the first get sets without clips. Sets too
+    large for memory are not kept.
+
+    Args:
+        run: Trained.
+        epochs: Of the run.
+        split: Of its data.
+        model: Of the run; it takes the weights of the epochs.
+    """
     is_kept = not model.is_large(split)
     for epoch in epochs:
         path = run.posteriors(split, epoch)
@@ -34,7 +44,7 @@ def predict_epochs(
 def predict_fused(
     run: "Run", fusion: Fusion, split: Split, model: TrainedModel
 ) -> PosteriorSet:
-    """The mean posteriors of epochs; the others as of `Run.predict_epochs`.
+    """The mean posteriors of epochs; the others as of `predict_epochs`.
 
     Of sets too large for memory the mean alone is kept: each batch is computed with
     the weights of every epoch.

@@ -19,7 +19,7 @@ members/         of an ensemble, which has no models of its own, the runs: 1, 2,
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,6 @@ from gcrnn_jax.config import Config
 from gcrnn_jax.data.atomic_files import read_json, write_atomically
 from gcrnn_jax.data.manifest import OWN_HASH, unseal, write_sealed
 from gcrnn_jax.data.store import FeatureStore, Split
-from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.inference.average import average_models
@@ -36,7 +35,6 @@ from gcrnn_jax.inference.model import TrainedModel
 from gcrnn_jax.metrics.scoring import Scores
 from gcrnn_jax.runs.continuation import config_changes
 from gcrnn_jax.runs.features import open_store
-from gcrnn_jax.runs.kept_posteriors import predict_epochs
 from gcrnn_jax.runs.loading import read_card_and_variables
 from gcrnn_jax.runs.logs import append_scores, has_scores, read_curves
 from gcrnn_jax.runs.start import start_card
@@ -311,21 +309,6 @@ class Run:
         averaged = model.replace(card=card, variables=variables)
         averaged.save(self.averaged)
         return averaged
-
-    def predict_epochs(
-        self, epochs: Sequence[int], split: Split, model: TrainedModel
-    ) -> Iterator[PosteriorSet]:
-        """Posteriors of epochs, counted from 1, computed where not yet on disk.
-
-        By all processes at once; those but the first get sets without clips. Sets too
-        large for memory are not kept.
-
-        Args:
-            epochs: Of the run.
-            split: Of its data.
-            model: Of the run; it takes the weights of the epochs.
-        """
-        return predict_epochs(self, epochs, split, model)
 
 
 def _without_hash(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,11 @@ from gcrnn_jax.metrics.decisions import decide
 from gcrnn_jax.metrics.evaluator import Evaluator, Row
 from gcrnn_jax.metrics.scoring import epoch_line, score
 from gcrnn_jax.runs.groups import evaluator_options
-from gcrnn_jax.runs.kept_posteriors import collect_in_first, predict_fused
+from gcrnn_jax.runs.kept_posteriors import (
+    collect_in_first,
+    predict_epochs,
+    predict_fused,
+)
 from gcrnn_jax.runs.run import Run
 from gcrnn_jax.training import phases, processes
 
@@ -133,7 +137,7 @@ def _systems(
     def predict_fused_epochs(split: Split) -> PosteriorSet:
         return predict_fused(run, fusion, split, model)
 
-    yield f"epoch {last}", lambda split: next(run.predict_epochs([last], split, model))
+    yield f"epoch {last}", lambda split: next(predict_epochs(run, [last], split, model))
     yield f"epochs {fusion} fused", predict_fused_epochs
     yield (
         f"epochs {fusion} averaged",

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gcrnn_jax.config import ThresholdOptions
+from gcrnn_jax.detection.threshold_options import ThresholdOptions
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.runs.groups import clip_groups, evaluator_options
 from tests.defaults import build

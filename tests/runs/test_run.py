@@ -18,6 +18,7 @@ from gcrnn_jax.metrics import Evaluator
 from gcrnn_jax.metrics.decisions import decide
 from gcrnn_jax.metrics.scoring import score
 from gcrnn_jax.runs import Run, load_model, train_run, training
+from gcrnn_jax.runs.kept_posteriors import predict_epochs
 from gcrnn_jax.runs.training import make_train_step
 from gcrnn_jax.training import device_cache, parallel
 from gcrnn_jax.training.checkpoints import saved_steps
@@ -88,11 +89,11 @@ def test_what_version_0_1_predicted_is_predicted(old_folder):
     assert_equal_posteriors(TrainedModel.create(card, variables).predict(split), before)
     # read where they lie, computed where they do not
     model = TrainedModel.create(card, None)
-    [again] = run.predict_epochs([1], split, model)
+    [again] = predict_epochs(run, [1], split, model)
     np.testing.assert_array_equal(again.clip, before.clip)
     assert again.postprocessing == run.config.postprocessing
     run.posteriors(split, 1).write_bytes(b"damaged")
-    [again] = run.predict_epochs([1], split, model)
+    [again] = predict_epochs(run, [1], split, model)
     assert_equal_posteriors(again, before)
     np.testing.assert_array_equal(
         PosteriorSet.load(run.posteriors(split, 1)).clip, again.clip

@@ -1,12 +1,13 @@
 """Tables of what was found, as every command writes them: events.csv and tags.csv.
 
-Commas separate, the first line is `EVENT_COLUMNS`, times are in seconds. CSV quotes what it must, so that every name is exactly that of the file.
-What reads event lists (`event_lists`) reads these tables too.
+Commas separate, the first line is `EVENT_COLUMNS`, times are in seconds. CSV quotes
+what it must, so that every name is exactly that of the file. What reads event lists
+(`event_lists`) reads these tables too.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gcrnn_jax.data.atomic_files import write_text
 from gcrnn_jax.data.lists.event_lists import Event
@@ -36,25 +37,19 @@ class ScoredEvent(NamedTuple):
         return Event(*self[:3])
 
 
-def event_cells(
-    filename: str,
-    onset: float,
-    offset: float,
-    event_label: str,
-    score: float,
-    probability: float | None = None,
-) -> tuple[str, ...]:
-    """A row of the table.
+def event_cells(filename: str, event: Sequence[Any]) -> tuple[str, ...]:
+    """A row of the table, of a `ScoredEvent` and maybe its probability.
 
     Times are to the microsecond, as they are decoded: what is scored from the table
     has the score of what was decoded.
 
     Example:
-        >>> event_cells("a.wav", 0.5, 4.958333, "Car", 0.87654)
+        >>> event_cells("a.wav", (0.5, 4.958333, "Car", 0.87654))
         ('a.wav', '0.500', '4.958333', 'Car', '0.8765', '')
     """
+    onset, offset, event_label, score, *probability = event
     times = _time_text(onset), _time_text(offset)
-    known = "" if probability is None else f"{probability:.4f}"
+    known = "" if probability in ([], [None]) else f"{probability[0]:.4f}"
     return filename, *times, event_label, f"{score:.4f}", known
 
 
@@ -77,7 +72,7 @@ def write_event_table(
     nothing = [""] * (len(EVENT_COLUMNS) - 1)
     rows: list[Sequence[str]] = [EVENT_COLUMNS]
     for file, events in events_by_file.items():
-        rows += [event_cells(file, *event) for event in events] or [(file, *nothing)]
+        rows += [event_cells(file, event) for event in events] or [(file, *nothing)]
     write_text(path, csv_text(rows))
 
 
