@@ -178,7 +178,10 @@ def write(tables: MadeTables, folder: Path) -> None:
             b"%.6f\t%.6f" % times
             for times in zip(table.times, table.times[1:], strict=False)
         ]
-        text = (line + row.tobytes() for line, row in zip(lines, digits[number]))
+        text = (
+            line + row.tobytes()
+            for line, row in zip(lines, digits[number], strict=True)
+        )
         path = folder / "scores" / f"{table.clip_id}.tsv"
         path.write_bytes(b"\n".join([header, *text, b""]))
     (folder / "reference.tsv").write_text("".join(rows))

@@ -8,12 +8,12 @@ track of Audacity or a list `onset offset label`. A folder holds such files.
 
 import itertools
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from gcrnn_jax.audio.recording_files import walk_files
 from gcrnn_jax.data.findings import Finding
+from gcrnn_jax.data.layouts.files import LabelFiles
 from gcrnn_jax.data.lists.event_lists import EventRow, stream_event_rows
 from gcrnn_jax.data.lists.label_tracks import looks_like_label_track, read_label_track
 from gcrnn_jax.data.lists.selection_tables import (
@@ -35,12 +35,6 @@ from gcrnn_jax.errors import DataError
 
 _OF_PREDICT = ("events.csv", "tags.csv")  # in folders that it or a run wrote
 _LISTS = (".txt", ".csv", ".tsv", ".ann", ".lab")
-# What tools put behind the name of the recording.
-_SUFFIX = re.compile(
-    r"([._-]labels?|\.BirdNET(\.(results|selection\.table))?|\.results"
-    r"|(\.Table\.\d+)?\.selections?(\.table)?)$",
-    re.IGNORECASE,
-)
 
 
 def read_events(path: Path) -> tuple[list[EventRow], list[str]]:
@@ -85,7 +79,7 @@ def recording_of(path: Path) -> str:
         >>> recording_of(Path("lists/a.Table.1.selections.txt"))
         'a'
     """
-    return _SUFFIX.sub("", path.stem)
+    return LabelFiles.name_of(path.name)
 
 
 def _lists_in(folder: Path) -> Iterator[Path]:

@@ -139,7 +139,7 @@ def differences(
         _difference(mine, its, places)
         for mine, its in ((own.value, other.value), (own.draws, other.draws))
     )
-    return _figures(names, value, draws, p_values)
+    return _figures(names, value, draws, p_values, least=-1.0)
 
 
 def permutation_test(
@@ -222,6 +222,8 @@ def _figures(
     value: Scored,
     draws: Scored,
     p_values: dict[tuple[str, str], float] | None = None,
+    *,
+    least: float = 0.0,
 ) -> list[Figure]:
     figures, with_classes = [], set[str]()
     for (quantity, average), one in value.averages.items():
@@ -231,28 +233,28 @@ def _figures(
             with_classes.add(quantity)
             columns = value.classes[quantity][0], draws.classes[quantity].T
             each = zip(class_names, *columns, strict=True)
-            classes = {name: _estimate(*of_class) for name, *of_class in each}
+            classes = {name: _estimate(*one, least) for name, *one in each}
         p_value = (p_values or {}).get((quantity, average))
-        estimate = _estimate(one[0], drawn)
+        estimate = _estimate(one[0], drawn, least)
         figures.append(
             Figure(quantity, average, estimate, len(drawn), classes, p_value)
         )
     return figures
 
 
-def _estimate(value: float, drawn: np.ndarray) -> Estimate:
+def _estimate(value: float, drawn: np.ndarray, least: float = 0.0) -> Estimate:
     """The middle 95 % of the draws, moved so that their mean is the figure itself.
 
-    Within [0, 1] where all of it is. Draws that are all the same say nothing of other
-    recordings: no interval, not [1, 1].
+    Within [least, 1] where all of it is. Draws that are all the same say nothing of
+    other recordings: no interval, not [1, 1].
     """
     interval = interval_of(drawn)
     if not interval.low < interval.high or not math.isfinite(value):
         return Estimate(float(value), Interval(math.nan, math.nan))
     finite = drawn[np.isfinite(drawn)]
     low, high = (end - float(finite.mean()) + value for end in interval)
-    if min(finite.min(), value) >= 0:
-        low = max(low, 0.0)
+    if min(finite.min(), value) >= least:
+        low = max(low, least)
     if max(finite.max(), value) <= 1:
         high = min(high, 1.0)
     return Estimate(float(value), Interval(float(low), float(high)))
