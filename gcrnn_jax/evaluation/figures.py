@@ -233,7 +233,7 @@ def _figures(
             with_classes.add(quantity)
             columns = value.classes[quantity][0], draws.classes[quantity].T
             each = zip(class_names, *columns, strict=True)
-            classes = {name: _estimate(*one, least) for name, *one in each}
+            classes = {name: _estimate(*one, least=least) for name, *one in each}
         p_value = (p_values or {}).get((quantity, average))
         estimate = _estimate(one[0], drawn, least)
         figures.append(
