@@ -11,7 +11,7 @@ columns, as in the events.csv of `predict`. Label tracks of Audacity, selection 
 of Raven, tables of BirdNET and lists `onset offset label` are read too, and folders of
 any of these. Scores are a folder of tables, one `RECORDING.tsv` with a header
 `onset offset CLASS...` and a row a frame for each, or posteriors (.npz) of `fuse` or a
-run. Folders, endings and a leading Y of names may differ.
+run. Folders and endings of names may differ, and the Y before ids of YouTube.
 
 Every figure has its definition and, from recordings drawn again, a 95 % interval; the
 official figures of DCASE 2017 task 4 are below, under their official names. With scores
@@ -19,6 +19,7 @@ there are PSDS, mAP, AUC, d', lwlrap and calibration as well.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from gcrnn_jax.allocator import restart_tuned
-from gcrnn_jax.data.atomic_files import write_text
-from gcrnn_jax.errors import ConfigError, run_command
+from gcrnn_jax.data.atomic_files import make_folder, write_text
+from gcrnn_jax.errors import ConfigError, WorkdirError, run_command
 from gcrnn_jax.evaluation import (
     Reference,
     System,
@@ -139,13 +140,27 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise ConfigError("--model and --posteriors exclude each other")
     if flags.model or flags.posteriors:
         restart_tuned()
+        _check_outputs(flags)
         _evaluate_system(flags)
     elif flags.reference and flags.estimated:
+        _check_outputs(flags)
         _evaluate_lists(flags)
     else:
         raise ConfigError(
             "expected --reference and --estimated, --model or --posteriors"
         )
+
+
+def _check_outputs(flags: argparse.Namespace) -> None:
+    """Raises WorkdirError for files that could not be written after the work."""
+    for path in (flags.output, flags.csv, flags.report):
+        if path is None:
+            continue
+        if path.is_dir():
+            raise WorkdirError(f"cannot write {path}: it is a folder; expected a file")
+        make_folder(path.parent)
+        if not os.access(path.parent, os.W_OK):
+            raise WorkdirError(f"cannot write {path}: its folder cannot be written")
 
 
 def _evaluate_lists(flags: argparse.Namespace) -> None:

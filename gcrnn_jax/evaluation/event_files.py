@@ -34,6 +34,7 @@ from gcrnn_jax.data.lists.timed_labels import TimedLabel, has_decimal_comma, tim
 from gcrnn_jax.errors import DataError
 
 _OF_PREDICT = ("events.csv", "tags.csv")  # in folders that it or a run wrote
+_OF_CLIPS = {"labels", "split", "strong", "clip_id"}  # columns of a table of clips
 _LISTS = (".txt", ".csv", ".tsv", ".ann", ".lab")
 
 
@@ -99,6 +100,12 @@ def _rows(
     head = [text for _, text in itertools.islice(lines.rows(), 1000)]
     first = head[0] if head else ""
     header = _time_header(head)
+    if header is not None and {*header} & _OF_CLIPS and {*header} & FILE_NAMES:
+        raise DataError(
+            f"{path}:1: expected events, got a table of clips (`{', '.join(header)}`): "
+            "give the list of its events, such as events.csv beside it, or score a "
+            "model on the folder with --model and --root"
+        )
     if header is None and is_selection_header(first):
         yield from _of_labels(path, read_selection_table(path, findings))
     elif head and header is None and _names_recordings(first):
