@@ -67,7 +67,7 @@ def score_fold(
     values: dict[str, Any] = {name: {} for name in systems}
     drawn: dict[str, Any] = {name: {} for name in systems}
     for way in WAYS:
-        chosen = defaults if way == "class" else {"per_class": False}
+        chosen: dict[str, Any] = defaults if way == "class" else {"per_class": False}
         evaluator = Evaluator(split, None, **chosen)
         rows = [
             evaluator.with_own_thresholds("", one)

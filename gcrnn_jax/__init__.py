@@ -34,6 +34,7 @@ Data flows down this list, and a file imports only from its own room or rooms ab
     evaluate    command: a reference and estimates of any system -> scores
     main        command: train, evaluate and report one system
     cli         the command `gcrnn`, whose verbs are the commands above
+    __main__    the same command, as `python -m gcrnn_jax`
 """
 
 import importlib
@@ -66,7 +67,8 @@ __version__ = "0.2.0"
 
 # Of a command from its first moment on: a program that imports this is left alone.
 if os.path.basename(sys.argv[0] if sys.argv else "") == "gcrnn" or (
-    sys.argv[:1] == ["-m"] and any("gcrnn_jax." in word for word in sys.orig_argv)
+    sys.argv[:1] == ["-m"]
+    and any(word.partition(".")[0] == "gcrnn_jax" for word in sys.orig_argv)
 ):
     exit_at_signals()
 

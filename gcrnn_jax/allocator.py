@@ -40,7 +40,8 @@ def _can_be_restarted() -> bool:
     """Whether the program was started as `gcrnn` or `python -um MODULE`."""
     if Path(sys.argv[0]).name == "gcrnn" and sys.argv[0] in sys.orig_argv:
         return True
-    name = getattr(sys.modules["__main__"].__spec__, "name", None)
+    name = getattr(sys.modules["__main__"].__spec__, "name", "")
+    name = name.removesuffix(".__main__")  # of `python -m gcrnn_jax`
     if name not in sys.orig_argv:
         return False
     option = sys.orig_argv[sys.orig_argv.index(name) - 1]

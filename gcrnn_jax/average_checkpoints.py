@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gcrnn_jax.errors import run_command
+from gcrnn_jax.errors import ConfigError, run_command
 from gcrnn_jax.fields import command_parser, user_path
 
 
@@ -36,8 +36,12 @@ def _read_models(paths: Sequence[Path], epochs: str | None) -> Iterator[Any]:
             yield read_card_and_variables(path)
             continue
         run = Run.open(path)
-        num_epochs = run.config.training.num_epochs
-        for epoch in Fusion.parse(epochs).epochs(num_epochs):
+        num_epochs, fusion = run.config.training.num_epochs, Fusion.parse(epochs)
+        if fusion.first_epoch > num_epochs:
+            raise ConfigError(
+                f"--epochs {epochs}: {path} is a run of {num_epochs} epochs"
+            )
+        for epoch in fusion.epochs(num_epochs):
             yield run.load_epoch(epoch)
 
 

@@ -11,7 +11,7 @@ columns, as in the events.csv of `predict`. Label tracks of Audacity, selection 
 of Raven, tables of BirdNET and lists `onset offset label` are read too, and folders of
 any of these. Scores are a folder of tables, one `RECORDING.tsv` with a header
 `onset offset CLASS...` and a row a frame for each, or posteriors (.npz) of `fuse` or a
-run. Folders, endings and a leading Y of names may differ.
+run. Folders and endings of names may differ, and the Y before ids of YouTube.
 
 Every figure has its definition and, from recordings drawn again, a 95 % interval; the
 official figures of DCASE 2017 task 4 are below, under their official names. With scores
@@ -20,6 +20,7 @@ there are PSDS, mAP, AUC, d', lwlrap and calibration as well.
 
 import argparse
 import dataclasses
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,8 +28,8 @@ from pathlib import Path
 from typing import Any
 
 from gcrnn_jax.allocator import restart_tuned
-from gcrnn_jax.data.atomic_files import write_text
-from gcrnn_jax.errors import ConfigError, run_command
+from gcrnn_jax.data.atomic_files import make_folder, write_text
+from gcrnn_jax.errors import ConfigError, WorkdirError, run_command
 from gcrnn_jax.evaluation import (
     Reference,
     System,
@@ -140,13 +141,27 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise ConfigError("--model and --posteriors exclude each other")
     if flags.model or flags.posteriors:
         restart_tuned()
+        _check_outputs(flags)
         _evaluate_system(flags)
     elif flags.reference and flags.estimated:
+        _check_outputs(flags)
         _evaluate_lists(flags)
     else:
         raise ConfigError(
             "expected --reference and --estimated, --model or --posteriors"
         )
+
+
+def _check_outputs(flags: argparse.Namespace) -> None:
+    """Raises WorkdirError for files that could not be written after the work."""
+    for path in (flags.output, flags.csv, flags.report):
+        if path is None:
+            continue
+        if path.is_dir():
+            raise WorkdirError(f"cannot write {path}: it is a folder; expected a file")
+        make_folder(path.parent)
+        if not os.access(path.parent, os.W_OK):
+            raise WorkdirError(f"cannot write {path}: its folder cannot be written")
 
 
 def _evaluate_lists(flags: argparse.Namespace) -> None:
@@ -185,12 +200,7 @@ def _evaluate_system(flags: argparse.Namespace) -> None:
     from gcrnn_jax.config import load_config
     from gcrnn_jax.evaluation.labelled import OF_TABLES, SplitFigures
     from gcrnn_jax.metrics.evaluator import CHOSEN_HERE, Evaluator
-    from gcrnn_jax.report.systems import (
-        classes_table,
-        figures_text,
-        row_content,
-        systems_table,
-    )
+    from gcrnn_jax.report.systems import row_content, tables_text
     from gcrnn_jax.training.parallel import configure_jax
 
     choice = choice_of(flags)
@@ -212,13 +222,11 @@ def _evaluate_system(flags: argparse.Namespace) -> None:
         fitted = (name, scored.posteriors, fit.posteriors)
         rows.insert(0, evaluator.with_fitted_thresholds(*fitted))
     figures = SplitFigures(split, num_draws=flags.draws, seed=flags.seed)
-    kinds = dict.fromkeys([*choice.kinds, *OF_TABLES])
-    every = dataclasses.replace(choice, kinds=[*kinds])
+    kinds = [*dict.fromkeys([*choice.kinds, *OF_TABLES])]
+    rows[0] = figures.add(rows[0], dataclasses.replace(choice, kinds=kinds))
     of_table = dataclasses.replace(choice, kinds=OF_TABLES)
-    choices = [every, *[of_table] * (len(rows) - 1)]
-    rows = [figures.add(*pair) for pair in zip(rows, choices, strict=True)]
-    print(f"{scored.clips}\n\n{systems_table(rows)}\n")
-    print(f"{classes_table(rows[0])}\n\n{figures_text(rows[0])}")
+    rows[1:] = [figures.add(row, of_table) for row in rows[1:]]
+    print(f"{scored.clips}\n\n{tables_text(rows, rows[0])}")
     if CHOSEN_HERE in (row.thresholds for row in rows):
         print("\nits thresholds were chosen on these clips: others would score lower")
     if flags.report:

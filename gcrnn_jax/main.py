@@ -246,13 +246,15 @@ def _report(
     if is_first:
         selection = examples.select_examples(rows[main], split)
         clips[: len(selection.clips)] = selection.clips
-        fitted = {"postprocessing": rows[main + 1].fitted_postprocessing}
+        rules, probabilities = rows[main + 1].fitted_postprocessing, None
         if len(averaged) == 1:  # or they are of the mean of the members
-            fitted["probabilities"] = rows[main + 1].probabilities
+            probabilities = rows[main + 1].probabilities
     for owner, model in averaged:
         card = model.card
         if is_first:
-            card = dataclasses.replace(card, **fitted)
+            card = dataclasses.replace(
+                card, postprocessing=rules, probabilities=probabilities
+            )
         # by all processes, as orbax wants; the first one writes the card
         model.replace(card=card).save(owner.averaged)
     clips = processes.array_from_first(clips)
@@ -263,10 +265,7 @@ def _report(
     failpoint("report.write")
     systems.write_results(folder, rows, main_row, data_sha256=store.content_hash)
     print(f"\n{split.name}: {len(split)} clips. {_explain(fit_split)}\n")
-    print(systems.systems_table(rows))
-    print(f"\n{main_row.system}, every class (%)\n")
-    print(systems.classes_table(main_row))
-    print(f"\n{main_row.system}, every figure\n\n{systems.figures_text(main_row)}")
+    print(systems.tables_text(rows, main_row))
     print(f"\nwrote {folder}: scores.json, events.csv, tags.csv, posteriors.npz")
     for owner, _ in averaged:
         print(f"wrote {owner.averaged}: the model of averaged weights")

@@ -2,6 +2,8 @@
 
 import importlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,12 @@ def test_help_names_every_verb(capsys):
 def test_the_version_is_that_of_the_package(capsys):
     assert run("--version") == 0
     assert capsys.readouterr().out == f"gcrnn_jax {gcrnn_jax.__version__}\n"
+
+
+def test_the_package_runs_as_the_command_does():
+    command = [sys.executable, "-m", "gcrnn_jax"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert shown.returncode == 0 and shown.stdout.strip() == cli.__doc__.strip()
 
 
 @pytest.mark.parametrize("verb", ["evalute", "", "--config=sed", "main"])

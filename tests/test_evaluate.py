@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from gcrnn_jax.errors import ConfigError, DataError
+from gcrnn_jax.errors import ConfigError, DataError, WorkdirError
 from gcrnn_jax.evaluate import evaluate_lists, main
 from gcrnn_jax.metrics.tables import json_text, text_table
 
@@ -123,10 +123,15 @@ def test_the_table_that_predict_writes_is_scored_as_it_is(lists):
 @pytest.mark.parametrize("task", ["tagging", "detection"])
 @pytest.mark.parametrize("name", ["{}", "Y{}.wav", "audio/{}.flac", "x\\\\Y{}.mp3"])
 def test_names_match_as_the_loader_matches_them(lists, task, name):
+    for stem in "abc":  # eleven letters, before which a Y may be
+        for path in lists:
+            text = path.read_text().replace(f"{stem}.wav", f"{11 * stem}.wav")
+            path.write_text(text)
     expected = repr(evaluate_lists(*lists, task=task))
     for stem in "abc":
         text = lists[1].read_text()
-        lists[1].write_text(text.replace(f"{stem}.wav", name.format(stem)))
+        changed = text.replace(f"{11 * stem}.wav", name.format(11 * stem))
+        lists[1].write_text(changed)
     assert repr(evaluate_lists(*lists, task=task)) == expected
 
 
@@ -205,6 +210,8 @@ def test_two_systems_are_compared_on_the_same_draws(many, capsys):
     assert recall["classes"]["Cat"]["value"] == 0.75
     shown = capsys.readouterr().out
     assert "class that moved" in shown
+    header = next(line for line in shown.splitlines() if " average " in line)
+    assert {"good.tsv", "bad.tsv", "difference", "p"} <= {*header.split()}
     flags = "--against", str(many / "good.tsv"), "--output", str(output)
     main(command((many / "reference.tsv", many / "good.tsv"), *flags))
     assert "No class moved" in capsys.readouterr().out
@@ -317,6 +324,26 @@ def test_a_report_without_anything_to_score_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="expected --reference and --estimated"):
         main(["--report", str(page)])
     assert not page.exists()
+
+
+@pytest.mark.parametrize("flag", ["--output", "--csv", "--report"])
+def test_what_cannot_be_written_is_said_before_the_work(lists, capsys, flag):
+    lists[1].write_text("no list")  # which nobody reads
+    with pytest.raises(WorkdirError, match="it is a folder; expected a file"):
+        main(command(lists, flag, str(lists[0].parent)))
+    with pytest.raises(WorkdirError, match="cannot write"):
+        main(command(lists, flag, str(lists[0] / "below" / "a.file")))
+    assert capsys.readouterr().out == ""
+
+
+def test_a_table_of_clips_is_no_list_of_events(lists):
+    lists[0].write_text(
+        "recording,start,end,split,labels\na.wav,0,10,testing,Bus;Dog\n"
+    )
+    with pytest.raises(
+        DataError, match=r":1: expected events, got a table of clips .* ev"
+    ):
+        main(command(lists))
 
 
 def test_help_shows_an_example_and_loads_no_jax():

@@ -8,12 +8,12 @@ track of Audacity or a list `onset offset label`. A folder holds such files.
 
 import itertools
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from gcrnn_jax.audio.recording_files import walk_files
 from gcrnn_jax.data.findings import Finding
+from gcrnn_jax.data.layouts.files import LabelFiles
 from gcrnn_jax.data.lists.event_lists import EventRow, stream_event_rows
 from gcrnn_jax.data.lists.label_tracks import looks_like_label_track, read_label_track
 from gcrnn_jax.data.lists.selection_tables import (
@@ -34,13 +34,8 @@ from gcrnn_jax.data.lists.timed_labels import TimedLabel, has_decimal_comma, tim
 from gcrnn_jax.errors import DataError
 
 _OF_PREDICT = ("events.csv", "tags.csv")  # in folders that it or a run wrote
+_OF_CLIPS = {"labels", "split", "strong", "clip_id"}  # columns of a table of clips
 _LISTS = (".txt", ".csv", ".tsv", ".ann", ".lab")
-# What tools put behind the name of the recording.
-_SUFFIX = re.compile(
-    r"([._-]labels?|\.BirdNET(\.(results|selection\.table))?|\.results"
-    r"|(\.Table\.\d+)?\.selections?(\.table)?)$",
-    re.IGNORECASE,
-)
 
 
 def read_events(path: Path) -> tuple[list[EventRow], list[str]]:
@@ -85,7 +80,7 @@ def recording_of(path: Path) -> str:
         >>> recording_of(Path("lists/a.Table.1.selections.txt"))
         'a'
     """
-    return _SUFFIX.sub("", path.stem)
+    return LabelFiles.name_of(path.name)
 
 
 def _lists_in(folder: Path) -> Iterator[Path]:
@@ -105,6 +100,12 @@ def _rows(
     head = [text for _, text in itertools.islice(lines.rows(), 1000)]
     first = head[0] if head else ""
     header = _time_header(head)
+    if header is not None and {*header} & _OF_CLIPS and {*header} & FILE_NAMES:
+        raise DataError(
+            f"{path}:1: expected events, got a table of clips (`{', '.join(header)}`): "
+            "give the list of its events, such as events.csv beside it, or score a "
+            "model on the folder with --model and --root"
+        )
     if header is None and is_selection_header(first):
         yield from _of_labels(path, read_selection_table(path, findings))
     elif head and header is None and _names_recordings(first):

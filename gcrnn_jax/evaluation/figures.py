@@ -111,7 +111,7 @@ def differences(
         _difference(mine, its, places)
         for mine, its in ((own.value, other.value), (own.draws, other.draws))
     )
-    return _figures(names, value, draws, p_values)
+    return _figures(names, value, draws, p_values, least=-1.0)
 
 
 def permutation_test(
@@ -207,6 +207,8 @@ def _figures(
     value: Scored,
     draws: Scored,
     p_values: dict[tuple[str, str], float] | None = None,
+    *,
+    least: float = 0.0,
 ) -> list[Figure]:
     figures, with_classes = [], set[str]()
     for (quantity, average), one in value.averages.items():
@@ -216,9 +218,9 @@ def _figures(
             with_classes.add(quantity)
             columns = value.classes[quantity][0], draws.classes[quantity].T
             each = zip(class_names, *columns, strict=True)
-            classes = {name: estimate_of(*of_class) for name, *of_class in each}
+            classes = {name: estimate_of(*one, least=least) for name, *one in each}
         p_value = (p_values or {}).get((quantity, average))
-        estimate = estimate_of(one[0], drawn)
+        estimate = estimate_of(one[0], drawn, least=least)
         figures.append(
             Figure(quantity, average, estimate, len(drawn), classes, p_value)
         )

@@ -4,6 +4,7 @@ import difflib
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 
+from gcrnn_jax.data.clips.recording_names import but_for_y, segment_of
 from gcrnn_jax.data.lists.clip_lists import clip_id_of_file
 from gcrnn_jax.data.lists.text import nfc
 from gcrnn_jax.errors import DataError
@@ -26,7 +27,8 @@ _WAYS: tuple[Callable[[str], str], ...] = (
 class Names:
     """The recordings of a reference, by all names that the loader would take for them.
 
-    Folder, ending and a leading Y may differ; the nearest to the whole name counts.
+    Folder, ending and the Y before an id of YouTube may differ, and how a segment of a
+    video is named (see `segment_of`); the nearest to the whole name counts.
     """
 
     def __init__(self, names: Iterable[str], where: object):
@@ -38,6 +40,10 @@ class Names:
             for name in self.names:
                 known.setdefault(way(nfc(name)), []).append(name)
             self._known.append(known)
+        self._segments: dict[str, list[str]] = {}
+        for name in self.names:
+            if segment := segment_of(_without_folder(nfc(name))):
+                self._segments.setdefault(segment, []).append(name)
 
     def find(self, name: str) -> str | None:
         """The reference's own name; None: it has no such recording.
@@ -50,8 +56,8 @@ class Names:
             if found:
                 return self._only(name, found)
         stem = _without_folder(nfc(name))
-        others = ["Y" + stem, *([stem[1:]] if stem.startswith("Y") else [])]
-        found = [own for one in others for own in self._known[-1].get(one, [])]
+        found = [o for one in but_for_y(stem) for o in self._known[-1].get(one, [])]
+        found = found or self._segments.get(segment_of(stem) or "", [])
         return self._only(name, found) if found else None
 
     def _only(self, name: str, found: list[str]) -> str:

@@ -162,8 +162,13 @@ def _averages_table(card: Scorecard) -> str:
             cells[1:3] = _cells_of(difference.estimate, "+")
             cells[3] = "-" if p_value is None else f"{p_value:.3f}"
         rows.append([*_cells(figure), *cells])
-    more = ["against", "difference", "95 % interval", "p"]
-    return text_table([*_HEADER, *more], rows)
+    own, other = (result.system.path for result in card.results)
+    names = [own.name, other.name]
+    if own.name == other.name:  # of two folders
+        names = [str(own), str(other)]
+    header = ["figure", "average", names[0], "95 % interval"]
+    more = [names[1], "difference", "95 % interval", "p"]
+    return text_table([*header, *more], rows)
 
 
 def _classes_table(card: Scorecard) -> str:

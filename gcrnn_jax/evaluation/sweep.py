@@ -3,7 +3,8 @@
 All score tables are gone through once, in parallel processes where they are large
 files, and of each only the scores at which a count changes are kept, above a floor
 below which false positives are too many to matter. Most changes are of classes without
-an event in their recording, which are the same for all criteria.
+an event in their recording, which are the same for all criteria. Where they are very
+many, floors rise as false positives are counted, so that memory stays small.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +23,8 @@ from gcrnn_jax.metrics.floors import Floors
 from gcrnn_jax.metrics.intersection import Intersection
 from gcrnn_jax.metrics.score_tables import ScoreTable
 from gcrnn_jax.metrics.threshold_counts import columns_of
+
+_MOST_NEW = 4_000_000  # changes that are kept before floors rise
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +49,14 @@ class Counted(NamedTuple):
         steps: Of each class.
         pairs: int [Q, 2], recordings and classes with events.
         floor: [K], scores at or below which changes are not known; -inf: all are.
+        false: float32 [N, K], false positives of recordings without an event of the
+            class: at least so many below the floor, or, where that rose, at it.
     """
 
     steps: list[Steps]
     pairs: np.ndarray
     floor: np.ndarray
+    false: np.ndarray
 
 
 class Sweep:
@@ -107,8 +113,10 @@ class Sweep:
         Raises:
             DataError: A recording has no table, or two; a table lacks a class.
         """
-        floors = [self.floors(one)[0] for one in sought]
-        rows, seen = self._rows(), set[int]()
+        every = [self.floors(one) for one in sought]
+        floors = [floor for floor, _ in every]
+        rising = self._rising(sought)
+        rows, seen, num_new = self._rows(), set[int](), 0
         parts: list[list[Columns]] = [[] for _ in range(1 + len(sought))]
         context = _Context(self.class_names, rows, tuple(sought), tuple(floors))
         for found in over_tables(_changes_of, context, self.tables):
@@ -121,6 +129,11 @@ class Sweep:
             seen.add(row)
             for all_, new in zip(parts, changes, strict=True):
                 all_.append((*new, np.full(len(new[0]), row, np.int32)))
+            rising.pass_by(self.clip_ids[row])
+            num_new += len(changes[0][0])
+            if num_new > _MOST_NEW:
+                parts[0] = [_above(rising, parts[0])]
+                num_new = 0
         if missing := [n for n in range(len(self.clip_ids)) if n not in seen]:
             raise DataError(
                 f"{len(missing)} of {len(self.clip_ids)} clips have no score table, "
@@ -130,29 +143,57 @@ class Sweep:
         without, *with_ = (by_class(part, num) for part in parts)
         parts.clear()
         return [
-            self._counted(one, floor, without, own)
-            for one, floor, own in zip(sought, floors, with_, strict=True)
+            self._counted(one, lowest, rising.floor, (without, own))
+            for one, lowest, own in zip(sought, every, with_, strict=True)
         ]
+
+    def _rising(self, sought: Sequence[Sought]) -> Floors:
+        """Floors that rise as false positives are counted; for all criteria."""
+        widest = max(sought, key=lambda one: one.most, default=None)
+        if widest is None or widest.most >= len(self.clip_ids):
+            return Floors(len(self.class_names))
+        false = self.floors(widest)[1]
+        return Floors(len(self.class_names), widest.most, self.clip_ids, false)
 
     def _counted(
         self,
         sought: Sought,
-        floor: np.ndarray,
-        without: list[Columns],
-        own: list[Columns],
+        lowest: tuple[np.ndarray, np.ndarray],
+        risen: np.ndarray,
+        changes: tuple[list[Columns], list[Columns]],
     ) -> Counted:
+        floor, (without, own) = np.maximum(lowest[0], risen), changes
         rows = self._rows()
-        pairs = [(rows[c], k) for c, own in sought.by_clip.items() for k in own]
+        pairs = [(rows[c], k) for c, all_ in sought.by_clip.items() for k in all_]
         place = np.full((len(rows), len(self.class_names)), -1, np.int32)
         place[tuple(np.array(pairs, int).reshape(-1, 2).T)] = np.arange(len(pairs))
         steps = [
-            steps_of(mine, others, lowest, place, len(pairs))
-            for mine, others, lowest in zip(own, without, floor, strict=True)
+            steps_of(mine, others, least, place, len(pairs))
+            for mine, others, least in zip(own, without, floor, strict=True)
         ]
-        return Counted(steps, np.array(pairs, int).reshape(-1, 2), floor)
+        false = np.zeros(place.shape, np.float32)
+        for k, (score, change, row) in enumerate(without):
+            if floor[k] > lowest[0][k]:
+                kept = score > floor[k]
+                false[:, k] = np.bincount(row[kept], change[kept], len(place))
+            elif np.isfinite(floor[k]):
+                false[:, k] = lowest[1][:, k] >= floor[k]
+        return Counted(steps, np.array(pairs, int).reshape(-1, 2), floor, false)
 
     def _rows(self) -> dict[str, int]:
         return {clip_id: n for n, clip_id in enumerate(self.clip_ids)}
+
+
+def _above(floors: Floors, parts: list[Columns]) -> Columns:
+    """The changes of recordings without events that may still matter."""
+    kept = []
+    for k, columns in enumerate(by_class(parts, len(floors.floor))):
+        order = np.argsort(-columns[0])
+        score, change, row = (column[order] for column in columns)
+        num = floors.num_above(k, score, change)
+        end = min(num, int(np.searchsorted(-score, -floors.floor[k], "left")))
+        kept.append((np.full(end, k, np.int32), score[:end], change[:end], row[:end]))
+    return tuple(map(np.concatenate, zip(*kept, strict=True)))
 
 
 class _Context(NamedTuple):

@@ -59,11 +59,11 @@ def interval_of(scores: np.ndarray) -> Interval:
     return Interval(float(low), float(high))
 
 
-def estimate_of(value: float, drawn: np.ndarray) -> Estimate:
+def estimate_of(value: float, drawn: np.ndarray, *, least: float = 0.0) -> Estimate:
     """The middle 95 % of the draws, moved so that their mean is the figure itself.
 
-    Within [0, 1] where all of it is. Draws that are all the same say nothing of other
-    recordings: no interval, not [1, 1].
+    Within [least, 1] where all of it is: of a difference least is -1. Draws that are
+    all the same say nothing of other recordings: no interval, not [1, 1].
 
     Example:
         >>> estimate_of(0.5, np.array([0.4, 0.5, 0.6])).interval
@@ -76,8 +76,8 @@ def estimate_of(value: float, drawn: np.ndarray) -> Estimate:
         return Estimate(float(value), Interval(math.nan, math.nan))
     finite = drawn[np.isfinite(drawn)]
     low, high = (end - float(finite.mean()) + value for end in interval)
-    if min(finite.min(), value) >= 0:
-        low = max(low, 0.0)
+    if min(finite.min(), value) >= least:
+        low = max(low, least)
     if max(finite.max(), value) <= 1:
         high = min(high, 1.0)
     return Estimate(float(value), Interval(float(low), float(high)))

@@ -147,6 +147,12 @@ def row_content(row: Row) -> dict[str, Any]:
     }
 
 
+def tables_text(rows: Sequence[Row], row: Row) -> str:
+    """Systems side by side; then one of them, class by class and figure by figure."""
+    parts = [systems_table(rows), f"{row.system}, every class (%)", classes_table(row)]
+    return "\n\n".join([*parts, f"{row.system}, every figure", figures_text(row)])
+
+
 def figures_text(row: Row) -> str:
     """Every figure of a system with its definition, and notes."""
     notes = "\n".join(f"- {note}" for note in row.notes)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gcrnn_jax.data.lists.event_lists import Event
-from gcrnn_jax.evaluation import curves
+from gcrnn_jax.evaluation import curves, sweep
 from gcrnn_jax.evaluation.curves import PsdsMeasure, sought_for_psds
 from gcrnn_jax.evaluation.sweep import Sweep
 from gcrnn_jax.metrics import (
@@ -48,10 +48,10 @@ def measure_of(case, parameters):
     """PSDS of tables, a reference and durations, as `evaluate` has it."""
     tables, reference, durations = case
     names, there = classes_of(reference, durations)
-    sweep = Sweep(tables, list(durations), tuple(names))
+    swept = Sweep(tables, list(durations), tuple(names))
     sought = sought_for_psds(there, durations, parameters)
-    [counted] = sweep.count([sought])
-    options = sweep, sought, counted, durations
+    [counted] = swept.count([sought])
+    options = swept, sought, counted, durations
     return PsdsMeasure("psds", *options, parameters=parameters)
 
 
@@ -106,3 +106,17 @@ def test_changes_are_looked_for_again_where_a_draw_needs_more(monkeypatch):
     assert narrow.cost > before
     for key, values in expected.items():
         np.testing.assert_array_equal(found[key], values)
+
+
+@pytest.mark.parametrize("parameters", [FEW, CROSSES])
+def test_floors_that_rise_leave_the_figures_as_they_are(monkeypatch, parameters):
+    case, weights = random_case(40, 40), weights_of(40)
+    plain = measure_of(case, parameters)
+    monkeypatch.setattr(sweep, "_MOST_NEW", 0)
+    risen = measure_of(case, parameters)
+    assert risen.cost < plain.cost or parameters is CROSSES  # which needs nearly all
+    for key, values in plain.scores(weights).averages.items():
+        np.testing.assert_allclose(risen.scores(weights).averages[key], values, 0, 1e-9)
+    for roc, other in zip(plain.rocs.values(), risen.rocs.values(), strict=True):
+        np.testing.assert_array_equal(roc.tpr, other.tpr)
+        np.testing.assert_array_equal(roc.efpr, other.efpr)

@@ -54,8 +54,8 @@ LISTS = {
     "other columns": joined(
         ROWS,
         "\t",
-        "{3}|0.9|{1}|{2}|Y{0}.flac",
-        "|||Yc.flac".replace("|||", "||||"),
+        "{3}|0.9|{1}|{2}|{0}.flac",
+        "|||c.flac".replace("|||", "||||"),
         "label|score|start|end|file",
     ),
     "AudioSet-strong": joined(
@@ -194,7 +194,7 @@ def test_a_figure_that_the_other_system_has_not_is_shown_alone(reference):
 
 
 def test_posteriors_have_their_own_thresholds(reference):
-    clip_ids, names = ("a", "Yb", "c"), ("Dog", "Air horn, truck horn")
+    clip_ids, names = ("a", "b", "c"), ("Dog", "Air horn, truck horn")
     frame = np.full((3, 10, 2), 0.1, np.float32)
     frame[0, 1:4, 0] = frame[0, 6:9, 1] = frame[1, 2:6, 0] = 0.4
     rules = Postprocessing(0.3, 0.3, 0, 0, True, False, 1.0, 0.0, 0.0, 0.5)
@@ -221,7 +221,7 @@ REFUSED = {
         "x.wav\t0\t1\tDog\n",
         "none of 1 recordings is in .*nearest|has",
     ),
-    "two are one": ("a.wav\nYa.flac\n", "'a.wav' and 'Ya.flac' are both 'a.wav'"),
+    "two are one": ("a.wav\na.flac\n", "'a.wav' and 'a.flac' are both 'a.wav'"),
     "onset after offset": ("a.wav\t2\t1\tDog\n", ":1: expected onset <= offset"),
     "no number": ("a.wav\t0\t1\tDog\na.wav\tx\ty\tDog\n", ":2: expected a time"),
     "no class": ("a.wav\t0\t1\tdog\n", "none of 1 labels is a class .* is 'Dog'"),
@@ -243,7 +243,7 @@ def test_what_cannot_be_read_is_an_error_that_names_the_line(reference, what):
 
 def test_a_name_that_may_be_any_of_several_is_refused():
     names = Names(["x/a.wav", "y/a.wav", "b.wav"], "list")
-    assert names.find("y/a.wav") == "y/a.wav" and names.find("z/Yb") == "b.wav"
+    assert names.find("y/a.wav") == "y/a.wav" and names.find("z/b") == "b.wav"
     with pytest.raises(DataError, match="may be any of x/a.wav, y/a.wav"):
         names.find("a.wav")
 
@@ -256,12 +256,29 @@ def test_names_may_have_points(reference):
 
 
 def test_an_id_may_begin_with_y_itself():
-    names = Names(["YYid.wav", "Yother.wav"], "list")
-    assert names.find("Yid.flac") == "YYid.wav" and names.find("other") == "Yother.wav"
-    assert Names(["Yid.wav"], "list").find("YYid") == "Yid.wav"
-    assert Names(["Yid.wav"], "list").find("YYYid") is None
-    with pytest.raises(DataError, match="may be any of YYid.wav, id.wav"):
-        Names(["YYid.wav", "id.wav"], "list").find("Yid.wav")
+    one = "Yj2Qd8xKf0-"  # eleven letters, as YouTube's are
+    names = Names([f"Y{one}.wav", "Yother.wav"], "list")
+    assert names.find(f"{one}.flac") == f"Y{one}.wav"
+    assert names.find("other") == "Yother.wav"
+    assert Names([f"{one}.wav"], "list").find(f"Y{one}") == f"{one}.wav"
+    assert Names(["ard.wav"], "list").find("Yard.wav") is None  # as for the loader
+    with pytest.raises(DataError, match=f"may be any of YY{one}, {one}"):
+        Names([f"YY{one}", one], "list").find(f"Y{one}")
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    {
+        "Xh7TqNh1aKY_30000": "YXh7TqNh1aKY_30.000_40.000.wav",
+        "YXh7TqNh1aKY_30.000_40.000.flac": "Xh7TqNh1aKY_30000",
+        "audio/Xh7TqNh1aKY_30_40.wav": "Xh7TqNh1aKY_30000_40000.mp3",
+        "Xh7TqNh1aKY_30000.wav": "Xh7TqNh1aKY_30.0.wav",
+    }.items(),
+)
+def test_segments_of_videos_match_in_seconds_and_milliseconds(name, own):
+    names = Names([own, "Xh7TqNh1aKY_31000", "Xh7TqNh1aKZ_30000"], "list")
+    assert names.find(name) == own
+    assert names.find("Xh7TqNh1aKY_32.000_42.000") is None
 
 
 def test_a_folder_without_lists_and_a_threshold_of_a_list_are_refused(reference):

@@ -33,7 +33,7 @@ def coarse(tmp_path):
 def fine(tmp_path):
     """Other frames, names and order of classes."""
     scores = [[1.0, 0.8], [0.5, 0.6], [0.0, 0.4], [0.1, 0.2]]
-    return write(tmp_path / "fine", 0.5, scores, NAMES[::-1], ("Ya", "Yb"))
+    return write(tmp_path / "fine", 0.5, scores, NAMES[::-1], ("a", "b"))
 
 
 def run(systems, output, *flags):

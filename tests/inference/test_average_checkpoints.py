@@ -97,6 +97,8 @@ def test_the_command_averages_epochs_of_a_run_of_version_0_1(tmp_path):
     assert mean.card.to_dict() == {**one.card.to_dict(), "averaged": [2]}
     with pytest.raises(ConfigError, match="epochs"):
         main([str(run), "--epochs", "0:1", "--output", str(tmp_path / "other")])
+    with pytest.raises(ConfigError, match="--epochs 90:95: .* is a run of 1 epochs"):
+        main([str(run), "--epochs", "90:95", "--output", str(tmp_path / "other")])
 
 
 def test_the_command_needs_to_know_where_to(tmp_path, capsys):

@@ -25,6 +25,7 @@ from gcrnn_jax.data.lists.clip_lists import clip_id_of_file
 from gcrnn_jax.data.lists.text import nfc
 
 _YOUTUBE_ID = re.compile(r"Y[\w-]{11}(_.*)?")
+_SEGMENT = re.compile(r"Y?([\w-]{11})_(\d+(?:\.\d+)?)(?:_(\d+(?:\.\d+)?))?")
 
 
 class Found(NamedTuple):
@@ -128,8 +129,9 @@ class RecordingNames:
         for one in dict.fromkeys((base, stem)):
             if names := self._by_stem.get(one) or self._by_stem.get("Y" + one):
                 return names
-        if _YOUTUBE_ID.fullmatch(stem):
-            return self._by_stem.get(stem[1:], ())
+        for one in but_for_y(stem):
+            if names := self._by_stem.get(one):
+                return names
         return ()
 
     def _first_of(self, names: Sequence[str]) -> Found:
@@ -144,6 +146,37 @@ class RecordingNames:
 
     def _are_copies(self, first: str, other: str) -> bool:
         return have_same_bytes(self._root / first, self._root / other)
+
+
+def but_for_y(stem: str) -> list[str]:
+    """What a recording may be called but for the Y that is put before YouTube's ids.
+
+    Example:
+        >>> but_for_y("a"), but_for_y("YXh7TqNh1aKY_30.000_40.000")[1]
+        (['Ya'], 'Xh7TqNh1aKY_30.000_40.000')
+    """
+    return ["Y" + stem, *([stem[1:]] if _YOUTUBE_ID.fullmatch(stem) else [])]
+
+
+def segment_of(stem: str) -> str | None:
+    """A segment of a video as AudioSet's strong lists name it: id and milliseconds.
+
+    A start with an end behind it is in seconds, unless the end is a second or more of
+    milliseconds later; without one it is in seconds if it has a point. None: it is no
+    such name.
+
+    Example:
+        >>> [segment_of(f"{x}Xh7TqNh1aKY_30{y}") for x, y in (("Y", ".000_40.000"),)]
+        ['Xh7TqNh1aKY_30000']
+        >>> segment_of("Xh7TqNh1aKY_30000"), segment_of("Xh7TqNh1aKY_30_40")
+        ('Xh7TqNh1aKY_30000', 'Xh7TqNh1aKY_30000')
+    """
+    match = _SEGMENT.fullmatch(stem)
+    if match is None:
+        return None
+    video, start, end = match.groups()
+    is_ms = "." not in start and (end is None or float(end) - float(start) >= 1000)
+    return f"{video}_{round(float(start) * (1 if is_ms else 1000))}"
 
 
 def have_same_bytes(first: Path, other: Path) -> bool:

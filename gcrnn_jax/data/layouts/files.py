@@ -24,7 +24,7 @@ _HEAD_BYTES = 4096
 _TEXTS = (".txt", ".csv", ".tsv")
 # What tools and hands put between the name of a recording and the ending of its labels.
 _ADDED = re.compile(
-    r"[._](table\.\d+|selections?|selection[._]tables?|birdnet|results|raven|labels?"
+    r"[._-](table\.\d+|selections?|selection[._]tables?|birdnet|results|raven|labels?"
     r"|annotations?)$",
     re.IGNORECASE,
 )
