@@ -20,7 +20,6 @@ there are PSDS, mAP, AUC, d', lwlrap and calibration as well.
 
 import argparse
 import dataclasses
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from gcrnn_jax.allocator import restart_tuned
-from gcrnn_jax.data.atomic_files import make_folder, write_text
-from gcrnn_jax.errors import ConfigError, WorkdirError, run_command
+from gcrnn_jax.data.atomic_files import write_text
+from gcrnn_jax.errors import ConfigError, run_command
 from gcrnn_jax.evaluation import (
     Reference,
     System,
@@ -37,7 +36,7 @@ from gcrnn_jax.evaluation import (
     read_system,
     score_files,
 )
-from gcrnn_jax.evaluation.flags import add_flags, choice_of, files_of
+from gcrnn_jax.evaluation.flags import add_flags, check_outputs, choice_of, files_of
 from gcrnn_jax.evaluation.output import (
     missing_csv,
     scorecard_content,
@@ -141,27 +140,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise ConfigError("--model and --posteriors exclude each other")
     if flags.model or flags.posteriors:
         restart_tuned()
-        _check_outputs(flags)
+        check_outputs(flags)
         _evaluate_system(flags)
     elif flags.reference and flags.estimated:
-        _check_outputs(flags)
+        check_outputs(flags)
         _evaluate_lists(flags)
     else:
         raise ConfigError(
             "expected --reference and --estimated, --model or --posteriors"
         )
-
-
-def _check_outputs(flags: argparse.Namespace) -> None:
-    """Raises WorkdirError for files that could not be written after the work."""
-    for path in (flags.output, flags.csv, flags.report):
-        if path is None:
-            continue
-        if path.is_dir():
-            raise WorkdirError(f"cannot write {path}: it is a folder; expected a file")
-        make_folder(path.parent)
-        if not os.access(path.parent, os.W_OK):
-            raise WorkdirError(f"cannot write {path}: its folder cannot be written")
 
 
 def _evaluate_lists(flags: argparse.Namespace) -> None:

@@ -264,7 +264,7 @@ def _report(
     main_row, folder = rows[main], run.results(split)
     failpoint("report.write")
     systems.write_results(folder, rows, main_row, data_sha256=store.content_hash)
-    print(f"\n{split.name}: {len(split)} clips. {_explain(fit_split)}\n")
+    print(f"\n{split.name}: {len(split)} clips. {systems.how_found(fit_split)}\n")
     print(systems.tables_text(rows, main_row))
     print(f"\nwrote {folder}: scores.json, events.csv, tags.csv, posteriors.npz")
     for owner, _ in averaged:
@@ -273,7 +273,7 @@ def _report(
     note += ", of the first member" if run.members else ""
     page = ReportData(
         title=f"{run.folder.resolve().name}, {split.name}",
-        note=_explain(fit_split),
+        note=systems.how_found(fit_split),
         split=split,
         rows=rows,
         main_row=main_row,
@@ -288,15 +288,6 @@ def _report(
     print(f"wrote {folder / 'report.html'}: the same as a page, with examples to hear")
     if sentence := systems.shortfall(main_row, rows[-1]):
         print(f"\n{sentence}")
-
-
-def _explain(fit_split) -> str:
-    if fit_split:
-        return f"Thresholds found on {fit_split.name}, or fixed; in %."
-    return (
-        'Thresholds of the other half of the clips ("other half"), or fixed; in %. '
-        "This part also served to watch training: it is no test set."
-    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:

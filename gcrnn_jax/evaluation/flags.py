@@ -3,10 +3,12 @@
 import argparse
 import contextlib
 import math
+import os
 from collections.abc import Iterator
 from typing import Any
 
-from gcrnn_jax.errors import ConfigError, DataError
+from gcrnn_jax.data.atomic_files import make_folder
+from gcrnn_jax.errors import ConfigError, DataError, WorkdirError
 from gcrnn_jax.evaluation.results import DECISIONS, KINDS, OF_SCORES, Choice
 from gcrnn_jax.evaluation.scorecard import Files
 from gcrnn_jax.fields import user_path
@@ -139,3 +141,15 @@ def _names_flag(flag: str) -> Iterator[None]:
 
 def _names(text: str) -> str:
     return f"some of {', '.join((*DECISIONS, *OF_SCORES))}; {text}"
+
+
+def check_outputs(flags: argparse.Namespace) -> None:
+    """Raises WorkdirError for files that could not be written after the work."""
+    for path in (flags.output, flags.csv, flags.report):
+        if path is None:
+            continue
+        if path.is_dir():
+            raise WorkdirError(f"cannot write {path}: it is a folder; expected a file")
+        make_folder(path.parent)
+        if not os.access(path.parent, os.W_OK):
+            raise WorkdirError(f"cannot write {path}: its folder cannot be written")

@@ -11,6 +11,7 @@ from typing import Any
 
 from gcrnn_jax.data.atomic_files import make_folder, write_text
 from gcrnn_jax.data.lists.event_tables import write_event_table
+from gcrnn_jax.data.store import Split
 from gcrnn_jax.evaluation.labelled import CLASS_FIGURES
 from gcrnn_jax.evaluation.output import figure_entry, figures_table
 from gcrnn_jax.metrics import scoring
@@ -145,6 +146,16 @@ def row_content(row: Row) -> dict[str, Any]:
         "figures": [figure_entry(figure) for figure in row.figures],
         "notes": list(row.notes),
     }
+
+
+def how_found(fit_split: Split | None) -> str:
+    """Where the thresholds of a run's table come from."""
+    if fit_split:
+        return f"Thresholds found on {fit_split.name}, or fixed; in %."
+    return (
+        'Thresholds of the other half of the clips ("other half"), or fixed; in %. '
+        "This part also served to watch training: it is no test set."
+    )
 
 
 def tables_text(rows: Sequence[Row], row: Row) -> str:
