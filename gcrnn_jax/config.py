@@ -98,11 +98,6 @@ class Config:
                 "loss.consistency_weight: its teacher is the running mean of the "
                 "weights: expected training.weight_average over 0 too, such as 0.999"
             )
-        if config.training.soundscape_epochs and not config.data.root:
-            raise ConfigError(
-                "training.soundscape_epochs: the clips are soundscapes themselves: "
-                "expected recordings, data.root"
-            )
         config.soundscape_start()
         config.ensemble.check_first(flatten(config.to_dict()))
         for number in range(1, config.ensemble.num_different + 1):
@@ -134,8 +129,8 @@ class Config:
 
     def soundscape_start(self) -> "Config | None":
         """That of the system on soundscapes that it starts from; None: of none."""
-        if not self.training.soundscape_epochs:
-            return None
+        if not (self.training.soundscape_epochs and self.data.root):
+            return None  # or the clips are soundscapes anyway
         return Config.from_dict(soundscape_fields(self.to_dict()))
 
     def members(self) -> "list[Config]":

@@ -102,7 +102,6 @@ def test_a_finished_run_needs_it_no_more(started, train):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"training.soundscape_epochs": 1}, "expected recordings, data.root"),
         (
             {"training.soundscape_epochs": 1, "training.start_from": "runs/sed"},
             "expected one of the two",
@@ -123,3 +122,9 @@ def test_members_of_other_networks_have_starts_of_their_own(tmp_path):
     folders = [member.soundscapes.folder for member in run.members]
     shared = tmp_path / "soundscapes"
     assert folders == [shared, tmp_path / "members" / "2" / "soundscapes", shared]
+
+
+def test_soundscapes_need_no_start_from_soundscapes(tmp_path):
+    fields = {"training.soundscape_epochs": 1}
+    assert Run(tmp_path, config(**fields)).soundscapes is None
+    assert Run(tmp_path, config(**fields, **{"data.root": "clips"})).soundscapes

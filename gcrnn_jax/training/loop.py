@@ -43,7 +43,7 @@ class TrainingLength:
             it begins with, as `runs.start` says; "": weights drawn by the seed.
         soundscape_epochs: Epochs of the same network on built-in soundscapes, of which
             `data.soundscapes` says how many, before its first: it begins with their
-            weights and scaler. 0: none.
+            weights and scaler. 0, or without recordings: none.
         seed_offset: Added to the seed for weights, batches and augmentation, not for
             soundscapes and the clips that are held out.
         frozen: Names of groups of parameters that stay as they are in that model, as
