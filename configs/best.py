@@ -1,7 +1,7 @@
-r"""What measures best on a few hundred clips: a start from soundscapes, then long training.
+r"""What measures best on a few hundred clips: a start from soundscapes, long training.
 
 configs/few_clips.py with half the frames and fewer filters, augmented further: random
-filters (Nam, Kim, Park, ICASSP 2022), shifts in frequency and clips added to each other.
+filters (Nam, Kim, Park, ICASSP 2022), shifts in frequency, clips added to each other.
 The network first learns the 17 classes of 8,000 built-in soundscapes, in the same
 command. 99,713 parameters with 17 classes.
 On three folds of weak ESC-10, whose recordings training has not heard, two seeds each:

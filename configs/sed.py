@@ -182,7 +182,8 @@ def get_config() -> ConfigDict:
     # seconds: the best is each class's postprocessing.median_s; (): it is not sought
     config.thresholds.medians_s = ()
     # a file of clips and what they share: a group is in one of the halves that choose
-    config.thresholds.groups = ""  # thresholds for each other; "": by recording
+    # thresholds for each other, and drawn as a whole for intervals; "": by recording
+    config.thresholds.groups = ""
 
     config.fusion = ConfigDict()
     # epochs whose posteriors are averaged; 0 follows num_epochs: 20, 30 ... 80 of 80

@@ -36,8 +36,15 @@ from gcrnn_jax.evaluation import (
     read_system,
     score_files,
 )
-from gcrnn_jax.evaluation.flags import add_flags, check_outputs, choice_of, files_of
+from gcrnn_jax.evaluation.flags import (
+    add_flags,
+    check_outputs,
+    choice_of,
+    files_of,
+    is_of_split,
+)
 from gcrnn_jax.evaluation.output import (
+    figures_csv,
     missing_csv,
     scorecard_content,
     scorecard_csv,
@@ -136,19 +143,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     if (how := layout_fields(flags)) and not (flags.model and flags.root):
         names = ", ".join(f"--{name}" for name in how)
         raise ConfigError(f"{names}: of the folder that --model is scored on, --root")
-    if flags.model and flags.posteriors:
-        raise ConfigError("--model and --posteriors exclude each other")
-    if flags.model or flags.posteriors:
+    if is_of_split(flags):
         restart_tuned()
         check_outputs(flags)
         _evaluate_system(flags)
-    elif flags.reference and flags.estimated:
+    else:
         check_outputs(flags)
         _evaluate_lists(flags)
-    else:
-        raise ConfigError(
-            "expected --reference and --estimated, --model or --posteriors"
-        )
 
 
 def _evaluate_lists(flags: argparse.Namespace) -> None:
@@ -188,6 +189,7 @@ def _evaluate_system(flags: argparse.Namespace) -> None:
     from gcrnn_jax.evaluation.labelled import OF_TABLES, SplitFigures
     from gcrnn_jax.metrics.evaluator import CHOSEN_HERE, Evaluator
     from gcrnn_jax.report.systems import row_content, tables_text
+    from gcrnn_jax.runs.groups import clip_groups
     from gcrnn_jax.training.parallel import configure_jax
 
     choice = choice_of(flags)
@@ -208,7 +210,10 @@ def _evaluate_system(flags: argparse.Namespace) -> None:
     if fit is not None:
         fitted = (name, scored.posteriors, fit.posteriors)
         rows.insert(0, evaluator.with_fitted_thresholds(*fitted))
-    figures = SplitFigures(split, num_draws=flags.draws, seed=flags.seed)
+    draws = dict[str, Any](num_draws=flags.draws, seed=flags.seed)
+    if flags.groups:
+        draws["groups"] = clip_groups(flags.groups, split, "--groups")
+    figures = SplitFigures(split, **draws)
     kinds = [*dict.fromkeys([*choice.kinds, *OF_TABLES])]
     rows[0] = figures.add(rows[0], dataclasses.replace(choice, kinds=kinds))
     of_table = dataclasses.replace(choice, kinds=OF_TABLES)
@@ -224,6 +229,8 @@ def _evaluate_system(flags: argparse.Namespace) -> None:
         **row_content(rows[0]),
     }
     _write(flags.output, json_text(content))
+    parts = [(name, rows[0].figures, len(split))]
+    _write(flags.csv, figures_csv(parts, len(split)))
 
 
 def _write_report(flags: argparse.Namespace, scored, rows) -> None:

@@ -185,6 +185,7 @@ def _train(run: "Run") -> "tuple[FeatureStore, TrainedModel]":
     from gcrnn_jax.data.preparation import summary
     from gcrnn_jax.inference import TrainedModel
     from gcrnn_jax.runs import open_store, train_run
+    from gcrnn_jax.runs.groups import check_groups
     from gcrnn_jax.runs.provenance import record_start
     from gcrnn_jax.runs.scores import score_epoch
     from gcrnn_jax.training import parallel, phases
@@ -195,6 +196,7 @@ def _train(run: "Run") -> "tuple[FeatureStore, TrainedModel]":
     if is_first:
         run.write_data(store)
         run.check_data(store)
+        check_groups(run.config.thresholds, store)
         record_start(run, store, sys.argv)
         print(f"{summary(store)}\nfeatures in {store.path}", flush=True)
         if "held_out" in store.splits:

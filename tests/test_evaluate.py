@@ -326,6 +326,22 @@ def test_a_report_without_anything_to_score_is_refused(tmp_path):
     assert not page.exists()
 
 
+@pytest.mark.parametrize(
+    ("system", "flags", "message"),
+    [
+        ("--model", "--threshold=0.5 --missing=leave_out", "--threshold, --missing"),
+        ("--posteriors", "--reference=a --against=b", "--reference, --against"),
+        ("--reference=a --estimated", "--split=testing --fit=x", "--split, --fit"),
+    ],
+)
+def test_flags_of_another_kind_of_system_are_refused(
+    system, flags, message, monkeypatch
+):
+    monkeypatch.setenv("GCRNN_RESTARTED", "1")  # or this process would be another
+    with pytest.raises(ConfigError, match=rf"^{message}: of "):
+        main([*system.split(), "nowhere", *flags.split()])
+
+
 @pytest.mark.parametrize("flag", ["--output", "--csv", "--report"])
 def test_what_cannot_be_written_is_said_before_the_work(lists, capsys, flag):
     lists[1].write_text("no list")  # which nobody reads

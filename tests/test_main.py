@@ -30,6 +30,8 @@ def test_a_run_ends_with_a_table_and_what_it_wrote(finished_run):
         with open(workdir / "results" / "testing" / name) as file:
             lines = list(csv.DictReader(file))
         assert tuple(lines[0]) == EVENT_COLUMNS
+        found = [line for line in lines if line["event_label"]]
+        assert found and all(0 < float(line["probability"]) < 1 for line in found)
         assert len({line["filename"] for line in lines}) == 12
     card, _ = read_card_and_variables(workdir / "averaged")
     assert card.probabilities and len(card.probabilities.frame.bias) == 17
@@ -58,17 +60,25 @@ def test_evaluate_writes_a_page_of_a_model_and_of_posteriors(
 ):
     workdir, store = finished_run.workdir, finished_run.store
     posteriors = workdir / "results" / "testing" / "posteriors.npz"
+    groups = tmp_path / "groups.csv"
+    clips = PosteriorSet.load(posteriors).clip_ids
+    groups.write_text("".join(f"{clip},{n % 3}\n" for n, clip in enumerate(clips)))
     for number, (flags, has_model) in enumerate(
         (
             ([f"--model={workdir / 'averaged'}"], True),
             ([f"--posteriors={posteriors}", f"--store={store}"], False),
         )
     ):
-        page = tmp_path / f"{number}.html"
-        options = {"module": "gcrnn_jax.evaluate"}
-        result = commands.run(*flags, f"--report={page}", **options)
+        page, table = tmp_path / f"{number}.html", tmp_path / f"{number}.csv"
+        flags += [f"--report={page}", f"--csv={table}", f"--groups={groups}"]
+        result = commands.run(*flags, module="gcrnn_jax.evaluate")
         assert result.returncode == 0, result.stderr
         assert f"wrote {page}" in result.stdout
+        assert "draws of 3 groups of 12 recordings, drawn together" in result.stdout
+        with open(table) as file:
+            lines = list(csv.DictReader(file))
+        assert {"tagging_f1", "lwlrap"} <= {line["quantity"] for line in lines}
+        assert {line["recordings"] for line in lines} == {"12"}
         text = page.read_text()
         for part in ("<audio ", '<path class="area"', 'id="training"'):
             assert (part in text) == has_model

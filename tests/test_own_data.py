@@ -28,8 +28,15 @@ def test_a_run_goes_on_with_its_own_training_clips_only(
     fields = ("--config.front_end.clip_s=1.0", "--config.training.num_epochs=1")
     fields = (*fields, "--config.fusion.epochs=1")
 
-    first = commands.main(workdir, *fields, f"--config.data.root={root}")
+    groups = tmp_path / "groups.csv"  # of six clips, once there are as many
+    grouped = f"--config.data.root={root}", f"--config.thresholds.groups={groups}"
+    wrong = commands.main(workdir, *fields, *grouped)
+    assert wrong.returncode == 65 and not (workdir / "scores.jsonl").exists()
+    assert f"thresholds.groups: cannot read {groups}" in wrong.stderr
+    groups.write_text("".join(f"validation{n},{n % 3}\n" for n in range(6)))
+    first = commands.main(workdir, *fields, *grouped)
     assert first.returncode == 0, first.stderr
+    assert "draws of 3 groups of 6 recordings, drawn together" in first.stdout
     assert "This part also served to watch training" in first.stdout
     assert len(scored_clips(workdir)) == 6
     begun = check(root, num_workers=1).card["data_sha256"]

@@ -13,12 +13,13 @@ Differs: the prior, in place of Platt's changed targets; logits are counted in b
 that any number of frames takes the same time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from gcrnn_jax.data.lists.event_tables import ScoredEvent
 from gcrnn_jax.fields import convert
 
 # of the bias and the slope of a class around those of all: standard deviations
@@ -118,6 +119,21 @@ class Probabilities:
             Calibrator.from_dict(values["clip"]),
             None if frame is None else Calibrator.from_dict(frame),
         )
+
+
+def with_probability(
+    found: Sequence[ScoredEvent],
+    calibrator: Calibrator | None,
+    class_names: Sequence[str],
+) -> list[tuple[Any, ...]]:
+    """Tags or events, each with the probability of its score; None: with None."""
+    if calibrator is None:
+        return [(*one, None) for one in found]
+    place = {name: k for k, name in enumerate(class_names)}
+    classes = np.array([place[one.event_label] for one in found], int)
+    scores = np.array([one.score for one in found])
+    values = calibrator.of_classes(scores, classes).tolist()
+    return [(*one, value) for one, value in zip(found, values, strict=True)]
 
 
 class LogitCounts:

@@ -16,7 +16,8 @@ class ThresholdOptions:
         calibrated: One for all is a calibrated probability, not a posterior.
         medians_s: Lengths of which each class gets the best as its median; (): none.
         groups: A file of clips, or recordings, and groups: where halves of the clips
-            find thresholds for each other, those of a group are in one half.
+            find thresholds for each other, those of a group are in one half, and are
+            drawn together for intervals; "": those of a recording are.
     """
 
     per_class: bool

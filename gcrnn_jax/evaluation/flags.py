@@ -21,10 +21,17 @@ _OF_TASK = {  # what a list of tags has, or one of events
     "detection": ("segment", "event", "intersection", "psds", "best"),
     "both": KINDS,
 }
+# Flags that only one kind of what is scored has, and the values that say nothing.
+_OF_LISTS = {
+    **dict.fromkeys(("reference", "estimated", "scores", "against"), None),
+    **dict.fromkeys(("recordings", "durations", "classes", "threshold"), None),
+    "missing": "silent",
+}
+_OF_SPLITS = dict.fromkeys(("store", "root", "split", "fit"), None)
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds them in groups of their own."""
+    """Adds them, in two groups."""
     add = parser.add_argument_group("with --reference and --estimated").add_argument
     path = dict[str, Any](type=user_path)
     what = "scores of the same system, where --estimated is a list of events"
@@ -39,14 +46,15 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--durations", metavar="LIST|FOLDER", help=what, **path)
     what = "the classes that are scored, a name a line; default: all labels"
     add("--classes", metavar="LIST", help=what, **path)
-    what = "recordings drawn together: a file `recording group`, or a column of the "
-    what += "reference; default: clips named RECORDING_START_END by their recording"
-    add("--groups", metavar="FILE|COLUMN", help=what)
     what = "recordings of which the system has nothing: without events, or left out"
     choices = ("silent", "leave_out")
     add("--missing", choices=choices, default="silent", help=what)
     what = "of scores, above which events and tags are; default: 0.5, or a model's own"
     add("--threshold", type=float, metavar="T", help=what)
+    add = parser.add_argument_group("which figures, and how sure").add_argument
+    what = "recordings drawn together: a file `recording group`, or a column of the "
+    what += "reference; default: clips named RECORDING_START_END by their recording"
+    add("--groups", metavar="FILE|COLUMN", help=what)
     what = f"default: all; of scores alone: {', '.join(OF_SCORES)}"
     add("--metrics", nargs="+", choices=KINDS, metavar="NAME", help=_names(what))
     number = dict[str, Any](type=float)
@@ -141,6 +149,28 @@ def _names_flag(flag: str) -> Iterator[None]:
 
 def _names(text: str) -> str:
     return f"some of {', '.join((*DECISIONS, *OF_SCORES))}; {text}"
+
+
+def is_of_split(flags: argparse.Namespace) -> bool:
+    """Whether a model or posteriors of a split are scored, or else lists.
+
+    Raises:
+        ConfigError: It is neither, or both, or a flag is of the other.
+    """
+    if flags.model and flags.posteriors:
+        raise ConfigError("--model and --posteriors exclude each other")
+    is_system = bool(flags.model or flags.posteriors)
+    if not is_system and not (flags.reference and flags.estimated):
+        raise ConfigError(
+            "expected --reference and --estimated, --model or --posteriors"
+        )
+    others, of = _OF_SPLITS, "--model or --posteriors"
+    if is_system:
+        others, of = _OF_LISTS, "lists, --reference and --estimated"
+    wrong = [f"--{n}" for n, unset in others.items() if getattr(flags, n) != unset]
+    if wrong:
+        raise ConfigError(f"{', '.join(wrong)}: of {of}")
+    return is_system
 
 
 def check_outputs(flags: argparse.Namespace) -> None:

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from gcrnn_jax.data.clips.division import source_of
-from gcrnn_jax.data.lists.clip_lists import clip_id_of_file
 from gcrnn_jax.data.store import Split
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.evaluation.figures import Draws, draw_notes, groups_of
@@ -30,7 +28,7 @@ from gcrnn_jax.metrics.decisions import (
     estimated_events,
     reference_events,
 )
-from gcrnn_jax.metrics.evaluator import Row
+from gcrnn_jax.metrics.evaluator import Row, sources_of
 from gcrnn_jax.metrics.metric import Metric
 
 MAX_POSTERIORS = 10_000_000  # of frames, over all of whose thresholds figures are
@@ -63,17 +61,23 @@ _OF_EVENTS = ("segment", "event", "intersection", *_OVER_THRESHOLDS)
 
 
 class SplitFigures:
-    """Figures of systems on one split, all of the same draws of its clips.
+    """Figures of systems on one split, all of the same draws of its clips."""
 
-    Clips that were cut from one recording are drawn together.
-    """
+    def __init__(
+        self,
+        split: Split,
+        *,
+        groups: Sequence[str] | None = None,
+        num_draws: int = 1000,
+        seed: int = 0,
+    ):
+        """Of a split with labels; see `Draws`.
 
-    def __init__(self, split: Split, *, num_draws: int = 1000, seed: int = 0):
-        """Of a split with labels; see `Draws`."""
+        Groups: of its clips, drawn together; None: of those cut from one recording.
+        """
         self.split = split
-        files = (clip_id_of_file(f"{clip}.wav") for clip in split.clip_ids)
-        groups = groups_of([source_of(file) for file in files])
-        self.draws = Draws(groups, num_draws, seed)
+        names = sources_of(split) if groups is None else groups
+        self.draws = Draws(groups_of(names), num_draws, seed)
 
     def add(self, row: Row, choice: Choice | None = None) -> Row:
         """The same with figures and notes.

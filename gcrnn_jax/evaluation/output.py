@@ -84,10 +84,6 @@ def scorecard_content(card: Scorecard) -> dict[str, Any]:
 
 def scorecard_csv(card: Scorecard) -> str:
     """A row for each average and each class of every quantity; empty if undefined."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    header = ["system", "quantity", "average", "class", "value", "low", "high", "draws"]
-    writer.writerow([*header, "p", "recordings", "with_estimates"])
     names = [str(result.system.path) for result in card.results]
     parts = [
         (name, result.figures, number)
@@ -98,8 +94,19 @@ def scorecard_csv(card: Scorecard) -> str:
     if card.differences:
         of_both = list(card.differences), card.num_covered
         parts.append((f"{names[0]} - {names[1]}", *of_both))
+    return figures_csv(parts, len(card.reference.events))
+
+
+def figures_csv(
+    parts: Iterable[tuple[str, Iterable[Figure], int]], num_recordings: int
+) -> str:
+    """The same, of systems' names, figures, and recordings with estimates."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    header = ["system", "quantity", "average", "class", "value", "low", "high", "draws"]
+    writer.writerow([*header, "p", "recordings", "with_estimates"])
     for name, figures, number in parts:
-        scored = len(card.reference.events), number
+        scored = num_recordings, number
         for figure in figures:
             for class_, average, estimate in _lines(figure):
                 values = estimate.value, *estimate.interval

@@ -53,6 +53,11 @@ class Row:
     # of its posteriors, where thresholds were fitted: by the labels of the same clips
     probabilities: Probabilities | None = None
 
+    @property
+    def probabilities_elsewhere(self) -> Probabilities | None:
+        """Those that labels of other clips fitted; None: there are none."""
+        return self.probabilities if self.postprocessing else None
+
     def without_large_frames(self) -> "Row":
         """The same; frames that lie in a file are silent, and the file is let go."""
         if not is_map(self.posteriors.frame):

@@ -53,8 +53,10 @@ class Column:
         return self.role in ("headline", "main")
 
     def text(self, value: float) -> str:
-        """A value as the table of systems prints it."""
-        return percent(value) if self.form == "percent" else f"{value:.3f}"
+        """A value as the table of systems prints it; `-` for nan."""
+        if self.form == "percent" or math.isnan(value):
+            return percent(value)
+        return f"{value:.3f}"
 
     def short_text(self, value: float, sign: str = "") -> str:
         """A value beside its interval, with a decimal less in percent."""

@@ -125,11 +125,9 @@ class SegmentMetric(Metric):
 
     def class_cells(self, details: SegmentScores) -> dict[str, Sequence[object]]:
         """Active seconds, rates and error rate of every class."""
-        return class_rows(
-            details,
-            lambda segments: f"{segments.error_rate:.3f}",
-            [f"{details.error_rate:.3f}", f"{details.macro_error_rate:.3f}"],
-        )
+        text = self.columns[1].text
+        averages = [text(details.error_rate), text(details.macro_error_rate)]
+        return class_rows(details, lambda one: text(one.error_rate), averages)
 
     def list_details(
         self, reference: Sequence[EventRow], estimated: Sequence[EventRow]

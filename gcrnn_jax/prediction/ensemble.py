@@ -13,6 +13,7 @@ import numpy as np
 from gcrnn_jax.audio.decode import resample
 from gcrnn_jax.audio.rejected import Rejected
 from gcrnn_jax.data.lists.event_tables import ScoredEvent
+from gcrnn_jax.detection.calibration import with_probability
 from gcrnn_jax.detection.events import decode_events
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.errors import ConfigError, DataError
@@ -162,13 +163,7 @@ class Ensemble:
         """
         fitted = self.models[0].probabilities if len(self.models) == 1 else None
         calibrator = fitted and (fitted.clip if part == CLIP else fitted.frame)
-        if calibrator is None:
-            return [(*one, None) for one in found]
-        place = {name: k for k, name in enumerate(self.class_names)}
-        classes = np.array([place[one.event_label] for one in found], int)
-        scores = np.array([one.score for one in found])
-        values = calibrator.of_classes(scores, classes).tolist()
-        return [(*one, value) for one, value in zip(found, values, strict=True)]
+        return with_probability(found, calibrator, self.class_names)
 
     def predict(self, waveform: Any, rate_hz: int) -> Prediction:
         """Tags, events and posteriors of a waveform.

@@ -12,6 +12,7 @@ from typing import Any
 from gcrnn_jax.data.atomic_files import make_folder, write_text
 from gcrnn_jax.data.lists.event_tables import write_event_table
 from gcrnn_jax.data.store import Split
+from gcrnn_jax.detection.calibration import with_probability
 from gcrnn_jax.evaluation.labelled import CLASS_FIGURES
 from gcrnn_jax.evaluation.output import figure_entry, figures_table
 from gcrnn_jax.metrics import scoring
@@ -176,8 +177,9 @@ def write_results(
     """Writes the scores of all rows; of the chosen row posteriors and decisions.
 
     With the scores goes the hash of the data that they were made on. The decisions are
-    tables as `predict` writes them; a clip without any is in them by its name. The
-    posteriors carry the thresholds fitted for them.
+    tables as `predict` writes them; a clip without any is in them by its name, and
+    probabilities are those that labels of other clips fitted. The posteriors carry the
+    thresholds fitted for them.
     """
     make_folder(folder)
     scores = {"data_sha256": data_sha256, "systems": [*map(row_content, rows)]}
@@ -185,9 +187,17 @@ def write_results(
     posteriors, rules = chosen.posteriors, chosen.fitted_postprocessing
     with_rules = dataclasses.replace(posteriors, postprocessing=rules)
     with_rules.save(folder / "posteriors.npz")
-    for name, of_clips in (
-        ("events.csv", scored_events(chosen.decisions, posteriors)),
-        ("tags.csv", scored_tags(chosen.decisions, posteriors)),
+    fitted, names = chosen.probabilities_elsewhere, posteriors.class_names
+    for name, of_clips, calibrator in (
+        (
+            "events.csv",
+            scored_events(chosen.decisions, posteriors),
+            fitted and fitted.frame,
+        ),
+        ("tags.csv", scored_tags(chosen.decisions, posteriors), fitted and fitted.clip),
     ):
-        files = {f"{clip}.wav": found for clip, found in of_clips.items()}
+        files = {
+            f"{clip}.wav": with_probability(found, calibrator, names)
+            for clip, found in of_clips.items()
+        }
         write_event_table(folder / name, files)  # as the task names them

@@ -4,7 +4,6 @@ All processes predict together. The first one alone holds posteriors and scores 
 one system after the other, while the others wait.
 """
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -102,11 +101,9 @@ def score_each(
     """
     split = store.find_split(None)
     fit_split = store.find_fit_split(split)
-    thresholds = run.config.thresholds
-    if fit_split:  # no halves are made
-        thresholds = dataclasses.replace(thresholds, groups="")
-    evaluator = Evaluator(split, fit_split, **evaluator_options(thresholds, split))
-    figures, of_table = SplitFigures(split), Choice(OF_TABLES)
+    options = evaluator_options(run.config.thresholds, split, fit_split)
+    evaluator = Evaluator(split, fit_split, **options)
+    figures, of_table = SplitFigures(split, groups=options["groups"]), Choice(OF_TABLES)
     rows: list[tuple[Row, Row]] = []
     for name, predict in systems:
         reported = predict(split)

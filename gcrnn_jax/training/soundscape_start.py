@@ -32,6 +32,7 @@ def soundscape_fields(values: Mapping[str, Any]) -> dict[str, Any]:
             "tensorboard": False,
         },
         "loss": {"consistency_weight": 0.0},  # there are no unlabelled clips
+        "thresholds": {"groups": ""},  # of the recordings
         "fusion": {"first_epoch": epochs, "last_epoch": epochs, "every": 1},
         "ensemble": {"members": 1, "differing": ()},
     }

@@ -32,8 +32,9 @@ def path(tmp_path):
 def test_a_table_has_commas_a_header_and_scores(path):
     rows = list(csv.reader(path.open(newline="")))
     assert rows[0] == list(EVENT_COLUMNS)
-    assert rows[1] == ["a.wav", "0.000", "4.958333", "Air horn, truck horn", "0.8765"]
-    assert rows[3] == ["b/silent, still.wav", "", "", "", ""]
+    times = "0.000", "4.958333"
+    assert rows[1] == ["a.wav", *times, "Air horn, truck horn", "0.8765", ""]
+    assert rows[3] == ["b/silent, still.wav", "", "", "", "", ""]
     assert rows[4][1:3] == ["12345.500", "12346.000"]
 
 

@@ -51,6 +51,8 @@ def test_clips_of_one_recording_are_drawn_together(split):
     notes = figures.add(row, Choice(["tagging"])).notes
     assert notes[0].endswith("10 draws of 3 groups of 23 recordings, drawn together")
     assert notes[1].startswith("only 3: intervals are too narrow")
+    halves = [*"ab" * 11, "a"]
+    assert SplitFigures(alike, groups=halves).draws.groups.tolist() == [*[0, 1] * 11, 0]
 
 
 def test_what_takes_minutes_is_left_out_and_said(split, row, monkeypatch):

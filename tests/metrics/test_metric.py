@@ -11,6 +11,7 @@ import pytest
 from benchmarks.scored_tables import markdown, tables_content
 from benchmarks.systems import TASKS, System
 from gcrnn_jax.data.lists.event_lists import EventRow
+from gcrnn_jax.detection.calibration import Calibrator, Probabilities
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.metrics import scoring
@@ -103,6 +104,23 @@ def test_a_metric_is_a_column_of_the_systems_and_a_part_of_the_scores(row, tmp_p
     assert classes == ["class", *NAMES, "overall (micro)", "mean of classes"]
 
 
+def test_what_a_run_found_has_probabilities_that_other_clips_fitted(row, tmp_path):
+    def tables(of):
+        systems.write_results(tmp_path, [of], of, data_sha256="")
+        files = [tmp_path / "tags.csv", tmp_path / "events.csv"]
+        return [file.read_text().splitlines()[1] for file in files]
+
+    clip, frame = Calibrator((0.0, 0.0), (0.5, 0.5)), Calibrator((9.0, 0.0), (1.0, 1.0))
+    fitted = replace(row, probabilities=Probabilities(clip, frame))
+    tag, event = tables(fitted)  # 0.9 has odds of 9, whose root is 3 : 1
+    assert tag.startswith("a.wav,") and tag.endswith(",Car,0.9000,0.7500")
+    assert event.endswith(",Car,0.9000,1.0000")
+    of_these = replace(fitted, postprocessing=None)  # where halves chose thresholds
+    assert tables(of_these)[0].endswith(",Car,0.9000,")
+    weak = replace(row, probabilities=Probabilities(clip, None))
+    assert [line[-7:] for line in tables(weak)] == [",0.7500", "0.9000,"]
+
+
 def test_many_classes_that_no_clip_has_are_counted_in_a_line(row, monkeypatch):
     labels = Labels(True)
     labels.class_names = (*NAMES, "Tram", "Boat")
@@ -114,7 +132,9 @@ def test_many_classes_that_no_clip_has_are_counted_in_a_line(row, monkeypatch):
     wide = replace(row.posteriors, class_names=labels.class_names, **wider)
     labels.weak_label = np.pad(labels.weak_label, [(0, 0), (0, 2)])
     wider_row = Evaluator(labels, None).with_own_thresholds("mine", wide)
-    assert "Boat" in systems.classes_table(wider_row)
+    lines = systems.classes_table(wider_row).splitlines()
+    [boat] = [line for line in lines if line.startswith("Boat")]
+    assert {*boat.split()[1:]} == {"0", "-"}
     monkeypatch.setattr(systems, "MAX_ABSENT", 1)
     *lines, last = systems.classes_table(wider_row).splitlines()
     assert [line.split("  ")[0] for line in lines[1:-2]] == [*NAMES]

@@ -18,7 +18,9 @@ EVENT_COLUMNS = (
     "offset",
     "event_label",
     "score",
-    "probability",  # of the score being right; empty where nothing was fitted
+    # that a window (of a tag) or a frame (of an event) of this score has the class, as
+    # labels of other clips say; empty where none do
+    "probability",
 )
 _MIN_DECIMALS = 3  # of times
 
@@ -54,7 +56,7 @@ def event_cells(filename: str, event: Sequence[Any]) -> tuple[str, ...]:
 
 
 def write_event_table(
-    path: str | Path, events_by_file: Mapping[str, Sequence[ScoredEvent]]
+    path: str | Path, events_by_file: Mapping[str, Sequence[Sequence[Any]]]
 ) -> None:
     """Writes the events or tags of clips, whole or not at all.
 
@@ -63,7 +65,7 @@ def write_event_table(
 
     Args:
         path: Where to; folders on the way are made, an older table is replaced.
-        events_by_file: Of every clip, `[]` for a clip without.
+        events_by_file: Of every clip, as of `event_cells`; `[]` for a clip without.
 
     Raises:
         StorageError: The disk is full or fails.
