@@ -183,6 +183,7 @@ def test_decimal_commas_between_semicolons_and_hidden_files(tmp_path, there):
 FAULTS = {  # what of b.tsv becomes what, and the message
     "inf": ("0.7", "inf", ":3: expected a number, got 'inf'"),
     "nan": ("0.7", "nan", ":3: expected a number, got 'nan'"),
+    "behind -inf": ("0.1\t0.3", "-inf\tx", ":2: expected a number, got 'x'"),
     "a time of -inf": ("0\t1\t", "-inf\t1\t", ":2: expected a number, got '-inf'"),
     "a class twice": ("Air horn", "Dog", ":1: expected each class once, got 'Dog'"),
     "another class": ("Dog", "Cat", ": expected the classes of the tables before"),
