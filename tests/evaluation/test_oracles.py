@@ -107,13 +107,14 @@ def random_events(draw, number, *, seconds):
 
 
 def moved(draw, rows):
-    """The same, most of them a little earlier or later, some left out."""
+    """The same, most of them a little earlier or later, some left out; and others."""
     times = [
         (round(float(max(0, on + draw.integers(-3, 4) / 10 + 0.01)), 2), off, name)
         for on, off, name in rows
         if draw.random() < 0.8
     ]
-    return [(on, round(off + 0.02, 2), name) for on, off, name in times]
+    found = [(on, round(off + 0.02, 2), name) for on, off, name in times]
+    return found + random_events(draw, 2, seconds=12)
 
 
 @pytest.mark.parametrize("seed", range(3))
