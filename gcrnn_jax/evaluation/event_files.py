@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from gcrnn_jax.audio.recording_files import walk_files
+from gcrnn_jax.audio.recording_files import AUDIO_ENDINGS, walk_files
 from gcrnn_jax.data.findings import Finding
 from gcrnn_jax.data.layouts.files import LabelFiles
 from gcrnn_jax.data.lists.event_lists import EventRow, stream_event_rows
@@ -32,6 +32,8 @@ from gcrnn_jax.data.lists.text import (
 )
 from gcrnn_jax.data.lists.timed_labels import TimedLabel, has_decimal_comma, time_span
 from gcrnn_jax.errors import DataError
+from gcrnn_jax.evaluation.names import first_of
+from gcrnn_jax.evaluation.other_forms import check_is_list
 
 _OF_PREDICT = ("events.csv", "tags.csv")  # in folders that it or a run wrote
 _OF_CLIPS = {"labels", "split", "strong", "clip_id"}  # columns of a table of clips
@@ -56,8 +58,11 @@ def read_events(path: Path) -> tuple[list[EventRow], list[str]]:
     elif path.is_dir():
         paths = sorted(_lists_in(path))
         if not paths:
-            endings = ", ".join(_LISTS)
-            raise DataError(f"{path}: expected event lists ({endings}), found none")
+            came = sorted({one.suffix or one.name for one in path.iterdir()})
+            raise DataError(
+                f"{path}: expected event lists ({', '.join(_LISTS)}), found none"
+                + (f", only {first_of(came)}" if came else "")
+            )
     findings: list[Finding] = []
     is_one_of_many = path.is_dir()
     rows = [
@@ -96,16 +101,18 @@ def _rows(
     path: Path, findings: list[Finding], *, is_one_of_many: bool
 ) -> Iterator[EventRow]:
     """The rows of one file, by what its first lines look like."""
+    check_is_list(path)
     lines = read_lines(path)
     head = [text for _, text in itertools.islice(lines.rows(), 1000)]
     first = head[0] if head else ""
     header = _time_header(head)
-    if header is not None and {*header} & _OF_CLIPS and {*header} & FILE_NAMES:
+    if not head and not is_one_of_many:
         raise DataError(
-            f"{path}:1: expected events, got a table of clips (`{', '.join(header)}`): "
-            "give the list of its events, such as events.csv beside it, or score a "
-            "model on the folder with --model and --root"
+            f"{path}: expected rows `file onset offset label`, got 0: the file is "
+            "empty. A system that found nothing has a row `file` for each recording, "
+            "or a header alone"
         )
+    _check_columns(path, header, head)
     if header is None and is_selection_header(first):
         yield from _of_labels(path, read_selection_table(path, findings))
     elif head and header is None and _names_recordings(first):
@@ -117,9 +124,10 @@ def _rows(
     elif header is None and _is_bare(head):
         columns = ["onset", "offset", "label"]
         yield from _of_labels(path, _read_bare(path, columns, findings))
-    elif not head and is_one_of_many:
+    elif not head:
         yield EventRow(recording_of(path), None, None, None, 1)
     else:
+        _check_first(path, header, first)
         yield from stream_event_rows(path, findings, may_have_scores=True)
 
 
@@ -133,6 +141,65 @@ def _time_header(head: list[str]) -> list[str] | None:
         if len(columns) > 1 and is_time_header(columns):
             return [column.lower() for column in columns]
     return None
+
+
+def _check_columns(path: Path, header: list[str] | None, head: list[str]) -> None:
+    """Raises DataError for tables of other things than events."""
+    if header is not None and _is_score_table(header, head):
+        raise DataError(
+            f"{path}: expected a column of labels, got `{', '.join(header[:3])} ...` "
+            "and numbers; scores are a folder that holds nothing but one table a "
+            "recording, with a header `onset offset CLASS...`"
+        )
+    if header is not None and {*header} & _OF_CLIPS and {*header} & FILE_NAMES:
+        raise DataError(
+            f"{path}:1: expected events, got a table of clips (`{', '.join(header)}`): "
+            "give the list of its events, such as events.csv beside it, or score a "
+            "model on the folder with --model and --root"
+        )
+
+
+def _check_first(path: Path, header: list[str] | None, first: str) -> None:
+    """Raises DataError for a first row that seems to be a header, and is of no use."""
+    if header is None and (names := _unknown_header(first)):
+        raise DataError(
+            f"{path}:1: expected a header that names times, such as `filename onset "
+            f"offset event_label`, or times in seconds; got {' | '.join(names)!r}"
+        )
+
+
+def _is_score_table(header: list[str], head: list[str]) -> bool:
+    """Whether there is neither file nor label under a header of times, but numbers."""
+    if {*header} & FILE_NAMES or any(map(_is_label, header)):
+        return False
+    for separator in SEPARATORS:
+        numbers = head[-1].replace(",", "." if separator == ";" else ",")
+        columns = numbers.split(separator)
+        if len(columns) == len(header) > 2 and all(map(_is_number, columns)):
+            return True
+    return False
+
+
+def _unknown_header(line: str) -> list[str]:
+    """The columns of a first row that seems to be a header; none: it is no such row."""
+    for separator in "\t;,":
+        try:
+            columns = split_columns(line, separator)
+        except BadRow:
+            continue
+        is_file = columns[0].lower().endswith(AUDIO_ENDINGS)
+        named = [column for column in columns if column]
+        if len(named) > 2 and not is_file and not any(map(_is_number, named)):
+            return columns
+    return []
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _names_recordings(line: str) -> bool:

@@ -25,7 +25,7 @@ class Placed(Iterable[ScoreTable]):
         tables: Of any recordings; they may be gone through several times.
         places: Of clip ids.
         missing: Places of recordings without a table.
-        class_names: Of the tables.
+        class_names: Of the tables; those of files are brought to this order.
         silence_s: How long recordings without a table are.
     """
 
@@ -36,9 +36,12 @@ class Placed(Iterable[ScoreTable]):
     silence_s: float = 1.0
 
     def __iter__(self) -> Iterator[ScoreTable]:
-        for table in self.tables:
-            if table.clip_id in self.places:
-                yield replace(table, clip_id=str(self.places[table.clip_id]))
+        if files := self.files():
+            yield from _read(files, self.class_names)
+        else:
+            for table in self.tables:
+                if table.clip_id in self.places:
+                    yield replace(table, clip_id=str(self.places[table.clip_id]))
         yield from self.silent()
 
     def silent(self) -> Iterator[ScoreTable]:
@@ -83,8 +86,9 @@ def over_tables(
     files = tables.files()
     starts = range(0, len(files), _FILES_A_TASK)
     tasks = [files[first : first + _FILES_A_TASK] for first in starts]
-    both, num = (function, context), resolve_num_workers(-1, len(files))
-    options = {"context": both, "num_workers": num, "name": _first_name}
+    of_all = function, context, tables.class_names
+    num = resolve_num_workers(-1, len(files))
+    options = {"context": of_all, "num_workers": num, "name": _first_name}
     with closing(ordered_map(_over_files, tasks, **options)) as found:
         for results in found:
             yield from results
@@ -92,12 +96,18 @@ def over_tables(
 
 
 def _over_files(
-    both: tuple[Callable[[Any, ScoreTable], Any], Any],
+    of_all: tuple[Callable[[Any, ScoreTable], Any], Any, tuple[str, ...]],
     files: Sequence[tuple[Path, int]],
 ) -> list[Any]:
-    function, context = both
-    tables = (replace(read_score_table(p), clip_id=str(place)) for p, place in files)
-    return [function(context, table) for table in tables]
+    function, context, class_names = of_all
+    return [function(context, table) for table in _read(files, class_names)]
+
+
+def _read(
+    files: Sequence[tuple[Path, int]], class_names: Sequence[str]
+) -> Iterator[ScoreTable]:
+    for path, place in files:
+        yield replace(read_score_table(path, class_names), clip_id=str(place))
 
 
 def _first_name(files: Sequence[tuple[Path, int]]) -> str:

@@ -16,6 +16,7 @@ from gcrnn_jax.data.lists.text import (
 )
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.evaluation.names import Names, first_of
+from gcrnn_jax.evaluation.other_forms import check_is_list
 
 _DURATION_NAMES = frozenset("duration duration_s length length_s seconds".split())
 
@@ -38,7 +39,8 @@ def read_durations(path: Path) -> dict[str, float]:
     """Names and seconds of a list, with or without a header.
 
     Raises:
-        DataError: It cannot be read, or a row has no name and seconds.
+        DataError: It cannot be read, a row has no name and seconds, or a recording has
+            two lengths.
     """
     rows = _read_table(path)
     name, place = 0, 1
@@ -55,7 +57,12 @@ def read_durations(path: Path) -> dict[str, float]:
             raise DataError(
                 f"{path}:{line}: expected a recording and its seconds, got {came!r}"
             )
-        durations[columns[name]] = float(text)
+        seconds = float(text)
+        if durations.setdefault(columns[name], seconds) != seconds:
+            raise DataError(
+                f"{path}:{line}: expected one length of {columns[name]}, got "
+                f"{durations[columns[name]]:g} and {seconds:g} s"
+            )
     if not durations:
         raise DataError(f"{path}: expected a recording and its seconds a line, got 0")
     return durations
@@ -138,6 +145,7 @@ def check_all(found: Mapping[str, object], names: Names, where: object) -> None:
 
 def _read_table(path: Path) -> list[tuple[int, list[str]]]:
     """Lines and columns of a list that is not blank."""
+    check_is_list(path)
     lines = read_utf8_lines(path)
     by = find_separator(lines, lambda columns: len(columns) > 1, default="\t")
     rows = []

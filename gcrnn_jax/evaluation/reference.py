@@ -22,6 +22,7 @@ from gcrnn_jax.evaluation.recordings import (
 )
 
 _ROUNDING_S = 0.01  # of lengths in lists
+_FAR = 100  # times the end of the last event, where no durations say what is too late
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,6 +225,56 @@ def _beyond(
     return [
         f"{len(late)} events end after their recording, first one of {name} at "
         f"{offset:g} s: it is {seconds[name]:g} s long by {where}"
+    ]
+
+
+def check_times(
+    events: Mapping[str, list[Event]], reference: Reference, where: object
+) -> list[str]:
+    """A remark on a system's events that begin after the end of their recording.
+
+    Without durations those are meant that begin a hundred times later than the last
+    event of the reference ends.
+
+    Raises:
+        DataError: Most events do, and most of the reference's do not: their times are
+            no seconds of the recording. In weak lists times are those of a video.
+    """
+    late, total = _late(events, reference), sum(map(len, events.values()))
+    if not late:
+        return []
+    name, onset, limit = late[0]
+    what = "begin after the end of their recording"
+    if reference.durations is None:
+        what = f"begin {_FAR} times later than the last event of {reference.path} ends"
+    text = (
+        f"{where}: {len(late)} of {total} events {what}, first one of {name} at "
+        f"{onset:g} s"
+    )
+    if reference.durations is not None:
+        text += f": it is {limit:g} s long"
+    there = sum(map(len, reference.events.values()))
+    is_video = 2 * len(_late(reference.events, reference)) > there
+    if 2 * len(late) <= total or is_video:
+        return [text]
+    hint = "expected seconds from a recording's start, not milliseconds or frames"
+    if reference.durations is None:
+        hint += "; --durations says how long recordings are, should they be right"
+    raise DataError(f"{text}; {hint}")
+
+
+def _late(
+    events: Mapping[str, list[Event]], reference: Reference
+) -> list[tuple[str, float, float]]:
+    """Recording, onset and latest possible time of events that begin after it."""
+    own = reference.events.values()
+    last = max((event.offset for some in own for event in some), default=math.inf)
+    limits = reference.durations or dict.fromkeys(events, _FAR * last)
+    return [
+        (name, event.onset, limits[name])
+        for name, some in events.items()
+        for event in some
+        if event.onset > limits[name] + _ROUNDING_S
     ]
 
 

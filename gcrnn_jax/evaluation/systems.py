@@ -21,12 +21,18 @@ from gcrnn_jax.evaluation.names import first_of, nearest, unknown_labels
 from gcrnn_jax.evaluation.placed_tables import Placed, over_tables
 from gcrnn_jax.evaluation.reference import (
     Reference,
+    check_times,
     events_of,
     labels_of_rows,
     without_label,
 )
 from gcrnn_jax.metrics.decisions import decide, estimated_events
-from gcrnn_jax.metrics.score_tables import ScoreFolder, ScoreTable, is_score_folder
+from gcrnn_jax.metrics.score_tables import (
+    ScoreFolder,
+    ScoreTable,
+    is_score_folder,
+    read_score_table,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +133,7 @@ def _of_rows(
             for some in (rows, scored)
         )
     events, cleaning = events_of(scored, names.names, path)
+    cleaning += check_times(events, reference, path)
     return System(
         path,
         rows,
@@ -158,21 +165,27 @@ def _of_tables(
     places = {clip_id: place[name] for clip_id, name in own.items()}
     missing = sorted({*place.values()} - {*places.values()})
     placed = Placed(tables, places)
+    class_names = ()
+    if (first := placed.first()) is not None:
+        class_names = first.class_names
+        _check_classes(path, class_names, reference)
+    tables = placed.tables
     if placed.files() and not placed.is_large():  # read once, then
-        placed = Placed(list(tables), places)
-    scores = _scores(path, placed, reference, at)
+        tables = [read_score_table(one, class_names) for one, _ in placed.files()]
+    placed = Placed(tables, places, class_names=class_names)
+    scores = _scores(placed, reference, at)
     system = _of_rows(path, scores.rows, [], reference)
     notes = [f"{path}: events and tags are scores above {at:g}"]
     if ignored := len(clip_ids) - len(own):
         notes.append(f"{path}: {ignored} score tables are of no recording here")
     longest = float(np.nanmax(scores.ends)) if len(own) else 1.0
-    options = {"class_names": scores.class_names, "silence_s": longest}
+    options = {"missing": missing, "silence_s": longest}
     return dataclasses.replace(
         system,
-        tables=dataclasses.replace(placed, missing=missing, **options),
+        tables=dataclasses.replace(placed, **options),
         clip_scores=scores.highest,
         highest=scores.highest,
-        score_names=scores.class_names,
+        score_names=placed.class_names,
         ends=scores.ends,
         notes=[*notes, *system.notes],
     )
@@ -181,43 +194,29 @@ def _of_tables(
 class _Scores(NamedTuple):
     """What score tables say of the N recordings of a reference."""
 
-    class_names: tuple[str, ...]
     highest: np.ndarray  # [N, K]; -inf without a table
     ends: np.ndarray  # [N], in seconds
     rows: list[EventRow]
 
 
-def _scores(
-    path: Path, placed: Placed, reference: Reference, threshold: float
-) -> _Scores:
+def _scores(placed: Placed, reference: Reference, threshold: float) -> _Scores:
     """Goes through the tables once; events are of scores above the threshold."""
-    names, class_names = reference.names.names, ()
-    if (first := placed.first()) is not None:
-        class_names = first.class_names
-        _check_classes(path, class_names, reference)
+    names = reference.names.names
     counted = frozenset(reference.class_names) if reference.class_list else None
     ends = np.full(len(names), np.nan)
-    highest = np.full((len(names), len(class_names)), -np.inf)
+    highest = np.full((len(names), len(placed.class_names)), -np.inf)
     rows: list[EventRow] = []
-    context = str(path), names, class_names, threshold, counted
-    for n, scores, end, events in over_tables(_summary, context, placed):
+    for n, scores, end, events in over_tables(_summary, (threshold, counted), placed):
         highest[n], ends[n] = scores, end
         rows += _rows_of(names[n], events)
-    return _Scores(class_names, highest, ends, rows)
+    return _Scores(highest, ends, rows)
 
 
 def _summary(
-    context: tuple[str, Sequence[str], tuple[str, ...], float, frozenset[str] | None],
-    table: ScoreTable,
+    context: tuple[float, frozenset[str] | None], table: ScoreTable
 ) -> tuple[int, np.ndarray, float, list[Event]]:
     """Of a table its place, highest scores, end and events."""
-    path, names, class_names, threshold, counted = context
-    if table.class_names != class_names:
-        name = names[int(table.clip_id)]
-        raise DataError(
-            f"{path}: {name}: expected the classes of the tables before, "
-            f"{', '.join(class_names[:5])} ..., got {', '.join(table.class_names)}"
-        )
+    threshold, counted = context
     events = table.events(threshold)
     if counted is not None:
         events = [event for event in events if event.event_label in counted]

@@ -3,6 +3,9 @@
 The form of sed_scores_eval, which DCASE asks for since 2023: one `CLIP.tsv` for each
 recording, with a header `onset offset CLASS...` and a row for each frame; frames tile
 the recording. A class is active where its score is above a threshold, strictly.
+
+Tables separated by commas or semicolons (then with decimal commas, too), as .csv or
+.txt, and headers `start end` are read as well.
 """
 
 import math
@@ -14,10 +17,18 @@ import numpy as np
 
 from gcrnn_jax.data.lists.clip_lists import clip_id_of_file
 from gcrnn_jax.data.lists.event_lists import Event
-from gcrnn_jax.data.lists.text import check_utf8, read_lines
+from gcrnn_jax.data.lists.text import (
+    OFFSET_NAMES,
+    ONSET_NAMES,
+    BadRow,
+    check_utf8,
+    read_lines,
+    split_columns,
+)
 from gcrnn_jax.errors import DataError
 
 _LABELS = {"event_label", "label"}  # columns of a list of events, not of scores
+_ENDINGS = (".tsv", ".csv", ".txt")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +39,8 @@ class ScoreTable:
         clip_id: The name of the recording without its ending.
         class_names: K names.
         times: [T + 1] seconds, rising: frame t is [times[t], times[t + 1]).
-        scores: float [T, K], not nan; any scale, as long as more is surer.
+        scores: float [T, K], not nan; any scale, as long as more is surer. -inf is
+            below every threshold.
     """
 
     clip_id: str
@@ -47,6 +59,28 @@ class ScoreTable:
             raise DataError(f"{self.clip_id}: expected times that rise")
         if np.isnan(self.scores.min()):
             raise DataError(f"{self.clip_id}: expected scores, got nan")
+
+    def in_order(self, class_names: Sequence[str], where: object = "") -> "ScoreTable":
+        """The same with the classes in this order.
+
+        Raises:
+            DataError: Its classes are others; names `where` it is from.
+
+        Example:
+            >>> table = ScoreTable("a", ("x", "y"), np.arange(2), np.array([[1, 2]]))
+            >>> table.in_order(("y", "x")).scores
+            array([[2, 1]])
+        """
+        if self.class_names == tuple(class_names):
+            return self
+        if sorted(self.class_names) != sorted(class_names):
+            raise DataError(
+                f"{where or self.clip_id}: expected the classes of the tables before, "
+                f"{', '.join(class_names[:5])} ..., got {', '.join(self.class_names)}"
+            )
+        columns = [self.class_names.index(name) for name in class_names]
+        scores = self.scores[:, columns]
+        return ScoreTable(self.clip_id, tuple(class_names), self.times, scores)
 
     def events(self, threshold: float | np.ndarray) -> list[Event]:
         """Events where a score is above the threshold, one for all or one a class.
@@ -76,7 +110,7 @@ class ScoreFolder(Iterable[ScoreTable]):
     """
 
     def __init__(self, folder: str | Path):
-        self.paths = sorted(Path(folder).glob("*.tsv"))
+        self.paths = _tables_in(Path(folder))
         if not self.paths:
             raise DataError(f"{folder}: expected a score table a clip, found no .tsv")
 
@@ -88,34 +122,80 @@ class ScoreFolder(Iterable[ScoreTable]):
 
 
 def is_score_folder(folder: Path) -> bool:
-    """Whether the first .tsv of a folder is a score table."""
-    path = min(folder.glob("*.tsv"), default=None)
-    if path is None:
+    """Whether the first file of a folder that is not empty is a score table."""
+    for path in _tables_in(folder):
+        rows = (text for _, text in read_lines(path).rows())
+        if (header := next(rows, None)) is not None:
+            return _is_score_head(header, next(rows, ""))
+    return False
+
+
+def _is_score_head(header: str, row: str) -> bool:
+    """Whether the first lines of a file are of a score table: numbers, no labels."""
+    if (found := _columns_of(header)) is None:
         return False
-    columns = next(iter(read_lines(path)), "").split("\t")
-    return columns[:2] == ["onset", "offset"] and not _LABELS & {*columns[2:]}
+    separator, columns = found
+    if _LABELS & {column.lower() for column in columns}:
+        return False
+    return not row or _is_number(_number_text(row, separator).split(separator)[-1])
 
 
-def read_score_table(path: str | Path) -> ScoreTable:
+def _tables_in(folder: Path) -> list[Path]:
+    """The files of the first ending that some have, without hidden ones."""
+    for ending in _ENDINGS:
+        paths = sorted(folder.glob(f"*{ending}"))
+        if paths := [path for path in paths if not path.name.startswith(".")]:
+            return paths
+    return []
+
+
+def _columns_of(header: str) -> tuple[str, list[str]] | None:
+    """Separator and columns of a header of scores; None: it is no such header."""
+    for separator in "\t;,":
+        try:
+            columns = split_columns(header, separator)
+        except BadRow:
+            continue
+        onset, offset = ([name.lower() for name in columns] + ["", ""])[:2]
+        if len(columns) > 2 and onset in ONSET_NAMES and offset in OFFSET_NAMES:
+            return separator, columns
+    return None
+
+
+def _number_text(row: str, separator: str) -> str:
+    """A row with decimal points, also where semicolons and decimal commas are."""
+    return row.replace(",", ".") if separator == ";" else row
+
+
+def read_score_table(path: str | Path, class_names: Sequence[str] = ()) -> ScoreTable:
     """Reads a table of sed_scores_eval's form; scores are float64.
 
+    Args:
+        path: Of the table.
+        class_names: The order to bring the classes to; none: as they are.
+
     Raises:
-        DataError: It cannot be read, has no frames, a row of another length, what is no
-            number, or frames that do not tile the recording.
+        DataError: It cannot be read, has no frames, a class twice or other classes, a
+            row of another length, what is no number, or frames that do not tile the
+            recording.
     """
     lines = read_lines(path)
     check_utf8(path, lines)
     header, *rows = [line for line in lines if line.strip()] or [""]
-    columns = header.split("\t")
-    if columns[:2] != ["onset", "offset"] or len(columns) < 3 or not rows:
+    if (found := _columns_of(header)) is None or not rows:
         expected = "a header `onset offset CLASS...`, tab-separated, and frames below"
         raise DataError(f"{path}: expected {expected}, got {header[:60]!r}")
+    separator, columns = found
+    if twice := [name for name in columns if columns.count(name) > 1]:
+        raise DataError(f"{path}:1: expected each class once, got {twice[0]!r} again")
+    rows = [_number_text(row, separator) for row in rows]
     try:
-        table = np.loadtxt(rows, delimiter="\t", ndmin=2, comments=None)
+        table = np.loadtxt(rows, delimiter=separator, ndmin=2, comments=None)
     except ValueError:
         table = np.zeros((0, 0))
-    if table.shape != (len(rows), len(columns)) or np.isnan(table.min()):
-        raise DataError(_first_fault(path, lines, len(columns)))
+    is_whole = table.shape == (len(rows), len(columns)) and table.max() < math.inf
+    if not is_whole or not np.isfinite(table[:, :2]).all():
+        raise DataError(_first_fault(path, lines, len(columns), separator))
     gaps = np.flatnonzero(np.abs(table[1:, 0] - table[:-1, 1]) > 1e-6)
     if len(gaps):
         row = int(gaps[0]) + 1
@@ -130,7 +210,9 @@ def read_score_table(path: str | Path) -> ScoreTable:
             f"{path}:{_row_lines(lines)[row]}: expected times that rise, got a frame "
             f"from {times[row]:g} to {times[row + 1]:g} s"
         )
-    return ScoreTable(Path(path).stem, tuple(columns[2:]), times, table[:, 2:])
+    names = tuple(columns[2:])
+    read = ScoreTable(Path(path).stem, names, times, table[:, 2:])
+    return read.in_order(class_names or names, path)
 
 
 def _row_lines(lines: Iterable[str]) -> list[int]:
@@ -138,23 +220,26 @@ def _row_lines(lines: Iterable[str]) -> list[int]:
     return [n for n, line in enumerate(lines, start=1) if line.strip()][1:]
 
 
-def _first_fault(path: str | Path, lines: Iterable[str], num_columns: int) -> str:
+def _first_fault(
+    path: str | Path, lines: Iterable[str], num_columns: int, separator: str
+) -> str:
     """Which line of a table is no row of numbers, and why."""
     lines = list(lines)
     for number in _row_lines(lines):
-        columns = lines[number - 1].split("\t")
+        columns = _number_text(lines[number - 1], separator).split(separator)
         if len(columns) != num_columns:
             expected = f"expected {num_columns} columns as in the header"
             return f"{path}:{number}: {expected}, got {len(columns)}"
-        for column in columns:
-            if not _is_number(column):
+        for n, column in enumerate(columns):
+            if not _is_number(column) or (n < 2 and float(column) == -math.inf):
                 return f"{path}:{number}: expected a number, got {column[:60]!r}"
     return f"{path}: expected rows of {num_columns} numbers"
 
 
 def _is_number(text: str) -> bool:
+    """Whether a text is a score: no nan and not infinite, but for -inf."""
     try:
-        return not math.isnan(float(text))
+        return float(text) < math.inf
     except ValueError:
         return False
 

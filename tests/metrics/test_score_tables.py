@@ -39,7 +39,7 @@ def test_a_table_has_names_times_and_scores(tmp_path, text):
     [
         ("", "expected a header `onset offset CLASS...`"),
         ("onset\toffset\tCar\n", "and frames below"),
-        ("onset,offset,Car\n0,1,0.5\n", "got 'onset,offset,Car'"),
+        ("onset|offset|Car\n0|1|0.5\n", r"got 'onset\|offset\|Car'"),
         ("onset\toffset\tCar\n0\t1\t0.5\t1\n", ":2: expected 3 columns .* got 4"),
         ("onset\toffset\tCar\n0\t1\t0.5\n1\t2\n", ":3: expected 3 columns .* got 2"),
         ("onset\toffset\tCar\n\n0\t1\thigh\n", ":3: expected a number, got 'high'"),
