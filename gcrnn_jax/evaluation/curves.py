@@ -6,9 +6,10 @@ draw each change counts as often as its recording. So the figure of a draw is ex
 
 Only thresholds that may matter are looked at: at all below its highest score, each
 recording without the class has a false detection, and where a draw has too many of
-those no figure is computed. Of very large sets a draw is looked at down to where it
-has too many, and six standard deviations beyond: that false positives become fewer
-again below is not looked for, as they do in none of the recordings as they are.
+those no figure is computed. Of very large sets draws are looked at down to where the
+recordings have too many by six standard deviations of what draws have: that false
+positives become fewer again below is not looked for, as they do in none of the
+recordings as they are.
 """
 
 import math
@@ -32,7 +33,6 @@ from gcrnn_jax.metrics.polyphonic import (
 )
 
 _HOUR_S = 3600.0
-_A_CLIP = 4  # false positives of a recording that come and go together
 _SPARE = 6.0  # standard deviations of false positives that a draw may have less
 _LEAST_VARIANCE = 1e-12  # what sums of float64 may leave of none
 
@@ -42,8 +42,7 @@ def sought_for_psds(
 ) -> Sought:
     """What is to be counted for a PSDS of recordings and of most draws of them."""
     most = parameters.max_efpr * sum(durations.values()) / _HOUR_S
-    most = math.ceil(most + _SPARE * math.sqrt(_A_CLIP * most)) + 1
-    return Sought(parameters.criteria, there.by_clip, most)
+    return Sought(parameters.criteria, there.by_clip, math.ceil(most), _SPARE)
 
 
 class PsdsMeasure:

@@ -60,7 +60,7 @@ def by_class(parts: list[Columns], num_classes: int) -> list[Columns]:
     """Changes of each class, without the class's own column; empties the list."""
     columns = [np.concatenate(one) for one in zip(*parts, strict=True)]
     parts.clear()
-    k = columns.pop(0)
+    k = columns.pop(0).astype(np.min_scalar_type(num_classes))  # sorted much faster
     order = np.argsort(k, kind="stable")
     ends = np.searchsorted(k[order], np.arange(num_classes + 1))
     for i, column in enumerate(columns):

@@ -35,11 +35,13 @@ class Sought:
         criteria: What makes a detection correct.
         by_clip: Clip id -> class -> onsets and offsets of reference events, [R, 2].
         most: False positives of a class that are of interest; inf: any number.
+        spare: Standard deviations by which draws of recordings may have fewer.
     """
 
     criteria: Intersection | Collars
     by_clip: Mapping[str, Mapping[int, np.ndarray]]
     most: float
+    spare: float = 0.0
 
 
 class Counted(NamedTuple):
@@ -105,7 +107,8 @@ class Sweep:
         false = self.highest().astype(np.float64)
         for clip_id, row in self._rows().items():
             false[row, list(sought.by_clip.get(clip_id, ()))] = -np.inf
-        return Floors(len(names), sought.most, self.clip_ids, false).floor, false
+        options = sought.most, self.clip_ids, false, sought.spare
+        return Floors(len(names), *options).floor, false
 
     def count(self, sought: Sequence[Sought]) -> list[Counted]:
         """Counts for several criteria, in one pass through the tables.
@@ -128,11 +131,13 @@ class Sweep:
                 raise DataError(f"{one}: expected one score table, got two")
             seen.add(row)
             for all_, new in zip(parts, changes, strict=True):
-                all_.append((*new, np.full(len(new[0]), row, np.int32)))
+                kept = _over(rising, [(*new, np.full(len(new[0]), row, np.int32))])
+                all_.append(kept)
+                num_new += len(kept[0])
             rising.pass_by(self.clip_ids[row])
-            num_new += len(changes[0][0])
             if num_new > _MOST_NEW:
                 parts[0] = [_above(rising, parts[0])]
+                parts[1:] = [[_over(rising, one)] for one in parts[1:]]
                 num_new = 0
         if missing := [n for n in range(len(self.clip_ids)) if n not in seen]:
             raise DataError(
@@ -152,8 +157,9 @@ class Sweep:
         widest = max(sought, key=lambda one: one.most, default=None)
         if widest is None or widest.most >= len(self.clip_ids):
             return Floors(len(self.class_names))
-        false = self.floors(widest)[1]
-        return Floors(len(self.class_names), widest.most, self.clip_ids, false)
+        false, spare = self.floors(widest)[1], max(one.spare for one in sought)
+        options = widest.most, self.clip_ids, false, spare
+        return Floors(len(self.class_names), *options)
 
     def _counted(
         self,
@@ -190,10 +196,19 @@ def _above(floors: Floors, parts: list[Columns]) -> Columns:
     for k, columns in enumerate(by_class(parts, len(floors.floor))):
         order = np.argsort(-columns[0])
         score, change, row = (column[order] for column in columns)
-        num = floors.num_above(k, score, change)
+        num = floors.num_above(k, score, change, row)
         end = min(num, int(np.searchsorted(-score, -floors.floor[k], "left")))
         kept.append((np.full(end, k, np.int32), score[:end], change[:end], row[:end]))
     return tuple(map(np.concatenate, zip(*kept, strict=True)))
+
+
+def _over(floors: Floors, parts: list[Columns]) -> Columns:
+    """The changes above the floors, of columns that begin with class and score."""
+    kept = [one[1] > floors.floor[one[0]] for one in parts]
+    return tuple(
+        np.concatenate([one[chosen] for one, chosen in zip(column, kept, strict=True)])
+        for column in zip(*parts, strict=True)
+    )
 
 
 class _Context(NamedTuple):

@@ -7,7 +7,7 @@ import pytest
 
 from gcrnn_jax.data.lists.event_lists import Event
 from gcrnn_jax.errors import DataError
-from gcrnn_jax.evaluation import Choice, Files, placed_tables, score_files
+from gcrnn_jax.evaluation import Choice, Files, placed_tables, score_files, sweep
 from gcrnn_jax.evaluation import best_f1 as best_f1_module
 from gcrnn_jax.evaluation.best_f1 import best_f1, sought_for_best_f1
 from gcrnn_jax.evaluation.fused_scores import table_text
@@ -97,6 +97,33 @@ def test_processes_read_tables_in_their_order(tmp_path, monkeypatch):
     found = list(over_tables(events_above, 0.9, placed))
     monkeypatch.undo()
     assert found == list(over_tables(events_above, 0.9, placed))
+
+
+@pytest.mark.parametrize("spare", [0.0, 2.0])
+def test_floors_rise_no_further_than_all_false_positives_allow(monkeypatch, spare):
+    tables, reference = made(60)
+    levels = np.random.default_rng(1).uniform(0.2, 1, len(tables))
+    tables = [
+        replace(one, scores=one.scores * level)
+        for one, level in zip(tables, levels, strict=True)
+    ]
+    monkeypatch.setattr(sweep, "_MOST_NEW", 0)  # they rise after each recording
+    sought = replace(sought_for_best_f1(reference, NAMES, Collars()), most=20)
+    swept = Sweep(tables, list(reference), NAMES)
+    [counted] = swept.count([replace(sought, spare=spare)])
+    lowest, _ = swept.floors(replace(sought, spare=spare))
+    for k, floor in enumerate(counted.floor):
+        numbers = [0 if k in sought.by_clip[c] else 1 for c in reference]
+        numbers = np.array(numbers) * [runs(t.scores[:, k] >= floor) for t in tables]
+        assert floor > lowest[k]
+        assert numbers.sum() - spare * np.sqrt((numbers**2).sum()) > 20
+        kept = counted.steps[k]
+        assert len(kept.score) and kept.score.min() > floor
+
+
+def runs(is_above):
+    """How many detections there are."""
+    return (np.diff(np.append(0, is_above), prepend=0) > 0).sum()
 
 
 def test_tables_that_are_not_there_or_twice_are_refused():
