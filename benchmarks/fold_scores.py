@@ -62,7 +62,7 @@ def score_fold(
     names = [name for name, trainings in systems.items() for _ in trainings]
     trainings = [one for of_system in systems.values() for one in of_system]
     options: dict[str, Any] = {"num_draws": num_draws, "seed": seed}
-    defaults = evaluator_options(load_config("sed").thresholds, split)
+    defaults = evaluator_options(load_config("sed").thresholds, split, None)
     precision = np.stack([_drawn_precision(split, one, **options) for one in trainings])
     values: dict[str, Any] = {name: {} for name in systems}
     drawn: dict[str, Any] = {name: {} for name in systems}

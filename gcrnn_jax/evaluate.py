@@ -8,11 +8,11 @@
 Lists have one row an event, `file onset offset label`, or a file name alone for a clip
 without any; tabs, commas, semicolons or spaces separate, and a header may name the
 columns, as in the events.csv of `predict`. Label tracks of Audacity, selection tables
-of Raven, tables of BirdNET and lists `onset offset label` are read too, and folders of
-any of these. Scores are a folder of tables, one `RECORDING.tsv` with a header
-`onset offset CLASS...` and a row a frame for each (commas or semicolons may separate,
-and .csv be the ending), or posteriors (.npz) of `fuse` or a run. Folders and endings of
-names may differ, and the Y before ids of YouTube.
+of Raven, tables of BirdNET and lists `onset offset label` are read, and folders of any
+of these. Scores are a folder of tables, one `RECORDING.tsv` with a header `onset offset
+CLASS...` and a row a frame for each (commas or semicolons may separate, and .csv be the
+ending), or posteriors (.npz) of `fuse` or a run. Folders and endings of names may
+differ, and the Y before ids of YouTube.
 
 Every figure has its definition and, from recordings drawn again, a 95 % interval; the
 official figures of DCASE 2017 task 4 are below, under their official names. With scores
