@@ -23,7 +23,6 @@ import argparse
 import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -85,12 +84,12 @@ examples:
 """
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class ListScores:
     """Scores by the names of the metrics; None for a task that was not asked for."""
 
     details: Mapping[str, Any]
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def tagging(self) -> OfficialTagging | None:
