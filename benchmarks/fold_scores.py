@@ -238,8 +238,10 @@ def _row_text(row: Mapping[str, Any]) -> str:
 
 
 def cell(column: Column, estimate: Estimate, sign: str = "") -> str:
-    """A score with its interval, as "63.2 (59.5 to 66.8)"."""
+    """A score with its interval, as "63.2 (59.5 to 66.8)", if it has one."""
     value, (low, high) = estimate
+    if np.isnan(low):
+        return column.short_text(value, sign)
     texts = [column.short_text(x, sign) for x in (value, low, high)]
     return "{} ({} to {})".format(*texts)
 

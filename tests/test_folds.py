@@ -15,6 +15,7 @@ from gcrnn_jax.errors import ConfigError
 from gcrnn_jax.metrics import Evaluator
 from gcrnn_jax.metrics.bootstrap import draw_weights, interval_of
 from gcrnn_jax.metrics.tagging import average_precision, mean_defined, tagging_scores
+from tests.defaults import section
 
 NAMES = ("Car", "Bus", "Tram")
 RULES = Postprocessing(0.4, 0.4, 0.0, 0.0, True, False, 1.0, 0.0, 0.0, 0.5)
@@ -80,13 +81,20 @@ def test_mean_precision_is_that_of_clips_which_are_there_as_often():
     assert np.isnan(found[1]) and np.isfinite(found[0])
 
 
+def fitting():
+    """How configs/sed.py finds thresholds."""
+    options = section("thresholds")
+    del options["groups"]
+    return options
+
+
 def test_scores_are_means_over_folds_and_on_each_over_trainings(two_folds):
     scored = {f: score_fold(*of_fold, num_draws=9) for f, of_fold in two_folds.items()}
     scores = over_folds(scored, "better")
     by_way = {
-        "class": lambda split, p: Evaluator(split, None).with_fitted_thresholds(
-            "", p, None
-        ),
+        "class": lambda split, p: Evaluator(
+            split, None, **fitting()
+        ).with_fitted_thresholds("", p, None),
         "one": lambda split, p: Evaluator(
             split, None, per_class=False
         ).with_fitted_thresholds("", p, None),
@@ -122,9 +130,8 @@ def test_differences_are_of_draws_of_every_folds_own_clips(two_folds):
         [weights] = draw_weights(len(split), 30, seed)
         for name, sign in (("better", 1), ("worse", -1)):
             for posteriors in systems[name]:
-                row = Evaluator(split, None).with_fitted_thresholds(
-                    "", posteriors, None
-                )
+                evaluator = Evaluator(split, None, **fitting())
+                row = evaluator.with_fitted_thresholds("", posteriors, None)
                 for draw, often in enumerate(weights):
                     clips = np.repeat(np.arange(len(split)), often.astype(int))
                     arrays = split.weak_label, row.decisions.tags, posteriors.clip
@@ -177,7 +184,8 @@ def test_finished_runs_are_rows_beside_their_fusion(
     assert both["fused"] == ["old", "old"] and old["trainings"] == 1
     assert both["wall_s"] == pytest.approx(2 * old["wall_s"]) and old["cpu_s"] is None
     split, posteriors = fold_runs.load(output / "runs/old-2-0")
-    row = Evaluator(split, None).with_fitted_thresholds("", posteriors, None)
+    evaluator = Evaluator(split, None, **fitting())
+    row = evaluator.with_fitted_thresholds("", posteriors, None)
     mean = old["scores"]["class"]["f1"]["mean"]["value"]
     assert mean == pytest.approx(row.scores.values["f1"])
     fused = fuse_posteriors([posteriors, posteriors]).clip

@@ -250,6 +250,7 @@ def psds_text(by: PsdsParameters) -> str:
     """What a PSDS is made of.
 
     Example:
+        >>> from gcrnn_jax.metrics.intersection import Intersection
         >>> psds_text(PsdsParameters(Intersection(0.7, 0.7), alpha_st=1.0))
         'dtc 0.7, gtc 0.7, alpha_st 1, 100 per hour'
     """

@@ -40,7 +40,10 @@ def predicted(model, features):
     num_frames = np.full(len(features), features.shape[1])
     batch = {"features": features, "num_frames": num_frames}
     predict = functools.partial(
-        _predict, network=model.network, scaler=model.card.scaler
+        _predict,
+        network=model.network,
+        scaler=model.card.scaler,
+        shifted=model.card.config.prediction,
     )
     return jax.jit(predict)(model.variables, batch)[:2]  # without attention
 

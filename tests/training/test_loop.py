@@ -130,7 +130,9 @@ def run(
                 mesh=mesh,
                 checkpoints=checkpoints,
                 log_path=workdir / "metrics.jsonl",
-                length=TrainingLength(num_epochs, STEPS, 0.7, 0, 1, "", 0, (), False),
+                length=TrainingLength(
+                    num_epochs, STEPS, 0.7, 0, 1, "", 0, 0, (), False
+                ),
                 batch_size=BATCH,
                 rate_at=lambda step: 0.5 / (step + 1),
                 on_step=on_step,
@@ -379,6 +381,7 @@ def test_a_length_out_of_range_is_named(fields, message):
             *fields,
             evaluate_every=1,
             start_from="",
+            soundscape_epochs=0,
             seed_offset=0,
             frozen=(),
             tensorboard=False,
