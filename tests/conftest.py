@@ -58,6 +58,7 @@ def pytest_collection_modifyitems(items):
     """The longest files first, or a worker would wait for the other's at the end."""
     longest = ["test_processes", "test_slurm", "test_process_layouts", "test_main"]
     longest += ["test_uneven_batches", "test_peers", "test_kinds", "test_features"]
+    longest += ["test_members", "test_soundscape_start", "test_own_data", "test_start"]
     items.sort(key=lambda item: item.path.stem not in longest)
 
 
