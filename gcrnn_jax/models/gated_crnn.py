@@ -21,7 +21,7 @@ from gcrnn_jax.models.layers import (
 )
 from gcrnn_jax.models.network import Network, Posteriors
 from gcrnn_jax.models.normalization import ClipNormalization, normalized_clips
-from gcrnn_jax.models.pooling import attention_pool, max_pool, pool_mask
+from gcrnn_jax.models.pooling import attention_pool, check_bins, max_pool, pool_mask
 
 _POSITIVE = (
     "num_classes",
@@ -166,11 +166,7 @@ class GatedCrnn(Network):
                     axis_name=self.axis_name,
                     name=f"block_{block}_unit_{unit}",
                 )(x, train=train, frame_mask=frame_mask)
-            if x.shape[2] < frequency:
-                raise ValueError(
-                    f"frequency_pooling {self.frequency_pooling} leaves nothing of "
-                    f"{x.shape[2]} bins in block {block}"
-                )
+            check_bins(x, self.frequency_pooling, block)
             x = max_pool(x, time, frequency, frame_mask)
             frame_mask = pool_mask(frame_mask, time)
             x = dropout(x, clip_keys, self.block_dropout, block, whole_channels=True)

@@ -82,6 +82,15 @@ def mean_pool(
     return x / jnp.maximum(count, 1)[:, :, None, None]
 
 
+def check_bins(x: jax.Array, frequency_pooling: tuple[int, ...], block: int) -> None:
+    """Raises ValueError where a block merges more bins than x, [B, T, F, C], has."""
+    if x.shape[2] < frequency_pooling[block]:
+        raise ValueError(
+            f"frequency_pooling {frequency_pooling} leaves nothing of {x.shape[2]} "
+            f"bins in block {block}"
+        )
+
+
 def pool_mask(frame_mask: jax.Array, time: int) -> jax.Array:
     """Merges the mask [B, T] of real frames as `max_pool` merges the frames.
 

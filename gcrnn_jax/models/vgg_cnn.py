@@ -10,7 +10,7 @@ from flax import linen as nn
 from gcrnn_jax.fields import check
 from gcrnn_jax.models.layers import BatchNorm, GatedConv, mask_padding
 from gcrnn_jax.models.network import Network, Posteriors
-from gcrnn_jax.models.pooling import attention_pool, mean_pool, pool_mask
+from gcrnn_jax.models.pooling import attention_pool, check_bins, mean_pool, pool_mask
 
 _GREATEST_LOGIT = 10.0  # of attention, up and down
 
@@ -85,11 +85,7 @@ class VggCnn(Network):
                     axis_name=self.axis_name,
                     name=f"block_{block}_unit_{unit}",
                 )(x, train=train, frame_mask=frame_mask)
-            if x.shape[2] < frequency:
-                raise ValueError(
-                    f"frequency_pooling {self.frequency_pooling} leaves nothing of "
-                    f"{x.shape[2]} bins in block {block}"
-                )
+            check_bins(x, self.frequency_pooling, block)
             x = mean_pool(x, time, frequency, frame_mask)
             frame_mask = pool_mask(frame_mask, time)
         return x, frame_mask

@@ -16,6 +16,7 @@ diverged.json    why the last start ended, if training diverged
 tensorboard/     both for TensorBoard, a file a start, where the run is to write it
 results/         scores, decisions and report, a folder a split
 members/         of an ensemble, which has no models of its own, the runs: 1, 2, ...
+soundscapes/     the run on soundscapes that it, or its members, started from
 """
 
 import dataclasses
