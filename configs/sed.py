@@ -58,6 +58,8 @@ def get_config() -> ConfigDict:
     config.model.kind = "gated_crnn"  # others have other fields: mlp.py ...
     config.model.blocks = (2, 2, 2, 1)  # gated units a block
     config.model.filters = 64
+    # of them in each block, such as (1, 2, 4, 8); (): as many in all
+    config.model.filter_multiples = ()
     config.model.time_pooling = (1, 1, 1, 1)  # frames that a block merges
     config.model.frequency_pooling = (2, 2, 2, 2)
     config.model.last_filters = 256

@@ -70,6 +70,7 @@ _ADDED: dict[str, Any] = {
 _ADDED_TO_NETWORK: dict[str, dict[str, Any]] = {
     "gated_crnn": {
         "frequency_kernels": 0,
+        "filter_multiples": (),
         "block_dropout": 0.0,
         "dropout": 0.0,
         "attention_temperature": 1.0,

@@ -58,6 +58,7 @@ def test_the_whole_configuration_of_a_run_of_version_0_1_is_read():
     assert config.model.dropout == config.model.block_dropout == 0
     assert config.model.attention_temperature == 1
     assert config.model.frequency_kernels == 0
+    assert config.model.filter_multiples == ()
     assert Config.from_dict(config.to_dict()) == config
 
 

@@ -27,6 +27,7 @@ _POSITIVE = (
     "num_classes",
     "blocks",
     "filters",
+    "filter_multiples",
     "time_pooling",
     "frequency_pooling",
     "last_filters",
@@ -57,18 +58,26 @@ class GatedCrnn(Network):
     (-4.9 to +4.8); attention over classes +4.0 1-s F1 (-0.4 to +8.2), with the code's
     GRUs too -3.8 (-8.0 to +0.4). At thresholds of 0.3 attention over classes finds far
     too much: error rate 2.2 instead of 1.1.
-    Not the paper's are frequency dynamic convolutions, in all units but the first as in
-    their source (`FrequencyDynamicConvolution`), dropout, a temperature of attention,
-    and two more poolings: "linear_softmax", of frames weighted by their own posteriors
-    (Wang, Li, Metze, ICASSP 2019), and "auto", by a softmax over time of them times a
-    learnt factor of each class (AutoPool: McFee, Salamon, Bello, TASLP 2018).
+    Not the paper's are blocks of more channels than the first (`filter_multiples`:
+    early blocks, with the most frames and bins, take the most time), frequency dynamic
+    convolutions, in all units but the first as in their source
+    (`FrequencyDynamicConvolution`), dropout, a temperature of attention, and two more
+    poolings: "linear_softmax", of frames weighted by their own posteriors (Wang, Li,
+    Metze, ICASSP 2019), and "auto", by a softmax over time of them times a learnt
+    factor of each class (AutoPool: McFee, Salamon, Bello, TASLP 2018).
     """
 
     kind: ClassVar[str] = "gated_crnn"
-    unrolled: ClassVar[tuple[str, ...]] = ("blocks", "gru_unroll", "frequency_kernels")
+    unrolled: ClassVar[tuple[str, ...]] = (
+        "blocks",
+        "filter_multiples",
+        "gru_unroll",
+        "frequency_kernels",
+    )
 
     blocks: tuple[int, ...]  # gated units a block
     filters: int
+    filter_multiples: tuple[int, ...]  # of `filters`, channels of each block; (): 1
     time_pooling: tuple[int, ...]  # frames a block merges
     frequency_pooling: tuple[int, ...]  # bins a block merges
     last_filters: int
@@ -103,6 +112,11 @@ class GatedCrnn(Network):
             raise ValueError(
                 "blocks, time_pooling and frequency_pooling must be of one length, got "
                 f"{self.blocks}, {self.time_pooling} and {self.frequency_pooling}"
+            )
+        if self.filter_multiples and len(self.filter_multiples) != len(self.blocks):
+            raise ValueError(
+                "filter_multiples must be () or one for each of the "
+                f"{len(self.blocks)} blocks, got {self.filter_multiples}"
             )
         check(self, "1 or more", *_POSITIVE)
         check(self, "in [0, 1)", "block_dropout", "dropout")
@@ -153,11 +167,12 @@ class GatedCrnn(Network):
         return self._pool(x, frame_mask)
 
     def _convolve(self, x, frame_mask, train, clip_keys):
+        multiples = self.filter_multiples or (1,) * len(self.blocks)
         poolings = zip(self.time_pooling, self.frequency_pooling, strict=True)
         for block, (time, frequency) in enumerate(poolings):
             for unit in range(self.blocks[block]):
                 x = GatedConv(
-                    self.filters,
+                    self.filters * multiples[block],
                     gated=self.gated_convolution,
                     activation=self.ungated_activation,
                     momentum=self.batch_norm_momentum,

@@ -45,7 +45,7 @@ GRUS = [  # all pairs of two fields; beside them, what comes before and after a 
 NETWORKS = [
     {},
     {"time_pooling": [3, 2], "clip_pooling": "mean", "frequency_kernels": 3},
-    {"clip_pooling": "mean", "clip_normalization": "mean"},
+    {"clip_normalization": "mean", "filter_multiples": [2, 3]},
     {"clip_normalization": "mean_and_std"},
     {"kind": "mlp"},
     {"kind": "mlp", "context_frames": 1, "median_frames": 1, "hidden": []},

@@ -51,6 +51,20 @@ def test_the_authors_networks_have_their_parameter_counts(
     assert count(shapes["batch_stats"]) == statistics
 
 
+def test_blocks_of_more_channels_than_the_first():
+    model = network(3, **SMALL | {"filter_multiples": (1, 4)})
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 24, 64)))
+    kernels = {
+        name: layer["conv"]["kernel"].shape
+        for name, layer in shapes["params"].items()
+        if name.startswith("block")
+    }  # as wide again for the gates
+    assert kernels == {
+        "block_0_unit_0": (3, 3, 1, 2 * 3),
+        "block_1_unit_0": (3, 3, 3, 2 * 12),
+    }
+
+
 def init(model, x):
     return jax.jit(model.init)(jax.random.key(0), x)
 
@@ -179,6 +193,11 @@ def test_bfloat16_agrees_with_float32_and_returns_float32(monkeypatch):
         ({"time_pooling": (1, 1)}, "must be of one length"),
         ({"frequency_pooling": (2, 2)}, "must be of one length"),
         ({"filters": 0}, "filters must be 1 or more, got 0"),
+        ({"filter_multiples": (1, 2, 0, 1)}, "filter_multiples must be 1 or more"),
+        (
+            {"filter_multiples": (1, 2)},
+            r"filter_multiples must be \(\) or one for each of the 4 blocks, got",
+        ),
         ({"time_pooling": (1, 0, 1, 1)}, "time_pooling must be 1 or more"),
         ({"gru_unroll": 0}, "gru_unroll must be 1 or more"),
         ({"gru_gate": "step"}, "gru_gate: expected 'linear' or"),
