@@ -28,6 +28,8 @@ def get_config() -> ConfigDict:
     # of recordings to train, validate and test on, where the folder does not say
     config.data.split_fractions = (0.7, 0.15, 0.15)
     config.data.split_seed = 0
+    # training clips are there once more, played so fast, such as (0.8, 1.25)
+    config.data.speeds = ()
     config.data.store = ""  # where the features go; "": a folder in the user's cache
     config.data.soundscapes = (4000, 400, 400)  # clips to train, validate, test on
     config.data.held_out_fraction = 0.0  # of training clips, a split "held_out"

@@ -30,6 +30,7 @@ _RULES: dict[str, Callable[[Any], bool]] = {  # False for a NaN, too
     "1 or less": lambda x: x <= 1,
     "greater than 0": lambda x: x > 0,
     "in [0, 1)": lambda x: 0 <= x < 1,
+    "in [0.25, 4]": lambda x: 0.25 <= x <= 4,
     "in [0, 1]": lambda x: 0 <= x <= 1,
     "odd and 1 or more": lambda x: x >= 1 and x % 2 == 1,
 }

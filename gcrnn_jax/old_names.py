@@ -28,6 +28,7 @@ _ADDED: dict[str, Any] = {
     "data.clip_hop_s": 0.0,
     "data.split_fractions": (0.7, 0.15, 0.15),
     "data.split_seed": 0,
+    "data.speeds": (),
     "front_end.path": "",
     "front_end.output": "",
     "front_end.mean_over_s": 0.0,

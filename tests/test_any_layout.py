@@ -128,10 +128,11 @@ def test_the_place_in_the_cache_depends_on_how_the_folder_is_read(tmp_path):
         {"negatives": ("noise",)},
         {"clip_hop_s": 5.0},
         {"split_fractions": (0.5, 0.5, 0.0)},
+        {"speeds": (0.8,)},
         {"split_seed": 1},
     ]
     options = [dataclasses.replace(usual, **change) for change in changes]
-    assert len({folder_in_cache(root, features, one) for one in options}) == 6
+    assert len({folder_in_cache(root, features, one) for one in options}) == 7
     data = defaults.config(**{"data.root": str(root), "data.split_seed": 1}).data
     assert data.path(features, 0) == folder_in_cache(root, features, options[-1])
     assert data.layout_options(features) == options[-1]

@@ -19,6 +19,7 @@ from gcrnn_jax.data.preparation import (
 )
 from gcrnn_jax.data.recording_source import RecordingSource
 from gcrnn_jax.data.soundscape_source import SoundscapeSource
+from gcrnn_jax.data.speed_copies import SpeedCopies
 from gcrnn_jax.data.store import FeatureStore
 from gcrnn_jax.data.store_shards import Source
 from gcrnn_jax.data.without_recordings import store_without_recordings
@@ -40,6 +41,7 @@ class DataOptions:
         split_fractions: Of the recordings to train, validate and test on, where the
             folder does not say. A part that is 0 is left out.
         split_seed: Of that division.
+        speeds: At which each training clip is there once more, resampled.
         store: Folder of the features; "": one in the user's cache.
         soundscapes: Clips to train, to validate and to test on.
         held_out_fraction: Of the training clips, a split "held_out".
@@ -53,6 +55,7 @@ class DataOptions:
     clip_hop_s: float
     split_fractions: tuple[float, float, float]
     split_seed: int
+    speeds: tuple[float, ...]
     store: str
     soundscapes: tuple[int, int, int]
     held_out_fraction: float
@@ -68,6 +71,12 @@ class DataOptions:
         check(self, "1 or more each", "soundscapes")
         check(self, "-1 or more", "num_workers")
         check(self, "0 or more", "clip_hop_s", "split_seed", "split_fractions")
+        if 1 in self.speeds or len({*self.speeds}) < len(self.speeds):
+            raise ValueError(
+                "speeds: expected those of copies, each once and none of them 1, the "
+                f"clips themselves, got {self.speeds}"
+            )
+        check(self, "in [0.25, 4]", "speeds")
         train, *others = self.split_fractions
         if not train or not any(others) or abs(sum(self.split_fractions) - 1) > 1e-6:
             raise ValueError(
@@ -99,6 +108,7 @@ class DataOptions:
             clip_hop_s=self.clip_hop_s,
             split_fractions=self.split_fractions,
             split_seed=self.split_seed,
+            speeds=self.speeds,
         )
 
     def path(self, front_end: FrontEnd, seed: int) -> Path:
@@ -140,11 +150,17 @@ class DataOptions:
         """
 
         def make_source(share: Mapping[str, Any]) -> Source:
-            if self.root:
-                return RecordingSource.from_share(self.root, front_end, share)
-            return SoundscapeSource(**share)
+            return self._source_of_share(front_end, share)
 
         return read_share(self.path(front_end, seed), number, front_end, make_source)
+
+    def _source_of_share(self, front_end: FrontEnd, share: Mapping[str, Any]) -> Source:
+        if not self.root:
+            return SoundscapeSource(**share)
+        if "copied" in share:
+            source = self._source_of_share(front_end, share["copied"])
+            return SpeedCopies.from_share(source, front_end, share)
+        return RecordingSource.from_share(self.root, front_end, share)
 
     def hold_out(self, store: FeatureStore, seed: int) -> FeatureStore:
         """Moves the clips that are to be held out to a split of their own.

@@ -132,4 +132,5 @@ def default_options(clip_s: float | None = None) -> LayoutOptions:
         clip_hop_s=config.data.clip_hop_s,
         split_fractions=config.data.split_fractions,
         split_seed=config.data.split_seed,
+        speeds=config.data.speeds,
     )

@@ -8,7 +8,8 @@ from gcrnn_jax.audio import soundscapes
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.atomic_files import cache_folder
 from gcrnn_jax.data.build_store import StorePlan, finish, plan_store
-from gcrnn_jax.data.dataset import SPLITS
+from gcrnn_jax.data.dataset import SPLITS, Dataset
+from gcrnn_jax.data.findings import Finding
 from gcrnn_jax.data.folder import default_options, find_splits
 from gcrnn_jax.data.labels import DCASE2017_CLASSES
 from gcrnn_jax.data.layouts import LayoutOptions
@@ -16,8 +17,10 @@ from gcrnn_jax.data.manifest import hash_json
 from gcrnn_jax.data.parts import PreparedPart, build_part
 from gcrnn_jax.data.recording_source import recording_sources
 from gcrnn_jax.data.soundscape_source import soundscape_split
+from gcrnn_jax.data.speed_copies import SpeedCopies
 from gcrnn_jax.data.split_files import describe_kinds
 from gcrnn_jax.data.store import FeatureStore
+from gcrnn_jax.data.store_shards import Source
 from gcrnn_jax.errors import ConfigError
 
 
@@ -63,7 +66,7 @@ def plan_folder(
     options = options or default_options(front_end.clip_s)
     dataset = find_splits(root, options)
     print(dataset.summary(), file=sys.stderr)
-    sources, findings = recording_sources(dataset, front_end)
+    sources, findings = _sources(dataset, front_end, options)
     return plan_store(
         folder_in_cache(root, front_end, options) if output is None else output,
         sources,
@@ -121,8 +124,9 @@ def prepare_part(
                 print(part)
             store = prepare_folder(*data, num_workers=0, max_bad_fraction=0.01)
     """
-    dataset = find_splits(root, options or default_options(front_end.clip_s))
-    sources, findings = recording_sources(dataset, front_end)
+    options = options or default_options(front_end.clip_s)
+    dataset = find_splits(root, options)
+    sources, findings = _sources(dataset, front_end, options)
     return build_part(
         output,
         sources,
@@ -133,6 +137,24 @@ def prepare_part(
         num_workers=num_workers,
         max_bad_fraction=max_bad_fraction,
     )
+
+
+def _sources(
+    dataset: Dataset, front_end: FrontEnd, options: LayoutOptions
+) -> tuple[dict[str, Source], list[Finding]]:
+    """The clips of every split, those to train on with copies at other speeds."""
+    found, findings = recording_sources(dataset, front_end)
+    sources: dict[str, Source] = {**found}
+    if options.speeds and "training" in sources:
+        share = {
+            "speeds": options.speeds,
+            "class_names": dataset.classes.names,
+            "num_clips": len(sources["training"]),
+        }
+        sources["training"] = SpeedCopies.from_share(
+            sources["training"], front_end, share
+        )
+    return sources, findings
 
 
 def folder_in_cache(

@@ -29,7 +29,7 @@ import numpy as np
 
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.atomic_files import move_content, read_json
-from gcrnn_jax.data.clip_ids import ClipIds
+from gcrnn_jax.data.clip_ids import ClipIds, original_id
 from gcrnn_jax.data.labels import ClassList
 from gcrnn_jax.data.manifest import Verifier, hash_json, unseal
 from gcrnn_jax.data.split import EventTuple, Shard, Split, map_array
@@ -150,7 +150,8 @@ class FeatureStore:
     def hold_out(self, fraction: float, seed: int) -> None:
         """Moves a random part of the training clips to a split "held_out".
 
-        Clips that were cut from one recording stay together.
+        Clips that were cut from one recording stay together. Copies at other speeds are
+        of no use there: those of clips that are held out are left out.
 
         Raises:
             DataError: It leaves one of the two without a clip.
@@ -167,7 +168,9 @@ class FeatureStore:
         if count == len(split):
             raise DataError(f"{self.path}: all training clips are of one recording")
         self.splits["training"] = split.part("training", np.sort(order[count:]))
-        self.splits["held_out"] = split.part("held_out", np.sort(order[:count]))
+        held_out = np.sort(order[:count])
+        speeds = np.array([original_id(split.clip_ids[i])[1] for i in held_out])
+        self.splits["held_out"] = split.part("held_out", held_out[speeds == 1])
 
     def _open_split(self, name: str, entry: dict[str, Any]) -> Split:
         folder = self.path / name
@@ -235,7 +238,7 @@ def _by_source(
         The order, that which was given if each clip has a source of its own; and how
         many clips come first, `count` or as many more as the last source has.
     """
-    sources = [_TIMES.sub("", clip_id) for clip_id in clip_ids]
+    sources = [_TIMES.sub("", original_id(clip_id)[0]) for clip_id in clip_ids]
     if len(set(sources)) == len(sources):
         return order, count
     rank: dict[str, int] = {}

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from gcrnn_jax.audio.front_end import FrontEnd
+from gcrnn_jax.data.clip_ids import original_id
 from gcrnn_jax.data.folder import read_folder
 from gcrnn_jax.data.layouts import LayoutOptions
 from gcrnn_jax.data.store import FeatureStore
@@ -47,9 +48,15 @@ def _has_labels_of(store: FeatureStore, root: str, options: LayoutOptions) -> bo
         listed = {
             row.clip_id: None if row.labels is None else [*row.labels] for row in labels
         }
+        speeds = set()
         clips = zip(split.clip_ids, split.weak_label, split.kinds, strict=True)
         for clip_id, weak_label, kind in clips:
             known = weak_label.nonzero()[0].tolist() if kind else None
-            if listed.get(clip_id, ()) != known:
+            original, speed = original_id(clip_id)
+            speeds.add(speed)
+            # a copy may have fewer labels: its original is checked, too
+            if listed.get(original, ()) != known and speed == 1:
                 return False
+        if name == "training" and speeds != {1.0, *options.speeds}:
+            return False
     return not dataset.splits or dataset.classes == store.classes

@@ -110,16 +110,17 @@ def _few_clips(
     names: np.ndarray, counts: np.ndarray, num_labelled: int, config: Config
 ) -> list[str]:
     """Of classes with few clips, how often balancing will show these."""
-    few = np.flatnonzero((counts > 0) & (counts < MIN_CLIPS))
+    sizes = counts // (1 + len(config.data.speeds))  # copies are of the same sounds
+    few = np.flatnonzero((counts > 0) & (sizes < MIN_CLIPS))
     if not few.size:
         return []
     if not config.sampling.balanced:
-        listed = ", ".join(f"{names[k]} ({counts[k]})" for k in few)
+        listed = ", ".join(f"{names[k]} ({sizes[k]})" for k in few)
         what = f"fewer than {MIN_CLIPS} training clips"
         return [f"{what} of {listed}: hardly anything is learnt from so few"]
     weights = config.sampling.weights(counts, num_labelled)
     repeats = weights / weights.sum() / np.maximum(counts, 1) * num_labelled
-    rows = [(str(names[k]), int(counts[k]), f"{repeats[k]:.3g}") for k in few]
+    rows = [(str(names[k]), int(sizes[k]), f"{repeats[k]:.3g}") for k in few]
     if len(rows) == 1:
         [(name, count, times)] = rows
         clips = "1 training clip" if count == 1 else f"{count} training clips"

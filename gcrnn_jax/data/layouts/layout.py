@@ -22,6 +22,7 @@ class LayoutOptions:
         split_fractions: Of the recordings that train, validate and test, where a
             folder does not say.
         split_seed: Of that division.
+        speeds: At which each training clip is there once more; see `SpeedCopies`.
     """
 
     layout: str
@@ -30,6 +31,7 @@ class LayoutOptions:
     clip_hop_s: float
     split_fractions: tuple[float, float, float]
     split_seed: int
+    speeds: tuple[float, ...]
 
 
 class Layout(Protocol):
