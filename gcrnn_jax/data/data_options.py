@@ -41,7 +41,7 @@ class DataOptions:
         split_fractions: Of the recordings to train, validate and test on, where the
             folder does not say. A part that is 0 is left out.
         split_seed: Of that division.
-        speeds: At which each training clip is there once more, resampled.
+        speeds: At which each training clip of a folder is there once more, resampled.
         store: Folder of the features; "": one in the user's cache.
         soundscapes: Clips to train, to validate and to test on.
         held_out_fraction: Of the training clips, a split "held_out".
@@ -83,6 +83,11 @@ class DataOptions:
                 "split_fractions must be parts of 1, of which some train and others "
                 f"validate or test, got {self.split_fractions}"
             )
+
+    @property
+    def copies(self) -> int:
+        """Rows of each training clip, itself one; soundscapes are not played again."""
+        return 1 + len(self.speeds) if self.root else 1
 
     def prepare(self, front_end: FrontEnd, seed: int) -> FeatureStore:
         """Returns the features of the data, after computing what is not there yet.

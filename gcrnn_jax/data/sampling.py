@@ -141,6 +141,7 @@ class Sampling:
         known: np.ndarray | None = None,
         *,
         draws_unlabelled: bool = False,
+        copies: int = 1,
     ) -> Sampler:
         """The sampler of clips with these labels.
 
@@ -150,6 +151,7 @@ class Sampling:
             known: int [N], what is known of each clip, as `Split.known`; None: the
                 labels of all.
             draws_unlabelled: Whether unlabelled clips are drawn.
+            copies: Rows of each clip: classes are as large as they have clips.
 
         Raises:
             ConfigError: A batch is too small for a clip of each kind.
@@ -159,7 +161,9 @@ class Sampling:
         unlabelled = np.flatnonzero(is_unlabelled if draws_unlabelled else ())
         num_unlabelled = self._share(self.unlabelled_fraction, len(unlabelled))
         if self.balanced:
-            labelled = self._balanced(weak_label, seed, is_unlabelled, num_unlabelled)
+            labelled = self._balanced(
+                weak_label, seed, is_unlabelled, num_unlabelled, copies
+            )
         else:
             size = self._rest(num_unlabelled)
             clips = np.flatnonzero(~is_unlabelled) if is_unlabelled.any() else None
@@ -173,7 +177,9 @@ class Sampling:
             )
         return labelled[0] if len(labelled) == 1 else MixedSampler(labelled)
 
-    def _balanced(self, weak_label, seed, is_unlabelled, taken: int) -> list[Sampler]:
+    def _balanced(
+        self, weak_label, seed, is_unlabelled, taken: int, copies: int
+    ) -> list[Sampler]:
         """The samplers of clips with a class, and of those without, if there are."""
         weak_label = np.asarray(weak_label)
         clips = clips_of_classes(weak_label)
@@ -184,7 +190,8 @@ class Sampling:
             is_negative &= ~is_unlabelled
         negatives = np.flatnonzero(is_negative)
         num_negatives = self._share(self.negative_fraction, len(negatives))
-        weights = self.weights(np.array([*map(len, clips)]), num_clips)
+        sizes = np.array([-(-len(of_class) // copies) for of_class in clips])
+        weights = self.weights(sizes, -(-num_clips // copies))
         size = self._rest(taken + num_negatives)
         drawn: list[Sampler] = [BalancedSampler(clips, weights, size, seed)]
         if num_negatives:

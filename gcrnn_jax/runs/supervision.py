@@ -110,7 +110,8 @@ def _few_clips(
     names: np.ndarray, counts: np.ndarray, num_labelled: int, config: Config
 ) -> list[str]:
     """Of classes with few clips, how often balancing will show these."""
-    sizes = counts // (1 + len(config.data.speeds))  # copies are of the same sounds
+    copies = config.data.copies  # of the same sounds
+    sizes, num_labelled = -(-counts // copies), -(-num_labelled // copies)
     few = np.flatnonzero((counts > 0) & (sizes < MIN_CLIPS))
     if not few.size:
         return []
@@ -118,8 +119,8 @@ def _few_clips(
         listed = ", ".join(f"{names[k]} ({sizes[k]})" for k in few)
         what = f"fewer than {MIN_CLIPS} training clips"
         return [f"{what} of {listed}: hardly anything is learnt from so few"]
-    weights = config.sampling.weights(counts, num_labelled)
-    repeats = weights / weights.sum() / np.maximum(counts, 1) * num_labelled
+    weights = config.sampling.weights(sizes, num_labelled)
+    repeats = weights / weights.sum() / np.maximum(sizes, 1) * num_labelled
     rows = [(str(names[k]), int(sizes[k]), f"{repeats[k]:.3g}") for k in few]
     if len(rows) == 1:
         [(name, count, times)] = rows

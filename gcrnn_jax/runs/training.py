@@ -191,6 +191,7 @@ def _step_and_batches(run: Run, store: FeatureStore, mesh, step, *, start_step: 
             config.training_seed,
             split.known,
             draws_unlabelled=config.loss.consistency is not None,
+            copies=config.data.copies,
         ),
         start_step=start_step,
         process_index=jax.process_index(),

@@ -116,7 +116,8 @@ def test_a_class_with_few_clips_is_said_with_how_often_they_will_be_shown():
 
 
 def test_copies_at_other_speeds_do_not_make_many_clips_of_few():
-    [said] = remarks(split_of(clips(60, 3, 45, 0)), **{"data.speeds": (0.8, 1.25)})
+    changes = {"data.root": "set", "data.speeds": (0.8, 1.25)}
+    [said] = remarks(split_of(clips(60, 3, 45, 0)), **changes)
     assert said.startswith(
         "Rooster: 1 training clip; balancing will show each 12 times"
     )
