@@ -98,9 +98,20 @@ SMALL_GATED = (
     *_SHORT,
 )
 
+# as long as configs/best.py takes, with as many channels in every block
+_UNIFORM = (
+    "model.filters=24",
+    "model.filter_multiples=()",
+    "model.time_pooling=(2,1,1,1)",
+    "model.last_filters=64",
+)
 _WITHOUT = {
-    "attention": ("model.pooling=mean",),
-    "gates": ("model.gated=False",),
+    "attention": ("model.clip_pooling=mean",),
+    "gates": ("model.gated_convolution=False",),
+    "more_channels_in_later_blocks": _UNIFORM,
+    "start": ("training.soundscape_epochs=0",),
+    "copies_at_other_speeds": ("data.speeds=()",),
+    "speeds_and_pitches": ("augmentation.max_speed=0.0", "augmentation.max_pitch=0.0"),
     "shifts_in_time": ("augmentation.max_shift_frames=0",),
     "shifts_in_frequency": ("augmentation.max_shift_bins=0",),
     "random_filters": ("augmentation.filter_db=0.0",),
@@ -130,7 +141,7 @@ RUNS = {
         "sed", ("model.attention_over=classes", "model.attention_reads=detection")
     ),
     "best": Run("best"),
-    "best_narrow": Run("best", SMALL_GATED[:3]),
+    "best_narrow": Run("best", (*SMALL_GATED[:3], "model.filter_multiples=()")),
     **{f"best_without_{name}": Run("best", f) for name, f in _WITHOUT.items()},
 }
 

@@ -22,13 +22,15 @@ from gcrnn_jax.configs import few_clips
 def get_config() -> ConfigDict:
     config = few_clips.get_config()
     config.data.soundscapes = (8000, 200, 200)
+    config.data.speeds = (0.7, 0.8, 0.87, 0.93, 1.08, 1.16, 1.27, 1.4)
     config.front_end.window_length = 2048
     config.front_end.hop_length = 1328
-    config.model.filters = 24
-    config.model.time_pooling = (2, 1, 1, 1)
-    config.model.last_filters = 64
+    config.model.filters = 16
+    config.model.filter_multiples = (1, 2, 4, 8)
     config.model.batch_norm_momentum = 0.95
     config.sampling.class_size_thresholds = (100, 200, 300, 400)
+    config.augmentation.max_speed = 0.3
+    config.augmentation.max_pitch = 0.25
     config.augmentation.max_shift_frames = 60
     config.augmentation.max_time_mask_frames = 16
     config.augmentation.max_shift_bins = 3

@@ -56,6 +56,14 @@ def started(train, tmp_path_factory):
     return workdir, result.stdout
 
 
+def test_a_folder_that_is_not_there_is_said_before_the_start_is_trained(
+    train, tmp_path
+):
+    result = train(tmp_path / "run", f"--config.data.root={tmp_path}/none")
+    assert result.returncode == 65 and f"{tmp_path}/none" in result.stderr
+    assert "on soundscapes first" not in result.stdout
+
+
 def test_members_begin_with_the_weights_and_the_scaler_of_one_model(started):
     workdir, printed = started
     assert f"starting from {workdir}/soundscapes/averaged" in printed
