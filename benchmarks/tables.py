@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise ConfigError(f"--root: {flags.root} is no folder")
     runs = {name: flags.output / "runs" / name for name in RUNS}
     for name in dict.fromkeys(name for row in flags.rows for name in systems[row].runs):
-        _train(runs[name], _run_flags(RUNS[name], flags.small, flags.root) + further)
+        _train(runs[name], run_flags(RUNS[name], flags.small, flags.root) + further)
 
     from benchmarks.scored_tables import write_tables
     from gcrnn_jax.training.parallel import configure_jax
@@ -64,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             print((flags.output / f"{title}.md").read_text())
 
 
-def _run_flags(run: Run, is_small: bool, root: Path | None) -> list[str]:
+def run_flags(run: Run, is_small: bool, root: Path | None) -> list[str]:
+    """The flags of a training, but for the folder of the run."""
     fields = [*run.fields]
     if is_small:
         fields += SMALL.get(run.config, SMALL_GATED)
