@@ -42,6 +42,7 @@ def get_config() -> ConfigDict:
     config.training.soundscape_epochs = 50
     config.postprocessing.tag_threshold = 0.45
     config.postprocessing.event_threshold = 0.4
+    config.postprocessing.gap_s = 1.0
     config.fusion.first_fraction = 0.73  # 44, 48 ... 60
     config.fusion.every = 4
     return config
