@@ -57,9 +57,12 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(items):
     """The longest files first, or a worker would wait for the other's at the end."""
     longest = ["test_processes", "test_slurm", "test_process_layouts", "test_main"]
-    longest += ["test_uneven_batches", "test_peers", "test_kinds", "test_features"]
-    longest += ["test_members", "test_soundscape_start", "test_own_data", "test_start"]
-    items.sort(key=lambda item: item.path.stem not in longest)
+    longest += ["test_uneven_batches", "test_state", "test_kinds", "test_augment"]
+    longest += ["test_embeddings", "test_frozen", "test_start", "test_wheel"]
+    longest += ["test_soundscape_start", "test_peers", "test_features"]
+    longest += ["test_any_layout", "test_members", "test_own_data"]
+    places = {name: place for place, name in enumerate(longest)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 def cpu_s() -> float:
