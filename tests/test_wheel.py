@@ -15,7 +15,8 @@ PARTS = ("gcrnn_jax", "configs", "pyproject.toml", "README.md", "LICENSE")
 
 def run(*line, cwd, code=0, **environment):
     """What a command prints; it must end with this exit code, and no traceback."""
-    variables = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    ours = "PYTHONPATH", "XLA_FLAGS"  # a user compiles as XLA does
+    variables = {k: v for k, v in os.environ.items() if k not in ours}
     result = subprocess.run(
         [*map(str, line)],
         cwd=cwd,
