@@ -66,7 +66,7 @@ def test_a_data_set_of_any_layout_is_written_as_a_table(commands, birds, tmp_pat
 
 def test_a_run_takes_a_folder_per_class(commands, birds, tmp_path):
     """Trained and scored; negatives and stretches with the others."""
-    flags = ["--config.front_end.clip_s=1.0", f"--config.data.root={birds}"]
+    flags = [*commands.SMALLEST, f"--config.data.root={birds}"]
     flags += ["--config.data.negatives=('noise',)", "--config.training.num_epochs=1"]
     flags += ["--config.data.split_fractions=(0.5, 0.5, 0.0)"]
     flags += ["--config.fusion.epochs=1", "--config.data.split_seed=3"]

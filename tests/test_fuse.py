@@ -62,7 +62,7 @@ def test_members_are_chosen_among_runs_only(tmp_path, name):
 
 def test_held_out_clips_choose_and_others_are_fused(commands, data_folder, tmp_path):
     root = data_folder(training=12, validation=6)
-    fields = ("--config.front_end.clip_s=1.0", f"--config.data.root={root}")
+    fields = (*commands.SMALLEST, f"--config.data.root={root}")
     fields = (*fields, "--config.data.held_out=0.25")
     run, output = tmp_path / "run", tmp_path / "fused.npz"
     trained = commands.main(run, *fields)

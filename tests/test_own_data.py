@@ -25,7 +25,7 @@ def test_a_run_goes_on_with_its_own_training_clips_only(
     commands, data_folder, tmp_path
 ):
     root, workdir = data_folder(training=12, validation=6), tmp_path / "run"
-    fields = ("--config.front_end.clip_s=1.0", "--config.training.num_epochs=1")
+    fields = (*commands.SMALLEST, "--config.training.num_epochs=1")
     fields = (*fields, "--config.fusion.epochs=1")
 
     groups = tmp_path / "groups.csv"  # of six clips, once there are as many

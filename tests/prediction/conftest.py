@@ -22,15 +22,21 @@ from gcrnn_jax.training.augment import Scaler
 from gcrnn_jax.training.model_files import write_model
 
 NAMES = ("Car", "Bus", "Train")
-SMALL = {"blocks": (1, 1, 1, 1), "filters": 4, "last_filters": 8, "rnn_units": 4}
+SMALL = {
+    "blocks": (1, 1),
+    "time_pooling": (2, 1),
+    "frequency_pooling": (4, 4),
+    "filters": 4,
+    "last_filters": 8,
+    "rnn_units": 4,
+}
 BATCH_SIZE = 4  # the one shape that is compiled
 
 
 def save_random(path, seed=0, model=None, **front_end):
     """Writes a small network whose random weights are large enough to matter."""
     sections = sed.get_config().to_dict()
-    fields = {**sections["model"], **SMALL, "time_pooling": (2, 1, 1, 1)}
-    sections["model"] = model or fields
+    sections["model"] = model or {**sections["model"], **SMALL}
     sections["front_end"] |= front_end
     config = Config.from_dict(sections)
     bins, network = config.front_end.num_bins, config.model.clone(num_classes=3)

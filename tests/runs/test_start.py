@@ -105,14 +105,18 @@ def test_a_run_begins_with_the_weights_that_are_taken(model, features, tmp_path)
     assert state.step == 0 and len(by_name(state.variables)) == 13
 
 
-def test_a_run_goes_on_without_the_model_and_never_starts_anew(
+def test_a_run_goes_on_without_the_model_and_never_starts_anew_or_from_another(
     model, features, tmp_path, capsys
 ):
     whole = make_run(tmp_path / "whole", model, training={"num_epochs": 2})
     expected = train(whole, features)[-1]
     part = make_run(tmp_path / "part", model)
+    part.write_config()
     train(part, features)
     shutil.rmtree(model)
+    other = make_run(part.folder, tmp_path / "other")
+    with pytest.raises(ConfigError, match="training.start_from: .*model -> .*other"):
+        configure_start(other)[0].check_config()
     capsys.readouterr()
     longer = make_run(tmp_path / "part", model, training={"num_epochs": 2})
     longer, _ = configure_start(longer)
@@ -222,18 +226,9 @@ def test_frozen_names_without_a_model_or_of_nothing_are_refused(tmp_path):
         ConfigError, match=r"training: frozen is \('last',\), .* random"
     ):
         make_run(tmp_path / "run", "", ("last",))
+    assert Run.open(OLD).config.training.frozen == ()  # which knew none
     run = make_run(tmp_path / "run", "somewhere", ("lst",))
     with pytest.raises(ConfigError, match=r"training.frozen: .* did you mean last\?"):
         run.config.check_shapes()
     home = make_run(tmp_path / "run", "~/model").config.training.start_from
     assert home.endswith("/model") and "~" not in home
-
-
-def test_a_start_is_part_of_what_a_run_is(model, features, tmp_path):
-    run = make_run(tmp_path / "run", model)
-    run.write_config()
-    train(run, features)
-    other = make_run(tmp_path / "run", tmp_path / "other")
-    with pytest.raises(ConfigError, match="training.start_from: .*model -> .*other"):
-        configure_start(other)[0].check_config()
-    assert Run.open(OLD).config.training.frozen == ()

@@ -1,5 +1,7 @@
 """What tests of the training step share: small networks, batches, steps taken."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -78,10 +80,15 @@ def make_batches(count, dtype=np.float32, size=SIZE):
     ]
 
 
+@functools.cache
+def adam():
+    return build(Optimizer, "optimizer", **OPTIMIZER).make(10)
+
+
 def make_step(model, cls=TrainStep, *, augment=None, optimizer=None, **changes):
     dtype = jnp.result_type(float)
     arguments = {
-        "optimizer": optimizer or build(Optimizer, "optimizer", **OPTIMIZER).make(10),
+        "optimizer": optimizer or adam(),
         "augmentation": build(Augmentation, "augmentation", **augment or {}),
         "scaler": Scaler(jnp.full(F, 0.1, dtype), jnp.full(F, 2.0, dtype)),
         "loss": build(Loss, "loss"),
@@ -90,17 +97,28 @@ def make_step(model, cls=TrainStep, *, augment=None, optimizer=None, **changes):
     return cls(model, **arguments | changes)
 
 
+@functools.cache
+def first_state(model, optimizer, average, dtype):
+    """In the float type that a test is in, computed once for all of its steps."""
+    state = initial_state(
+        model, optimizer, num_frames=T, num_bins=F, seed=1, average=average
+    )
+    return in_dtype(state, dtype)
+
+
+def in_dtype(tree, dtype):
+    return jax.tree.map(
+        lambda x: x.astype(dtype) if x.dtype == jnp.float32 else x, tree
+    )
+
+
 def take_steps(step, batches, num_devices, *, mapped=None, average=False, first=None):
     """The states and metrics after a step on each batch, on devices that share it."""
     mesh = parallel.make_mesh(jax.devices()[:num_devices])
-    state = first or initial_state(
-        step.model, step.optimizer, num_frames=T, num_bins=F, seed=1, average=average
-    )
     dtype = jnp.result_type(float)  # float64 where a test says so
-    state = jax.tree.map(
-        lambda x: x.astype(dtype) if x.dtype == jnp.float32 else x, state
-    )
-    state = parallel.put_state(state, mesh)
+    model = step.model.clone(axis_name=None)
+    state = first or first_state(model, step.optimizer, average, dtype)
+    state = parallel.put_state(in_dtype(state, dtype), mesh)
     compiled = (mapped or parallel.data_parallel)(step, mesh)
     results = []
     num_shares = num_devices * step.accumulate_steps

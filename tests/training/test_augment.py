@@ -10,22 +10,25 @@ from tests.defaults import build
 
 B, T, F, K = 8, 40, 12, 3
 SCALER = Scaler(np.linspace(-9, -4, F, dtype="f4"), np.linspace(1, 3, F, dtype="f4"))
-EVERYTHING = {
-    "max_speed": 0.3,
-    "max_shift_frames": 5,
-    "max_pitch": 0.1,
-    "max_shift_bins": 2,
-    "filter_db": 6.0,
-    "added_fraction": 0.5,
-    "noise_fraction": 0.5,
-    "background_fraction": 0.5,
-    "max_cut_bins": 3,
-    "max_gain_db": 6.0,
-    "mixup_alpha": 0.5,
-    "time_masks": 1,
-    "max_time_mask_frames": 6,
-    "frequency_masks": 1,
-    "max_frequency_mask_bins": 3,
+SNR = {"min_snr_db": 3.0, "max_snr_db": 9.0}
+IN_ORDER = {  # in which they are applied
+    "speed": {"max_speed": 0.5},
+    "shift": {"max_shift_frames": 2},
+    "pitch": {"max_pitch": 0.25},
+    "bins": {"max_shift_bins": 2},
+    "filter": {"filter_db": 6.0, "filter_points": 3},
+    "added": {"added_fraction": 0.5, "max_added_db": 6.0},
+    "noise": {"noise_fraction": 0.75, **SNR},
+    "background": {"background_fraction": 0.5, **SNR},
+    "cut": {"max_cut_bins": 3},
+    "gain": {"max_gain_db": 6.0},
+    "mixup": {"mixup_alpha": 0.5},
+    "masks": {
+        "time_masks": 1,
+        "max_time_mask_frames": 6,
+        "frequency_masks": 1,
+        "max_frequency_mask_bins": 3,
+    },
 }
 DECIBEL = np.log(10) / 20  # natural logarithm of a magnitude
 
@@ -72,7 +75,7 @@ def test_scaling_gives_mean_zero_and_variance_one_and_padding_zero():
 def test_shifting_rolls_each_clip_its_mask_and_strong_labels_by_one_amount():
     inputs, amounts = make_inputs(), set()
     for seed in range(3):
-        shifted = augmented({"max_shift_frames": 2}, inputs, seed)
+        shifted = augmented(IN_ORDER["shift"], inputs, seed)
         np.testing.assert_array_equal(shifted.weak_label, inputs.weak_label)
         for clip in range(B):
             fits = [
@@ -94,15 +97,7 @@ def test_shifting_rolls_each_clip_its_mask_and_strong_labels_by_one_amount():
 
 def test_masks_hide_whole_stretches_and_bands_no_wider_than_asked():
     inputs = make_inputs()._replace(features=np.ones((B, T, F), np.float32))
-    masked = augmented(
-        {
-            "time_masks": 1,
-            "max_time_mask_frames": 6,
-            "frequency_masks": 1,
-            "max_frequency_mask_bins": 3,
-        },
-        inputs,
-    )
+    masked = augmented(IN_ORDER["masks"], inputs)
     hidden = masked.features == 0
     frames, bins = hidden.all(2), hidden.all(1)
     np.testing.assert_array_equal(hidden, frames[..., None] | bins[:, None])
@@ -117,7 +112,7 @@ def test_masks_hide_whole_stretches_and_bands_no_wider_than_asked():
 def test_shifted_bins_repeat_the_outermost_one():
     inputs, amounts = make_inputs(), set()
     for seed in range(3):
-        shifted = augmented({"max_shift_bins": 2}, inputs, seed)
+        shifted = augmented(IN_ORDER["bins"], inputs, seed)
         for clip in range(B):
             padded = np.pad(inputs.features[clip], ((0, 0), (4, 4)), mode="edge")
             fits = [
@@ -137,7 +132,7 @@ def test_a_clip_played_at_other_speeds_is_whole_and_its_labels_go_along():
     # each frame's feature is its place, so that features say where frames come from
     places = np.broadcast_to(np.arange(T, dtype="f4")[:, None], (B, T, F))
     features = np.where(inputs.frame_mask[..., None], places, 0)
-    played = augmented({"max_speed": 0.5}, inputs._replace(features=features))
+    played = augmented(IN_ORDER["speed"], inputs._replace(features=features))
     np.testing.assert_array_equal(played.weak_label, inputs.weak_label)
     np.testing.assert_array_equal(played.frame_mask, inputs.frame_mask)
     seen = []
@@ -164,7 +159,7 @@ def test_a_clip_played_at_other_speeds_is_whole_and_its_labels_go_along():
 def test_bins_are_moved_by_one_factor():
     inputs, factors = make_inputs(), []
     ramp = np.broadcast_to(np.arange(F, dtype="f4"), (B, T, F))
-    moved = augmented({"max_pitch": 0.25}, inputs._replace(features=ramp))
+    moved = augmented(IN_ORDER["pitch"], inputs._replace(features=ramp))
     for clip in range(B):
         places = moved.features[clip, 0]
         np.testing.assert_array_equal(moved.features[clip], np.tile(places, (T, 1)))
@@ -178,7 +173,7 @@ def test_bins_are_moved_by_one_factor():
 
 def test_a_filter_is_one_curve_of_straight_lines_for_all_frames_of_a_clip():
     inputs = make_inputs()
-    filtered = augmented({"filter_db": 6.0, "filter_points": 3}, inputs)
+    filtered = augmented(IN_ORDER["filter"], inputs)
     steepest = []
     for clip in range(B):
         mask = inputs.frame_mask[clip]
@@ -199,7 +194,7 @@ def test_a_filter_is_one_curve_of_straight_lines_for_all_frames_of_a_clip():
 
 def test_an_added_clip_adds_its_power_and_its_labels():
     inputs = make_inputs()
-    mixed = augmented({"added_fraction": 0.5, "max_added_db": 6.0}, inputs)
+    mixed = augmented(IN_ORDER["added"], inputs)
 
     def power(features, mask):
         return mask[:, None] * np.exp(2 * (features * SCALER.std + SCALER.mean))
@@ -250,8 +245,7 @@ def added_noise(before, after, clip):
 
 def test_noise_is_stationary_and_of_a_random_spectrum_about_the_mean_one():
     inputs = make_inputs()
-    fields = {"noise_fraction": 0.75, "min_snr_db": 3.0, "max_snr_db": 9.0}
-    noisy = augmented(fields, inputs)
+    noisy = augmented(IN_ORDER["noise"], inputs)
     changed = [c for c in range(B) if (noisy.features[c] != inputs.features[c]).any()]
     assert 0 < len(changed) < B
     spectra = []
@@ -295,7 +289,7 @@ def test_the_background_of_another_clip_is_that_of_its_quietest_frames():
 def test_bins_beyond_a_band_are_damped_and_a_gain_is_of_the_whole_clip():
     inputs = make_inputs()
     mask = inputs.frame_mask[..., None]
-    cut = augmented({"max_cut_bins": 3}, inputs).features - inputs.features
+    cut = augmented(IN_ORDER["cut"], inputs).features - inputs.features
     cuts = set()
     for gains in cut[:, 0] * SCALER.std / DECIBEL:
         damped = np.isclose(gains, -40, atol=1e-3)
@@ -305,7 +299,7 @@ def test_bins_beyond_a_band_are_damped_and_a_gain_is_of_the_whole_clip():
         cuts |= {("low", int(inside[0])), ("high", F - 1 - int(inside[-1]))}
     assert {("low", 3), ("high", 3)} <= cuts and {n for _, n in cuts} == {*range(4)}
     np.testing.assert_allclose(cut, np.where(mask, cut[:, :1], 0), atol=1e-5)
-    louder = augmented({"max_gain_db": 6.0}, inputs).features - inputs.features
+    louder = augmented(IN_ORDER["gain"], inputs).features - inputs.features
     gains = louder[:, 0] * SCALER.std / DECIBEL
     np.testing.assert_allclose(gains, np.tile(gains[:, :1], (1, F)), atol=1e-3)
     np.testing.assert_allclose(louder, np.where(mask, louder[:, :1], 0), atol=1e-5)
@@ -314,7 +308,7 @@ def test_bins_beyond_a_band_are_damped_and_a_gain_is_of_the_whole_clip():
 
 def test_mixing_adds_another_clip_and_its_labels_in_one_share_of_half_or_more():
     inputs = make_inputs()
-    mixed = augmented({"mixup_alpha": 0.5}, inputs)
+    mixed = augmented(IN_ORDER["mixup"], inputs)
     partners = []
     for clip in range(B):
         a, fits = inputs.features[clip], []
@@ -344,12 +338,16 @@ def test_mixing_adds_another_clip_and_its_labels_in_one_share_of_half_or_more():
     assert any(clip // 2 != other // 2 for clip, other in partners)
 
 
-def test_one_device_augments_as_four_do_and_another_key_otherwise():
-    inputs = make_inputs()
-    one, four = (augmented(EVERYTHING, inputs, num_devices=n) for n in (1, 4))
+def test_one_device_changes_all_as_four_do_one_by_one_and_another_key_otherwise():
+    """So that no change draws what another does, nor depends on the devices."""
+    everything = {k: v for fields in IN_ORDER.values() for k, v in fields.items()}
+    one = augmented(everything, make_inputs(), num_devices=1)
+    four = make_inputs()
+    for fields in IN_ORDER.values():
+        four = augmented(fields, four)
     for a, b in zip(*map(jax.tree.leaves, (one, four)), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
-    other = augmented(EVERYTHING, inputs, seed=1)
+    other = augmented(everything, make_inputs(), seed=1, num_devices=1)
     assert (one.features != other.features).any()
 
 

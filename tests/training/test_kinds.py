@@ -1,5 +1,7 @@
 """Weak, strong and unlabelled clips in one batch: each counts in its own terms."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -78,7 +80,9 @@ def cross_entropy(posterior, label):
 def loss_by_loops(step, state, batch, *, clip, frame, strong):
     """Each term the mean over the clips that it is known for, one after the other."""
     scaled = standardize(batch["features"], batch["num_frames"], step.scaler)
-    posteriors = step.model.apply({"params": state.params}, *scaled, train=True)
+    posteriors = jax.device_get(
+        step.model.apply({"params": state.params}, *scaled, train=True)
+    )
     terms = {"clip": [], "frame": [], "strong": []}
     for n, kind in enumerate(batch["known"]):
         frames = slice(batch["num_frames"][n])
@@ -95,6 +99,22 @@ def loss_by_loops(step, state, batch, *, clip, frame, strong):
     return sum(weights[name] * np.mean(of) for name, of in terms.items() if of)
 
 
+WEIGHTS = {"clip": 0.7, "frame": 0.3, "strong": 2.0}
+map_once = functools.cache(parallel.data_parallel)
+
+
+@functools.cache
+def step_of_terms(size):
+    """In float64, where the test is; compiled once for all kinds of so many clips."""
+    fields = {f"{name}_weight": weight for name, weight in WEIGHTS.items()}
+    return make_step(
+        one_layer(),
+        loss=build(Loss, "loss", **fields),
+        optimizer=optax.sgd(0.5),
+        batch_size=size,
+    )
+
+
 @pytest.mark.parametrize(
     "known",
     [KINDS, KINDS[:7], [2, 2, 2, 2], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0, 0, 2, 2]],
@@ -104,21 +124,16 @@ def test_each_term_is_the_mean_over_the_clips_of_all_devices_that_count(
     known, num_devices
 ):
     """Also where no clip of a batch, or of a device, does."""
-    weights = {"clip": 0.7, "frame": 0.3, "strong": 2.0}
-    fields = {f"{name}_weight": weight for name, weight in weights.items()}
     with jax.enable_x64(True):
         batches = mixed_batches(2, np.array(known, np.int8), np.float64)
-        step = make_step(
-            one_layer(),
-            loss=build(Loss, "loss", **fields),
-            optimizer=optax.sgd(0.5),
-            batch_size=len(known),
+        step = step_of_terms(len(known))
+        (first, of_first), (second, of_second) = take_steps(
+            step, batches, num_devices, mapped=map_once
         )
-        (first, of_first), (second, of_second) = take_steps(step, batches, num_devices)
         assert not second.diverged
-        expected = loss_by_loops(step, first, batches[1], **weights)
+        expected = loss_by_loops(step, first, batches[1], **WEIGHTS)
         np.testing.assert_allclose(of_second["loss"], expected, rtol=1e-9, atol=1e-12)
-        [(alone, _), _] = take_steps(step, batches, 1)
+        [(alone, _), _] = take_steps(step, batches, 1, mapped=map_once)
         assert_close(first.params, alone.params, 1e-12)
     assert np.isfinite(of_first["grad_norm"])
     assert (of_first["grad_norm"] > 0) == any(known)
@@ -175,7 +190,7 @@ def test_the_term_of_agreement_is_its_version_by_loops():
     _, (state, _), (_, metrics) = take_steps(step, batches, 4, average=True)
     scaled = standardize(batches[2]["features"], batches[2]["num_frames"], step.scaler)
     student, teacher = (
-        step.model.apply({"params": params}, *scaled)
+        jax.device_get(step.model.apply({"params": params}, *scaled))
         for params in (state.params, state.average)
     )
     agreement = 0.0

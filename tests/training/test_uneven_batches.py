@@ -11,15 +11,14 @@ from gcrnn_jax.training import device_cache, parallel
 from gcrnn_jax.training.augment import Inputs, standardize
 from gcrnn_jax.training.loss import Loss
 from gcrnn_jax.training.replica_rows import ReplicaRows
-from gcrnn_jax.training.state import TrainStep, initial_state
+from gcrnn_jax.training.state import TrainStep
 from tests.defaults import build, network
 from tests.training.steps import (
     EVERYTHING,
     SMALL,
-    F,
     K,
-    T,
     assert_close,
+    first_state,
     losses,
     make_batches,
     make_step,
@@ -49,7 +48,7 @@ def dropping_gated_crnn(**fields):
 @pytest.mark.parametrize(
     ("size", "num_devices", "make_model", "augment"),
     [
-        (7, 3, dropping_gated_crnn, EVERYTHING),
+        (7, 3, dropping_gated_crnn, MIXED),
         (2, 4, gated_crnn, {}),  # two devices without a clip in statistics
         (10, 4, one_layer, MIXED),
         (1, 2, one_layer, MIXED),
@@ -117,17 +116,24 @@ class HalfLoss(TrainStep):
 def test_a_step_of_ones_own_need_not_know_of_them_either():
     one, four = (trained(one_layer, 5, n, cls=HalfLoss) for n in (1, 4))
     assert_close(one, four, 1e-12)
-    whole = trained(one_layer, 5, 4)
-    np.testing.assert_allclose(losses(four)[0], losses(whole)[0] / 2, rtol=1e-12)
+    with jax.enable_x64(True):
+        [batch], step = make_batches(1, np.float64, 5), make_step(one_layer())
+        state = first_state(step.model, step.optimizer, False, jnp.float64)
+        scaled = standardize(batch["features"], batch["num_frames"], step.scaler)
+        posteriors = step.model.apply({"params": state.params}, *scaled)
+        whole = float(step.loss(posteriors, Inputs(*scaled, batch["weak_label"])))
+    np.testing.assert_allclose(losses(four)[0], whole / 2, rtol=1e-12)
 
 
-def by_hand(step, state, batch, groups):
-    """Loss, gradient norm and statistics of a batch in groups, one after the other."""
+@jax.jit
+def of_group(params, batch_stats, part, share):
+    """Loss and statistics, and gradients, of clips that are normalised together."""
+    step = make_step(gated_crnn(None))
 
-    def loss(params, part, share):
+    def loss(params):
         scaled = standardize(part["features"], part["num_frames"], step.scaler)
         posteriors, updated = step.model.apply(
-            {"params": params, "batch_stats": state.batch_stats},
+            {"params": params, "batch_stats": batch_stats},
             *scaled,
             train=True,
             mutable=["batch_stats"],
@@ -135,11 +141,16 @@ def by_hand(step, state, batch, groups):
         value = step.loss(posteriors, Inputs(*scaled, part["weak_label"]))
         return jax.tree.map(lambda x: share * x, (value, updated["batch_stats"]))
 
-    of_group = jax.jit(jax.value_and_grad(loss, has_aux=True))
+    return jax.value_and_grad(loss, has_aux=True)(params)
+
+
+def by_hand(state, batch, groups):
+    """Loss, gradient norm and statistics of a batch in groups, one after the other."""
     sums = None
     for rows in groups:
         part = {name: values[rows] for name, values in batch.items()}
-        one = of_group(state.params, part, len(rows) / len(batch["features"]))
+        share = len(rows) / len(batch["features"])
+        one = of_group(state.params, state.batch_stats, part, share)
         sums = jax.tree.map(np.add, sums, one) if sums else jax.device_get(one)
     (value, statistics), grads = sums
     norm = np.sqrt(sum(np.sum(x**2) for x in jax.tree.leaves(grads)))
@@ -161,16 +172,15 @@ def test_statistics_of_each_device_and_part_count_by_their_clips(
     with jax.enable_x64(True):
         step = make_step(gated_crnn(None), batch_size=7, accumulate_steps=parts)
         [batch] = make_batches(1, np.float64, 7)
-        state = initial_state(
-            step.model, step.optimizer, num_frames=T, num_bins=F, seed=1
-        )
-        state = jax.tree.map(
-            lambda x: x.astype(float) if x.dtype == jnp.float32 else x, state
-        )
-        expected = by_hand(step, state, batch, [np.array(rows) for rows in groups])
+        state = first_state(step.model, step.optimizer, False, jnp.float64)
+        expected = by_hand(state, batch, [np.array(rows) for rows in groups])
         [(new, metrics)] = take_steps(step, [batch], num_devices)
     actual = metrics["loss"], metrics["grad_norm"], new.batch_stats
     assert_close(actual, expected, 1e-12)
+
+
+def dropping_mlp():
+    return network(K, "mlp", hidden=(8,), dropout=0.5, median_frames=1)
 
 
 @pytest.mark.parametrize(
@@ -181,14 +191,10 @@ def test_a_batch_in_parts_gives_the_step_of_the_whole_batch(
     size, num_devices, parts, augment
 ):
     """Where there is no BatchNorm; dropout and augmentation included."""
-
-    def make_model():
-        return network(K, "mlp", hidden=(8,), dropout=0.5, median_frames=1)
-
     options = {"augment": augment, "loss": build(Loss, "loss", frame_weight=1.0)}
-    whole = trained(make_model, size, 1, **options)
-    in_parts = trained(make_model, size, num_devices, accumulate_steps=parts, **options)
-    assert_close(whole, in_parts, 1e-12)
+    whole = trained(dropping_mlp, size, 1, **options)
+    options |= {"accumulate_steps": parts}
+    assert_close(whole, trained(dropping_mlp, size, num_devices, **options), 1e-12)
 
 
 def test_statistics_of_a_part_are_those_of_all_devices():
@@ -222,7 +228,7 @@ def test_clips_that_devices_hold_are_filled_up_like_those_that_are_sent():
 def lowered(size, batch_size):
     step = make_step(one_layer(), augment=EVERYTHING, batch_size=batch_size)
     mesh = parallel.make_mesh(jax.devices()[:4])
-    state = initial_state(step.model, step.optimizer, num_frames=T, num_bins=F, seed=1)
+    state = first_state(step.model, step.optimizer, False, jnp.float32)
     [batch] = make_batches(1, size=size)
     state = parallel.put_state(state, mesh)
     batch = parallel.put_batch(batch, mesh)
