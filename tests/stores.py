@@ -30,6 +30,7 @@ class LabelledSource:
 
     labels: list
     has_events: bool
+    num_copies = 0  # of no type: it is no field
 
     @property
     def clip_ids(self):

@@ -94,15 +94,18 @@ class ShardSet:
         return [job for job in self.jobs if job not in self.ledgers]
 
     def findings(self) -> list[Finding]:
-        """Returns those of the lists, then clips that are in no shard or are odd."""
-        findings = list(self.list_findings)
+        """Returns those of the lists, then clips that are in no shard or are odd.
+
+        What is wrong with a clip and with its copies is said once.
+        """
+        found: dict[tuple[str, Finding], None] = {}
         for job in self.jobs:
             ledger = self.ledgers.get(job)
             noted = [*ledger.rejects, *ledger.remarks] if ledger else []
             for index, code, detail in sorted(noted):
                 location = self.sources[job.split].location(index)
-                findings.append(Finding(*location, Code[code], detail))
-        return findings
+                found[job.split, Finding(*location, Code[code], detail)] = None
+        return [*self.list_findings, *(finding for _, finding in found)]
 
     def check_losses(self, *, num_pending: int = 0) -> None:
         """Raises DataError if more is lost than the whole store may lose.
@@ -136,7 +139,7 @@ class ShardSet:
             message = f"{self.path}: {counts}: their {what}"
             print(message, file=self.stream or sys.stderr)
         num_pending = sum(len(job.clips) for job in pending)
-        self.check_losses(num_pending=num_pending)
+        self.check_losses(num_pending=self._num_originals(pending))
         total = sum(len(job.clips) for job in self.jobs)
         tasks = [task for job in pending for task in job.tasks()]
         results = ordered_map(
@@ -157,14 +160,28 @@ class ShardSet:
                 stream=self.stream,
             ) as bar,
         ):
-            for job in pending:
+            for number, job in enumerate(pending, start=1):
                 clips: list[Featured] = []
                 for _ in job.tasks():
                     clips.append(next(results))
                     bar.update()
                 self._write(job, clips)
                 # not hours later, if most recordings are missing
-                self.check_losses(num_pending=total - round(bar.count))
+                left = pending[number:]
+                self.check_losses(num_pending=self._num_originals(left))
+
+    def _num_originals(self, jobs: Sequence[ShardJob]) -> int:
+        """How many clips some shards have, without copies of them."""
+        ends = {
+            name: store_shards.num_originals(source)
+            for name, source in self.sources.items()
+            if source.num_copies
+        }
+        return sum(
+            index < ends.get(job.split, job.clips.stop)
+            for job in jobs
+            for index in job.clips
+        )
 
     def _write(self, job: ShardJob, clips: Sequence[Featured]) -> None:
         """Writes a shard, unless another process has done so meanwhile."""

@@ -108,7 +108,11 @@ def plan_store(
         sources=sources,
         front_end=front_end,
         jobs=jobs,
-        limit=LossLimit.of(sources, list_findings, max_bad_fraction),
+        limit=LossLimit.of(
+            sum(map(store_shards.num_originals, sources.values())),
+            list_findings,
+            max_bad_fraction,
+        ),
         list_findings=list_findings,
         is_whole=True,
     )

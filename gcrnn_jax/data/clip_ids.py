@@ -1,7 +1,6 @@
 """The ids of any number of clips in a few bytes each, and those of their copies."""
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,23 +11,31 @@ from gcrnn_jax.data.atomic_files import read_json
 from gcrnn_jax.errors import DataError
 
 _BLOCK = 4096  # texts decoded at once
-_SPEED = re.compile(r"@(\d+(?:\.\d+)?)$")
 
 
 def copy_id(clip_id: str, speed: float) -> str:
     """The id of the copy of a clip that is played at a speed."""
-    return f"{clip_id}@{speed:g}"
+    return f"{clip_id}@{speed_text(speed)}"
 
 
-def original_id(clip_id: str) -> tuple[str, float]:
-    """The id of the clip that a copy was made of, and its speed; 1 of any other clip.
+def speed_text(speed: float) -> str:
+    """A speed as the ids of copies have it.
+
+    Example:
+        >>> speed_text(1 / 1.2)
+        '0.833333'
+    """
+    return f"{speed:g}"
+
+
+def original_id(copy: str) -> str:
+    """The id of the clip that a copy was made of, by the copy's.
 
     Example:
         >>> original_id(copy_id("-5sOjyOlmjD_60.000_70.000", 0.8))
-        ('-5sOjyOlmjD_60.000_70.000', 0.8)
+        '-5sOjyOlmjD_60.000_70.000'
     """
-    found = _SPEED.search(clip_id)
-    return (clip_id[: found.start()], float(found[1])) if found else (clip_id, 1.0)
+    return copy.rpartition("@")[0]
 
 
 class ClipIds(Sequence[str]):

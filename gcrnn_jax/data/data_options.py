@@ -8,6 +8,7 @@ from typing import Any
 from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.build_shards import ShardSet
 from gcrnn_jax.data.build_store import StorePlan, finish
+from gcrnn_jax.data.clip_ids import speed_text
 from gcrnn_jax.data.dataset import SPLITS
 from gcrnn_jax.data.layouts import LayoutOptions
 from gcrnn_jax.data.parts import read_share
@@ -71,7 +72,8 @@ class DataOptions:
         check(self, "1 or more each", "soundscapes")
         check(self, "-1 or more", "num_workers")
         check(self, "0 or more", "clip_hop_s", "split_seed", "split_fractions")
-        if 1 in self.speeds or len({*self.speeds}) < len(self.speeds):
+        texts = [*map(speed_text, self.speeds)]  # to six digits
+        if "1" in texts or len({*texts}) < len(texts):
             raise ValueError(
                 "speeds: expected those of copies, each once and none of them 1, the "
                 f"clips themselves, got {self.speeds}"

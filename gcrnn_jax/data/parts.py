@@ -108,7 +108,11 @@ def build_part(
         jobs=store_shards.plan_shards(
             sources, front_end, classes, clips_per_shard, part
         ),
-        limit=LossLimit.of(sources, list_findings, max_bad_fraction),
+        limit=LossLimit.of(
+            sum(map(store_shards.num_originals, sources.values())),
+            list_findings,
+            max_bad_fraction,
+        ),
         list_findings=list_findings,
         label=f"preparing part {number}/{num_parts}",
     )

@@ -240,9 +240,11 @@ def summary(store: FeatureStore) -> str:
     lines = []
     for name, entry in store.card["splits"].items():
         hours = entry["num_frames"] * store.front_end.hop_s / 3600
-        rejected = entry["num_rejected"]
+        rejected, copies = entry["num_rejected"], entry.get("num_copies")
         lines.append(
-            f"{name}: {entry['num_clips']} clips, {hours:.2f} h{describe_kinds(entry)}"
+            f"{name}: {entry['num_clips']} clips"
+            + (f", {copies} of them copies at other speeds" if copies else "")
+            + f", {hours:.2f} h{describe_kinds(entry)}"
             + (f"; {rejected} rejected" if rejected else "")
         )
     lines.append(f"data sha256 {store.content_hash}")
@@ -251,7 +253,10 @@ def summary(store: FeatureStore) -> str:
         lines.append(f"features: {size} a clip, one every {front_end.hop_s:g} s")
     codes = store.card["rejects_per_code"]
     if num_cropped := codes.get("CROPPED"):
-        total = sum(entry["num_clips"] for entry in store.card["splits"].values())
+        total = sum(
+            entry["num_clips"] - entry.get("num_copies", 0)
+            for entry in store.card["splits"].values()
+        )
         longer = f"recordings are longer than {store.front_end.clip_s:g} s"
         lines.append(f"{num_cropped} of {total} {longer}: only their start is used")
     if codes:

@@ -64,6 +64,7 @@ class RecordingSource:
     spans: Mapping[int, Span] = dataclasses.field(default_factory=dict)
     lists: Mapping[int, str] = dataclasses.field(default_factory=dict)
     clip_ids: Sequence[str] = dataclasses.field(init=False)  # in the order of `rows`
+    num_copies = 0  # of no type: it is no field
 
     def __post_init__(self) -> None:
         rows = self.rows.values() if isinstance(self.rows, Mapping) else self.rows

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,10 +52,10 @@ class LossLimit(NamedTuple):
 
     @classmethod
     def of(
-        cls, sources: Mapping[str, Sized], findings: Sequence[Finding], fraction: float
+        cls, num_clips: int, findings: Sequence[Finding], fraction: float
     ) -> "LossLimit":
         """Of so many of the clips of all splits and the rows that were left out."""
-        return cls(fraction, sum(map(len, sources.values())) + num_lost(findings))
+        return cls(fraction, num_clips + num_lost(findings))
 
     def is_exceeded(self, num_bad: int) -> bool:
         """Whether so many are too many."""

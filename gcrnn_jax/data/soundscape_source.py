@@ -27,6 +27,7 @@ class SoundscapeSource:
     balanced: bool  # all classes are as frequent; or else as in the task
     has_events: bool  # keeps when each sound is
     sample_rate_hz: int = SAMPLE_RATE_HZ  # other than the generator's: is resampled to
+    num_copies = 0  # of no type: it is no field
 
     @property
     def clip_ids(self) -> Sequence[str]:

@@ -12,6 +12,7 @@ from gcrnn_jax.audio.front_end import FrontEnd
 from gcrnn_jax.data.clip_ids import copy_id
 from gcrnn_jax.data.split import EventTuple
 from gcrnn_jax.data.store_shards import Loaded, Source
+from gcrnn_jax.errors import DataError
 
 
 @dataclasses.dataclass
@@ -47,6 +48,11 @@ class SpeedCopies:
         ids = self.source.clip_ids
         copies = [copy_id(one, speed) for speed in self.speeds for one in ids]
         self.clip_ids = [*ids, *copies]
+        if taken := {*ids}.intersection(copies):
+            raise DataError(
+                f"{min(taken)}: the name of a clip is that of another's copy at a "
+                "speed of data.speeds: rename its recording or leave out this speed"
+            )
 
     @classmethod
     def from_share(
@@ -76,6 +82,11 @@ class SpeedCopies:
         """Whether clips of the source have strong labels."""
         return self.source.has_events
 
+    @property
+    def num_copies(self) -> int:
+        """One at each speed."""
+        return len(self.speeds)
+
     def __len__(self) -> int:
         return self.num_clips * (1 + len(self.speeds))
 
@@ -85,11 +96,9 @@ class SpeedCopies:
         key = self.source.cache_key(original)
         return key if speed == 1 else repr((key, speed))
 
-    def missing(self) -> list[int]:
-        """Returns the clips without a recording, and their copies."""
-        copies = range(1 + len(self.speeds))
-        lost = self.source.missing()
-        return [copy * self.num_clips + index for copy in copies for index in lost]
+    def missing(self) -> Sequence[int]:
+        """Returns the clips without a recording; their copies go without saying."""
+        return self.source.missing()
 
     def location(self, index: int) -> tuple[str, int]:
         """Returns the path and line of the original."""

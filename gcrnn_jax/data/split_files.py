@@ -66,10 +66,13 @@ def write_split(
     for ledger in full:
         files[ledger.file] = {"bytes": ledger.bytes, "sha256": ledger.sha256}
     counts = weak_label.sum(axis=0).tolist()
+    num_originals = store_shards.num_originals(source)
+    rejected = [index for ledger in ledgers for index, _, _ in ledger.rejects]
+    num_copies = sum(i >= num_originals for ledger in ledgers for i in ledger.clips)
     return {
         "num_clips": len(clip_ids),
-        "num_listed": len(source),
-        "num_rejected": sum(len(ledger.rejects) for ledger in ledgers),
+        "num_listed": num_originals,
+        "num_rejected": sum(index < num_originals for index in rejected),
         "num_frames": sum(num_frames),
         "has_events": has_events,
         "clips_per_class": dict(zip(classes.names, counts, strict=True)),
@@ -77,6 +80,7 @@ def write_split(
             {"file": Path(ledger.file).name, "rows": len(ledger.clips)}
             for ledger in full
         ],
+        **({"num_copies": num_copies} if source.num_copies else {}),
         **({"clips_per_kind": _count_kinds(kinds)} if is_mixed else {}),
     }
 

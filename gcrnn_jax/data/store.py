@@ -59,6 +59,7 @@ class FeatureStore:
         std: float32 [F], > 0.
         content_hash: Which data it was made of; see `gcrnn_jax.data.data_hash`.
         splits: Name -> Split.
+        num_copies: Training clips that are others at other speeds; the last ones.
         card: The card as read.
     """
 
@@ -73,6 +74,8 @@ class FeatureStore:
         self.content_hash: str = card["data_sha256"]
         entries = card["splits"].items()
         self.splits = {name: self._open_split(name, entry) for name, entry in entries}
+        training = card["splits"].get("training", {})
+        self.num_copies = int(training.get("num_copies", 0))
 
     @classmethod
     def open(cls, path: str | Path) -> "FeatureStore":
@@ -123,7 +126,8 @@ class FeatureStore:
     def find_split(self, name: str | None) -> Split:
         """A split to score, by its name; None: the one that is reported.
 
-        Of a mixed split those clips of which most is known: see `Split.scored`.
+        Of a mixed split those clips of which most is known: see `Split.scored`. Copies
+        of training clips are not scored.
 
         Raises:
             ConfigError: There is none of this name.
@@ -133,7 +137,7 @@ class FeatureStore:
         if name not in self.splits:
             names = ", ".join(self.splits)
             raise ConfigError(f"no split {name} in {self.path}: it has {names}")
-        return self.splits[name].scored()
+        return self.originals(name).scored()
 
     def find_fit_split(self, scored: Split) -> Split | None:
         """The split to fit thresholds on for scoring another; None: no other."""
@@ -144,8 +148,15 @@ class FeatureStore:
 
     def scored_splits(self) -> list[Split]:
         """The splits as they are scored, without those that no clip has labels of."""
-        splits = self.splits.values()
+        splits = map(self.originals, self.splits)
         return [split.scored() for split in splits if split.kinds.any()]
+
+    def originals(self, name: str) -> Split:
+        """A split without copies."""
+        split = self.splits[name]
+        if name != "training" or not self.num_copies:
+            return split
+        return split.part(name, np.arange(len(split) - self.num_copies))
 
     def hold_out(self, fraction: float, seed: int) -> None:
         """Moves a random part of the training clips to a split "held_out".
@@ -164,13 +175,19 @@ class FeatureStore:
                 "held out: that is none, or all"
             )
         order = np.random.default_rng(seed).permutation(len(split))
-        order, count = _by_source(order, count, split.clip_ids)
+        originals = len(split) - self.num_copies
+        clip_ids = [
+            clip_id if index < originals else original_id(clip_id)
+            for index, clip_id in enumerate(split.clip_ids)
+        ]
+        order, count = _by_source(order, count, clip_ids)
         if count == len(split):
             raise DataError(f"{self.path}: all training clips are of one recording")
-        self.splits["training"] = split.part("training", np.sort(order[count:]))
-        held_out = np.sort(order[:count])
-        speeds = np.array([original_id(split.clip_ids[i])[1] for i in held_out])
-        self.splits["held_out"] = split.part("held_out", held_out[speeds == 1])
+        kept, held_out = np.sort(order[count:]), np.sort(order[:count])
+        self.splits["training"] = split.part("training", kept)
+        self.num_copies = int((kept >= originals).sum())
+        held_out = held_out[held_out < originals]
+        self.splits["held_out"] = split.part("held_out", held_out)
 
     def _open_split(self, name: str, entry: dict[str, Any]) -> Split:
         folder = self.path / name
@@ -238,7 +255,7 @@ def _by_source(
         The order, that which was given if each clip has a source of its own; and how
         many clips come first, `count` or as many more as the last source has.
     """
-    sources = [_TIMES.sub("", original_id(clip_id)[0]) for clip_id in clip_ids]
+    sources = [_TIMES.sub("", clip_id) for clip_id in clip_ids]
     if len(set(sources)) == len(sources):
         return order, count
     rank: dict[str, int] = {}

@@ -50,6 +50,11 @@ class Source(Protocol):
     @property
     def clip_ids(self) -> Sequence[str]: ...  # noqa: D102
 
+    @property
+    def num_copies(self) -> int:
+        """How often each clip is there again, behind all of them, played otherwise."""
+        ...
+
     def __len__(self) -> int: ...
 
     def cache_key(self, index: int) -> str:
@@ -125,6 +130,11 @@ class Ledger:
     sha256: str
     # index, code, detail of clips that are used all the same
     remarks: list[tuple[int, str, str]] = dataclasses.field(default_factory=list)
+
+
+def num_originals(source: Source) -> int:
+    """How many clips a source has, without copies of them."""
+    return len(source) // (1 + source.num_copies)
 
 
 def plan_shards(

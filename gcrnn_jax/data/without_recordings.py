@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from gcrnn_jax.audio.front_end import FrontEnd
-from gcrnn_jax.data.clip_ids import original_id
+from gcrnn_jax.data.clip_ids import speed_text
 from gcrnn_jax.data.folder import read_folder
 from gcrnn_jax.data.layouts import LayoutOptions
 from gcrnn_jax.data.store import FeatureStore
@@ -40,23 +40,22 @@ def store_without_recordings(
 
 def _has_labels_of(store: FeatureStore, root: str, options: LayoutOptions) -> bool:
     """Whether the lists of a folder, if they are there, are those of a store."""
+    training = store.splits["training"].clip_ids
+    copies = training[len(training) - store.num_copies :]
+    if {one.rpartition("@")[2] for one in copies} != {*map(speed_text, options.speeds)}:
+        return False
     if not os.path.isdir(root):
         return True
     dataset, _ = read_folder(root, options)
     for name in dataset.splits.keys() & store.splits.keys():
-        split, labels = store.splits[name], dataset.splits[name].rows
+        # a copy may have fewer labels than its original, which is checked
+        split, labels = store.originals(name), dataset.splits[name].rows
         listed = {
             row.clip_id: None if row.labels is None else [*row.labels] for row in labels
         }
-        speeds = set()
         clips = zip(split.clip_ids, split.weak_label, split.kinds, strict=True)
         for clip_id, weak_label, kind in clips:
             known = weak_label.nonzero()[0].tolist() if kind else None
-            original, speed = original_id(clip_id)
-            speeds.add(speed)
-            # a copy may have fewer labels: its original is checked, too
-            if listed.get(original, ()) != known and speed == 1:
+            if listed.get(clip_id, ()) != known:
                 return False
-        if name == "training" and speeds != {1.0, *options.speeds}:
-            return False
     return not dataset.splits or dataset.classes == store.classes

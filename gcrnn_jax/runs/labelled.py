@@ -44,7 +44,7 @@ class LabelledPosteriors:
     def clips(self) -> str:
         """Of which clips scores are, for the user."""
         split = self.split
-        number, total = len(split), len(self.store.splits[split.name])
+        number, total = len(split), len(self.store.originals(split.name))
         if number == total:
             return f"{split.name}: {number} clips"
         which = "weak labels" if split.events is None else "strong labels"

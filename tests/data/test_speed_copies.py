@@ -1,16 +1,19 @@
 """Training clips played faster and slower, from the folder to the store."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import soundfile
 
 from gcrnn_jax.data.build_store import StorePlan
-from gcrnn_jax.data.clip_ids import original_id
 from gcrnn_jax.data.data_options import DataOptions
 from gcrnn_jax.data.folder import default_options, find_splits
+from gcrnn_jax.data.preparation import summary
 from gcrnn_jax.data.recording_source import recording_sources
 from gcrnn_jax.data.speed_copies import SpeedCopies
-from gcrnn_jax.errors import ConfigError, RecordingsMissingError
+from gcrnn_jax.data.without_recordings import store_without_recordings
+from gcrnn_jax.errors import ConfigError, DataError, RecordingsMissingError
 from tests import defaults
 
 FRONT_END = defaults.front_end(clip_s=1.0)
@@ -134,7 +137,66 @@ def test_no_copy_of_a_clip_that_is_held_out_is_trained_on(data_folder, tmp_path)
         {*store.splits[name].clip_ids} for name in ("held_out", "training")
     )
     assert len(held_out) == 3 and len(training) == 9
-    assert {original_id(one)[0] for one in training}.isdisjoint(held_out)
+    assert {one.partition("@")[0] for one in training}.isdisjoint(held_out)
+    assert store.num_copies == 6 and len(store.originals("training")) == 3
+
+
+def test_ids_that_end_as_those_of_copies_do_are_ids(root, tmp_path):
+    """Two takes of a recording may be named take@1 and take@2."""
+    (root / "b.wav").rename(root / "b@2.wav")
+    rows = (root / "clips.csv").read_text().replace("b.wav", "b@2.wav")
+    (root / "clips.csv").write_text(rows)
+    data = options(root, tmp_path / "store", speeds=())
+    store = data.prepare(FRONT_END, seed=0)
+    store.hold_out(0.6, seed=0)
+    splits = [*store.splits["training"].clip_ids, *store.splits["held_out"].clip_ids]
+    assert sorted(splits) == ["a", "b@2", "c"]
+    for path in root.glob("*.wav"):
+        path.unlink()
+    assert data.prepare(FRONT_END, seed=0).content_hash == store.content_hash
+
+
+def test_a_copy_has_the_name_of_no_other_clip(root, tmp_path):
+    (root / "c.wav").rename(root / "b@2.wav")
+    rows = (root / "clips.csv").read_text().replace("c.wav", "b@2.wav")
+    (root / "clips.csv").write_text(rows)
+    options(root, tmp_path / "store").plan(FRONT_END, seed=0)
+    with pytest.raises(DataError, match="b@2: the name of a clip is that of"):
+        options(root, tmp_path / "store", speeds=(2.0,)).plan(FRONT_END, seed=0)
+
+
+def test_what_is_wrong_with_a_clip_is_said_once_and_counts_once(root, tmp_path):
+    """As many may be lost as without copies, and not a part for each speed."""
+    (root / "c.wav").write_text("no sound")
+    said = []
+    for name, speeds in (("plain", ()), ("copies", SPEEDS)):
+        with pytest.raises(DataError) as error:
+            options(root, tmp_path / name, speeds=speeds).prepare(FRONT_END, seed=0)
+        rejects = (tmp_path / name / "rejects.csv").read_text()
+        said.append((str(error.value).replace(name, ""), rejects))
+        assert "1 of 4 clips" in said[0][0] and "; 1 recordings were not" in said[0][0]
+        data = options(root, tmp_path / name, speeds=speeds, max_bad_fraction=0.25)
+        store = data.prepare(FRONT_END, seed=0)
+        assert store.card["num_bad"] == 1
+        assert (tmp_path / name / "rejects.csv").read_text() == rejects
+    assert said[0] == said[1]
+    assert "training: 6 clips, 4 of them copies at other speeds, " in summary(store)
+    assert "; 1 rejected" in summary(store)
+    (root / "c.wav").unlink()
+    missing = []
+    for speeds in ((), SPEEDS):
+        with pytest.raises(RecordingsMissingError) as error:
+            options(root, tmp_path / "new", speeds=speeds).prepare(FRONT_END, seed=0)
+        missing.append(str(error.value))
+    assert missing[0] == missing[1]
+
+
+def test_copies_are_not_scored(root, tmp_path):
+    store = options(root, tmp_path / "store").prepare(FRONT_END, seed=0)
+    assert [*store.originals("training").clip_ids] == ["a", "b", "c"]
+    assert [*store.find_split("training").clip_ids] == ["a"]  # with strong labels
+    assert [len(split) for split in store.scored_splits()] == [1, 1]
+    assert len(store.splits["training"]) == 9
 
 
 def test_a_store_with_other_copies_does_not_stand_for_recordings_that_are_gone(
@@ -149,7 +211,26 @@ def test_a_store_with_other_copies_does_not_stand_for_recordings_that_are_gone(
         options(root, tmp_path / "store", speeds=(0.5,)).prepare(FRONT_END, seed=0)
 
 
-@pytest.mark.parametrize("speeds", [(1.0,), (0.8, 0.8), (0.2,), (5.0,)])
+def test_features_of_copies_at_other_speeds_do_not_stand_for_a_folder_that_is_gone(
+    root, tmp_path
+):
+    made = options(root, tmp_path / "store", speeds=(1 / 1.2,))
+    made.prepare(FRONT_END, seed=0)
+    root.rename(tmp_path / "elsewhere")
+    reason = RecordingsMissingError("gone")
+    for speeds, stands in (((1 / 1.2,), True), ((0.5,), False), ((), False)):
+        how = dataclasses.replace(made, speeds=speeds).layout_options(FRONT_END)
+        place = tmp_path / "store", str(root), FRONT_END, how, reason
+        if stands:
+            assert store_without_recordings(*place).num_copies == 3
+        else:
+            with pytest.raises(RecordingsMissingError):
+                store_without_recordings(*place)
+
+
+@pytest.mark.parametrize(
+    "speeds", [(1.0,), (0.8, 0.8), (0.8, 0.80000001), (1.0000001,), (0.2,), (5.0,)]
+)
 def test_speeds_that_make_no_copies_are_refused(speeds):
     with pytest.raises(ConfigError, match=r"data: speeds.*got"):
         options("", speeds=speeds)
