@@ -2,8 +2,9 @@ r"""What measures best on a few hundred clips: a start from soundscapes, long tr
 
 configs/few_clips.py with half the frames, blocks of more and more filters, and further
 augmentation: clips played faster and slower, shifts in frequency, random filters (Nam,
-Kim, Park, ICASSP 2022), clips added to each other. The network first learns the 17 classes
-of 8,000 built-in soundscapes, in the same command. 420,849 parameters with 17 classes.
+Kim, Park, ICASSP 2022), clips added to each other. The network first learns the 17
+classes of 8,000 built-in soundscapes, in the same command. 420,849 parameters with 17
+classes.
 On three folds of weak ESC-10, whose recordings training has not heard, two seeds each:
 tag F1 68.9 % (folds: 64.1 to 72.0), mAP 73.1 % (69.7 to 75.8), 1-s F1 61.8 % (57.0 to
 64.6), error rate 0.613 (0.586 to 0.662).

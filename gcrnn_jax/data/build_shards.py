@@ -172,16 +172,14 @@ class ShardSet:
 
     def _num_originals(self, jobs: Sequence[ShardJob]) -> int:
         """How many clips some shards have, without copies of them."""
-        ends = {
-            name: store_shards.num_originals(source)
-            for name, source in self.sources.items()
-            if source.num_copies
-        }
-        return sum(
-            index < ends.get(job.split, job.clips.stop)
-            for job in jobs
-            for index in job.clips
-        )
+        count = 0
+        for job in jobs:
+            clips, source = job.clips, self.sources[job.split]
+            end = (
+                store_shards.num_originals(source) if source.num_copies else clips.stop
+            )
+            count += max(0, min(clips.stop, end) - clips.start)
+        return count
 
     def _write(self, job: ShardJob, clips: Sequence[Featured]) -> None:
         """Writes a shard, unless another process has done so meanwhile."""
