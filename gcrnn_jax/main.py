@@ -159,6 +159,7 @@ def _train_start(
     import jax
 
     from gcrnn_jax.runs import open_store
+    from gcrnn_jax.runs.groups import check_groups
     from gcrnn_jax.training import phases
 
     is_first, start = jax.process_index() == 0, run.soundscapes
@@ -166,7 +167,8 @@ def _train_start(
     if start is None or run.shared:
         return num_steps
     if not run.has_started:
-        open_store(run.config)  # mistakes in the recordings cost no training
+        with phases.phase("waiting", is_watched=False):  # mistakes cost no training
+            check_groups(run.config.thresholds, open_store(run.config))
         if is_first:
             print(f"\non soundscapes first: {start.folder}", flush=True)
         _begin(start, rate_may_change=rate_may_change)

@@ -56,10 +56,9 @@ def started(train, tmp_path_factory):
     return workdir, result.stdout
 
 
-def test_a_folder_that_is_not_there_is_said_before_the_start_is_trained(
-    train, tmp_path
-):
-    result = train(tmp_path / "run", f"--config.data.root={tmp_path}/none")
+@pytest.mark.parametrize("field", ["data.root", "thresholds.groups"])
+def test_what_is_not_there_is_said_before_the_start_is_trained(train, tmp_path, field):
+    result = train(tmp_path / "run", f"--config.{field}={tmp_path}/none")
     assert result.returncode == 65 and f"{tmp_path}/none" in result.stderr
     assert "on soundscapes first" not in result.stdout
 
