@@ -10,7 +10,6 @@ import tarfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,12 +19,6 @@ COMPILED = _CACHE / "gcrnn_jax_tests" / "compiled"
 # programs are shared by workers, by their children and by the next run of the tests.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(COMPILED))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
-# XLA's older code for fused operations compiles in 60 % of the time; a flag that a
-# later jaxlib has not would stop it.
-OLDER = "--xla_cpu_use_fusion_emitters=false"
-HAS_OLDER = version("jaxlib").startswith("0.10.")
-if HAS_OLDER and OLDER not in os.environ.get("XLA_FLAGS", ""):
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {OLDER}".strip()
 
 import jax  # noqa: E402
 import numpy as np  # noqa: E402

@@ -249,7 +249,11 @@ def test_every_fold_and_seed_is_trained_with_the_flags_of_its_row(
     names = ["wide-1-0", "wide-2-0", "wide-1-1", "wide-2-1"]
     assert workdirs == [f"--workdir={runs / name}" for name in names]
     root = f"--config.data.root={tmp_path / 'folds/1'}"
-    fields = ["--config.model.gated_convolution=False", "--config.model.filters=64", root]
+    fields = [
+        "--config.model.gated_convolution=False",
+        "--config.model.filters=64",
+        root,
+    ]
     module = ["-m", "gcrnn_jax.main", "--config=best"]
     assert started[0][:-1] == [*module, *fields]
     assert started[2][:-1] == [*module, *fields, "--config.seed=1"]

@@ -135,10 +135,7 @@ def test_the_best_of_each_kind_that_pays_go_together():
     assert best_variant([]).name == AS_IT_IS
 
 
-def test_what_comes_later_in_the_plan_runs_with_what_was_best(
-    recorder, tmp_path, monkeypatch
-):
-    monkeypatch.delenv("XLA_FLAGS", raising=False)  # those of the tests
+def test_what_comes_later_in_the_plan_runs_with_what_was_best(recorder, tmp_path):
     for one in (DEVICE, *steps(RATES)):
         recorder.append(one)
     items = list(gpu_items(recorder, tmp_path, "python peer.py"))

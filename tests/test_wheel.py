@@ -15,8 +15,7 @@ PARTS = ("gcrnn_jax", "configs", "pyproject.toml", "README.md", "LICENSE")
 
 def run(*line, cwd, code=0, **environment):
     """What a command prints; it must end with this exit code, and no traceback."""
-    ours = "PYTHONPATH", "XLA_FLAGS"  # a user compiles as XLA does
-    variables = {k: v for k, v in os.environ.items() if k not in ours}
+    variables = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     result = subprocess.run(
         [*map(str, line)],
         cwd=cwd,
