@@ -138,8 +138,8 @@ class ShardSet:
             what = "input has changed, or they are damaged"
             message = f"{self.path}: {counts}: their {what}"
             print(message, file=self.stream or sys.stderr)
-        num_pending = sum(len(job.clips) for job in pending)
-        self.check_losses(num_pending=self._num_originals(pending))
+        num_pending = self._num_originals(pending)
+        self.check_losses(num_pending=num_pending)
         total = sum(len(job.clips) for job in self.jobs)
         tasks = [task for job in pending for task in job.tasks()]
         results = ordered_map(
@@ -156,19 +156,19 @@ class ShardSet:
                 label=self.label,
                 unit="clips",
                 total=total,
-                initial=total - num_pending,
+                initial=total - len(tasks),
                 stream=self.stream,
             ) as bar,
         ):
-            for number, job in enumerate(pending, start=1):
+            for job in pending:
                 clips: list[Featured] = []
                 for _ in job.tasks():
                     clips.append(next(results))
                     bar.update()
                 self._write(job, clips)
                 # not hours later, if most recordings are missing
-                left = pending[number:]
-                self.check_losses(num_pending=self._num_originals(left))
+                num_pending -= self._num_originals([job])
+                self.check_losses(num_pending=num_pending)
 
     def _num_originals(self, jobs: Sequence[ShardJob]) -> int:
         """How many clips some shards have, without copies of them."""

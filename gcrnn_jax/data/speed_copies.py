@@ -9,7 +9,7 @@ import numpy as np
 import soxr
 
 from gcrnn_jax.audio.front_end import FrontEnd
-from gcrnn_jax.data.clip_ids import copy_id
+from gcrnn_jax.data.clip_ids import copy_id, speed_text
 from gcrnn_jax.data.split import EventTuple
 from gcrnn_jax.data.store_shards import Loaded, Source
 from gcrnn_jax.errors import DataError
@@ -117,7 +117,7 @@ class SpeedCopies:
         rate_hz = self.sample_rate_hz
         waveform = np.asarray(soxr.resample(loaded.waveform, rate_hz * speed, rate_hz))
         longest = round(self.clip_s * rate_hz)
-        seed = zlib.crc32(f"{self.location(index)[0]} {speed:g}".encode())
+        seed = zlib.crc32(f"{self.location(index)[0]} {speed_text(speed)}".encode())
         most = max(0, len(waveform) - longest)
         start = int(np.random.default_rng(seed).integers(most + 1))
         waveform = waveform[start : start + longest]

@@ -160,18 +160,6 @@ def test_the_official_list_is_drawn_five_to_one(shared):
     np.testing.assert_allclose(weak_label[drawn].sum(0), 2000 * expected, rtol=0.03)
 
 
-def test_copies_of_clips_make_no_class_larger():
-    weak_label = np.repeat(np.eye(2, dtype=bool), (20, 10), axis=0)
-    copied = np.tile(weak_label, (3, 1))[:-1]  # one was not to be read
-    samplers = [
-        make_sampling(4, True, (10, 30)).make_sampler(labels, 0, copies=copies)
-        for labels, copies in ((weak_label, 1), (copied, 3))
-    ]
-    for sampler in samplers:
-        assert isinstance(sampler, BalancedSampler)
-        assert sampler.weights.tolist() == [2, 2]
-
-
 def test_classes_of_the_official_sizes_are_drawn_five_to_one_in_every_cycle():
     sizes = [345, 313, 180, 245, 1897, 1516, 524, 2288, 1409, 2364, 636]
     sizes += [25077, 3598, 3617, 6885, 3162, 2075]

@@ -11,6 +11,8 @@ from gcrnn_jax.data.data_options import DataOptions
 from gcrnn_jax.data.folder import default_options, find_splits
 from gcrnn_jax.data.preparation import summary
 from gcrnn_jax.data.recording_source import recording_sources
+from gcrnn_jax.data.samplers import BalancedSampler
+from gcrnn_jax.data.sampling import Sampling
 from gcrnn_jax.data.speed_copies import SpeedCopies
 from gcrnn_jax.data.without_recordings import store_without_recordings
 from gcrnn_jax.errors import ConfigError, DataError, RecordingsMissingError
@@ -237,3 +239,17 @@ def test_features_of_copies_at_other_speeds_do_not_stand_for_a_folder_that_is_go
 def test_speeds_that_make_no_copies_are_refused(speeds):
     with pytest.raises(ConfigError, match=r"data: speeds.*got"):
         options("", speeds=speeds)
+
+
+def test_copies_of_clips_make_no_class_larger():
+    weak_label = np.repeat(np.eye(2, dtype=bool), (20, 10), axis=0)
+    copied = np.tile(weak_label, (3, 1))[:-1]  # one was not to be read
+    fields = {"batch_size": 4, "class_size_thresholds": (10, 30)}
+    sampling = defaults.build(Sampling, "sampling", **fields)
+    samplers = [
+        sampling.make_sampler(labels, 0, copies=copies)
+        for labels, copies in ((weak_label, 1), (copied, 3))
+    ]
+    for sampler in samplers:
+        assert isinstance(sampler, BalancedSampler)
+        assert sampler.weights.tolist() == [2, 2]
