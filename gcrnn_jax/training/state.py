@@ -1,6 +1,7 @@
 """The state of training and the one step that changes it."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -73,7 +74,9 @@ def initial_state(
     """
     model = model.clone(axis_name=None)  # no mapped axis outside the step
 
-    @jax.jit  # one program, to be found compiled at the next start
+    # one program, to be found compiled at the next start; what optimizing the draws of
+    # small kernels takes, seconds, is more than they do, and the numbers are the same
+    @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 1})
     def initialize(key: jax.Array) -> TrainState:
         variables = model.init(key, jnp.zeros((1, num_frames, num_bins)))
         params = variables["params"]
