@@ -10,6 +10,7 @@ from gcrnn_jax import failpoints
 from gcrnn_jax.errors import ConfigError
 from gcrnn_jax.report import page
 from gcrnn_jax.runs import Run, read_card_and_variables
+from gcrnn_jax.training.augment import Augmentation
 from gcrnn_jax.training.phases import read_account
 from tests.conftest import make_folder
 from tests.defaults import config
@@ -129,6 +130,13 @@ def test_members_of_other_networks_have_starts_of_their_own(tmp_path):
     folders = [member.soundscapes.folder for member in run.members]
     shared = tmp_path / "soundscapes"
     assert folders == [shared, tmp_path / "members" / "2" / "soundscapes", shared]
+
+
+def test_nothing_changes_the_soundscapes_of_a_start():
+    fields = {"data.root": "clips", "training.soundscape_epochs": 1}
+    own = config("best", **fields)
+    assert own.augmentation.mixup_alpha
+    assert own.soundscape_start().augmentation == Augmentation.off()
 
 
 def test_soundscapes_need_no_start_from_soundscapes(tmp_path):
