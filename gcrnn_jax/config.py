@@ -116,12 +116,9 @@ class Config:
             ConfigError: A field that differs is unknown, or has a value that it cannot
                 have; names the member.
         """
-        values = self.to_dict()
+        values = self.ensemble.sections_of(number, self.to_dict())
         values["ensemble"] = {"members": 1, "differing": ()}
         values["training"]["seed_offset"] += number - 1
-        for name, value in self.ensemble.of_member(number).items():
-            section, _, field = name.partition(".")
-            values[section][field] = value
         try:
             return Config.from_dict(values)
         except ConfigError as error:

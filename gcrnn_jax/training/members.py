@@ -8,7 +8,8 @@ from typing import Any
 from gcrnn_jax.errors import ConfigError
 from gcrnn_jax.fields import check
 
-Value = bool | int | float | str | tuple[int, ...]
+Value = bool | int | float | str | tuple[int, ...] | tuple[str, ...]
+Section = tuple[tuple[str, Value], ...]  # names and values
 # What makes a model; other fields say of what clips, and what is done with posteriors.
 _SECTIONS = (
     *("front_end", "model", "sampling", "augmentation"),
@@ -23,8 +24,9 @@ class EnsembleOptions:
 
     Attributes:
         members: How many; 1: a single system.
-        differing: Fields, dotted, each with values that the members take in turn. Each
-            draws weights and batches of its own, too.
+        differing: Fields, dotted, each with values that the members take in turn; or
+            "model" with whole sections, of pairs of names and values, as another kind
+            of network needs. Each draws weights and batches of its own, too.
 
     Example:
         >>> windows = ("front_end.window_length", (1024, 2048))
@@ -35,18 +37,24 @@ class EnsembleOptions:
     """
 
     members: int
-    differing: tuple[tuple[str, tuple[Value, ...]], ...]
+    differing: tuple[tuple[str, tuple[Value | Section, ...]], ...]
 
     def __post_init__(self):
         """Raises ValueError for fields that cannot differ, or not among so many."""
         check(self, "1 or more", "members")
         check(self, "1000 or less", "members")
         for name, choices in self.differing:
-            section, _, _ = name.partition(".")
+            section, _, field = name.partition(".")
             if section not in _SECTIONS or name in _SAME:
                 raise ValueError(
                     f"differing: members cannot differ in {name}, expected fields of "
                     f"{', '.join(_SECTIONS)}, without {', '.join(_SAME)}"
+                )
+            whole = name == "model" and all(map(_is_section, choices))
+            if not (field or whole):
+                raise ValueError(
+                    f"differing: {name} is a section, expected a field, as {name}.FIELD"
+                    ', or "model" with pairs of names and values'
                 )
             if not 2 <= len(choices) <= self.members:
                 raise ValueError(
@@ -63,6 +71,15 @@ class EnsembleOptions:
             name: choices[(number - 1) % len(choices)]
             for name, choices in self.differing
         }
+
+    def sections_of(self, number: int, sections: Mapping[str, Any]) -> dict[str, Any]:
+        """The sections of a configuration, and in them what a member has instead."""
+        sections = {**sections}
+        for name, value in self.of_member(number).items():
+            section, _, field = name.partition(".")
+            own = {**sections[section], field: value} if field else dict(value)
+            sections[section] = own
+        return sections
 
     @property
     def num_different(self) -> int:
@@ -81,7 +98,10 @@ class EnsembleOptions:
         Raises:
             ConfigError: It is not, or starts from a model, and so has its front end.
         """
-        for name, value in self.of_member(1).items():
+        first = dict(self.of_member(1))
+        model = dict(first.pop("model", ()))
+        first |= {f"model.{name}": value for name, value in model.items()}
+        for name, value in first.items():
             if name in fields and fields[name] != value:
                 raise ConfigError(
                     f"ensemble.differing: {name} is {fields[name]!r}, expected that of "
@@ -92,3 +112,7 @@ class EnsembleOptions:
                     f"ensemble.differing: {name}: all members have the front end of "
                     "the model that they start from, training.start_from"
                 )
+
+
+def _is_section(value: Any) -> bool:
+    return isinstance(value, tuple) and all(isinstance(pair, tuple) for pair in value)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from gcrnn_jax.config import Config, load_config
+from gcrnn_jax.configs import sed, vgg_cnn
 from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.fields import as_json_lists, flatten
 from gcrnn_jax.runs import Run, members
@@ -15,6 +16,8 @@ from gcrnn_jax.runs.loading import member_folders
 
 WINDOWS = ("front_end.window_length", (1024, 2048))
 WEIGHTS = ("loss.clip_weight", (1.0, 0.5, 0.25))
+GATED = tuple(sed.get_config().model.to_dict().items())
+VGG = tuple(vgg_cnn.get_config().model.to_dict().items())
 
 
 def ensemble(count, *differing, **changes):
@@ -41,6 +44,16 @@ def test_a_member_is_a_single_system_that_differs_in_nothing_else():
         assert member.ensemble.members == 1 and other.keys() == own.keys()
         changed = {name for name in own if own[name] != other[name]}
         assert changed == of_ensemble | expected
+
+
+def test_members_may_be_networks_of_different_kinds():
+    config = ensemble(
+        3, ("model", (GATED, VGG)), ("model.batch_norm_momentum", (0.99, 0.5))
+    )
+    networks = [one.model for one in config.members()]
+    assert [one.kind for one in networks] == ["gated_crnn", "vgg_cnn", "gated_crnn"]
+    assert [one.batch_norm_momentum for one in networks] == [0.99, 0.5, 0.99]
+    assert Config.from_dict(as_json_lists(config.to_dict())) == config
 
 
 def test_a_single_system_has_no_members():
@@ -81,7 +94,27 @@ def test_an_ensemble_is_read_as_it_was_written():
             "ensemble.differing: front_end.window_length is 1024, expected that of the "
             "first member, 512",
         ),
-        (2, ((3, (1, 2)),), "ensemble.differing: expected a list of a list of 2: str,"),
+        (
+            2,
+            (("model", (VGG, GATED)),),
+            "expected that of the first member, ",
+        ),
+        (
+            2,
+            (("model", (GATED, GATED[1:])),),
+            "ensemble.differing: member 2: model.attention_over: missing",
+        ),
+        (
+            2,
+            (("model", (GATED, (1, 2))),),
+            "model is a section, expected a field, as mod",
+        ),
+        (
+            2,
+            (("loss", ((), ())),),
+            "loss is a section, expected a field, as loss.FIELD",
+        ),
+        (2, ((3, (1, 2)),), "differing: expected a list of a list of 2: str,"),
     ],
 )
 def test_members_that_cannot_be_are_named(count, differing, message):
