@@ -1,5 +1,6 @@
 """A start from soundscapes that the same command trains: stopped, continued, shared."""
 
+import dataclasses
 import json
 
 import jax
@@ -10,7 +11,6 @@ from gcrnn_jax import failpoints
 from gcrnn_jax.errors import ConfigError
 from gcrnn_jax.report import page
 from gcrnn_jax.runs import Run, read_card_and_variables
-from gcrnn_jax.training.augment import Augmentation
 from gcrnn_jax.training.phases import read_account
 from tests.conftest import make_folder
 from tests.defaults import config
@@ -132,11 +132,12 @@ def test_members_of_other_networks_have_starts_of_their_own(tmp_path):
     assert folders == [shared, tmp_path / "members" / "2" / "soundscapes", shared]
 
 
-def test_nothing_changes_the_soundscapes_of_a_start():
+def test_speeds_and_pitches_of_soundscapes_are_not_changed():
     fields = {"data.root": "clips", "training.soundscape_epochs": 1}
-    own = config("best", **fields)
-    assert own.augmentation.mixup_alpha
-    assert own.soundscape_start().augmentation == Augmentation.off()
+    own = config("best", **fields).augmentation
+    start = config("best", **fields).soundscape_start().augmentation
+    assert own.max_speed and own.max_pitch
+    assert start == dataclasses.replace(own, max_speed=0.0, max_pitch=0.0)
 
 
 def test_soundscapes_need_no_start_from_soundscapes(tmp_path):

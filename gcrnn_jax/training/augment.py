@@ -82,12 +82,6 @@ class Augmentation:
             limits = f"min_snr_db {self.min_snr_db}, max_snr_db {self.max_snr_db}"
             raise ValueError(f"{limits}: the least is more than the most")
 
-    @classmethod
-    def off(cls) -> "Augmentation":
-        """One that changes nothing."""
-        nothing = dict.fromkeys((field.name for field in dataclasses.fields(cls)), 0)
-        return cls(**nothing | {"filter_points": 2})
-
     def check(self, num_frames: int, num_bins: int, *, is_log_magnitude: bool) -> None:
         """Raises ValueError for augmentation that the features do not allow.
 

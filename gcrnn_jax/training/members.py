@@ -8,13 +8,14 @@ from typing import Any
 from gcrnn_jax.errors import ConfigError
 from gcrnn_jax.fields import check
 
-Value = bool | int | float | str | tuple[int, ...] | tuple[str, ...]
+Value = bool | int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
 Section = tuple[tuple[str, Value], ...]  # names and values
 # What makes a model; other fields say of what clips, and what is done with posteriors.
 _SECTIONS = (
     *("front_end", "model", "sampling", "augmentation"),
     *("loss", "optimizer", "training"),
 )
+_OF_DATA = "data.speeds"  # copies to train on; the clips are the same
 _SAME = ("front_end.clip_s", "training.seed_offset", "training.tensorboard")
 
 
@@ -45,10 +46,10 @@ class EnsembleOptions:
         check(self, "1000 or less", "members")
         for name, choices in self.differing:
             section, _, field = name.partition(".")
-            if section not in _SECTIONS or name in _SAME:
+            if (section not in _SECTIONS or name in _SAME) and name != _OF_DATA:
                 raise ValueError(
                     f"differing: members cannot differ in {name}, expected fields of "
-                    f"{', '.join(_SECTIONS)}, without {', '.join(_SAME)}"
+                    f"{', '.join(_SECTIONS)}, without {', '.join(_SAME)}, or {_OF_DATA}"
                 )
             whole = name == "model" and all(map(_is_section, choices))
             if not (field or whole):

@@ -60,14 +60,6 @@ def augmented(fields, inputs, seed=0, num_devices=4):
     return jax.tree.map(np.asarray, out)
 
 
-def test_off_changes_nothing():
-    inputs = make_inputs()
-    mesh, mapped = compiled(Augmentation.off(), 1)
-    key_data = jax.random.key_data(jax.random.key(0))
-    out = mapped(key_data, parallel.put_batch(inputs, mesh))
-    jax.tree.map(np.testing.assert_array_equal, out, inputs)
-
-
 def test_scaling_gives_mean_zero_and_variance_one_and_padding_zero():
     rng = np.random.default_rng(0)
     raw = rng.normal(3, 2, (B, T, F)).astype(np.float16)
