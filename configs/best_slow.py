@@ -1,6 +1,6 @@
 r"""configs/best.py and a CNN of VGG blocks, fused: an ensemble in one command.
 
-TEXT
+420,849 parameters and 298,219
 
     python -m gcrnn_jax.main --config=configs/best_slow.py --config.data.root=FOLDER
     python -m gcrnn_jax.predict runs/best_slow RECORDINGS --output found

@@ -1,5 +1,6 @@
 """Every file of configs/ is a system that can be built, and says what it is."""
 
+import functools
 import importlib
 import re
 from pathlib import Path
@@ -13,7 +14,7 @@ from gcrnn_jax.config import load_config
 from gcrnn_jax.data.batch_shares import BatchShares
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.augment import Scaler
-from gcrnn_jax.training.state import TrainStep, initial_state
+from gcrnn_jax.training.state import TrainStep, draw_state
 from tests.onnx_models import framing
 
 K = 17
@@ -59,8 +60,9 @@ def test_it_can_be_trained_on_16_devices(name, load):
     size = config.sampling.batch_size
     model = config.model.clone(num_classes=K, axis_name=parallel.AXIS)
     optimizer = config.optimizer.make(config.training.num_steps, size)
-    options = {"num_frames": num_frames, "num_bins": num_bins, "seed": 0}
-    state = jax.eval_shape(lambda: initial_state(model, optimizer, **options))
+    options = {"num_frames": num_frames, "num_bins": num_bins}
+    draw = functools.partial(draw_state, model, optimizer, **options)
+    state = jax.eval_shape(draw, jax.random.key(0))
     scaler = Scaler(np.zeros(num_bins, np.float32), np.ones(num_bins, np.float32))
     step = TrainStep(
         model, optimizer, config.augmentation, scaler, config.loss, 0, batch_size=size

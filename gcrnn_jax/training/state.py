@@ -72,24 +72,41 @@ def initial_state(
         seed: Of the weights.
         average: Whether a running mean of the weights is kept.
     """
-    model = model.clone(axis_name=None)  # no mapped axis outside the step
-
+    draw = functools.partial(
+        draw_state,
+        model,
+        optimizer,
+        num_frames=num_frames,
+        num_bins=num_bins,
+        average=average,
+    )
     # one program, to be found compiled at the next start; what optimizing the draws of
     # small kernels takes, seconds, is more than they do, and the numbers are the same
-    @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 1})
-    def initialize(key: jax.Array) -> TrainState:
-        variables = model.init(key, jnp.zeros((1, num_frames, num_bins)))
-        params = variables["params"]
-        return TrainState(
-            step=jnp.zeros((), jnp.int32),
-            diverged=jnp.zeros((), bool),
-            params=params,
-            batch_stats=variables.get("batch_stats", {}),
-            opt_state=optimizer.init(params),
-            average=jax.tree.map(jnp.copy, params) if average else None,
-        )
+    options = {"xla_backend_optimization_level": 1}
+    return jax.jit(draw, compiler_options=options)(jax.random.key(seed))
 
-    return initialize(jax.random.key(seed))
+
+def draw_state(
+    model: Network,
+    optimizer: optax.GradientTransformation,
+    key: jax.Array,
+    *,
+    num_frames: int,
+    num_bins: int,
+    average: bool = False,
+) -> TrainState:
+    """`initial_state` as a function of a random key, to be compiled or shaped."""
+    model = model.clone(axis_name=None)  # no mapped axis outside the step
+    variables = model.init(key, jnp.zeros((1, num_frames, num_bins)))
+    params = variables["params"]
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        diverged=jnp.zeros((), bool),
+        params=params,
+        batch_stats=variables.get("batch_stats", {}),
+        opt_state=optimizer.init(params),
+        average=jax.tree.map(jnp.copy, params) if average else None,
+    )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
