@@ -100,8 +100,14 @@ class Config:
             )
         config.soundscape_start()
         config.ensemble.check_first(flatten(config.to_dict()))
-        for number in range(1, config.ensemble.num_different + 1):
-            config.member(number)
+        count = config.ensemble.num_different
+        members = [config.member(number) for number in range(1, count + 1)]
+        features = [(one.front_end, one.data.speeds) for one in members]
+        if config.data.store and any(one != features[0] for one in features):
+            raise ConfigError(
+                "data.store: members differ in their features, which no one folder can "
+                "hold: expected none, and they go to the user's cache (GCRNN_CACHE)"
+            )
         return config
 
     @property

@@ -8,7 +8,7 @@ from gcrnn_jax.training.checkpoints import saved_steps
 CHAIN = (2, 4, 1, 2)
 
 
-def test_layouts_train_alike_and_read_each_others_checkpoints(commands, tmp_path):
+def test_layouts_train_alike_and_read_checkpoints_of_another(commands, tmp_path):
     """1 x 4, 2 x 2 and 4 x 1 (processes x devices), against 1 x 4 alone.
 
     Each device computes the same rows of the same batches. Within a process XLA sums

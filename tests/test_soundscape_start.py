@@ -125,7 +125,8 @@ def test_a_start_that_cannot_be_is_refused(fields, message):
 def test_members_of_other_networks_have_starts_of_their_own(tmp_path):
     fields = {"data.root": "clips", "training.soundscape_epochs": 1}
     fields |= {"ensemble.members": 3}
-    fields |= {"ensemble.differing": (("model.filters", (64, 16)),)}
+    copies = "data.speeds", ((), (), (0.8,))  # soundscapes have none
+    fields |= {"ensemble.differing": (("model.filters", (64, 16)), copies)}
     run = Run(tmp_path, config(**fields))
     folders = [member.soundscapes.folder for member in run.members]
     shared = tmp_path / "soundscapes"

@@ -49,8 +49,13 @@ def config_changes(
         free += (_MEMBERS,)  # those that are there stay as they are
     remarks = {_LENGTH: f" (a {schedule} schedule cannot be prolonged)"}
     return [
-        f"{name}: {before.get(name, 'absent')} -> {now.get(name, 'absent')}"
-        + remarks.get(name, "")
+        f"{name}: {_short(before, name)} -> {_short(now, name)}" + remarks.get(name, "")
         for name in sorted({*before, *now})
         if before.get(name) != now.get(name) and not name.startswith(free)
     ]
+
+
+def _short(fields: Mapping[str, Any], name: str) -> str:
+    """A value for a message; that of `ensemble.differing` may be very long."""
+    text = str(fields.get(name, "absent"))
+    return text if len(text) <= 200 else f"{text[:199]}…"

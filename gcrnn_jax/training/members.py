@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gcrnn_jax.errors import ConfigError
-from gcrnn_jax.fields import check
+from gcrnn_jax.fields import check, flatten
 
 Value = bool | int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
 Section = tuple[tuple[str, Value], ...]  # names and values
@@ -15,7 +15,7 @@ _SECTIONS = (
     *("front_end", "model", "sampling", "augmentation"),
     *("loss", "optimizer", "training"),
 )
-_OF_DATA = "data.speeds"  # copies to train on; the clips are the same
+_BESIDES = "data.speeds"  # of copies to train on; the clips are the same
 _SAME = ("front_end.clip_s", "training.seed_offset", "training.tensorboard")
 
 
@@ -26,8 +26,8 @@ class EnsembleOptions:
     Attributes:
         members: How many; 1: a single system.
         differing: Fields, dotted, each with values that the members take in turn; or
-            "model" with whole sections, of pairs of names and values, as another kind
-            of network needs. Each draws weights and batches of its own, too.
+            "model" with whole sections, as `tuple(config.model.items())`, of another
+            kind of network. Each draws weights and batches of its own, too.
 
     Example:
         >>> windows = ("front_end.window_length", (1024, 2048))
@@ -45,18 +45,7 @@ class EnsembleOptions:
         check(self, "1 or more", "members")
         check(self, "1000 or less", "members")
         for name, choices in self.differing:
-            section, _, field = name.partition(".")
-            if (section not in _SECTIONS or name in _SAME) and name != _OF_DATA:
-                raise ValueError(
-                    f"differing: members cannot differ in {name}, expected fields of "
-                    f"{', '.join(_SECTIONS)}, without {', '.join(_SAME)}, or {_OF_DATA}"
-                )
-            whole = name == "model" and all(map(_is_section, choices))
-            if not (field or whole):
-                raise ValueError(
-                    f"differing: {name} is a section, expected a field, as {name}.FIELD"
-                    ', or "model" with pairs of names and values'
-                )
+            _check_values(name, choices)
             if not 2 <= len(choices) <= self.members:
                 raise ValueError(
                     f"differing: {len(choices)} values of {name} for {self.members} "
@@ -65,6 +54,9 @@ class EnsembleOptions:
         names = [name for name, _ in self.differing]
         if len({*names}) < len(names):
             raise ValueError(f"differing: a field is there twice: {', '.join(names)}")
+        fields = [name for name in names if name.startswith("model.")]
+        if "model" in names and fields:
+            raise ValueError(f"differing: expected model or {fields[0]}, not both")
 
     def of_member(self, number: int) -> dict[str, Any]:
         """The differing fields of a member, counted from 1."""
@@ -99,9 +91,18 @@ class EnsembleOptions:
         Raises:
             ConfigError: It is not, or starts from a model, and so has its front end.
         """
-        first = dict(self.of_member(1))
+        first = self.of_member(1)
         model = dict(first.pop("model", ()))
-        first |= {f"model.{name}": value for name, value in model.items()}
+        kind = (
+            {"model.kind": model.pop("kind")} if model else {}
+        )  # said before all else
+        first |= kind | flatten({"model": model})
+        kinds = {dict(one)["kind"] for one in dict(self.differing).get("model", ())}
+        if len(kinds) > 1 and fields["training.start_from"]:
+            raise ConfigError(
+                "ensemble.differing: model: all members have the kind of the model "
+                f"that they start from, training.start_from, got {sorted(kinds)}"
+            )
         for name, value in first.items():
             if name in fields and fields[name] != value:
                 raise ConfigError(
@@ -115,5 +116,25 @@ class EnsembleOptions:
                 )
 
 
-def _is_section(value: Any) -> bool:
-    return isinstance(value, tuple) and all(isinstance(pair, tuple) for pair in value)
+def _check_values(name: str, choices: tuple[Value | Section, ...]) -> None:
+    """Raises ValueError for a field that members cannot differ in, or so."""
+    section, _, field = name.partition(".")
+    if (section not in _SECTIONS or name in _SAME) and name != _BESIDES:
+        raise ValueError(
+            f"differing: members cannot differ in {name}, expected {_BESIDES} or "
+            f"fields of {', '.join(_SECTIONS)}, without {', '.join(_SAME)}"
+        )
+    if name != "model" and not field:
+        raise ValueError(
+            f'differing: {name} is a section, expected a field of it, or "model"'
+        )
+    for value in choices:
+        pairs = value if isinstance(value, tuple) else ()
+        is_section = bool(pairs) and all(isinstance(pair, tuple) for pair in pairs)
+        if is_section != (name == "model"):
+            expected = (
+                "sections, of pairs of names and values" if not field else "values"
+            )
+            raise ValueError(f"differing: {name}: expected {expected}, got {value!r}")
+        if is_section and ("kind" not in dict(pairs) or len(dict(pairs)) < len(pairs)):
+            raise ValueError("differing: model: expected a kind, and each name once")

@@ -7,9 +7,9 @@ from typing import Any
 def soundscape_fields(values: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration of a system on built-in soundscapes, before its recordings.
 
-    Its network, front end, augmentation and optimizer; all members of an ensemble
-    that differ in none of these have the same. Without changes of speed and pitch,
-    which are what tells the classes of soundscapes apart.
+    Its network, front end, optimizer and augmentation, but for changes of speed and
+    pitch, which tell the classes of soundscapes apart; all members of an ensemble that
+    differ in none of these have the same.
 
     Args:
         values: Sections of the system, whose `training.soundscape_epochs` are over 0.
@@ -23,7 +23,10 @@ def soundscape_fields(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     epochs = values["training"]["soundscape_epochs"]
     differing = {
-        "data": {"root": "", "store": "", "layout": "", "held_out_fraction": 0.0},
+        "data": {
+            **{"root": "", "store": "", "layout": "", "held_out_fraction": 0.0},
+            "speeds": (),  # which soundscapes have not
+        },
         "training": {
             "num_epochs": epochs,
             "soundscape_epochs": 0,

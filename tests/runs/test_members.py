@@ -47,12 +47,10 @@ def test_a_member_is_a_single_system_that_differs_in_nothing_else():
 
 
 def test_members_may_be_networks_of_different_kinds():
-    config = ensemble(
-        3, ("model", (GATED, VGG)), ("model.batch_norm_momentum", (0.99, 0.5))
-    )
-    networks = [one.model for one in config.members()]
-    assert [one.kind for one in networks] == ["gated_crnn", "vgg_cnn", "gated_crnn"]
-    assert [one.batch_norm_momentum for one in networks] == [0.99, 0.5, 0.99]
+    config = ensemble(3, ("model", (GATED, VGG)))
+    kinds = [one.model.kind for one in config.members()]
+    assert kinds == ["gated_crnn", "vgg_cnn", "gated_crnn"]
+    assert config.members()[1].model == load_config("vgg_cnn").model
     assert Config.from_dict(as_json_lists(config.to_dict())) == config
 
 
@@ -91,7 +89,11 @@ def test_an_ensemble_is_read_as_it_was_written():
         (2, (("loss.clip_weight", (1.0,)),), "1 values of loss.clip_weight"),
         (2, (WINDOWS, WINDOWS), "a field is there twice: front_end.window_length, fr"),
         (2, (("data.root", ("a", "b")),), "members cannot differ in data.root"),
-        (2, (("seed", (0, 1)),), "members cannot differ in seed, expected fields of"),
+        (
+            2,
+            (("seed", (0, 1)),),
+            "members cannot differ in seed, expected data.speeds or",
+        ),
         (2, (("front_end.clip_s", (10.0, 5.0)),), "cannot differ in front_end.clip_s"),
         (
             2,
@@ -113,24 +115,42 @@ def test_an_ensemble_is_read_as_it_was_written():
         (
             2,
             (("model", (VGG, GATED)),),
-            "expected that of the first member, ",
+            "ensemble.differing: model.kind is 'gated_crnn', expected that of the "
+            "first member, 'vgg_cnn'",
         ),
         (
             2,
-            (("model", (GATED, GATED[1:])),),
-            "ensemble.differing: member 2: model.attention_over: missing",
+            (("model", (GATED, VGG[1:])),),
+            "ensemble.differing: member 2: model.batch_norm_momentum: missing",
         ),
         (
             2,
             (("model", (GATED, (1, 2))),),
-            "model is a section, expected a field, as mod",
+            "model: expected sections, of pairs of names",
         ),
         (
             2,
-            (("loss", ((), ())),),
-            "loss is a section, expected a field, as loss.FIELD",
+            (("model", (GATED, ())),),
+            "model: expected sections, of pairs of names and",
         ),
-        (2, ((3, (1, 2)),), "differing: expected a list of a list of 2: str,"),
+        (
+            2,
+            (("model", (GATED, VGG + VGG[:1])),),
+            "expected a kind, and each name once",
+        ),
+        (
+            2,
+            (("model.filters", (GATED, VGG)),),
+            "model.filters: expected values, got ((",
+        ),
+        (
+            2,
+            (("model", (GATED, VGG)), ("model.filters", (64, 32))),
+            "differing: expected model or model.filters, not both",
+        ),
+        (2, (("loss", ((), ())),), "loss is a section, expected a field of it, or"),
+        (2, (("loss.", (1, 2)),), "loss. is a section, expected a field of it, or"),
+        (2, ((3, (1, 2)),), "ensemble.differing: expected a list of a list of 2:"),
     ],
 )
 def test_members_that_cannot_be_are_named(count, differing, message):
@@ -144,6 +164,18 @@ def test_members_that_start_from_a_model_have_its_front_end():
     with pytest.raises(ConfigError, match="front_end.window_length: all members have"):
         ensemble(2, WINDOWS, **changes)
     assert len(ensemble(2, ("loss.clip_weight", (1.0, 0.5)), **changes).members()) == 2
+
+
+def test_members_of_different_kinds_start_from_no_one_model():
+    with pytest.raises(ConfigError, match="got ..gated_crnn., .vgg_cnn.."):
+        ensemble(2, ("model", (GATED, VGG)), **{"training.start_from": "runs/other"})
+
+
+def test_members_of_different_features_need_stores_of_their_own():
+    for differing in (WINDOWS, ("data.speeds", ((), (0.8,)))):
+        with pytest.raises(ConfigError, match="data.store: members differ in their"):
+            ensemble(2, differing, **{"data.store": "features"})
+    assert ensemble(2, ("loss.clip_weight", (1.0, 0.5)), **{"data.store": "features"})
 
 
 def changes(before, now, **options):

@@ -10,12 +10,13 @@ import pytest
 
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.loss import Loss
-from gcrnn_jax.training.state import TrainStep
+from gcrnn_jax.training.state import TrainStep, draw_state, initial_state
 from tests.defaults import build, network
 from tests.training.steps import (
     EVERYTHING,
     SIZE,
     SMALL,
+    F,
     K,
     T,
     assert_close,
@@ -41,6 +42,17 @@ def test_four_devices_train_like_one():
     one, four = trained(1), trained(4)
     assert_close(one[-1][0], four[-1][0], 1e-5)
     assert_close(losses(one), losses(four), 1e-5)
+
+
+def test_the_first_state_is_the_same_however_much_it_is_optimized():
+    model = network(K, **SMALL, block_dropout=0.1)
+    options = {"num_frames": T, "num_bins": F}
+    drawn = functools.partial(draw_state, model, optax.adam(1e-3), **options)
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        initial_state(model, optax.adam(1e-3), seed=3, **options),
+        jax.jit(drawn)(jax.random.key(3)),
+    )
 
 
 def test_the_gradient_is_the_mean_over_devices_and_not_their_sum():

@@ -26,7 +26,8 @@ from tests.training.steps import (
     take_steps,
 )
 
-# with partners, as mixup has, whose Beta distribution takes seconds to compile
+MIXED = {"time_masks": 1, "max_time_mask_frames": 3, "mixup_alpha": 0.5}
+# with partners, too, and without a Beta distribution, which takes seconds to compile
 ADDED = {"time_masks": 1, "max_time_mask_frames": 3, "added_fraction": 0.5}
 
 
@@ -49,7 +50,7 @@ def dropping_gated_crnn(**fields):
 @pytest.mark.parametrize(
     ("size", "num_devices", "make_model", "augment"),
     [
-        (7, 3, dropping_gated_crnn, ADDED),
+        (7, 3, dropping_gated_crnn, MIXED),
         (2, 4, gated_crnn, {}),  # two devices without a clip in statistics
         (10, 4, one_layer, ADDED),
         (1, 2, one_layer, ADDED),
