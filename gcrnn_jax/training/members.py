@@ -92,28 +92,33 @@ class EnsembleOptions:
             ConfigError: It is not, or starts from a model, and so has its front end.
         """
         first = self.of_member(1)
-        model = dict(first.pop("model", ()))
-        kind = (
-            {"model.kind": model.pop("kind")} if model else {}
-        )  # said before all else
-        first |= kind | flatten({"model": model})
-        kinds = {dict(one)["kind"] for one in dict(self.differing).get("model", ())}
-        if len(kinds) > 1 and fields["training.start_from"]:
-            raise ConfigError(
-                "ensemble.differing: model: all members have the kind of the model "
-                f"that they start from, training.start_from, got {sorted(kinds)}"
-            )
-        for name, value in first.items():
-            if name in fields and fields[name] != value:
+        first |= flatten({"model": dict(first.pop("model", ()))})
+        for name in sorted(first, key="model.kind".__ne__):  # which is named first
+            if name in fields and fields[name] != first[name]:
                 raise ConfigError(
                     f"ensemble.differing: {name} is {fields[name]!r}, expected that of "
-                    f"the first member, {value!r}"
+                    f"the first member, {first[name]!r}"
                 )
-            if name.startswith("front_end.") and fields["training.start_from"]:
+        if fields["training.start_from"]:
+            self._check_start()
+
+    def _check_start(self) -> None:
+        """Checks that all members can start from one model."""
+        for name, choices in self.differing:
+            if name.startswith("front_end."):
                 raise ConfigError(
                     f"ensemble.differing: {name}: all members have the front end of "
                     "the model that they start from, training.start_from"
                 )
+            if name == "model":
+                kinds = sorted(
+                    {str(dict(_pairs(one) or ())["kind"]) for one in choices}
+                )
+                if len(kinds) > 1:
+                    raise ConfigError(
+                        "ensemble.differing: model: all members have the kind of the "
+                        f"model that they start from, training.start_from, got {kinds}"
+                    )
 
 
 def _check_values(name: str, choices: tuple[Value | Section, ...]) -> None:
@@ -129,12 +134,17 @@ def _check_values(name: str, choices: tuple[Value | Section, ...]) -> None:
             f'differing: {name} is a section, expected a field of it, or "model"'
         )
     for value in choices:
-        pairs = value if isinstance(value, tuple) else ()
-        is_section = bool(pairs) and all(isinstance(pair, tuple) for pair in pairs)
-        if is_section != (name == "model"):
-            expected = (
-                "sections, of pairs of names and values" if not field else "values"
-            )
+        pairs = _pairs(value)
+        if (pairs is None) != bool(field):
+            expected = "a value" if field else "pairs of names and values"
             raise ValueError(f"differing: {name}: expected {expected}, got {value!r}")
-        if is_section and ("kind" not in dict(pairs) or len(dict(pairs)) < len(pairs)):
+        if pairs and ("kind" not in dict(pairs) or len(dict(pairs)) < len(pairs)):
             raise ValueError("differing: model: expected a kind, and each name once")
+
+
+def _pairs(value: Any) -> Section | None:
+    """A section's names and values; None: it is a value."""
+    are_pairs = isinstance(value, tuple) and all(
+        isinstance(one, tuple) for one in value
+    )
+    return value if value and are_pairs else None

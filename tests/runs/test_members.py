@@ -126,12 +126,12 @@ def test_an_ensemble_is_read_as_it_was_written():
         (
             2,
             (("model", (GATED, (1, 2))),),
-            "model: expected sections, of pairs of names",
+            "model: expected pairs of names and values",
         ),
         (
             2,
             (("model", (GATED, ())),),
-            "model: expected sections, of pairs of names and",
+            "model: expected pairs of names and values",
         ),
         (
             2,
@@ -141,7 +141,7 @@ def test_an_ensemble_is_read_as_it_was_written():
         (
             2,
             (("model.filters", (GATED, VGG)),),
-            "model.filters: expected values, got ((",
+            "model.filters: expected a value, got ((",
         ),
         (
             2,
