@@ -199,6 +199,6 @@ def get_config() -> ConfigDict:
     config.ensemble = ConfigDict()
     config.ensemble.members = 1  # systems that are trained and fused; 1: one alone
     # fields that they take values of in turn, as (("loss.clip_weight", (1.0, 0.5)),),
-    # or whole sections "model", as configs/best_slow.py
+    # or whole sections "model", as pairs of names and values
     config.ensemble.differing = ()
     return config

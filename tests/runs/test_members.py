@@ -59,17 +59,6 @@ def test_members_may_hear_other_copies_of_the_same_clips():
     assert [one.data.speeds for one in found] == [(), (0.8, 1.25)]
 
 
-def test_the_second_member_of_best_slow_is_a_vgg_cnn_of_other_features():
-    config = load_config("best_slow", **{"data.root": "clips"})
-    first, second = config.members()
-    assert flatten(first.to_dict()) == flatten(
-        load_config("best", **{"data.root": "clips"}).to_dict()
-    )
-    assert (second.model.kind, second.front_end.sample_rate_hz) == ("vgg_cnn", 32000)
-    assert first.soundscape_start() and not second.soundscape_start()
-    assert second.training.num_steps == 1200
-
-
 def test_a_single_system_has_no_members():
     assert load_config("sed").members() == []
 
