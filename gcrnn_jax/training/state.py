@@ -13,18 +13,9 @@ from jax import lax
 
 from gcrnn_jax.data.split import STRONG, UNLABELLED, WEAK
 from gcrnn_jax.models.network import ROWS, Network, Posteriors
-from gcrnn_jax.training.augment import (
-    Augmentation,
-    Inputs,
-    Scaler,
-    standardize,
-)
+from gcrnn_jax.training.augment import Augmentation, Inputs, Scaler, standardize
 from gcrnn_jax.training.consistency import Consistency
-from gcrnn_jax.training.frozen import (
-    fixed_statistics,
-    keep_frozen,
-    without_gradient,
-)
+from gcrnn_jax.training.frozen import fixed_statistics, keep_frozen, without_gradient
 from gcrnn_jax.training.loss import merge_frames
 from gcrnn_jax.training.parallel import AXIS
 from gcrnn_jax.training.replica_rows import ReplicaRows
@@ -72,16 +63,10 @@ def initial_state(
         seed: Of the weights.
         average: Whether a running mean of the weights is kept.
     """
-    draw = functools.partial(
-        draw_state,
-        model,
-        optimizer,
-        num_frames=num_frames,
-        num_bins=num_bins,
-        average=average,
-    )
-    # one program, to be found compiled at the next start; what optimizing the draws of
-    # small kernels takes, seconds, is more than they do, and the numbers are the same
+    sizes = {"num_frames": num_frames, "num_bins": num_bins, "average": average}
+    draw = functools.partial(draw_state, model, optimizer, **sizes)
+    # one program, to be found compiled at the next start; to optimize the draws of
+    # small kernels would take seconds, and the numbers are the same
     options = {"xla_backend_optimization_level": 1}
     return jax.jit(draw, compiler_options=options)(jax.random.key(seed))
 
