@@ -100,15 +100,25 @@ class Config:
             )
         config.soundscape_start()
         config.ensemble.check_first(flatten(config.to_dict()))
-        count = config.ensemble.num_different
-        members = [config.member(number) for number in range(1, count + 1)]
+        config._check_members()
+        return config
+
+    def _check_members(self) -> None:
+        """Raises ConfigError for members that cannot be, or not beside each other."""
+        count = self.ensemble.num_different
+        members = [self.member(number) for number in range(1, count + 1)]
+        kinds = sorted({one.model.kind for one in members})
+        if self.training.start_from and len(kinds) > 1:
+            raise ConfigError(
+                "ensemble.differing: model: all members have the kind of the model "
+                f"that they start from, training.start_from, got {kinds}"
+            )
         features = [(one.front_end, one.data.speeds) for one in members]
-        if config.data.store and any(one != features[0] for one in features):
+        if self.data.store and any(one != features[0] for one in features):
             raise ConfigError(
                 "data.store: members differ in their features, which no one folder can "
                 "hold: expected none, and they go to the user's cache (GCRNN_CACHE)"
             )
-        return config
 
     @property
     def training_seed(self) -> int:

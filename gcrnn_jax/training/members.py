@@ -99,26 +99,11 @@ class EnsembleOptions:
                     f"ensemble.differing: {name} is {fields[name]!r}, expected that of "
                     f"the first member, {first[name]!r}"
                 )
-        if fields["training.start_from"]:
-            self._check_start()
-
-    def _check_start(self) -> None:
-        """Checks that all members can start from one model."""
-        for name, choices in self.differing:
-            if name.startswith("front_end."):
+            if name.startswith("front_end.") and fields["training.start_from"]:
                 raise ConfigError(
                     f"ensemble.differing: {name}: all members have the front end of "
                     "the model that they start from, training.start_from"
                 )
-            if name == "model":
-                kinds = sorted(
-                    {str(dict(_pairs(one) or ())["kind"]) for one in choices}
-                )
-                if len(kinds) > 1:
-                    raise ConfigError(
-                        "ensemble.differing: model: all members have the kind of the "
-                        f"model that they start from, training.start_from, got {kinds}"
-                    )
 
 
 def _check_values(name: str, choices: tuple[Value | Section, ...]) -> None:
