@@ -33,6 +33,7 @@ def get_config() -> ConfigDict:
     config.data.store = ""  # where the features go; "": a folder in the user's cache
     config.data.soundscapes = (4000, 400, 400)  # clips to train, validate, test on
     config.data.held_out_fraction = 0.0  # of training clips, a split "held_out"
+    config.data.held_out_part = 0  # which part of that size, counted from 0
     config.data.num_workers = -1  # to compute features; 0: this process, -1: one a core
     config.data.max_bad_fraction = 0.01  # more unreadable recordings stop the run
 
@@ -153,6 +154,9 @@ def get_config() -> ConfigDict:
     config.training.seed_offset = 0  # to seed, but for the data: members of an ensemble
     # of the network on built-in soundscapes before; it begins with their weights
     config.training.soundscape_epochs = 0
+    # before, each without a part of the training clips, where it then finds the sounds
+    config.training.teachers = 0
+    config.training.teacher_epochs = 18
     config.training.frozen = ()  # groups of them that stay, as ("block_0", "gru")
     config.training.tensorboard = False  # curves for it; needs gcrnn_jax[tensorboard]
 

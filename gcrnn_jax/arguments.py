@@ -10,14 +10,8 @@ from typing import Any
 from absl import flags
 from ml_collections import config_flags
 
-from gcrnn_jax.config import (
-    Config,
-    field_names,
-    find_config,
-    message_of,
-    read_config_file,
-)
-from gcrnn_jax.errors import ConfigError
+from gcrnn_jax.config import Config, field_names, find_config, read_config_file
+from gcrnn_jax.errors import ConfigError, message_of
 from gcrnn_jax.fields import describe, flatten, nearest, user_path
 from gcrnn_jax.old_names import flags_with_todays_names, with_todays_names
 

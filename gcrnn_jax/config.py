@@ -1,7 +1,6 @@
 """A configuration: one typed object for each section, built once, at the start.
 
-The defaults are those of `configs/sed.py` alone. What version 0.1 wrote, or its users
-wrote for it, is read under the names of today.
+Defaults are those of `configs/sed.py`. What version 0.1 wrote has the names of today.
 """
 
 import dataclasses
@@ -19,7 +18,7 @@ from gcrnn_jax.data.data_options import DataOptions
 from gcrnn_jax.data.sampling import Sampling
 from gcrnn_jax.detection.postprocess import Postprocessing
 from gcrnn_jax.detection.threshold_options import ThresholdOptions
-from gcrnn_jax.errors import ConfigError
+from gcrnn_jax.errors import ConfigError, message_of
 from gcrnn_jax.field_names import FieldNames
 from gcrnn_jax.fields import (  # noqa: F401 - flatten has been a name of this module
     as_json_lists,
@@ -31,6 +30,7 @@ from gcrnn_jax.models.network import variable_shapes
 from gcrnn_jax.models.shifted_inputs import ShiftedInputs
 from gcrnn_jax.old_names import with_todays_names
 from gcrnn_jax.training.augment import Augmentation
+from gcrnn_jax.training.earlier import soundscape_fields, teacher_fields
 from gcrnn_jax.training.frozen import check_frozen
 from gcrnn_jax.training.fusion import Fusion
 from gcrnn_jax.training.loop import TrainingLength
@@ -38,7 +38,6 @@ from gcrnn_jax.training.loss import Loss
 from gcrnn_jax.training.members import EnsembleOptions
 from gcrnn_jax.training.optimizer import Optimizer
 from gcrnn_jax.training.parallel import Parallelism
-from gcrnn_jax.training.soundscape_start import soundscape_fields
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +97,7 @@ class Config:
                 "loss.consistency_weight: its teacher is the running mean of the "
                 "weights: expected training.weight_average over 0 too, such as 0.999"
             )
-        config.soundscape_start()
+        config.earlier()
         config.ensemble.check_first(flatten(config.to_dict()))
         config._check_members()
         return config
@@ -145,6 +144,15 @@ class Config:
         if not (self.training.soundscape_epochs and self.data.root):
             return None  # or the clips are soundscapes anyway
         return Config.from_dict(soundscape_fields(self.to_dict()))
+
+    def teachers(self) -> "list[Config]":
+        """Those of the systems whose posteriors it learns from; maybe none."""
+        parts = range(self.training.teachers)
+        return [Config.from_dict(teacher_fields(self.to_dict(), n)) for n in parts]
+
+    def earlier(self) -> "list[Config | None]":
+        """Those of all that the same command trains before it."""
+        return [self.soundscape_start(), *self.teachers()]
 
     def members(self) -> "list[Config]":
         """Those of all members of the ensemble; of a single system, none."""
@@ -310,11 +318,3 @@ def read_config_file(path: Path) -> dict[str, Any]:
     today = with_todays_names(values)
     field_names(today).check_file(today, path)
     return values
-
-
-def message_of(error: Exception) -> str:
-    """What an error of another library says, on one line."""
-    detail: object = error
-    while isinstance(detail, Exception) and detail.args:
-        detail = detail.args[0]  # str() of a KeyError quotes it
-    return " ".join(str(detail).split())[:300]

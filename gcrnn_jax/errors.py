@@ -204,3 +204,11 @@ def exit_now(code: int) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)
+
+
+def message_of(error: Exception) -> str:
+    """What an error of another library says, on one line."""
+    detail: object = error
+    while isinstance(detail, Exception) and detail.args:
+        detail = detail.args[0]  # str() of a KeyError quotes it
+    return " ".join(str(detail).split())[:300]

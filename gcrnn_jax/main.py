@@ -61,8 +61,8 @@ def run(config: "Config", workdir: Path) -> None:
         is_first = jax.process_index() == 0
         this_run, changed = configure_start(Run(workdir, config))
         this_run.config.check_shapes()
-        for member in this_run.members:
-            member.config.check_shapes()
+        for part in [*this_run.members, *this_run.teachers]:
+            part.config.check_shapes()
         if changed and is_first:
             print(changed, flush=True)
         make_folder(workdir)
@@ -83,10 +83,11 @@ def run(config: "Config", workdir: Path) -> None:
 
 def _train_and_report(run: "Run", account: "Account", *, rate_may_change: bool) -> None:
     from gcrnn_jax.runs.scores import score_systems
+    from gcrnn_jax.runs.stages import train, train_earlier
     from gcrnn_jax.training import phases
 
-    _train_start(run, account, 0, rate_may_change=rate_may_change)
-    store, model = _train(run)
+    train_earlier(run, account, 0, rate_may_change=rate_may_change)
+    store, model = train(run)
     with phases.phase("evaluating", is_watched=False):
         averaged = run.average(model)
         rows = score_systems(run, store, model, averaged)
@@ -99,10 +100,11 @@ def _train_ensemble(run: "Run", account: "Account", *, rate_may_change: bool) ->
 
     from gcrnn_jax.runs import configure_start
     from gcrnn_jax.runs.members import TrainedMember, score_members
+    from gcrnn_jax.runs.stages import begin, train, train_earlier
     from gcrnn_jax.training import phases
 
     is_first = jax.process_index() == 0
-    num_steps = _train_start(run, account, 0, rate_may_change=rate_may_change)
+    num_steps = train_earlier(run, account, 0, rate_may_change=rate_may_change)
     members: list[TrainedMember] = []
     for number, configured in enumerate(run.members, start=1):
         member, _ = configure_start(configured)
@@ -110,12 +112,12 @@ def _train_ensemble(run: "Run", account: "Account", *, rate_may_change: bool) ->
             print(
                 f"\nmember {number} of {len(run.members)}: {member.folder}", flush=True
             )
-        _begin(member, rate_may_change=rate_may_change)
-        num_steps = _train_start(
+        begin(member, rate_may_change=rate_may_change)
+        num_steps = train_earlier(
             member, account, num_steps, rate_may_change=rate_may_change
         )
         num_steps += member.config.training.num_steps
-        store, model = _train(member)
+        store, model = train(member)
         if is_first and number == 1:
             run.write_data(store)
             run.check_data(store)
@@ -126,100 +128,6 @@ def _train_ensemble(run: "Run", account: "Account", *, rate_may_change: bool) ->
         rows = score_members(run, members)
         models = [(member.run, member.averaged) for member in members]
         _report(run, members[0].store, rows, len(members), models)
-
-
-def _begin(run: "Run", *, rate_may_change: bool) -> None:
-    """Makes the folder of a run that is a part of another."""
-    import jax
-
-    from gcrnn_jax.data.atomic_files import make_folder
-    from gcrnn_jax.training import processes
-
-    make_folder(run.folder)
-    run.check_config(rate_may_change=rate_may_change)
-    processes.barrier("every process has compared the configuration of a part")
-    if jax.process_index() == 0:
-        run.write_config()
-
-
-def _train_start(
-    run: "Run", account: "Account", num_steps: int, *, rate_may_change: bool
-) -> int:
-    """Trains the model of soundscapes that a run starts from, unless that is done.
-
-    Args:
-        run: That is trained next, or an ensemble for the members that share it.
-        account: Of all that is trained.
-        num_steps: Of what was trained before.
-        rate_may_change: See `Run.check_config`.
-
-    Returns:
-        The steps before the run's own.
-    """
-    import jax
-
-    from gcrnn_jax.runs import open_store
-    from gcrnn_jax.runs.groups import check_groups
-    from gcrnn_jax.training import phases
-
-    is_first, start = jax.process_index() == 0, run.soundscapes
-    account.next_training(num_steps)
-    if start is None or run.shared:
-        return num_steps
-    if not run.has_started:
-        with phases.phase("waiting", is_watched=False):  # mistakes cost no training
-            check_groups(run.config.thresholds, open_store(run.config))
-        if is_first:
-            print(f"\non soundscapes first: {start.folder}", flush=True)
-        _begin(start, rate_may_change=rate_may_change)
-        _, model = _train(start)
-        with phases.phase("evaluating", is_watched=False):
-            start.average(model)
-        if is_first:
-            print(f"\nthen on recordings: {run.folder}", flush=True)
-    num_steps += start.config.training.num_steps
-    account.next_training(num_steps)
-    return num_steps
-
-
-def _train(run: "Run") -> "tuple[FeatureStore, TrainedModel]":
-    """Trains a run, unless that is done; returns its features and its network."""
-    import jax
-
-    from gcrnn_jax.data.preparation import summary
-    from gcrnn_jax.inference import TrainedModel
-    from gcrnn_jax.runs import open_store, train_run
-    from gcrnn_jax.runs.groups import check_groups
-    from gcrnn_jax.runs.provenance import record_start
-    from gcrnn_jax.runs.scores import score_epoch
-    from gcrnn_jax.training import parallel, phases
-
-    length, is_first = run.config.training, jax.process_index() == 0
-    with phases.phase("waiting", is_watched=False):
-        store = open_store(run.config)
-    if is_first:
-        run.write_data(store)
-        run.check_data(store)
-        check_groups(run.config.thresholds, store)
-        record_start(run, store, sys.argv)
-        print(f"{summary(store)}\nfeatures in {store.path}", flush=True)
-        if "held_out" in store.splits:
-            print(f"held out of training: {len(store.splits['held_out'])} clips")
-    mesh = parallel.make_mesh()
-    model = TrainedModel.create(run.card(store), None, mesh=mesh)
-    watched = store.find_split("validation" if "validation" in store.splits else None)
-
-    def on_epoch(epoch: int, state) -> str:
-        of_epoch = model.replace(variables=state.variables)
-        return score_epoch(run, epoch, of_epoch, watched)
-
-    def is_scored(epoch: int) -> bool:
-        return run.has_scores(epoch) or not run.is_scored(epoch)
-
-    was_trained = train_run(run, store, mesh, on_epoch, is_scored=is_scored)
-    if not was_trained and is_first:
-        print(f"{run.folder} is finished ({length.num_epochs} epochs): evaluating")
-    return store, model
 
 
 def _report(

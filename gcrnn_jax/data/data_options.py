@@ -46,6 +46,7 @@ class DataOptions:
         store: Folder of the features; "": one in the user's cache.
         soundscapes: Clips to train, to validate and to test on.
         held_out_fraction: Of the training clips, a split "held_out".
+        held_out_part: Which part of that size it is, counted from 0.
         num_workers: Processes that compute features; 0: this one, -1: one a core.
         max_bad_fraction: Of the recordings; more unreadable ones are an error.
     """
@@ -60,6 +61,7 @@ class DataOptions:
     store: str
     soundscapes: tuple[int, int, int]
     held_out_fraction: float
+    held_out_part: int
     num_workers: int
     max_bad_fraction: float
 
@@ -72,6 +74,12 @@ class DataOptions:
         check(self, "1 or more each", "soundscapes")
         check(self, "-1 or more", "num_workers")
         check(self, "0 or more", "clip_hop_s", "split_seed", "split_fractions")
+        check(self, "0 or more", "held_out_part")
+        if (self.held_out_part + 1) * self.held_out_fraction > 1 + 1e-6:
+            raise ValueError(
+                f"held_out_part is {self.held_out_part}, counted from 0, of parts of "
+                f"{self.held_out_fraction:g} of the clips: expected one of these"
+            )
         texts = [*map(speed_text, self.speeds)]  # to six digits
         if "1" in texts or len({*texts}) < len(texts):
             raise ValueError(
@@ -176,7 +184,7 @@ class DataOptions:
             DataError: It leaves one of the two without a clip.
         """
         if self.held_out_fraction:
-            store.hold_out(self.held_out_fraction, seed)
+            store.hold_out(self.held_out_fraction, seed, self.held_out_part)
         return store
 
     @property

@@ -158,18 +158,23 @@ class FeatureStore:
             return split
         return split.part(name, np.arange(len(split) - self.num_copies))
 
-    def hold_out(self, fraction: float, seed: int) -> None:
+    def hold_out(self, fraction: float, seed: int, part: int = 0) -> None:
         """Moves a random part of the training clips to a split "held_out".
 
         Clips that were cut from one recording stay together. Copies at other speeds are
         of no use there: those of clips that are held out are left out.
 
+        Args:
+            fraction: Of the training clips.
+            seed: Of their order.
+            part: Which part of this size, counted from 0. No clip is in two of them.
+
         Raises:
             DataError: It leaves one of the two without a clip.
         """
         split = self.splits["training"]
-        count = round(fraction * len(split))
-        if not 0 < count < len(split):
+        first, end = (round(n * fraction * len(split)) for n in (part, part + 1))
+        if not 0 < end - first < len(split):
             raise DataError(
                 f"{self.path}: {fraction:g} of {len(split)} training clips cannot be "
                 "held out: that is none, or all"
@@ -180,10 +185,15 @@ class FeatureStore:
             clip_id if index < originals else original_id(clip_id)
             for index, clip_id in enumerate(split.clip_ids)
         ]
-        order, count = _by_source(order, count, clip_ids)
-        if count == len(split):
+        order, is_held_out = _part_by_source(order, first, end, clip_ids)
+        if is_held_out.all():
             raise DataError(f"{self.path}: all training clips are of one recording")
-        kept, held_out = np.sort(order[count:]), np.sort(order[:count])
+        if not is_held_out.any():
+            raise DataError(
+                f"{self.path}: part {part}, counted from 0, of {fraction:g} of the "
+                "training clips has none: too many are of one recording"
+            )
+        kept, held_out = np.sort(order[~is_held_out]), np.sort(order[is_held_out])
         self.splits["training"] = split.part("training", kept)
         self.num_copies = int((kept >= originals).sum())
         held_out = held_out[held_out < originals]
@@ -246,25 +256,26 @@ def _verified_first(
     return [name for name in files if name in others]
 
 
-def _by_source(
-    order: np.ndarray, count: int, clip_ids: Sequence[str]
-) -> tuple[np.ndarray, int]:
+def _part_by_source(
+    order: np.ndarray, first: int, end: int, clip_ids: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
     """Clips in an order in which those of a source follow each other.
 
     Returns:
-        The order, that which was given if each clip has a source of its own; and how
-        many clips come first, `count` or as many more as the last source has.
+        The order, that which was given if each clip has a source of its own; and of
+        each in it whether its source begins at a place from `first` to before `end`.
     """
     sources = [_TIMES.sub("", clip_id) for clip_id in clip_ids]
-    if len(set(sources)) == len(sources):
-        return order, count
-    rank: dict[str, int] = {}
-    for place in order.tolist():
-        rank.setdefault(sources[place], len(rank))
-    ranks = np.array([rank[sources[place]] for place in order.tolist()])
-    grouped = np.argsort(ranks, kind="stable")
-    last = ranks[grouped[count - 1]]
-    return order[grouped], int((ranks <= last).sum())
+    begins = np.arange(len(order))
+    if len(set(sources)) < len(sources):
+        rank: dict[str, int] = {}
+        for place in order.tolist():
+            rank.setdefault(sources[place], len(rank))
+        ranks = np.array([rank[sources[place]] for place in order.tolist()])
+        order = order[np.argsort(ranks, kind="stable")]
+        ranks.sort()
+        begins = np.searchsorted(ranks, ranks)
+    return order, (first <= begins) & (begins < end)
 
 
 def _read_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:

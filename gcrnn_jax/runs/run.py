@@ -17,6 +17,7 @@ tensorboard/     both for TensorBoard, a file a start, where the run is to write
 results/         scores, decisions and report, a folder a split
 members/         of an ensemble, which has no models of its own, the runs: 1, 2, ...
 soundscapes/     the run on soundscapes that it, or its members, started from
+teachers/        runs that it, or its members, learn from; found.npy: their posteriors
 """
 
 import dataclasses
@@ -33,11 +34,10 @@ from gcrnn_jax.failpoints import failpoint
 from gcrnn_jax.inference.average import average_models
 from gcrnn_jax.inference.card import WRONG_TYPES, ModelCard
 from gcrnn_jax.inference.model import TrainedModel
-from gcrnn_jax.metrics.scoring import Scores
 from gcrnn_jax.runs.continuation import config_changes
 from gcrnn_jax.runs.features import open_store
 from gcrnn_jax.runs.loading import read_card_and_variables
-from gcrnn_jax.runs.logs import append_scores, has_scores, read_curves
+from gcrnn_jax.runs.logs import read_curves
 from gcrnn_jax.runs.start import start_card
 from gcrnn_jax.runs.training_clips import (
     check_training_clips,
@@ -61,7 +61,7 @@ class Run:
 
     folder: Path
     config: Config
-    # of the ensemble whose members all start from one model of soundscapes
+    # whose start and teachers it has: of a member its ensemble, of a teacher its run
     shared: "Run | None" = None
 
     @classmethod
@@ -86,12 +86,23 @@ class Run:
     @property
     def members(self) -> "list[Run]":
         """The runs of an ensemble's members; of a single system, none."""
-        folder, start = self.folder / "members", self.config.soundscape_start()
         members = []
         for number, config in enumerate(self.config.members(), start=1):
-            shared = self if config.soundscape_start() == start else None
-            members.append(Run(folder / str(number), config, shared))
+            shared = self if config.earlier() == self.config.earlier() else None
+            members.append(Run(self.folder / "members" / str(number), config, shared))
         return members
+
+    @property
+    def teachers(self) -> "list[Run]":
+        """The runs whose posteriors it learns from; maybe none."""
+        configs, owner = self.config.teachers(), self.shared or self
+        folder = self.found_frames.parent
+        return [Run(folder / str(n), one, owner) for n, one in enumerate(configs, 1)]
+
+    @property
+    def found_frames(self) -> Path:
+        """The posteriors of its teachers."""
+        return (self.shared or self).folder / "teachers" / "found.npy"
 
     @property
     def soundscapes(self) -> "Run | None":
@@ -144,14 +155,6 @@ class Run:
         """The log of every epoch's scores."""
         return self.folder / "scores.jsonl"
 
-    def append_scores(self, epoch: int, split_name: str, scores: Scores) -> None:
-        """Adds the scores of an epoch to the log; see `logs.append_scores`."""
-        append_scores(self.scores, epoch, split_name, scores)
-
-    def has_scores(self, epoch: int) -> bool:
-        """Whether the log holds the scores of an epoch."""
-        return has_scores(self.scores, epoch)
-
     @property
     def saved_epochs(self) -> set[int]:
         """The epochs that are reported on: the fused ones and the last."""
@@ -188,8 +191,8 @@ class Run:
 
     @property
     def has_begun(self) -> bool:
-        """Whether anything was saved of its training: weights, states or scores."""
-        kept = [self.averaged, self.scores]
+        """Whether anything was saved: of its training, or what its teachers found."""
+        kept = [self.averaged, self.scores, self.found_frames]
         for folder in (self.models, self.states):
             found = folder.iterdir() if folder.is_dir() else ()
             kept += [path for path in found if path.name.isdigit()]
@@ -199,7 +202,7 @@ class Run:
     @property
     def has_diverged(self) -> bool:
         """Whether its last start ended because it, or a member of it, diverged."""
-        parts = [*self.members, *filter(None, [self.soundscapes])]
+        parts = [*self.members, *self.teachers, *filter(None, [self.soundscapes])]
         return self.divergence.exists() or any(one.has_diverged for one in parts)
 
     def check_config(self, *, rate_may_change: bool = False) -> None:

@@ -25,6 +25,7 @@ from gcrnn_jax.runs.kept_posteriors import (
     predict_epochs,
     predict_fused,
 )
+from gcrnn_jax.runs.logs import append_scores
 from gcrnn_jax.runs.run import Run
 from gcrnn_jax.training import phases, processes
 
@@ -60,7 +61,7 @@ def score_epoch(run: Run, epoch: int, model: TrainedModel, watched: Split) -> st
             if is_saved:
                 posteriors.save(path)
             failpoint("score.write")
-            run.append_scores(epoch, watched.name, scores)
+            append_scores(run.scores, epoch, watched.name, scores)
             number = f"epoch {epoch}/{run.config.training.num_epochs}"
             line = f"{number}: {epoch_line(watched.name, scores)}"
         processes.barrier("the first process has scored the epoch")

@@ -18,6 +18,7 @@ from gcrnn_jax.inference.card import ModelCard
 from gcrnn_jax.runs import supervision, tensorboard
 from gcrnn_jax.runs.run import Run
 from gcrnn_jax.runs.start import start_state
+from gcrnn_jax.runs.teachers import with_found
 from gcrnn_jax.training import device_cache, parallel, phases, processes
 from gcrnn_jax.training.checkpoints import Checkpoints, saved_steps
 from gcrnn_jax.training.loop import train
@@ -180,6 +181,8 @@ def _step_and_batches(run: Run, store: FeatureStore, mesh, step, *, start_step: 
     """The mapped step, and its batches from start_step on."""
     config, split = run.config, store.splits["training"]
     split = supervision.supervised(split, config.loss, store.front_end.hop_s)
+    if config.training.teachers:
+        split = with_found(run, split)
     cache, fraction = None, config.parallel.device_cache_fraction
     if device_cache.fits_on_devices(split, mesh, fraction):
         cache = device_cache.put_split(split, mesh)

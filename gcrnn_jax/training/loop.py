@@ -44,6 +44,10 @@ class TrainingLength:
         soundscape_epochs: Epochs of the same network on built-in soundscapes, of which
             `data.soundscapes` says how many, before its first: it begins with their
             weights and scaler. 0, or without recordings: none.
+        teachers: Systems that are trained before, each without another part of the
+            training clips, in which it then finds the sounds: their posteriors are
+            strong labels of this one's training clips. 0: none.
+        teacher_epochs: Of each of them.
         seed_offset: Added to the seed for weights, batches and augmentation, not for
             soundscapes and the clips that are held out.
         frozen: Names of groups of parameters that stay as they are in that model, as
@@ -58,18 +62,26 @@ class TrainingLength:
     evaluate_every: int
     start_from: str
     soundscape_epochs: int
+    teachers: int
+    teacher_epochs: int
     seed_offset: int
     frozen: tuple[str, ...]
     tensorboard: bool
 
     def __post_init__(self):
-        check(self, "1 or more", "num_epochs", "steps_per_epoch", "evaluate_every")
-        check(self, "0 or more", "clips_per_epoch", "seed_offset", "soundscape_epochs")
-        lengths = "num_epochs", "steps_per_epoch", "soundscape_epochs"
+        lengths = ["num_epochs", "steps_per_epoch"]
+        check(self, "1 or more", *lengths, "evaluate_every")
+        lengths += ["soundscape_epochs", "teacher_epochs"]
+        check(self, "0 or more", *lengths, "clips_per_epoch", "seed_offset", "teachers")
         check(self, "1000000 or less", *lengths)
         check(self, "in [0, 1)", "weight_average")
         if self.start_from:
             object.__setattr__(self, "start_from", str(user_path(self.start_from)))
+        if self.teachers == 1 or (self.teachers and not self.teacher_epochs):
+            raise ValueError(
+                f"teachers is {self.teachers}, teacher_epochs {self.teacher_epochs}: "
+                "expected none, or 2 or more of 1 or more epochs"
+            )
         if self.start_from and self.soundscape_epochs:
             raise ValueError(
                 f"soundscape_epochs is {self.soundscape_epochs} and start_from names a "
@@ -90,7 +102,8 @@ class TrainingLength:
         """The same with the steps_per_epoch that count for batches of this size.
 
         Example:
-            >>> length = TrainingLength(80, 100, 0.0, 4400, 1, "", 0, 0, (), False)
+            >>> rest = "", 0, 0, 0, 0, (), False
+            >>> length = TrainingLength(80, 100, 0.0, 4400, 1, *rest)
             >>> [length.of_batches(n).steps_per_epoch for n in (44, 88, 352, 8800)]
             [100, 50, 12, 1]
         """

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gcrnn_jax.data.store import FeatureStore
-from gcrnn_jax.errors import DataError
+from gcrnn_jax.errors import ConfigError, DataError
 from tests import defaults
 from tests.defaults import prepare
 
@@ -54,6 +54,35 @@ def test_strong_labels_go_with_their_clips(store):
     assert part.clip_ids == (split.clip_ids[3], split.clip_ids[1])
     assert part.events == {clip: split.events[clip] for clip in part.clip_ids}
     np.testing.assert_array_equal(again.rows([0]), split.rows([1]))
+
+
+@pytest.mark.parametrize("of_one_recording", [1, 3])
+def test_every_clip_is_in_one_part(store, of_one_recording):
+    names = [f"r{n // of_one_recording}_{n}.000_{n + 1}.000" for n in range(20)]
+    whole, held_out = store.splits["training"], []
+    for part in range(3):
+        clips = dataclasses.replace(whole, clip_ids=tuple(names))
+        store.splits = {"training": clips}
+        store.hold_out(1 / 3, 3, part)
+        held_out += store.splits["held_out"].clip_ids
+        assert not {*store.splits["training"].clip_ids} & {*held_out[-1:]}
+        assert 5 <= len(store.splits["held_out"]) <= 9
+    assert sorted(held_out) == sorted(names)
+
+
+def test_a_part_that_one_recording_leaves_nothing_is_named(store):
+    names = [f"r{n // 18}_{n}.000_{n + 1}.000" for n in range(20)]
+    whole = store.splits["training"]
+    with pytest.raises(DataError, match="too many are of one recording"):
+        for part in range(4):
+            clips = dataclasses.replace(whole, clip_ids=tuple(names))
+            store.splits = {"training": clips}
+            store.hold_out(0.25, 3, part)
+
+
+def test_a_part_that_is_not_there_is_refused():
+    with pytest.raises(ConfigError, match="held_out_part is 3, counted from 0"):
+        defaults.config(**{"data.held_out_fraction": 1 / 3, "data.held_out_part": 3})
 
 
 @pytest.mark.parametrize("fraction", [0.01, 1.0])

@@ -19,6 +19,7 @@ from gcrnn_jax.metrics.decisions import decide
 from gcrnn_jax.metrics.scoring import score
 from gcrnn_jax.runs import Run, load_model, train_run, training
 from gcrnn_jax.runs.kept_posteriors import predict_epochs
+from gcrnn_jax.runs.logs import append_scores
 from gcrnn_jax.runs.training import make_train_step
 from gcrnn_jax.training import device_cache, parallel
 from gcrnn_jax.training.checkpoints import saved_steps
@@ -107,7 +108,7 @@ def test_what_version_0_1_scored_has_the_same_scores(old_folder):
     scores = score(decide(posteriors, model.postprocessing), posteriors, split)
     before = run.scores.read_text()
     run.scores.unlink()
-    run.append_scores(1, split.name, scores)
+    append_scores(run.scores, 1, split.name, scores)
     again = json.loads(run.scores.read_text())
     for name, value in json.loads(before).items():
         is_score = isinstance(value, float)

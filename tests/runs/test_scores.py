@@ -17,6 +17,7 @@ from gcrnn_jax.errors import DivergedError
 from gcrnn_jax.inference import ModelCard, TrainedModel
 from gcrnn_jax.runs import Run, fuse_systems, train_run
 from gcrnn_jax.runs.kept_posteriors import collect_in_first
+from gcrnn_jax.runs.logs import has_scores
 from gcrnn_jax.runs.scores import score_epoch, score_systems
 from tests.conftest import GOLDENS
 from tests.runs.test_run import one_device, open_old
@@ -143,7 +144,7 @@ def test_epochs_are_scored_and_logged_as_often_as_asked(run, is_large, monkeypat
     logged = [json.loads(line)["epoch"] for line in open(run.scores)]
     assert logged == scored
     assert kept(run) == ([] if is_large else ["epoch-2.npz", "epoch-9.npz"])
-    assert not [epoch for epoch in scored if not run.has_scores(epoch)]
+    assert not [epoch for epoch in scored if not has_scores(run.scores, epoch)]
 
 
 def test_epochs_that_were_not_to_be_scored_are_not_missed(run, caplog):

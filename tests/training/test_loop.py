@@ -131,7 +131,7 @@ def run(
                 checkpoints=checkpoints,
                 log_path=workdir / "metrics.jsonl",
                 length=TrainingLength(
-                    num_epochs, STEPS, 0.7, 0, 1, "", 0, 0, (), False
+                    num_epochs, STEPS, 0.7, 0, 1, "", 0, 0, 0, 0, (), False
                 ),
                 batch_size=BATCH,
                 rate_at=lambda step: 0.5 / (step + 1),
@@ -382,6 +382,8 @@ def test_a_length_out_of_range_is_named(fields, message):
             evaluate_every=1,
             start_from="",
             soundscape_epochs=0,
+            teachers=0,
+            teacher_epochs=0,
             seed_offset=0,
             frozen=(),
             tensorboard=False,
