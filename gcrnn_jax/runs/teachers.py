@@ -4,8 +4,8 @@ Each teacher was trained without a part of the clips, and is asked about that pa
 alone: of clips that it was trained on it would know the labels, and not the sounds. A
 class that the labels of a clip do not name is in none of its frames.
 
-Source: frame posteriors as targets of a second training, Kong et al., "Sound event
-detection of weakly labelled data", TASLP 2020, and many systems of DCASE task 4 since.
+Source: frame posteriors of a first training as strong labels, arXiv 2501.03740 (2025).
+Differs: they come from systems that have not heard the clip.
 """
 
 import dataclasses
