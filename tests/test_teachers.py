@@ -102,6 +102,20 @@ def test_stopping_it_anywhere_changes_nothing(taught, train, tmp_path):
     assert (account["starts"], account["steps"], account["next_step"]) == (4, 5, 5)
 
 
+def test_what_was_found_in_other_clips_is_not_learnt(train, tmp_path):
+    failpoints.arm("train.step@4:raise")  # the first of the run itself
+    try:
+        with pytest.raises(RuntimeError, match="a failpoint raised this"):
+            train(tmp_path / "run")
+    finally:
+        failpoints.arm("")
+    other = make_folder(tmp_path / "data", {"training": 7, "validation": 2})
+    result = train(tmp_path / "run", f"--config.data.root={other}")
+    assert result.returncode == 65
+    assert "training clips have changed since the run in" in result.stderr
+    assert "teacher 1" not in result.stdout  # they are done
+
+
 def test_what_they_found_changes_what_is_learnt(taught, train, tmp_path):
     result = train(tmp_path, "--config.training.teachers=0")
     assert result.returncode == 0, result.stderr

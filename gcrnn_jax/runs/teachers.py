@@ -5,7 +5,7 @@ alone: of clips that it was trained on it would know the labels, and not the sou
 class that the labels of a clip do not name is in none of its frames.
 
 Source: frame posteriors of a first training as strong labels, arXiv 2501.03740 (2025).
-Differs: they come from systems that have not heard the clip.
+Here they are of systems that have not heard the clip.
 """
 
 import dataclasses
