@@ -59,7 +59,8 @@ class FeatureStore:
         std: float32 [F], > 0.
         content_hash: Which data it was made of; see `gcrnn_jax.data.data_hash`.
         splits: Name -> Split.
-        num_copies: Training clips that are others at other speeds; the last ones.
+        num_copies: Name -> how many clips, the last ones, are others at other speeds;
+            of training clips and those of them that are held out.
         card: The card as read.
     """
 
@@ -75,7 +76,7 @@ class FeatureStore:
         entries = card["splits"].items()
         self.splits = {name: self._open_split(name, entry) for name, entry in entries}
         training = card["splits"].get("training", {})
-        self.num_copies = int(training.get("num_copies", 0))
+        self.num_copies = {"training": int(training.get("num_copies", 0))}
 
     @classmethod
     def open(cls, path: str | Path) -> "FeatureStore":
@@ -154,15 +155,16 @@ class FeatureStore:
     def originals(self, name: str) -> Split:
         """A split without copies."""
         split = self.splits[name]
-        if name != "training" or not self.num_copies:
+        num_copies = self.num_copies.get(name, 0)
+        if not num_copies:
             return split
-        return split.part(name, np.arange(len(split) - self.num_copies))
+        return split.part(name, np.arange(len(split) - num_copies))
 
     def hold_out(self, fraction: float, seed: int, part: int = 0) -> None:
         """Moves a random part of the training clips to a split "held_out".
 
-        Clips that were cut from one recording stay together. Copies at other speeds are
-        of no use there: those of clips that are held out are left out.
+        Clips that were cut from one recording stay together, and with their copies at
+        other speeds.
 
         Args:
             fraction: Of the training clips.
@@ -180,7 +182,7 @@ class FeatureStore:
                 "held out: that is none, or all"
             )
         order = np.random.default_rng(seed).permutation(len(split))
-        originals = len(split) - self.num_copies
+        originals = len(split) - self.num_copies["training"]
         clip_ids = [
             clip_id if index < originals else original_id(clip_id)
             for index, clip_id in enumerate(split.clip_ids)
@@ -193,11 +195,10 @@ class FeatureStore:
                 f"{self.path}: part {part}, counted from 0, of {fraction:g} of the "
                 "training clips has none: too many are of one recording"
             )
-        kept, held_out = np.sort(order[~is_held_out]), np.sort(order[is_held_out])
-        self.splits["training"] = split.part("training", kept)
-        self.num_copies = int((kept >= originals).sum())
-        held_out = held_out[held_out < originals]
-        self.splits["held_out"] = split.part("held_out", held_out)
+        for name, is_in in (("training", ~is_held_out), ("held_out", is_held_out)):
+            clips = np.sort(order[is_in])
+            self.splits[name] = split.part(name, clips)
+            self.num_copies[name] = int((clips >= originals).sum())
 
     def _open_split(self, name: str, entry: dict[str, Any]) -> Split:
         folder = self.path / name

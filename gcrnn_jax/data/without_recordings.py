@@ -41,7 +41,7 @@ def store_without_recordings(
 def _has_labels_of(store: FeatureStore, root: str, options: LayoutOptions) -> bool:
     """Whether the lists of a folder, if they are there, are those of a store."""
     training = store.splits["training"].clip_ids
-    copies = training[len(training) - store.num_copies :]
+    copies = training[len(training) - store.num_copies["training"] :]
     if {one.rpartition("@")[2] for one in copies} != {*map(speed_text, options.speeds)}:
         return False
     if not os.path.isdir(root):

@@ -34,7 +34,7 @@ def train(run: Run) -> tuple[FeatureStore, TrainedModel]:
         record_start(run, store, sys.argv)
         print(f"{summary(store)}\nfeatures in {store.path}", flush=True)
         if "held_out" in store.splits:
-            print(f"held out of training: {len(store.splits['held_out'])} clips")
+            print(f"held out of training: {len(store.originals('held_out'))} clips")
     mesh = parallel.make_mesh()
     model = TrainedModel.create(run.card(store), None, mesh=mesh)
     watched = store.find_split("validation" if "validation" in store.splits else None)

@@ -21,8 +21,6 @@ from gcrnn_jax.detection.posteriors import PosteriorSet
 if TYPE_CHECKING:  # whose labels they are
     from gcrnn_jax.runs.run import Run
 
-_NOT_ASKED = -1  # no posterior: of copies at other speeds, which are not held out
-
 
 class FoundFrames:
     """Posteriors of training clips, indexed as strong labels [N, T, K] are.
@@ -58,7 +56,7 @@ class FoundFrames:
     def __getitem__(self, clips: np.ndarray) -> np.ndarray:
         """Returns float32 [n, T, K] in [0, 1] for int [n]."""
         found = self._posteriors[clips].astype(np.float32)
-        found = np.maximum(found, 0) * self._weak_label[clips][:, None]
+        found *= self._weak_label[clips][:, None]
         label = np.repeat(found, self._reduction, axis=1)[:, : self.shape[1]]
         if self._own is not None:
             is_strong, strong_label = self._own
@@ -73,10 +71,10 @@ def write_found(run: "Run", split: Split, sets: Sequence[PosteriorSet]) -> None:
     Args:
         run: That learns from them.
         split: Its training clips.
-        sets: Of the clips that each teacher was not trained on.
+        sets: Of the clips that each teacher was not trained on, together all.
     """
     rows = {clip_id: row for row, clip_id in enumerate(split.clip_ids)}
-    found = np.full((len(split), *sets[0].frame.shape[1:]), _NOT_ASKED, np.float16)
+    found = np.zeros((len(split), *sets[0].frame.shape[1:]), np.float16)
     for posteriors in sets:
         found[[rows[clip_id] for clip_id in posteriors.clip_ids]] = posteriors.frame
     with atomic_file(run.found_frames, shared=True) as file:
@@ -84,9 +82,9 @@ def write_found(run: "Run", split: Split, sets: Sequence[PosteriorSet]) -> None:
 
 
 def with_found(run: "Run", split: Split) -> Split:
-    """The training clips with what teachers found as strong labels, where they did.
+    """The training clips with what teachers found as strong labels.
 
-    Strong labels that a clip has stay.
+    Strong labels that a clip has stay, and clips without labels are without.
 
     Args:
         run: That learns from them.
@@ -100,10 +98,9 @@ def with_found(run: "Run", split: Split) -> Split:
     path = run.found_frames
     posteriors = map_array(path, "posteriors of teachers", np.float16, shape)
     kinds = split.kinds
-    is_taught = (posteriors[:, 0, 0] != _NOT_ASKED) & (kinds != UNLABELLED)
     own = None
     if split.strong_label is not None:
         own = kinds == STRONG, split.strong_label
     label = FoundFrames(posteriors, split.weak_label, num_frames, reduction, own)
-    known = np.where(is_taught, STRONG, kinds).astype(np.int8)
+    known = np.where(kinds == UNLABELLED, UNLABELLED, STRONG).astype(np.int8)
     return dataclasses.replace(split, strong_label=label, known=known)

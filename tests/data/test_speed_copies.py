@@ -138,9 +138,13 @@ def test_no_copy_of_a_clip_that_is_held_out_is_trained_on(data_folder, tmp_path)
     held_out, training = (
         {*store.splits[name].clip_ids} for name in ("held_out", "training")
     )
-    assert len(held_out) == 3 and len(training) == 9
+    assert len(held_out) == 9 and len(training) == 9
     assert {one.partition("@")[0] for one in training}.isdisjoint(held_out)
-    assert store.num_copies == 6 and len(store.originals("training")) == 3
+    assert store.num_copies == {"training": 6, "held_out": 6}
+    for name in ("training", "held_out"):
+        assert len(store.originals(name)) == 3
+    scored = store.find_split("held_out").clip_ids
+    assert len(scored) == 3 and not any("@" in one for one in scored)
 
 
 def test_ids_that_end_as_those_of_copies_do_are_ids(root, tmp_path):
@@ -227,7 +231,7 @@ def test_features_of_copies_at_other_speeds_do_not_stand_for_a_folder_that_is_go
         how = dataclasses.replace(made, speeds=speeds).layout_options(FRONT_END)
         place = tmp_path / "store", str(root), FRONT_END, how, reason
         if stands:
-            assert store_without_recordings(*place).num_copies == 3
+            assert store_without_recordings(*place).num_copies == {"training": 3}
         else:
             with pytest.raises(RecordingsMissingError):
                 store_without_recordings(*place)
