@@ -27,6 +27,7 @@ import soundfile  # noqa: E402
 
 from gcrnn_jax import failpoints  # noqa: E402
 from gcrnn_jax.errors import StorageError  # noqa: E402
+from gcrnn_jax.report import page  # noqa: E402
 from tests.commands import Commands  # noqa: E402
 
 gc.freeze()  # modules stay: collecting them again is a tenth of tracing a program
@@ -162,7 +163,15 @@ def commands(session_folder) -> Commands:
     return Commands(session_folder / "cache")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def without_page():
+    """The page of a run is made elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page, "write_page", lambda *_: None)
+        yield
+
+
+@pytest.fixture(scope="session")
 def fails_at():
     """Has a block fail at a failpoint, as of `fails_at("train.step@2:raise")`."""
 

@@ -6,11 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from gcrnn_jax import failpoints
 from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.errors import DataError
 from gcrnn_jax.prediction.loading import load_model
-from gcrnn_jax.report import page
 from gcrnn_jax.runs import Run, fuse_systems, read_card_and_variables
 from gcrnn_jax.training.phases import read_account
 
@@ -20,29 +18,21 @@ STOP = "train.step@4:raise"
 
 
 @pytest.fixture(scope="module")
-def train(commands):
-    """Trains in a folder; the page is that of any run, and made elsewhere."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(page, "write_page", lambda *_: None)
-        yield lambda workdir, *flags: commands.main(
-            workdir, *commands.SMALLEST, *LENGTH, *flags
-        )
+def train(commands, without_page):
+    fields = (*commands.SMALLEST, *LENGTH)
+    return lambda workdir, *flags: commands.main(workdir, *fields, *flags)
 
 
 @pytest.fixture(scope="module")
-def ensemble(train, tmp_path_factory):
+def ensemble(train, fails_at, tmp_path_factory):
     """The folder of an ensemble of two that was stopped once, and what was printed."""
     workdir = tmp_path_factory.mktemp("ensemble") / "run"
     flags = (
         "--config.ensemble.members=2",
         "--config.ensemble.differing=(('front_end.window_length',(2048,1024)),)",
     )
-    failpoints.arm(STOP)
-    try:
-        with pytest.raises(RuntimeError, match="a failpoint raised this"):
-            train(workdir, *flags)
-    finally:
-        failpoints.arm("")
+    with fails_at(STOP):
+        train(workdir, *flags)
     assert {path.name for path in (workdir / "members").iterdir()} == {"1", "2"}
     assert not (workdir / "results").exists()
     result = train(workdir, *flags)

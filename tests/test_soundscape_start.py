@@ -7,9 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from gcrnn_jax import failpoints
 from gcrnn_jax.errors import ConfigError
-from gcrnn_jax.report import page
 from gcrnn_jax.runs import Run, read_card_and_variables
 from gcrnn_jax.training.phases import read_account
 from tests.conftest import make_folder
@@ -33,25 +31,18 @@ def root(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def train(commands, root):
-    """Trains in a folder; the page is that of any run, and made elsewhere."""
+def train(commands, root, without_page):
     fields = (*commands.SMALLEST, *LENGTH, f"--config.data.root={root}")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(page, "write_page", lambda *_: None)
-        yield lambda workdir, *flags: commands.main(workdir, *fields, *flags)
+    return lambda workdir, *flags: commands.main(workdir, *fields, *flags)
 
 
 @pytest.fixture(scope="module")
-def started(train, tmp_path_factory):
+def started(train, fails_at, tmp_path_factory):
     """The folder of two members that were stopped twice, and what was printed last."""
     workdir = tmp_path_factory.mktemp("started") / "run"
     for stop in STOPS:
-        failpoints.arm(stop)
-        try:
-            with pytest.raises(RuntimeError, match="a failpoint raised this"):
-                train(workdir)
-        finally:
-            failpoints.arm("")
+        with fails_at(stop):
+            train(workdir)
     result = train(workdir)
     assert result.returncode == 0, result.stderr
     return workdir, result.stdout

@@ -6,10 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from gcrnn_jax import failpoints
 from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.inference import TrainedModel
-from gcrnn_jax.report import page
 from gcrnn_jax.runs import Run
 from gcrnn_jax.runs.kept_posteriors import predict_fused
 from gcrnn_jax.runs.supervision import supervised
@@ -38,12 +36,9 @@ def root(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def train(commands, root):
-    """Trains in a folder; the page is that of any run, and made elsewhere."""
+def train(commands, root, without_page):
     fields = (*commands.SMALLEST, *LENGTH, f"--config.data.root={root}")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(page, "write_page", lambda *_: None)
-        yield lambda workdir, *flags: commands.main(workdir, *fields, *flags)
+    return lambda workdir, *flags: commands.main(workdir, *fields, *flags)
 
 
 @pytest.fixture(scope="module")
@@ -74,15 +69,6 @@ def test_each_teacher_is_asked_of_the_clips_it_was_not_trained_on(taught):
     assert printed.index("teacher 2 of 2") < printed.index("then with what they found")
 
 
-def stop(train, workdir, failpoint):
-    failpoints.arm(failpoint)
-    try:
-        with pytest.raises(RuntimeError, match="a failpoint raised this"):
-            train(workdir)
-    finally:
-        failpoints.arm("")
-
-
 def model_of(run, store):
     return TrainedModel.create(run.card(store), None, mesh=parallel.make_mesh())
 
@@ -94,8 +80,9 @@ def test_teachers_start_from_the_model_of_soundscapes_that_the_run_starts_from(t
     assert all(teacher.start.exists() for teacher in run.teachers)
 
 
-def test_stopping_it_anywhere_changes_nothing(taught, train, tmp_path):
-    stop(train, tmp_path, IN_TEACHER_2)
+def test_stopping_it_among_teachers_changes_nothing(taught, train, fails_at, tmp_path):
+    with fails_at(IN_TEACHER_2):
+        train(tmp_path)
     result = train(tmp_path)
     assert result.returncode == 0, result.stderr
     own, expected = Run.open(tmp_path), taught[0]
@@ -106,8 +93,9 @@ def test_stopping_it_anywhere_changes_nothing(taught, train, tmp_path):
     assert (account["starts"], account["steps"], account["next_step"]) == (2, 5, 5)
 
 
-def test_what_was_found_in_other_clips_is_not_learnt(train, tmp_path):
-    stop(train, tmp_path / "run", IN_RUN)
+def test_what_was_found_in_other_clips_is_not_learnt(train, fails_at, tmp_path):
+    with fails_at(IN_RUN):
+        train(tmp_path / "run")
     other = make_folder(tmp_path / "data", {"training": 7, "validation": 2})
     result = train(tmp_path / "run", f"--config.data.root={other}")
     assert result.returncode == 65
