@@ -154,10 +154,11 @@ def get_config() -> ConfigDict:
     config.training.seed_offset = 0  # to seed, but for the data: members of an ensemble
     # of the network on built-in soundscapes before; it begins with their weights
     config.training.soundscape_epochs = 0
-    # before, each without a part of the training clips, where it then finds the sounds
+    config.training.frozen = ()  # groups of them that stay, as ("block_0", "gru")
+    # systems trained before, each without a part of the training clips, of which it
+    # then says when the sounds are; 0: none
     config.training.teachers = 0
     config.training.teacher_epochs = 18
-    config.training.frozen = ()  # groups of them that stay, as ("block_0", "gru")
     config.training.tensorboard = False  # curves for it; needs gcrnn_jax[tensorboard]
 
     config.parallel = ConfigDict()

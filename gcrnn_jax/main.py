@@ -61,8 +61,8 @@ def run(config: "Config", workdir: Path) -> None:
         is_first = jax.process_index() == 0
         this_run, changed = configure_start(Run(workdir, config))
         this_run.config.check_shapes()
-        for part in [*this_run.members, *this_run.teachers]:
-            part.config.check_shapes()
+        for member in this_run.members:
+            member.config.check_shapes()
         if changed and is_first:
             print(changed, flush=True)
         make_folder(workdir)

@@ -6,12 +6,13 @@ import jax
 import numpy as np
 import pytest
 
+from gcrnn_jax.detection.posteriors import PosteriorSet
 from gcrnn_jax.errors import ConfigError, DataError
 from gcrnn_jax.inference import TrainedModel
 from gcrnn_jax.runs import Run
 from gcrnn_jax.runs.kept_posteriors import predict_fused
 from gcrnn_jax.runs.supervision import supervised
-from gcrnn_jax.runs.teachers import with_found
+from gcrnn_jax.runs.teachers import Found, with_found, write_found
 from gcrnn_jax.training import parallel
 from gcrnn_jax.training.phases import read_account
 from tests.conftest import make_folder
@@ -23,7 +24,7 @@ LENGTH = (
     "--config.training.soundscape_epochs=1",
     "--config.training.teachers=2",
     "--config.training.teacher_epochs=1",
-    "--config.loss.strong_weight=1.0",
+    "--config.data.speeds=(0.8,)",
 )
 IN_TEACHER_2 = "train.step@3:raise"  # one step is of soundscapes, one of teacher 1
 IN_RUN = "train.step@4:raise"
@@ -61,11 +62,14 @@ def test_each_teacher_is_asked_of_the_clips_it_was_not_trained_on(taught):
         posteriors = predict_fused(
             teacher, teacher.config.fusion, held_out, model_of(teacher, store)
         )
+        heard = trained.weak_label.any(0)
         for clip_id, frames in zip(held_out.clip_ids, posteriors.frame, strict=True):
             row = whole.clip_ids.index(clip_id)
-            np.testing.assert_array_equal(found[row], frames.astype(np.float16))
+            is_found = not (whole.weak_label[row] & ~heard).any()
+            expected = frames.astype(np.float16) if is_found else -1
+            np.testing.assert_array_equal(found[row], expected)
             asked.add(clip_id)
-    assert asked == {*whole.clip_ids}
+    assert asked == {*whole.clip_ids} and len(asked) == 12
     assert printed.index("teacher 2 of 2") < printed.index("then with what they found")
 
 
@@ -117,6 +121,7 @@ def test_found_frames_are_labels_of_the_classes_that_a_clip_has(taught):
     split = supervised(store.splits["training"], run.config.loss, 0.02)
     split = with_found(run, split)
     found, rows = np.load(run.found_frames), np.array([3, 0])
+    assert (split.known == 2).all()
     label = split.strong_label[rows]
     assert label.shape == (2, split.frame_shape[0], len(split.class_names))
     for of_clip, row in zip(label, rows, strict=True):
@@ -129,17 +134,51 @@ def test_found_frames_are_labels_of_the_classes_that_a_clip_has(taught):
 def test_clips_keep_the_strong_labels_that_they_have(taught):
     run, _ = taught
     whole = run.open_store().splits["training"]
-    known = np.array([2, 1, 0, 1, 1, 1], np.int8)
+    known = np.array([2, 1, 0, *[1] * 9], np.int8)
     events = {whole.clip_ids[0]: ((0.0, 0.1, whole.class_names[0]),)}
     mixed = dataclasses.replace(whole, known=known, events=events)
     own = supervised(mixed, run.config.loss, 0.02)
     split = with_found(run, own)
-    rows = np.arange(6)
-    np.testing.assert_array_equal(split.known, [2, 2, 0, 2, 2, 2])
+    rows = np.arange(12)
+    np.testing.assert_array_equal(split.known, [2, 2, 0, *[2] * 9])
     np.testing.assert_array_equal(
         split.strong_label[rows][0], own.strong_label[rows][0]
     )
     assert not split.strong_label[rows][0][10:].any()
+
+
+def test_a_class_that_a_teacher_never_heard_is_taught_by_the_label_alone(
+    taught, tmp_path
+):
+    run = dataclasses.replace(taught[0], folder=tmp_path)
+    split = taught[0].open_store().splits["training"]
+    frame = np.full((12, 20, 3), 0.5, np.float32)
+    posteriors = PosteriorSet(
+        *(split.clip_ids, split.class_names, 0.04),
+        *(frame[:, 0], frame, run.config.postprocessing),
+    )
+    run.found_frames.parent.mkdir()
+    heard = np.array([True, True, False])
+    write_found(run, split, [Found(posteriors, heard)])
+    known = with_found(run, split).known
+    np.testing.assert_array_equal(known == 2, ~split.weak_label[:, 2])
+    assert 0 < (known == 1).sum() < 12
+
+
+def test_parts_that_cannot_be_are_named_before_a_teacher_is_trained(train, tmp_path):
+    other = make_folder(tmp_path / "data", {"training": 1, "validation": 2})
+    result = train(tmp_path / "run", f"--config.data.root={other}")
+    assert result.returncode == 65 and "teacher 1" not in result.stdout
+    assert "error: training.teachers: " in result.stderr
+
+
+def test_a_finished_run_needs_them_no_more(taught, train):
+    folder = taught[0].folder
+    (folder / "teachers").rename(folder / "elsewhere")
+    again = train(folder)
+    (folder / "elsewhere").rename(folder / "teachers")
+    assert again.returncode == 0, again.stderr
+    assert "teacher 1" not in again.stdout
 
 
 def test_damaged_frames_are_named(taught, tmp_path):
@@ -168,6 +207,7 @@ def test_members_have_the_same_teachers(tmp_path):
         ({"training.teachers": 2, "training.teacher_epochs": 0}, "2 or more of 1"),
         ({"training.teachers": 2, "loss.strong_weight": 0.0}, "learns nothing"),
         ({"training.teachers": 2, "data.held_out_fraction": 0.1}, "fraction 0"),
+        ({"training.teachers": 2, "loss.frame_weight": 1.0}, "expected 0"),
     ],
 )
 def test_teachers_that_cannot_be_are_refused(fields, message):

@@ -86,9 +86,9 @@ class Run:
     @property
     def members(self) -> "list[Run]":
         """The runs of an ensemble's members; of a single system, none."""
-        members = []
+        members, earlier = [], self.config.earlier()
         for number, config in enumerate(self.config.members(), start=1):
-            shared = self if config.earlier() == self.config.earlier() else None
+            shared = self if config.earlier() == earlier else None
             members.append(Run(self.folder / "members" / str(number), config, shared))
         return members
 

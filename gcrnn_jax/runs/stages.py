@@ -5,9 +5,11 @@ import sys
 import jax
 
 from gcrnn_jax.data.atomic_files import make_folder
+from gcrnn_jax.data.label_index import count_clips
 from gcrnn_jax.data.preparation import summary
+from gcrnn_jax.data.split import WEAK, Split
 from gcrnn_jax.data.store import FeatureStore
-from gcrnn_jax.detection.posteriors import PosteriorSet
+from gcrnn_jax.errors import DataError
 from gcrnn_jax.inference.model import TrainedModel
 from gcrnn_jax.runs.features import open_store
 from gcrnn_jax.runs.groups import check_groups
@@ -16,9 +18,10 @@ from gcrnn_jax.runs.logs import has_scores
 from gcrnn_jax.runs.provenance import record_start
 from gcrnn_jax.runs.run import Run
 from gcrnn_jax.runs.scores import score_epoch
-from gcrnn_jax.runs.teachers import write_found
+from gcrnn_jax.runs.teachers import Found, write_found
 from gcrnn_jax.runs.training import train_run
 from gcrnn_jax.training import parallel, phases, processes
+from gcrnn_jax.training.checkpoints import saved_steps
 from gcrnn_jax.training.phases import Account
 
 
@@ -105,29 +108,57 @@ def _train_soundscapes(run: Run, num_steps: int, *, rate_may_change: bool) -> in
 def _train_teachers(
     run: Run, account: Account, num_steps: int, *, rate_may_change: bool
 ) -> int:
-    teachers, is_done = run.teachers, run.found_frames.exists()
-    found: list[PosteriorSet] = []
-    if teachers and not is_done:
-        with phases.phase("waiting", is_watched=False):
-            whole = open_store(run.config)
-        if jax.process_index() == 0:
-            run.write_data(whole)
-    for number, teacher in enumerate(teachers, start=1):
-        if not is_done:
-            _tell(f"teacher {number} of {len(teachers)}: {teacher.folder}")
-            begin(teacher, rate_may_change=rate_may_change)
-            account.next_training(num_steps)
-            store, model = train(teacher)
-            with phases.phase("evaluating", is_watched=False):
-                fusion, held_out = teacher.config.fusion, store.splits["held_out"]
-                found.append(predict_fused(teacher, fusion, held_out, model))
-        num_steps += teacher.config.training.num_steps
-    if found:
-        if jax.process_index() == 0:
-            write_found(run, whole.splits["training"], found)
-        processes.barrier("what teachers found is written")
-        _tell(f"then with what they found: {run.folder}")
-    return num_steps
+    teachers = run.teachers
+    if teachers and not processes.broadcast_from_first(_is_trained(run)):
+        split, found = _open_parts(run), []
+        if not processes.broadcast_from_first(run.found_frames.exists()):
+            for number, teacher in enumerate(teachers, start=1):
+                _tell(f"teacher {number} of {len(teachers)}: {teacher.folder}")
+                begin(teacher, rate_may_change=rate_may_change)
+                earlier = (number - 1) * teacher.config.training.num_steps
+                account.next_training(num_steps + earlier)
+                found.append(_train_teacher(teacher))
+            if jax.process_index() == 0:
+                write_found(run, split, found)
+            processes.barrier("what teachers found is written")
+            _tell(f"then with what they found: {run.folder}")
+    return num_steps + sum(one.config.training.num_steps for one in teachers)
+
+
+def _train_teacher(teacher: Run) -> Found:
+    store, model = train(teacher)
+    with phases.phase("evaluating", is_watched=False):
+        fusion, held_out = teacher.config.fusion, store.splits["held_out"]
+        posteriors = predict_fused(teacher, fusion, held_out, model)
+    heard = count_clips(store.splits["training"].weak_label) > 0
+    return Found(posteriors, heard)
+
+
+def _open_parts(run: Run) -> Split:
+    """The training clips; mistakes in their division cost no training."""
+    with phases.phase("waiting", is_watched=False):
+        store = open_store(run.config)
+        try:
+            for teacher in run.teachers:
+                open_store(teacher.config)
+        except DataError as error:
+            raise DataError(f"training.teachers: {error}") from None
+    split = store.splits["training"]
+    if not (split.kinds == WEAK).any():
+        raise DataError(
+            f"training.teachers: {store.path}: no training clip has weak labels alone, "
+            "in which teachers would find events"
+        )
+    if jax.process_index() == 0:
+        run.write_data(store)
+        run.check_data(store)
+    return split
+
+
+def _is_trained(run: Run) -> bool:
+    """Whether a run, or each member that has its teachers, has its last epoch."""
+    runs = [member for member in run.members if member.shared] or [run]
+    return all(one.config.training.num_steps in saved_steps(one.models) for one in runs)
 
 
 def _tell(text: str) -> None:

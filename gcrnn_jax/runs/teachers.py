@@ -2,7 +2,8 @@
 
 Each teacher was trained without a part of the clips, and is asked about that part
 alone: of clips that it was trained on it would know the labels, and not the sounds. A
-class that the labels of a clip do not name is in none of its frames.
+class that the labels of a clip do not name is in none of its frames. Clips with a class
+that their teacher has never heard have weak labels alone.
 
 Source: frame posteriors of a first training as strong labels, arXiv 2501.03740 (2025).
 Here they are of systems that have not heard the clip.
@@ -10,48 +11,54 @@ Here they are of systems that have not heard the clip.
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gcrnn_jax.data.atomic_files import atomic_file
-from gcrnn_jax.data.split import STRONG, UNLABELLED, Split, map_array
+from gcrnn_jax.data.split import STRONG, WEAK, Split, map_array
 from gcrnn_jax.detection.posteriors import PosteriorSet
 
 if TYPE_CHECKING:  # whose labels they are
     from gcrnn_jax.runs.run import Run
+
+_BLOCK = 1000  # clips written at a time
+_NOT_FOUND = -1  # in place of posteriors
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What one teacher found.
+
+    Attributes:
+        posteriors: Of the clips that it was not trained on.
+        heard: Bool [K], the classes that it was trained on.
+    """
+
+    posteriors: PosteriorSet
+    heard: np.ndarray
 
 
 class FoundFrames:
     """Posteriors of training clips, indexed as strong labels [N, T, K] are.
 
     They stay in their file, one for each frame of the network; each stands for as many
-    frames of features as that merges.
+    frames of features as that merges. Where these are shifted by fewer, the larger of
+    two neighbours counts. Strong labels that a clip has stay.
     """
 
-    def __init__(
-        self,
-        posteriors: np.ndarray,
-        weak_label: np.ndarray,
-        num_frames: int,
-        reduction: int,
-        own: tuple[np.ndarray, Any] | None,
-    ):
+    def __init__(self, posteriors: np.ndarray, split: Split, reduction: int):
         """Of the training clips.
 
         Args:
             posteriors: [N, T', K].
-            weak_label: Bool [N, K].
-            num_frames: T of features.
+            split: With the strong labels that clips have.
             reduction: Frames of features in one of posteriors.
-            own: Which clips have strong labels, bool [N], and those of all; None: none.
         """
-        self.shape = len(posteriors), num_frames, posteriors.shape[2]
-        self._posteriors, self._weak_label = posteriors, weak_label
-        self._reduction, self._own = reduction, own
-
-    def __len__(self) -> int:
-        return self.shape[0]
+        self.shape = len(split), split.frame_shape[0], len(split.class_names)
+        self._posteriors, self._reduction = posteriors, reduction
+        self._weak_label, self._own = split.weak_label, split.strong_label
+        self._is_strong = split.kinds == STRONG
 
     def __getitem__(self, clips: np.ndarray) -> np.ndarray:
         """Returns float32 [n, T, K] in [0, 1] for int [n]."""
@@ -59,32 +66,42 @@ class FoundFrames:
         found *= self._weak_label[clips][:, None]
         label = np.repeat(found, self._reduction, axis=1)[:, : self.shape[1]]
         if self._own is not None:
-            is_strong, strong_label = self._own
-            rows = np.flatnonzero(is_strong[clips])
-            label[rows] = strong_label[clips[rows]]
+            rows = np.flatnonzero(self._is_strong[clips])
+            label[rows] = self._own[clips[rows]]
         return label
 
 
-def write_found(run: "Run", split: Split, sets: Sequence[PosteriorSet]) -> None:
+def write_found(run: "Run", split: Split, found: Sequence[Found]) -> None:
     """Keeps the posteriors of all teachers with the run, in its order of the clips.
 
     Args:
         run: That learns from them.
         split: Its training clips.
-        sets: Of the clips that each teacher was not trained on, together all.
+        found: In parts of them, together all.
     """
-    rows = {clip_id: row for row, clip_id in enumerate(split.clip_ids)}
-    found = np.zeros((len(split), *sets[0].frame.shape[1:]), np.float16)
-    for posteriors in sets:
-        found[[rows[clip_id] for clip_id in posteriors.clip_ids]] = posteriors.frame
-    with atomic_file(run.found_frames, shared=True) as file:
-        np.save(file, found)
+    places = {
+        clip_id: (teacher, row)
+        for teacher, of_part in enumerate(found)
+        for row, clip_id in enumerate(of_part.posteriors.clip_ids)
+    }
+    shape = _shape(run, split)
+
+    def frames_of(clip: int) -> np.ndarray:
+        teacher, row = places[split.clip_ids[clip]]
+        if (split.weak_label[clip] & ~found[teacher].heard).any():
+            return np.full(shape[1:], _NOT_FOUND)
+        return found[teacher].posteriors.frame[row, : shape[1]]
+
+    header = {"descr": "<f2", "fortran_order": False, "shape": shape}
+    with atomic_file(run.found_frames) as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for start in range(0, len(split), _BLOCK):
+            clips = range(start, min(start + _BLOCK, len(split)))
+            file.write(np.stack([*map(frames_of, clips)]).astype("<f2").tobytes())
 
 
 def with_found(run: "Run", split: Split) -> Split:
     """The training clips with what teachers found as strong labels.
-
-    Strong labels that a clip has stay, and clips without labels are without.
 
     Args:
         run: That learns from them.
@@ -93,14 +110,15 @@ def with_found(run: "Run", split: Split) -> Split:
     Raises:
         DataError: The file of the posteriors is damaged.
     """
-    num_frames, reduction = split.frame_shape[0], run.config.model.time_reduction
-    shape = len(split), -(-num_frames // reduction), len(split.class_names)
-    path = run.found_frames
-    posteriors = map_array(path, "posteriors of teachers", np.float16, shape)
-    kinds = split.kinds
-    own = None
-    if split.strong_label is not None:
-        own = kinds == STRONG, split.strong_label
-    label = FoundFrames(posteriors, split.weak_label, num_frames, reduction, own)
-    known = np.where(kinds == UNLABELLED, UNLABELLED, STRONG).astype(np.int8)
+    what = "posteriors of teachers"
+    shape = _shape(run, split)
+    posteriors = map_array(run.found_frames, what, np.float16, shape)
+    label = FoundFrames(posteriors, split, run.config.model.time_reduction)
+    is_found = (split.kinds == WEAK) & (posteriors[:, 0, 0] != _NOT_FOUND)
+    known = np.where(is_found, STRONG, split.kinds).astype(np.int8)
     return dataclasses.replace(split, strong_label=label, known=known)
+
+
+def _shape(run: "Run", split: Split) -> tuple[int, int, int]:
+    num_frames = -(-split.frame_shape[0] // run.config.model.time_reduction)
+    return len(split), num_frames, len(split.class_names)

@@ -68,6 +68,11 @@ def teacher_fields(values: Sections, part: int) -> dict[str, Any]:
             "training.teachers: what they find are strong labels, of which "
             "loss.strong_weight 0 learns nothing"
         )
+    if values["loss"]["frame_weight"]:
+        raise ConfigError(
+            "training.teachers: loss.frame_weight counts for clips without strong "
+            "labels, of which teachers leave none: expected 0"
+        )
     training = values["training"]
     differing = {
         "data": {"held_out_fraction": 1 / training["teachers"], "held_out_part": part},

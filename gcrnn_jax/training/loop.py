@@ -74,6 +74,7 @@ class TrainingLength:
         lengths += ["soundscape_epochs", "teacher_epochs"]
         check(self, "0 or more", *lengths, "clips_per_epoch", "seed_offset", "teachers")
         check(self, "1000000 or less", *lengths)
+        check(self, "1000 or less", "teachers")
         check(self, "in [0, 1)", "weight_average")
         if self.start_from:
             object.__setattr__(self, "start_from", str(user_path(self.start_from)))

@@ -64,9 +64,10 @@ def test_every_clip_is_in_one_part(store, of_one_recording):
         clips = dataclasses.replace(whole, clip_ids=tuple(names))
         store.splits = {"training": clips}
         store.hold_out(1 / 3, 3, part)
-        held_out += store.splits["held_out"].clip_ids
-        assert not {*store.splits["training"].clip_ids} & {*held_out[-1:]}
-        assert 5 <= len(store.splits["held_out"]) <= 9
+        own = store.splits["held_out"].clip_ids
+        assert {*store.splits["training"].clip_ids} == {*names} - {*own}
+        assert 5 <= len(own) <= 9
+        held_out += own
     assert sorted(held_out) == sorted(names)
 
 
