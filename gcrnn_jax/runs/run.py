@@ -112,12 +112,6 @@ class Run:
         return None if config is None else Run(folder / "soundscapes", config)
 
     @property
-    def has_started(self) -> bool:
-        """Whether it, or every member that shares its start, has taken the weights."""
-        sharing = [member for member in self.members if member.shared] or [self]
-        return all(run.start.exists() for run in sharing)
-
-    @property
     def start_path(self) -> Path | None:
         """The model that it starts from; None: it starts from none."""
         if self.soundscapes:

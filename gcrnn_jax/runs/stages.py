@@ -93,7 +93,7 @@ def _train_soundscapes(run: Run, num_steps: int, *, rate_may_change: bool) -> in
     start = run.soundscapes
     if start is None:
         return num_steps
-    if not run.has_started:
+    if not all(one.start.exists() for one in _sharing(run)):  # has taken the weights
         with phases.phase("waiting", is_watched=False):  # mistakes cost no training
             check_groups(run.config.thresholds, open_store(run.config))
         _tell(f"on soundscapes first: {start.folder}")
@@ -139,8 +139,8 @@ def _open_parts(run: Run) -> Split:
     with phases.phase("waiting", is_watched=False):
         store = open_store(run.config)
         try:
-            for teacher in run.teachers:
-                open_store(teacher.config)
+            for config in run.config.teachers():  # the same features, in other parts
+                config.data.hold_out(FeatureStore.open(store.path), config.seed)
         except DataError as error:
             raise DataError(f"training.teachers: {error}") from None
     split = store.splits["training"]
@@ -156,9 +156,16 @@ def _open_parts(run: Run) -> Split:
 
 
 def _is_trained(run: Run) -> bool:
-    """Whether a run, or each member that has its teachers, has its last epoch."""
-    runs = [member for member in run.members if member.shared] or [run]
-    return all(one.config.training.num_steps in saved_steps(one.models) for one in runs)
+    """Whether each run that learns from its teachers has its last epoch."""
+    return all(
+        one.config.training.num_steps in saved_steps(one.models)
+        for one in _sharing(run)
+    )
+
+
+def _sharing(run: Run) -> list[Run]:
+    """The runs that have a run's start and teachers: members that do, or itself."""
+    return [member for member in run.members if member.shared] or [run]
 
 
 def _tell(text: str) -> None:

@@ -33,7 +33,7 @@ def soundscape_fields(values: Sections) -> dict[str, Any]:
             "speeds": (),  # which soundscapes have not
         },
         "training": {
-            **_of_one(epochs),
+            **_without_teachers(epochs),
             "soundscape_epochs": 0,
             "frozen": (),
         },
@@ -76,15 +76,15 @@ def teacher_fields(values: Sections, part: int) -> dict[str, Any]:
     training = values["training"]
     differing = {
         "data": {"held_out_fraction": 1 / training["teachers"], "held_out_part": part},
-        "training": _of_one(training["teacher_epochs"]),
+        "training": _without_teachers(training["teacher_epochs"]),
         "fusion": {"first_epoch": 0, "last_epoch": 0},
         "ensemble": {"members": 1, "differing": ()},
     }
     return _changed(values, differing)
 
 
-def _of_one(num_epochs: int) -> dict[str, Any]:
-    """Fields of `training` of a system without teachers, the same for all members."""
+def _without_teachers(num_epochs: int) -> dict[str, Any]:
+    """Fields of `training` that are the same for all members."""
     return {
         **{"num_epochs": num_epochs, "evaluate_every": num_epochs},
         **{"teachers": 0, "seed_offset": 0, "tensorboard": False},
