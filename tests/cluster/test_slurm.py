@@ -136,8 +136,9 @@ def test_crashes_that_cannot_be_counted_are_not_queued_again(stub):
 
 def test_a_job_that_is_cancelled_stays_so_though_its_tasks_save(stub):
     save = "trap 'touch saved$SLURM_PROCID; exit 75' TERM"
-    job = stub("cancelled", f"{save}; touch on; sleep 60 & wait")
-    job.cluster.wait((job.folder / "on").exists, "the tasks")
+    job = stub("cancelled", f"{save}; touch on$SLURM_PROCID; sleep 60 & wait")
+    for task in (0, 1):
+        job.cluster.wait((job.folder / f"on{task}").exists, f"task {task}")
     job.cluster.run("scancel", job.number)
     job.cluster.wait((job.folder / "saved0").exists, "task 0 to save")
     job.cluster.wait_for(job.number, JobState="CANCELLED", Restarts=0)
