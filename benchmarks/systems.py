@@ -116,8 +116,17 @@ _WITHOUT = {
     "shifts_in_frequency": ("augmentation.max_shift_bins=0",),
     "random_filters": ("augmentation.filter_db=0.0",),
     "added_clips": ("augmentation.added_fraction=0.0",),
-    "mixup": ("augmentation.mixup_alpha=0.0",),
-    "masks": ("augmentation.time_masks=0", "augmentation.frequency_masks=0"),
+}
+_WITH = {
+    "mixup": ("augmentation.mixup_alpha=0.5",),
+    "masks": (
+        *("augmentation.time_masks=2", "augmentation.max_time_mask_frames=16"),
+        *("augmentation.frequency_masks=2", "augmentation.max_frequency_mask_bins=8"),
+    ),
+}
+_CHANGED = {
+    **{f"without_{name}": fields for name, fields in _WITHOUT.items()},
+    **{f"with_{name}": fields for name, fields in _WITH.items()},
 }
 
 RUNS = {
@@ -142,7 +151,7 @@ RUNS = {
     ),
     "best": Run("best"),
     "best_narrow": Run("best", (*SMALL_GATED[:3], "model.filter_multiples=()")),
-    **{f"best_without_{name}": Run("best", f) for name, f in _WITHOUT.items()},
+    **{f"best_{name}": Run("best", fields) for name, fields in _CHANGED.items()},
 }
 
 # Both readings of the paper's ungated CRNN stand beside its one row.
@@ -246,15 +255,13 @@ SYSTEMS = {
     "best": System("configs/best.py", ("best",), (TAGGING, DETECTION)),
 }
 
-# What each ingredient of configs/best.py adds, and one that it has not.
+# What each ingredient of configs/best.py adds, and some that it has not.
 ABLATIONS = {
     **{
-        f"best_without_{name}": System(
-            f"without {name.replace('_', ' ')}",
-            (f"best_without_{name}",),
-            (TAGGING, DETECTION),
+        f"best_{name}": System(
+            name.replace("_", " "), (f"best_{name}",), (TAGGING, DETECTION)
         )
-        for name in _WITHOUT
+        for name in _CHANGED
     },
     "best_without_fusion": System(
         "without fusion over epochs", ("best",), (TAGGING, DETECTION), is_fused=False

@@ -34,17 +34,19 @@ def get_config() -> ConfigDict:
     config.augmentation.max_speed = 0.3
     config.augmentation.max_pitch = 0.25
     config.augmentation.max_shift_frames = 60
-    config.augmentation.max_time_mask_frames = 16
+    config.augmentation.time_masks = 0
+    config.augmentation.frequency_masks = 0
+    config.augmentation.mixup_alpha = 0.0
     config.augmentation.max_shift_bins = 3
     config.augmentation.filter_db = 8.0
     config.augmentation.added_fraction = 0.5
     config.optimizer.warmup_steps = 20
-    config.training.num_epochs = 60
-    config.training.evaluate_every = 5
-    config.training.soundscape_epochs = 50
+    config.training.num_epochs = 36
+    config.training.evaluate_every = 6
+    config.training.soundscape_epochs = 30
     config.postprocessing.tag_threshold = 0.45
     config.postprocessing.event_threshold = 0.4
     config.postprocessing.gap_s = 1.0
-    config.fusion.first_fraction = 0.73  # 44, 48 ... 60
+    config.fusion.first_fraction = 0.75  # 28, 32, 36
     config.fusion.every = 4
     return config

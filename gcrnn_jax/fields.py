@@ -42,7 +42,22 @@ def command_parser(
     """A parser of `python -m MODULE`, whose help shows its texts as they are."""
     how = argparse.RawDescriptionHelpFormatter
     names = {"prog": f"python -m {module}", "description": doc, "epilog": epilog}
-    return argparse.ArgumentParser(**names, formatter_class=how, **options)
+    parser = argparse.ArgumentParser(**names, formatter_class=how, **options)
+    parser.register("action", None, _Store)
+    return parser
+
+
+class _Store(argparse.Action):
+    """Stores a flag; of one with several values no second list replaces the first."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        """Raises ArgumentError for the second."""
+        before = getattr(namespace, self.dest, self.default)
+        if self.nargs is not None and before is not self.default:
+            raise argparse.ArgumentError(
+                self, "given twice, expected once, with all its values"
+            )
+        setattr(namespace, self.dest, values)
 
 
 def user_path(text: str) -> Path:

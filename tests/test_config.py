@@ -96,7 +96,7 @@ def test_epochs_to_fuse_that_the_run_has_not_are_named():
     [
         ("sed", [20, 30, 40, 50, 60, 70, 80]),
         ("few_clips", [16, 18, 20, 22, 24, 26, 28, 30]),
-        ("best", [44, 48, 52, 56, 60]),
+        ("best", [28, 32, 36]),
         ("laptop", [9, 10, 11, 12]),
         ("mlp", [200]),
         ("frame_cnn", [100]),

@@ -8,7 +8,13 @@ import pytest
 from flax import linen as nn
 
 from gcrnn_jax.errors import ConfigError
-from gcrnn_jax.fields import construct, convert, describe, user_path
+from gcrnn_jax.fields import (
+    command_parser,
+    construct,
+    convert,
+    describe,
+    user_path,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,3 +188,20 @@ def test_a_path_of_the_users_home_is_replaced(monkeypatch, tmp_path):
     monkeypatch.setattr("os.path.expanduser", lambda text: text)
     with pytest.raises(ConfigError, match="no home folder is known"):
         user_path("~/a")
+
+
+def test_a_list_of_a_flag_does_not_replace_another(capsys):
+    parser = command_parser("module", "doc")
+    parser.add_argument("files", nargs="*")
+    parser.add_argument("--names", nargs="+", default=["none"])
+    parser.add_argument_group("group").add_argument("--range", nargs=2, type=float)
+    parser.add_argument("--seed", type=int, default=0)
+    flags = parser.parse_args("a b --names c d --range 1 2 --seed 1 --seed 2".split())
+    assert (flags.files, flags.names, flags.range) == (["a", "b"], ["c", "d"], [1, 2])
+    assert flags.seed == 2  # so that a script may state one before those it is given
+    assert parser.parse_args([]).names == ["none"]
+    for twice in ("--names c --names d", "--range 1 2 --range 1 2"):
+        with pytest.raises(SystemExit):
+            parser.parse_args(twice.split())
+        flag = twice.split()[0]
+        assert f"argument {flag}: given twice, expected once" in capsys.readouterr().err
