@@ -24,8 +24,7 @@ _HOW_TO_READ = """\
 In %, but for the error rate; 95 % intervals by bootstrap over clips, which hold the
 trained systems and their thresholds fixed: another training would differ too. The
 differences are of pairs of systems on the same draws, and not corrected for their
-number. The recipe, epochs and thresholds of `configs/best.py` were settled while
-looking at weak ESC-10, so that its rows there are no measure of new recordings; no
+number. `configs/best.py` was chosen on three other sets of the kind of weak ESC-10; no
 score has chosen an epoch or a fixed threshold of the other systems. The CNN ensemble
 holds a tenth of the training clips out, to choose its members by.
 

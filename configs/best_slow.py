@@ -19,5 +19,5 @@ from gcrnn_jax.configs import best
 
 def get_config() -> ConfigDict:
     config = best.get_config()
-    config.ensemble.members = 3
+    config.ensemble.members = 4
     return config

@@ -53,7 +53,7 @@ class _Store(argparse.Action):
     def __call__(self, parser, namespace, values, option_string=None):
         """Raises ArgumentError for the second."""
         before = getattr(namespace, self.dest, self.default)
-        if self.nargs is not None and before is not self.default:
+        if self.nargs not in (None, "?") and before is not self.default:
             raise argparse.ArgumentError(
                 self, "given twice, expected once, with all its values"
             )

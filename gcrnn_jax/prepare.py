@@ -1,7 +1,7 @@
-"""Recordings and label lists -> a feature store.
+"""Recordings and label lists, in any layout, -> a feature store that training reads.
 
     python -m gcrnn_jax.prepare --root ~/dcase2017_task4
-    python -m gcrnn_jax.prepare --root ~/dcase2017_task4 --config sed_mfcc
+    python -m gcrnn_jax.prepare --root ~/dcase2017_task4 --config sed_mfcc --workers 8
 
 Rerunning it redoes nothing that is done. Several machines that share a disk prepare in
 parts, which may run at once; the same command without --part then seals the store:
@@ -18,6 +18,7 @@ from gcrnn_jax.errors import run_command
 from gcrnn_jax.fields import (
     add_layout_flags,
     at_least_one,
+    command_parser,
     layout_fields,
     user_path,
 )
@@ -59,14 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m gcrnn_jax.prepare",
-        description="Computes the features of a folder of recordings and labels, in "
-        "any layout that is known, once, into a store that training reads. Rerunning "
-        "it redoes nothing that is done.",
-        epilog="example: python -m gcrnn_jax.prepare --root ~/dcase2017_task4 "
-        "--output ~/store --config few_clips --workers 8",
-    )
+    parser = command_parser("gcrnn_jax.prepare", __doc__)
     parser.add_argument(
         "--root", type=user_path, required=True, help="the folder of the data set"
     )

@@ -140,7 +140,8 @@ def test_a_job_that_is_cancelled_stays_so_though_its_tasks_save(stub):
     for task in (0, 1):
         job.cluster.wait((job.folder / f"on{task}").exists, f"task {task}")
     job.cluster.run("scancel", job.number)
-    job.cluster.wait((job.folder / "saved0").exists, "task 0 to save")
+    for task in (0, 1):
+        job.cluster.wait((job.folder / f"saved{task}").exists, f"task {task} to save")
     job.cluster.wait_for(job.number, JobState="CANCELLED", Restarts=0)
 
 
